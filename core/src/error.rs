@@ -1,0 +1,176 @@
+//! The one error type of the library, made to be matched on.
+
+use crate::ExitStatus;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What every fallible call of procbox returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed.
+///
+/// ```
+/// use procbox_core::Error;
+/// let e = Error::TimedOut;
+/// assert_eq!(e.to_string(), "the wait timed out");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A timed wait ran out.
+    TimedOut,
+    /// A bounded queue stayed full for as long as the caller would wait.
+    Full,
+    /// A queue stayed empty for as long as the caller would wait.
+    Empty,
+    /// A queue was closed, or the other end of a pipe is gone.
+    Closed,
+    /// Ctrl-C arrived while the call was blocked.
+    Interrupted,
+    /// A lock was released by someone who does not hold it.
+    NotHolder,
+    /// A lock was acquired again by its holder: locks are not reentrant, it would wait for ever.
+    AlreadyHeld,
+    /// `start` on a process that was started before.
+    AlreadyStarted,
+    /// A call that needs a started process came before `start`.
+    NotStarted,
+    /// `close` on a process that still runs.
+    StillRunning,
+    /// A process was asked to join itself.
+    JoinSelf,
+    /// A daemon process tried to start a process.
+    DaemonStart,
+    /// The caller was not given the right to do this; it names the right.
+    NotGranted(&'static str),
+    /// The program has no worker of this name.
+    NoSuchWorker {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        available: Vec<String>,
+    },
+    /// There is no program at this path.
+    NotFound(PathBuf),
+    /// The program cannot be run: not a valid module, not an executable, an import that is not granted.
+    NotRunnable {
+        /// The program, as the user named it.
+        program: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A handle of one context was given to another.
+    ForeignHandle,
+    /// A message is larger than its queue or pipe will ever hold.
+    TooLarge {
+        /// The message's bytes.
+        size: usize,
+        /// The most that one message may have.
+        limit: usize,
+    },
+    /// A value could not be turned into bytes.
+    Encode {
+        /// The Rust type of the value.
+        type_name: &'static str,
+        /// What the serialiser said.
+        why: String,
+    },
+    /// Bytes could not be turned into the value that was expected.
+    Decode {
+        /// The Rust type that was expected.
+        type_name: &'static str,
+        /// What the deserialiser said.
+        why: String,
+    },
+    /// A task failed in its worker: it returned an `Err` or panicked; this is its message.
+    Task(String),
+    /// A pool's worker ended in the middle of a task.
+    WorkerDied {
+        /// The worker process's name.
+        worker: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// How often the task was tried.
+        attempts: u32,
+    },
+    /// A pool was used after `close`, or the task was pending when `terminate` came.
+    PoolClosed,
+    /// `join` on a pool before `close` or `terminate`.
+    PoolOpen,
+    /// A pool's workers cannot be started, so no task can be done; says why.
+    PoolBroken(String),
+    /// An argument makes no sense; says which and why.
+    Invalid(String),
+    /// A limit of this context is used up; names it.
+    Exhausted(String),
+    /// The operating system refused; names the operation and what it said.
+    Os {
+        /// The operation, for example `mmap`.
+        operation: &'static str,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Os`] from an I/O error.
+    ///
+    /// ```
+    /// let e = procbox_core::Error::os("open", std::io::Error::other("no"));
+    /// assert_eq!(e.to_string(), "open: no");
+    /// ```
+    pub fn os(operation: &'static str, error: impl fmt::Display) -> Error {
+        Error::Os { operation, why: error.to_string() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::TimedOut => write!(f, "the wait timed out"),
+            Error::Full => write!(f, "the queue is full"),
+            Error::Empty => write!(f, "the queue is empty"),
+            Error::Closed => write!(f, "it is closed, or its other end is gone"),
+            Error::Interrupted => write!(f, "interrupted by Ctrl-C"),
+            Error::NotHolder => write!(f, "the lock is released by its holder only"),
+            Error::AlreadyHeld => {
+                write!(f, "the caller holds this lock already; locks are not reentrant")
+            }
+            Error::AlreadyStarted => write!(f, "the process was started before; make a new one"),
+            Error::NotStarted => write!(f, "the process was not started yet; call start first"),
+            Error::StillRunning => write!(f, "the process still runs; join it first"),
+            Error::JoinSelf => write!(f, "a process cannot join itself"),
+            Error::DaemonStart => write!(f, "a daemon process may not start processes"),
+            Error::NotGranted(right) => write!(f, "the right to {right} was not granted"),
+            Error::NoSuchWorker { name, available } if available.is_empty() => {
+                write!(f, "no worker `{name}`: the program has no workers")
+            }
+            Error::NoSuchWorker { name, available } => {
+                write!(f, "no worker `{name}`: there are {}", available.join(", "))
+            }
+            Error::NotFound(path) => write!(f, "{}: no such program", path.display()),
+            Error::NotRunnable { program, why } => write!(f, "{program}: not runnable: {why}"),
+            Error::ForeignHandle => write!(f, "the handle belongs to another context"),
+            Error::TooLarge { size, limit } => {
+                write!(f, "a message of {size} bytes is more than the {limit} that fit")
+            }
+            Error::Encode { type_name, why } => write!(f, "cannot encode a {type_name}: {why}"),
+            Error::Decode { type_name, why } => write!(f, "cannot decode a {type_name}: {why}"),
+            Error::Task(message) => write!(f, "{message}"),
+            Error::WorkerDied { worker, status, attempts: 1 } => write!(f, "{worker} {status}"),
+            Error::WorkerDied { worker, status, attempts } => {
+                write!(f, "{worker} {status} (attempt {attempts})")
+            }
+            Error::PoolClosed => write!(f, "the pool takes no tasks any more"),
+            Error::PoolOpen => {
+                write!(f, "the pool still takes tasks: close or terminate it before join")
+            }
+            Error::PoolBroken(why) => write!(f, "the pool cannot start its workers: {why}"),
+            Error::Invalid(what) => write!(f, "{what}"),
+            Error::Exhausted(what) => write!(f, "no {what} left"),
+            Error::Os { operation, why } => write!(f, "{operation}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,103 @@
+//! A flag that processes wait for.
+
+use crate::codec::{deserialize_handle, serialize_handle};
+use crate::{Error, Handle, Result, Wait};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a backend implements for [`Event`].
+pub trait RawEvent: Any + Send + Sync {
+    /// Sets the flag and wakes all who wait.
+    fn set(&self);
+
+    /// Clears the flag.
+    fn clear(&self);
+
+    /// Whether it is set.
+    fn is_set(&self) -> bool;
+
+    /// Waits until it is set, or has been set since the call began.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    fn wait(&self, wait: Wait) -> Result<()>;
+}
+
+/// A flag: `set`, `clear`, and `wait` until it is set.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let go = ctx.event()?;
+/// assert!(!go.wait_timeout(std::time::Duration::from_millis(10))?);
+/// go.set();
+/// assert!(go.wait()?);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Event(Arc<dyn RawEvent>);
+
+impl Event {
+    /// Wraps what a backend made.
+    pub fn from_raw(raw: Arc<dyn RawEvent>) -> Event {
+        Event(raw)
+    }
+
+    /// Sets the flag; all who wait go on.
+    pub fn set(&self) {
+        self.0.set();
+    }
+
+    /// Clears the flag.
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+
+    /// Whether it is set now.
+    pub fn is_set(&self) -> bool {
+        self.0.is_set()
+    }
+
+    /// Waits until it is set; the answer is always `true`.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] on Ctrl-C.
+    pub fn wait(&self) -> Result<bool> {
+        self.0.wait(Wait::Forever).map(|()| true)
+    }
+
+    /// Waits at most `timeout`: `true` if it was set, `false` if the wait ran out.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] on Ctrl-C.
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
+        match self.0.wait(Wait::AtMost(timeout)) {
+            Ok(()) => Ok(true),
+            Err(Error::TimedOut) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Event({})", if self.is_set() { "set" } else { "clear" })
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        serialize_handle(Handle::Event(self.0.clone()), s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Event, D::Error> {
+        match deserialize_handle(d)? {
+            Handle::Event(raw) => Ok(Event(raw)),
+            other => Err(serde::de::Error::custom(format!("a {} is not an event", other.kind()))),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! How a process ended, with one numbering for both backends.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Signal numbers that exit codes are made of (Linux's).
+pub mod signal {
+    /// Ctrl-C.
+    pub const INT: i32 = 2;
+    /// `abort`, or an `unreachable` in the sandbox.
+    pub const ABRT: i32 = 6;
+    /// Integer division by zero.
+    pub const FPE: i32 = 8;
+    /// `kill`.
+    pub const KILL: i32 = 9;
+    /// Out-of-bounds access or stack overflow.
+    pub const SEGV: i32 = 11;
+    /// `terminate`.
+    pub const TERM: i32 = 15;
+    /// Out of CPU time or fuel.
+    pub const XCPU: i32 = 24;
+}
+
+/// A limit that ended a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Linear memory or address space.
+    Memory,
+    /// CPU time.
+    CpuTime,
+    /// Fuel.
+    Fuel,
+    /// Wall-clock time.
+    WallClock,
+    /// Bytes printed.
+    Output,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Memory => "memory",
+            Limit::CpuTime => "CPU time",
+            Limit::Fuel => "fuel",
+            Limit::WallClock => "wall-clock time",
+            Limit::Output => "output",
+        })
+    }
+}
+
+/// How a process ended.
+///
+/// ```
+/// use procbox_core::{ExitStatus, signal};
+/// let killed = ExitStatus::signaled(signal::KILL);
+/// assert_eq!(killed.exitcode(), -9);
+/// assert_eq!(killed.cli_status(), 137);
+/// assert_eq!(killed.to_string(), "was killed by signal 9 (SIGKILL)");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitStatus {
+    code: i32,
+    limit: Option<Limit>,
+}
+
+impl ExitStatus {
+    /// It returned.
+    pub const SUCCESS: ExitStatus = ExitStatus { code: 0, limit: None };
+    /// It returned an `Err`.
+    pub const FAILURE: ExitStatus = ExitStatus { code: 1, limit: None };
+    /// It panicked.
+    pub const PANICKED: ExitStatus = ExitStatus { code: 101, limit: None };
+
+    /// It exited with a code (0 to 255; other numbers are cut as the OS cuts them).
+    pub const fn exited(code: i32) -> ExitStatus {
+        ExitStatus { code: code & 0xff, limit: None }
+    }
+
+    /// It was ended by a signal, or by a trap that stands for one.
+    pub const fn signaled(signal: i32) -> ExitStatus {
+        ExitStatus { code: -signal, limit: None }
+    }
+
+    /// It broke a limit.
+    pub const fn limited(limit: Limit) -> ExitStatus {
+        let signal = match limit {
+            Limit::CpuTime | Limit::Fuel => signal::XCPU,
+            Limit::Memory | Limit::WallClock | Limit::Output => signal::KILL,
+        };
+        ExitStatus { code: -signal, limit: Some(limit) }
+    }
+
+    /// Python's number: 0 and above is an exit code, below is the negated signal.
+    pub const fn exitcode(self) -> i32 {
+        self.code
+    }
+
+    /// Whether it returned normally.
+    pub const fn success(self) -> bool {
+        self.code == 0
+    }
+
+    /// The signal that ended it, if one did.
+    pub const fn signal(self) -> Option<i32> {
+        if self.code < 0 { Some(-self.code) } else { None }
+    }
+
+    /// The limit that it broke, if it did.
+    pub const fn limit(self) -> Option<Limit> {
+        self.limit
+    }
+
+    /// The status that a shell would see: 128 + n for a signal, 124 when out of wall-clock time.
+    pub const fn cli_status(self) -> u8 {
+        match self.limit {
+            Some(Limit::WallClock) => 124,
+            _ if self.code < 0 => (128 - self.code) as u8,
+            _ => self.code as u8,
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        signal::INT => "SIGINT",
+        signal::ABRT => "SIGABRT",
+        signal::FPE => "SIGFPE",
+        signal::KILL => "SIGKILL",
+        signal::SEGV => "SIGSEGV",
+        signal::TERM => "SIGTERM",
+        signal::XCPU => "SIGXCPU",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        7 => "SIGBUS",
+        13 => "SIGPIPE",
+        _ => "unnamed",
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.limit, self.code) {
+            (Some(limit), _) => write!(f, "ran out of {limit}"),
+            (None, 101) => write!(f, "panicked (exit code 101)"),
+            (None, code) if code >= 0 => write!(f, "exited with code {code}"),
+            (None, code) => write!(f, "was killed by signal {} ({})", -code, signal_name(-code)),
+        }
+    }
+}

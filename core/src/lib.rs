@@ -1,0 +1,51 @@
+//! The trait layer of procbox.
+//!
+//! A backend implements the *raw* traits of this crate: one small, object-safe trait per thing
+//! (bytes and handles, no generics). Users hold the *typed* wrappers, which are written once, here,
+//! on top of those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`] and
+//! [`Pool`].
+//!
+//! To write a new backend:
+//!
+//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`] and [`RawPipe`];
+//! 2. implement [`RawProcess`], and [`RawContext`], which makes all of them;
+//! 3. wrap the latter in a [`Context`]. Everything else, the pool included, follows.
+//!
+//! To add a primitive: one raw trait and its wrapper in one file here, one variant of [`Handle`],
+//! one method of [`RawContext`], and one file in each backend.
+//!
+//! There are no OS calls in this crate, and it builds for `wasm32-wasip1`.
+
+mod codec;
+mod context;
+mod error;
+mod event;
+mod exit;
+mod handle;
+mod lock;
+mod pipe;
+mod pool;
+mod process;
+mod queue;
+mod semaphore;
+mod wait;
+mod worker;
+
+pub use codec::{Bytes, Message, decode, encode};
+pub use context::{Backend, Context, RawContext, WeakContext, ready};
+pub use error::{Error, Result};
+pub use event::{Event, RawEvent};
+pub use exit::{ExitStatus, Limit, signal};
+pub use handle::{Handle, Waitable};
+pub use lock::{Acquired, Lock, LockGuard, RawLock};
+pub use pipe::{Pipe, RawPipe, Receiver, Sender};
+pub use pool::{
+    Counters, Function, Pool, PoolBuilder, TaskEnd, TaskResult, TaskResults, panicked, serve,
+};
+pub use process::{
+    Entry, Identity, Input, Output, Process, ProcessBuilder, ProcessSpec, RawProcess, Sentinel,
+};
+pub use queue::{Bounds, Queue, RawQueue};
+pub use semaphore::{Permit, RawSemaphore, Semaphore};
+pub use wait::{Deadline, Wait};
+pub use worker::{Arg, Args, Outcome, Runnable, Worker, WorkerInfo, end_of, end_of_result};

@@ -1,0 +1,165 @@
+//! A mutual-exclusion lock between processes.
+
+use crate::codec::{deserialize_handle, serialize_handle};
+use crate::{Error, Handle, Result, Wait};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a backend implements for [`Lock`].
+///
+/// The holder is a thread of a process: a sandboxed process has one thread.
+pub trait RawLock: Any + Send + Sync {
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
+    fn acquire(&self, wait: Wait) -> Result<Acquired>;
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// [`Error::NotHolder`] if the calling thread does not hold it.
+    fn release(&self) -> Result<()>;
+}
+
+/// How a lock was acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says whether the last holder died with the data half changed"]
+pub struct Acquired {
+    /// The holder before died without releasing: what the lock protects may be half changed.
+    pub owner_died: bool,
+}
+
+/// A lock that processes of both backends share. Not reentrant, and released by its holder only.
+///
+/// A holder that dies gives the lock back, and the next holder is told so.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let lock = ctx.lock()?;
+/// {
+///     let guard = lock.lock()?;
+///     assert!(!guard.owner_died());
+/// } // released here
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Lock(Arc<dyn RawLock>);
+
+impl Lock {
+    /// Wraps what a backend made.
+    pub fn from_raw(raw: Arc<dyn RawLock>) -> Lock {
+        Lock(raw)
+    }
+
+    /// Waits for the lock; the guard releases it when dropped.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyHeld`] if the caller has it, [`Error::Interrupted`] on Ctrl-C.
+    pub fn lock(&self) -> Result<LockGuard<'_>> {
+        self.guard(Wait::Forever)
+    }
+
+    /// Like [`Lock::lock`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`Lock::lock`], and [`Error::TimedOut`].
+    pub fn lock_timeout(&self, timeout: Duration) -> Result<LockGuard<'_>> {
+        self.guard(Wait::AtMost(timeout))
+    }
+
+    /// Like [`Lock::lock`], without waiting.
+    ///
+    /// # Errors
+    /// Those of [`Lock::lock`], and [`Error::TimedOut`] if another has it.
+    pub fn try_lock(&self) -> Result<LockGuard<'_>> {
+        self.guard(Wait::Never)
+    }
+
+    fn guard(&self, wait: Wait) -> Result<LockGuard<'_>> {
+        let acquired = self.0.acquire(wait)?;
+        Ok(LockGuard { lock: self, acquired, not_send: PhantomData })
+    }
+
+    /// Waits for the lock and keeps it until [`Lock::release`].
+    ///
+    /// # Errors
+    /// Those of [`Lock::lock`].
+    pub fn acquire(&self) -> Result<Acquired> {
+        self.0.acquire(Wait::Forever)
+    }
+
+    /// Like [`Lock::acquire`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`Lock::lock_timeout`].
+    pub fn acquire_timeout(&self, timeout: Duration) -> Result<Acquired> {
+        self.0.acquire(Wait::AtMost(timeout))
+    }
+
+    /// Like [`Lock::acquire`], without waiting.
+    ///
+    /// # Errors
+    /// Those of [`Lock::try_lock`].
+    pub fn try_acquire(&self) -> Result<Acquired> {
+        self.0.acquire(Wait::Never)
+    }
+
+    /// Gives back what `acquire` took.
+    ///
+    /// # Errors
+    /// [`Error::NotHolder`] if the caller does not hold it.
+    pub fn release(&self) -> Result<()> {
+        self.0.release()
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lock")
+    }
+}
+
+impl Serialize for Lock {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        serialize_handle(Handle::Lock(self.0.clone()), s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lock {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Lock, D::Error> {
+        match deserialize_handle(d)? {
+            Handle::Lock(raw) => Ok(Lock(raw)),
+            other => Err(serde::de::Error::custom(format!("a {} is not a lock", other.kind()))),
+        }
+    }
+}
+
+/// Holds a [`Lock`] until dropped.
+///
+/// It stays on the thread that acquired it, since that thread is the holder.
+#[derive(Debug)]
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct LockGuard<'a> {
+    lock: &'a Lock,
+    acquired: Acquired,
+    not_send: PhantomData<*const ()>,
+}
+
+impl LockGuard<'_> {
+    /// Whether the holder before died without releasing.
+    pub fn owner_died(&self) -> bool {
+        self.acquired.owner_died
+    }
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        // The one way to fail is that the caller released it by hand, which is its business.
+        let _: Result<(), Error> = self.lock.0.release();
+    }
+}

@@ -1,0 +1,515 @@
+//! The bookkeeping of a pool: moves tasks to workers and their ends to sinks, and replaces workers.
+//!
+//! One thread at a time *drives*: it takes what the workers have to say, gives them more, and
+//! sleeps until there is news. Whoever waits for a result drives until it is there; a second waiter
+//! sleeps until the first has made progress or has stopped driving. Every task is in exactly one
+//! place: the backlog, or one slot's list of outstanding chunks, or ended. What happens when a
+//! worker dies is in `heal`.
+
+use super::result::{Deferred, Sink};
+use super::slot::{Chunk, Given, News, Slot};
+use super::wire::Reader;
+use crate::{Context, Deadline, Entry, Error, Message, Queue, Result, Wait, ready};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// Chunks that a worker has at hand, so that it need not wait for the pool between two.
+const DEPTH: usize = 8;
+/// The largest default chunk.
+const MOST_PER_CHUNK: usize = 1024;
+
+/// What a pool was asked to be.
+#[derive(Clone)]
+pub(super) struct Options {
+    pub(super) workers: Option<usize>,
+    pub(super) chunk_size: Option<usize>,
+    pub(super) retries: u32,
+    pub(super) idempotent: bool,
+    pub(super) task_timeout: Option<Duration>,
+    pub(super) max_tasks: u64,
+    pub(super) fresh: bool,
+    pub(super) initializer: Option<(String, Message)>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            workers: None,
+            chunk_size: None,
+            retries: 0,
+            idempotent: false,
+            task_timeout: None,
+            max_tasks: u64::MAX,
+            fresh: false,
+            initializer: None,
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn depth(&self) -> usize {
+        // One more than what it works on would only have to be taken back.
+        if self.fresh { 1 } else { DEPTH.min(usize::try_from(self.max_tasks).unwrap_or(DEPTH)) }
+    }
+}
+
+/// What happened in a pool so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Tasks taken.
+    pub submitted: u64,
+    /// Tasks that ended with a result or with an error of their own.
+    pub done: u64,
+    /// Tasks that failed with their worker.
+    pub failed: u64,
+    /// Times that a task was run again.
+    pub retried: u64,
+    /// Workers that were replaced after they died.
+    pub replaced: u64,
+}
+
+pub(super) struct State {
+    pub(super) slots: Vec<Slot>,
+    pub(super) backlog: VecDeque<Chunk>,
+    /// Tasks that have not ended.
+    pub(super) pending: usize,
+    pub(super) next_id: u64,
+    pub(super) closed: bool,
+    pub(super) terminated: bool,
+    pub(super) broken: Option<Error>,
+    /// Starts that failed in a row.
+    pub(super) failed_starts: u32,
+    pub(super) counters: Counters,
+    /// Callbacks to call once this is unlocked.
+    pub(super) deferred: Vec<Deferred>,
+}
+
+/// Who drives, and news for those who do not.
+#[derive(Default)]
+struct Wheel {
+    /// Counts progress, so that none is missed between looking and sleeping.
+    turns: u64,
+    /// How many wait while another drives.
+    waiting: usize,
+    /// Whether there is a background thread.
+    #[cfg(not(target_family = "wasm"))]
+    background: bool,
+    /// Whether the driver sleeps until there is news from a worker.
+    asleep: bool,
+}
+
+pub(super) struct Engine {
+    pub(super) ctx: Context,
+    pub(super) entry: Entry,
+    pub(super) options: Options,
+    workers: usize,
+    pub(super) state: Mutex<State>,
+    driver: Mutex<()>,
+    wheel: Mutex<Wheel>,
+    turned: Condvar,
+    /// Wakes a sleeping driver when there is something new to wait for.
+    kick: Queue<()>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Unlocks the state, then calls the callbacks that came up: they may use the pool.
+fn unlock(mut state: MutexGuard<'_, State>) {
+    let deferred = std::mem::take(&mut state.deferred);
+    drop(state);
+    for then in deferred {
+        then();
+    }
+}
+
+impl Engine {
+    pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Engine>> {
+        let workers = options.workers.unwrap_or_else(|| ctx.cpu_count()).max(1);
+        let mut slots: Vec<Slot> = Vec::new();
+        for _ in 0..workers {
+            let mut slot = Slot::default();
+            slot.start(&ctx, &entry, &options)?;
+            slots.push(slot);
+        }
+        let state = State {
+            slots,
+            backlog: VecDeque::new(),
+            pending: 0,
+            next_id: 0,
+            closed: false,
+            terminated: false,
+            broken: None,
+            failed_starts: 0,
+            counters: Counters::default(),
+            deferred: Vec::new(),
+        };
+        Ok(Arc::new(Engine {
+            kick: ctx.queue(1)?,
+            ctx,
+            entry,
+            options,
+            workers,
+            state: Mutex::new(state),
+            driver: Mutex::new(()),
+            wheel: Mutex::new(Wheel::default()),
+            turned: Condvar::new(),
+        }))
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        lock(&self.state).counters
+    }
+
+    pub(super) fn chunk_or(&self, default: usize) -> usize {
+        match self.entry {
+            Entry::Main(_) => 1,
+            _ => self.options.chunk_size.unwrap_or(default),
+        }
+    }
+
+    /// The chunk size for a `map` over at least so many inputs.
+    pub(super) fn chunk_for(&self, inputs: usize) -> usize {
+        self.chunk_or((inputs / (self.workers * 16)).clamp(1, MOST_PER_CHUNK))
+    }
+
+    /// How many tasks may be under way before inputs are taken no further.
+    pub(super) fn window(&self, chunk: usize) -> usize {
+        self.workers * (self.options.depth() + 1) * chunk
+    }
+
+    /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on.
+    pub(super) fn submit(
+        &self,
+        tasks: Vec<Message>,
+        sink: Arc<dyn Sink>,
+        base: usize,
+    ) -> Result<()> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Error::PoolClosed);
+        }
+        if let Some(why) = &state.broken {
+            return Err(why.clone());
+        }
+        state.pending += tasks.len();
+        state.counters.submitted += tasks.len() as u64;
+        let id = state.next_id;
+        state.next_id += 1;
+        state.backlog.push_back(Chunk { id, tasks, sink, base, attempts: 0 });
+        self.dispatch(&mut state);
+        unlock(state);
+        // A sleeping driver does not know of a new process or a new deadline.
+        if matches!(self.entry, Entry::Main(_)) || self.options.task_timeout.is_some() {
+            self.wake_driver();
+        }
+        Ok(())
+    }
+
+    /// Drives until the backlog is short, so that a `map` over many inputs needs little memory.
+    pub(super) fn wait_for_room(&self) -> Result<()> {
+        self.drive_until(&|| lock(&self.state).backlog.len() <= self.workers, Wait::Forever)
+    }
+
+    /// Gives the backlog to the workers that have the least to do.
+    fn dispatch(&self, state: &mut State) {
+        let (entry, options) = (&self.entry, &self.options);
+        while let Some(chunk) = state.backlog.pop_front() {
+            let freest = (state.slots.iter().enumerate())
+                .filter_map(|(at, slot)| slot.load(entry, options).map(|load| (load, at)))
+                .min();
+            let Some((_, at)) = freest else {
+                state.backlog.push_front(chunk);
+                return;
+            };
+            match state.slots[at].give(chunk, &self.ctx, entry, options) {
+                Given::Yes => {}
+                Given::NoRoom(chunk) => {
+                    state.backlog.push_front(chunk);
+                    return;
+                }
+                Given::Unfit(chunk, why) => {
+                    state.pending -= chunk.tasks.len();
+                    state.counters.done += chunk.tasks.len() as u64;
+                    chunk.fail(&why, &mut state.deferred);
+                }
+                Given::NotStarted(chunk, why) => {
+                    state.backlog.push_front(chunk);
+                    self.start_failed(state, at, &why);
+                }
+            }
+        }
+    }
+
+    /// Takes all the news there is; whether there was any.
+    fn sweep(&self) -> bool {
+        let mut state = lock(&self.state);
+        let mut any = false;
+        for at in 0..state.slots.len() {
+            state.slots[at].check_clock();
+            loop {
+                match state.slots[at].news() {
+                    News::None => break,
+                    News::Answer(message) => self.answer(&mut state, at, &message),
+                    News::Ended(status) => {
+                        self.ended(&mut state, at, status);
+                        any = true;
+                        break;
+                    }
+                }
+                any = true;
+            }
+            self.start_if_due(&mut state, at);
+        }
+        self.dispatch(&mut state);
+        self.rebalance(&mut state);
+        unlock(state);
+        any
+    }
+
+    /// A worker's report on one chunk.
+    fn answer(&self, state: &mut State, at: usize, message: &Message) {
+        let mut parts = Reader::new(message);
+        let chunk = parts.u64().ok().and_then(|id| state.slots[at].answered(id, &self.options));
+        // Only a worker that lies names a chunk that it does not have: its death will fail the rest.
+        let Some(mut chunk) = chunk else {
+            return state.slots[at].kill();
+        };
+        state.failed_starts = 0;
+        let mut ended = 0;
+        while ended < chunk.tasks.len() && !parts.is_done() {
+            let Ok(outcome) = parts.end() else { break };
+            state.deferred.extend(chunk.sink.complete(chunk.base + ended, outcome));
+            ended += 1;
+        }
+        state.pending -= ended;
+        state.counters.done += ended as u64;
+        // A sandboxed worker that panicked ends before the tasks behind the one that did.
+        chunk.tasks.drain(..ended);
+        chunk.base += ended;
+        if !chunk.tasks.is_empty() {
+            if ended == 0 {
+                state.pending -= chunk.tasks.len();
+                state.counters.failed += chunk.tasks.len() as u64;
+                let why = Error::Task("the worker's answer makes no sense".into());
+                chunk.fail(&why, &mut state.deferred);
+            } else {
+                state.backlog.push_front(chunk);
+            }
+        }
+        if !state.slots[at].is_up() || state.slots[at].outstanding.len() <= 1 {
+            self.dispatch(state);
+        }
+    }
+
+    /// Lets an idle worker have what a busy one has not begun.
+    fn rebalance(&self, state: &mut State) {
+        if !state.backlog.is_empty() {
+            return;
+        }
+        while state.slots.iter().any(|s| s.load(&self.entry, &self.options) == Some(0)) {
+            let busiest = state.slots.iter_mut().max_by_key(|s| s.outstanding.len());
+            let Some(busiest) = busiest.filter(|s| s.may_take_back(&self.options)) else { return };
+            let Some(chunk) = busiest.take_back() else {
+                return;
+            };
+            state.backlog.push_back(chunk);
+            self.dispatch(state);
+        }
+    }
+
+    /// Sleeps until a worker has news or something is due.
+    fn sleep(&self, deadline: Deadline) -> Result<()> {
+        let mut those = vec![self.kick.waitable()];
+        let mut due = deadline;
+        {
+            let state = lock(&self.state);
+            for slot in &state.slots {
+                slot.waitables(&mut those);
+                due = due.min(slot.deadline.into()).min(slot.start_after.into());
+            }
+            lock(&self.wheel).asleep = true;
+        }
+        let woken = ready(&self.ctx, &those, due.wait());
+        lock(&self.wheel).asleep = false;
+        // It is there to wake, not to be read; empty is as good.
+        let _ = self.kick.try_get();
+        match woken {
+            Ok(_) | Err(Error::TimedOut) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn wake_driver(&self) {
+        if lock(&self.wheel).asleep {
+            // Full is as good: it will wake.
+            let _ = self.kick.try_put(&());
+        }
+    }
+
+    fn turn(&self) {
+        let mut wheel = lock(&self.wheel);
+        wheel.turns += 1;
+        if wheel.waiting > 0 {
+            self.turned.notify_all();
+        }
+    }
+
+    /// Drives the pool, or waits for whoever does, until `done`.
+    pub(super) fn drive_until(&self, done: &dyn Fn() -> bool, wait: Wait) -> Result<()> {
+        self.drive(done, wait, false)
+    }
+
+    fn drive(&self, done: &dyn Fn() -> bool, wait: Wait, yielding: bool) -> Result<()> {
+        if done() {
+            return Ok(());
+        }
+        let deadline = wait.deadline();
+        loop {
+            let seen = lock(&self.wheel).turns;
+            match self.driver.try_lock() {
+                Ok(wheel) => {
+                    let result = self.steer(done, deadline, yielding);
+                    drop(wheel);
+                    self.turn();
+                    return result;
+                }
+                // A callback panicked while it drove; the state was unlocked then.
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    drop(poisoned);
+                    self.driver.clear_poison();
+                }
+                Err(TryLockError::WouldBlock) => {
+                    if done() {
+                        return Ok(());
+                    }
+                    if yielding {
+                        return Err(Error::TimedOut);
+                    }
+                    self.wait_for_turn(seen, deadline)?;
+                }
+            }
+            if done() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn steer(&self, done: &dyn Fn() -> bool, deadline: Deadline, yielding: bool) -> Result<()> {
+        loop {
+            let progress = self.sweep();
+            if done() {
+                return Ok(());
+            }
+            if progress {
+                self.turn();
+            }
+            if deadline.is_past() || yielding && lock(&self.wheel).waiting > 0 {
+                return Err(Error::TimedOut);
+            }
+            if !progress {
+                self.sleep(deadline)?;
+            }
+        }
+    }
+
+    fn wait_for_turn(&self, seen: u64, deadline: Deadline) -> Result<()> {
+        let mut wheel = lock(&self.wheel);
+        wheel.waiting += 1;
+        while wheel.turns == seen {
+            let left = deadline.remaining();
+            if left.is_some_and(|left| left.is_zero()) {
+                wheel.waiting -= 1;
+                return Err(Error::TimedOut);
+            }
+            wheel = match left {
+                None => self.turned.wait(wheel).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.turned.wait_timeout(wheel, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        wheel.waiting -= 1;
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        lock(&self.state).closed = true;
+    }
+
+    pub(super) fn terminate(&self) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.terminated = true;
+        self.fail_all(&mut state, &Error::PoolClosed);
+        for slot in &state.slots {
+            slot.kill();
+        }
+        unlock(state);
+        self.turn();
+        self.wake_driver();
+    }
+
+    pub(super) fn join(&self) -> Result<()> {
+        if !lock(&self.state).closed {
+            return Err(Error::PoolOpen);
+        }
+        self.drive_until(&|| lock(&self.state).pending == 0, Wait::Forever)?;
+        let mut slots = std::mem::take(&mut lock(&self.state).slots);
+        slots.iter().for_each(Slot::close);
+        slots.iter_mut().try_for_each(Slot::join)
+    }
+
+    /// Sees to it that tasks move although nobody waits for them yet.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn drive_in_background(self: &Arc<Engine>) {
+        if std::mem::replace(&mut lock(&self.wheel).background, true) {
+            return;
+        }
+        let engine = Arc::downgrade(self);
+        let name = "procbox-pool".to_string();
+        let spawned = std::thread::Builder::new().name(name).spawn(move || background(&engine));
+        if spawned.is_err() {
+            // Then tasks move when somebody waits for them.
+            lock(&self.wheel).background = false;
+        }
+    }
+
+    /// A sandboxed process has one thread: its pool moves while it waits for results.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn drive_in_background(self: &Arc<Engine>) {}
+}
+
+/// How long a task may lie before the background thread takes the wheel.
+#[cfg(not(target_family = "wasm"))]
+const GRACE: Duration = Duration::from_millis(2);
+/// How many times it finds nothing to do before it ends.
+#[cfg(not(target_family = "wasm"))]
+const IDLE_ROUNDS: u32 = 100;
+
+#[cfg(not(target_family = "wasm"))]
+fn background(engine: &std::sync::Weak<Engine>) {
+    let mut idle = 0;
+    loop {
+        std::thread::sleep(GRACE);
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        let is_idle = || lock(&engine.state).pending == 0;
+        if !is_idle() {
+            idle = 0;
+            // Interrupted or out-steered: either way somebody else sees to it.
+            let _ = engine.drive(&is_idle, Wait::Forever, true);
+        } else {
+            idle += 1;
+            // Looked at under the lock: a task that comes now finds the flag down or the thread up.
+            let state = lock(&engine.state);
+            if idle > IDLE_ROUNDS && state.pending == 0 {
+                lock(&engine.wheel).background = false;
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! What callers of a pool hold, and the sinks behind it that the engine fills.
+
+use super::engine::Engine;
+use crate::{Error, Handle, Message, Result, Wait, codec};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The encoded result of a task, or why there is none.
+pub(super) type TaskOutcome<'a> = Result<(&'a [u8], &'a [Handle])>;
+
+/// Something to do once the engine's state is unlocked, so that a callback may use the pool.
+pub(super) type Deferred = Box<dyn FnOnce() + Send>;
+
+/// Where the engine puts the ends of tasks. Each index comes exactly once.
+pub(super) trait Sink: Send + Sync {
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred>;
+}
+
+/// Called with the result when it is there.
+pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn decoded<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
+    outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
+}
+
+/// A sink that in the end has one value.
+pub(super) trait Promise<R>: Sink {
+    fn is_ready(&self) -> bool;
+    fn peek(&self) -> Option<bool>;
+    fn take(&self) -> Option<Result<R>>;
+}
+
+/// A value that may have come, and the callback that waits for it.
+type Slot<R> = (Option<Result<R>>, Option<Callback<R>>);
+
+/// The value of a promise: written once, then taken.
+struct Cell<R> {
+    ready: AtomicBool,
+    value: Mutex<Slot<R>>,
+}
+
+impl<R> Cell<R> {
+    fn new(then: Option<Callback<R>>) -> Cell<R> {
+        Cell { ready: AtomicBool::new(false), value: Mutex::new((None, then)) }
+    }
+
+    fn set(self: &Arc<Self>, value: Result<R>) -> Option<Deferred>
+    where
+        R: Send + 'static,
+    {
+        let then = lock(&self.value).1.take();
+        let Some(then) = then else {
+            self.publish(value);
+            return None;
+        };
+        let cell = self.clone();
+        Some(Box::new(move || {
+            then(&value);
+            cell.publish(value);
+        }))
+    }
+
+    fn publish(&self, value: Result<R>) {
+        lock(&self.value).0 = Some(value);
+        self.ready.store(true, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}
+
+/// The sink of `apply`: one task, one value.
+pub(super) struct Single<R>(Arc<Cell<R>>);
+
+impl<R> Single<R> {
+    pub(super) fn new(then: Option<Callback<R>>) -> Single<R> {
+        Single(Arc::new(Cell::new(then)))
+    }
+}
+
+impl<R: DeserializeOwned + Send + 'static> Sink for Single<R> {
+    fn complete(&self, _index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
+        self.0.set(decoded(outcome))
+    }
+}
+
+impl<R: DeserializeOwned + Send + 'static> Promise<R> for Single<R> {
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+    fn peek(&self) -> Option<bool> {
+        lock(&self.0.value).0.as_ref().map(Result::is_ok)
+    }
+    fn take(&self) -> Option<Result<R>> {
+        lock(&self.0.value).0.take()
+    }
+}
+
+struct Gathered<R> {
+    values: Vec<Option<R>>,
+    missing: usize,
+    sealed: bool,
+    /// The error with the lowest index.
+    error: Option<(usize, Error)>,
+}
+
+/// The sink of `map`: many tasks, one list.
+pub(super) struct Gather<R> {
+    parts: Mutex<Gathered<R>>,
+    whole: Arc<Cell<Vec<R>>>,
+}
+
+impl<R> Gather<R> {
+    pub(super) fn new(then: Option<Callback<Vec<R>>>) -> Gather<R> {
+        let parts = Gathered { values: Vec::new(), missing: 0, sealed: false, error: None };
+        Gather { parts: Mutex::new(parts), whole: Arc::new(Cell::new(then)) }
+    }
+
+    /// There will be `n` more values.
+    pub(super) fn expect(&self, n: usize) {
+        let mut parts = lock(&self.parts);
+        let len = parts.values.len() + n;
+        parts.values.resize_with(len, || None);
+        parts.missing += n;
+    }
+
+    /// There will be no more values than announced.
+    pub(super) fn seal(&self)
+    where
+        R: Send + 'static,
+    {
+        let mut parts = lock(&self.parts);
+        parts.sealed = true;
+        if let Some(deferred) = self.finish(parts) {
+            deferred();
+        }
+    }
+
+    fn finish(&self, mut parts: MutexGuard<'_, Gathered<R>>) -> Option<Deferred>
+    where
+        R: Send + 'static,
+    {
+        if parts.sealed && parts.missing == 0 {
+            let whole = match parts.error.take() {
+                Some((_, e)) => Err(e),
+                None => Ok(std::mem::take(&mut parts.values).into_iter().flatten().collect()),
+            };
+            drop(parts);
+            return self.whole.set(whole);
+        }
+        None
+    }
+}
+
+impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
+        let value = decoded(outcome);
+        let mut parts = lock(&self.parts);
+        parts.missing -= 1;
+        match value {
+            Ok(value) => parts.values[index] = Some(value),
+            Err(e) => {
+                if parts.error.as_ref().is_none_or(|(first, _)| index < *first) {
+                    parts.error = Some((index, e));
+                }
+            }
+        }
+        self.finish(parts)
+    }
+}
+
+impl<R: DeserializeOwned + Send + 'static> Promise<Vec<R>> for Gather<R> {
+    fn is_ready(&self) -> bool {
+        self.whole.is_ready()
+    }
+    fn peek(&self) -> Option<bool> {
+        lock(&self.whole.value).0.as_ref().map(Result::is_ok)
+    }
+    fn take(&self) -> Option<Result<Vec<R>>> {
+        lock(&self.whole.value).0.take()
+    }
+}
+
+/// A result that may not be there yet.
+///
+/// ```no_run
+/// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+/// let result = pool.apply_async((7u64,))?;
+/// if !result.wait(std::time::Duration::from_secs(1))? {
+///     println!("not yet");
+/// }
+/// assert!(result.get()?);
+/// # Ok(()) }
+/// ```
+pub struct TaskResult<R> {
+    engine: Arc<Engine>,
+    promise: Arc<dyn Promise<R>>,
+}
+
+impl<R> TaskResult<R> {
+    pub(super) fn new(engine: Arc<Engine>, promise: Arc<dyn Promise<R>>) -> TaskResult<R> {
+        TaskResult { engine, promise }
+    }
+
+    /// Waits for the result and takes it.
+    ///
+    /// # Errors
+    /// The task's error; [`Error::Interrupted`] on Ctrl-C; [`Error::Closed`] if it was taken before.
+    pub fn get(&self) -> Result<R> {
+        self.take(Wait::Forever)
+    }
+
+    /// Like [`TaskResult::get`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`TaskResult::get`], and [`Error::TimedOut`].
+    pub fn get_timeout(&self, timeout: Duration) -> Result<R> {
+        self.take(Wait::AtMost(timeout))
+    }
+
+    fn take(&self, wait: Wait) -> Result<R> {
+        self.engine.drive_until(&|| self.promise.is_ready(), wait)?;
+        self.promise.take().unwrap_or(Err(Error::Closed))
+    }
+
+    /// Waits until the result is there, at most `timeout`, and says whether it is.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] on Ctrl-C.
+    pub fn wait(&self, timeout: Duration) -> Result<bool> {
+        match self.engine.drive_until(&|| self.promise.is_ready(), Wait::AtMost(timeout)) {
+            Ok(()) => Ok(true),
+            Err(Error::TimedOut) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether the result is there.
+    pub fn ready(&self) -> bool {
+        self.promise.is_ready()
+    }
+
+    /// Whether the task went well; `None` while it runs, and after the result was taken.
+    pub fn successful(&self) -> Option<bool> {
+        self.promise.peek()
+    }
+}
+
+impl<R> fmt::Debug for TaskResult<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskResult(ready: {})", self.ready())
+    }
+}
+
+/// The sink of `imap`: values wait here for the iterator, by index.
+struct Stream<R> {
+    arrived: Mutex<Arrived<R>>,
+}
+
+struct Arrived<R> {
+    by_index: BTreeMap<usize, Result<R>>,
+    in_order_of_arrival: VecDeque<usize>,
+}
+
+impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
+        let value = decoded(outcome);
+        let mut arrived = lock(&self.arrived);
+        arrived.by_index.insert(index, value);
+        arrived.in_order_of_arrival.push_back(index);
+        None
+    }
+}
+
+/// The results of [`crate::Pool::imap`]: an iterator that takes inputs as it goes.
+///
+/// Each item is the input's index and the task's result.
+pub struct TaskResults<R, I> {
+    engine: Arc<Engine>,
+    inputs: std::iter::Fuse<I>,
+    stream: Arc<Stream<R>>,
+    ordered: bool,
+    chunk: usize,
+    /// How many inputs were taken.
+    taken: usize,
+    /// How many results were given out; in order, that is the next index.
+    given: usize,
+    /// An input that could not be encoded: its index's result.
+    broken: bool,
+}
+
+impl<R, I> TaskResults<R, I>
+where
+    R: DeserializeOwned + Send + 'static,
+    I: Iterator<Item = Result<Message>>,
+{
+    pub(super) fn new(engine: Arc<Engine>, inputs: I, ordered: bool) -> TaskResults<R, I> {
+        let arrived = Arrived { by_index: BTreeMap::new(), in_order_of_arrival: VecDeque::new() };
+        TaskResults {
+            chunk: engine.chunk_or(1),
+            engine,
+            inputs: inputs.fuse(),
+            stream: Arc::new(Stream { arrived: Mutex::new(arrived) }),
+            ordered,
+            taken: 0,
+            given: 0,
+            broken: false,
+        }
+    }
+
+    /// Takes inputs until the workers have enough to do.
+    fn feed(&mut self) -> Result<()> {
+        // In order, a slow first task must not let results pile up without bound behind it.
+        while !self.broken && self.taken - self.given < self.engine.window(self.chunk) {
+            let base = self.taken;
+            let mut messages = Vec::with_capacity(self.chunk);
+            for input in self.inputs.by_ref().take(self.chunk) {
+                match input {
+                    Ok(message) => messages.push(message),
+                    Err(e) => {
+                        self.broken = true;
+                        // A stream has no callback to run.
+                        let _ = self.stream.complete(base + messages.len(), Err(e));
+                        self.taken += 1;
+                        break;
+                    }
+                }
+            }
+            if messages.is_empty() {
+                break;
+            }
+            self.taken += messages.len();
+            self.engine.submit(messages, self.stream.clone(), base)?;
+        }
+        Ok(())
+    }
+
+    /// The next result, waiting at most so long. `None` when there are no more.
+    fn next_within(&mut self, wait: Wait) -> Option<Result<(usize, Result<R>)>> {
+        if let Err(e) = self.feed() {
+            self.broken = true;
+            if self.taken == self.given {
+                return Some(Err(e));
+            }
+        }
+        if self.taken == self.given {
+            return None;
+        }
+        let (stream, ordered, next) = (&self.stream, self.ordered, self.given);
+        let there = || {
+            let arrived = lock(&stream.arrived);
+            if ordered {
+                arrived.by_index.contains_key(&next)
+            } else {
+                !arrived.by_index.is_empty()
+            }
+        };
+        if let Err(e) = self.engine.drive_until(&there, wait) {
+            return Some(Err(e));
+        }
+        let mut arrived = lock(&self.stream.arrived);
+        let first = arrived.in_order_of_arrival.pop_front();
+        let index = if self.ordered { next } else { first? };
+        let value = arrived.by_index.remove(&index)?;
+        drop(arrived);
+        self.given += 1;
+        Some(Ok((index, value)))
+    }
+
+    /// Like `next`, for at most `timeout`; a wait that runs out can be tried again.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`] on Ctrl-C.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<(usize, Result<R>)>> {
+        self.next_within(Wait::AtMost(timeout)).transpose()
+    }
+}
+
+impl<R, I> Iterator for TaskResults<R, I>
+where
+    R: DeserializeOwned + Send + 'static,
+    I: Iterator<Item = Result<Message>>,
+{
+    type Item = (usize, Result<R>);
+
+    /// The next result. An error of the pool itself (interrupted, closed) is the last item.
+    fn next(&mut self) -> Option<(usize, Result<R>)> {
+        match self.next_within(Wait::Forever)? {
+            Ok(item) => Some(item),
+            Err(e) => {
+                let index = self.given;
+                self.broken = true;
+                self.taken = self.given;
+                Some((index, Err(e)))
+            }
+        }
+    }
+}
+
+impl<R, I> fmt::Debug for TaskResults<R, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskResults({} of {} so far)", self.given, self.taken)
+    }
+}

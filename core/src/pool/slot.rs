@@ -1,0 +1,300 @@
+//! One worker as the pool sees it: a process, the queues to and from it, and what it has to do.
+
+use super::engine::Options;
+use super::result::{Deferred, Sink};
+use super::wire::{INITIALIZER, Reader, Writer};
+use crate::{
+    Bounds, Bytes, Context, Entry, Error, ExitStatus, Input, Limit, Message, Output, Process,
+    Queue, Result, Wait, Waitable, codec,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Tasks that travel together, and where their ends go.
+pub(super) struct Chunk {
+    pub(super) id: u64,
+    pub(super) tasks: Vec<Message>,
+    pub(super) sink: Arc<dyn Sink>,
+    /// The sink's index of the first task.
+    pub(super) base: usize,
+    /// How often a worker died of it.
+    pub(super) attempts: u32,
+}
+
+impl Chunk {
+    /// Ends all of its tasks with one error.
+    pub(super) fn fail(&self, error: &Error, deferred: &mut Vec<Deferred>) {
+        for index in 0..self.tasks.len() {
+            deferred.extend(self.sink.complete(self.base + index, Err(error.clone())));
+        }
+    }
+
+    /// The same tasks, each a chunk of its own; they have no numbers yet.
+    pub(super) fn split(self) -> impl Iterator<Item = Chunk> {
+        let (sink, base, attempts) = (self.sink, self.base, self.attempts);
+        self.tasks.into_iter().enumerate().map(move |(i, task)| Chunk {
+            id: 0,
+            tasks: vec![task],
+            sink: sink.clone(),
+            base: base + i,
+            attempts,
+        })
+    }
+
+    fn encode(&self) -> Message {
+        let mut writer = Writer::new(self.id);
+        for task in &self.tasks {
+            writer.part(&task.bytes, &task.handles);
+        }
+        writer.finish()
+    }
+}
+
+/// A process that is there to take tasks.
+struct Life {
+    process: Process,
+    /// `None` for a program that knows nothing of procbox: its process is the task.
+    queues: Option<(Queue<()>, Queue<()>)>,
+}
+
+/// A worker's place in the pool; its process changes.
+#[derive(Default)]
+pub(super) struct Slot {
+    life: Option<Life>,
+    /// What the process was given and has not answered, oldest first.
+    pub(super) outstanding: VecDeque<Chunk>,
+    /// Chunks given to this process.
+    given: u64,
+    /// Chunks that this process answered.
+    pub(super) answered: u64,
+    /// When the oldest outstanding task will have taken too long.
+    pub(super) deadline: Option<Instant>,
+    timed_out: bool,
+    /// Not to be started before this.
+    pub(super) start_after: Option<Instant>,
+}
+
+/// What a slot has to say when asked.
+pub(super) enum News {
+    /// Nothing yet.
+    None,
+    /// These bytes from its results queue.
+    Answer(Message),
+    /// Its process has ended; there is nothing more to come.
+    Ended(ExitStatus),
+}
+
+/// How a chunk was received.
+pub(super) enum Given {
+    Yes,
+    /// There is no room now.
+    NoRoom(Chunk),
+    /// It can never be given.
+    Unfit(Chunk, Error),
+    /// The process for it could not be started.
+    NotStarted(Chunk, Error),
+}
+
+impl Slot {
+    pub(super) fn is_up(&self) -> bool {
+        self.life.is_some()
+    }
+
+    /// Starts the process that serves this slot.
+    pub(super) fn start(&mut self, ctx: &Context, entry: &Entry, options: &Options) -> Result<()> {
+        let Entry::Serve(_) = entry else {
+            return Ok(());
+        };
+        let tasks: Queue<()> =
+            ctx.queue_with(Bounds { messages: Some(options.depth()), ..Bounds::default() })?;
+        let results: Queue<()> = ctx.unbounded_queue()?;
+        if let Some((name, arguments)) = &options.initializer {
+            let mut writer = Writer::new(INITIALIZER);
+            writer.part(name.as_bytes(), &[]);
+            writer.part(&arguments.bytes, &arguments.handles);
+            let message = writer.finish();
+            tasks.raw().put(&message.bytes, &message.handles, Wait::Never)?;
+        }
+        let process = ctx
+            .with_entry::<super::serve::Terms>(entry.clone())
+            .args((options.max_tasks, &tasks, &results))
+            .daemon(true)
+            .start()?;
+        self.life = Some(Life { process, queues: Some((tasks, results)) });
+        Ok(())
+    }
+
+    /// How much more it can be given: the lower, the sooner it gets to a new task.
+    pub(super) fn load(&self, entry: &Entry, options: &Options) -> Option<usize> {
+        let load = self.outstanding.len();
+        let open = match entry {
+            Entry::Main(_) => load == 0 && self.start_after.is_none(),
+            _ => self.life.is_some() && load < options.depth() && self.given < options.max_tasks,
+        };
+        open.then_some(load)
+    }
+
+    /// Gives it a chunk.
+    pub(super) fn give(
+        &mut self,
+        chunk: Chunk,
+        ctx: &Context,
+        entry: &Entry,
+        options: &Options,
+    ) -> Given {
+        let sent = match (&self.life, entry) {
+            (Some(Life { queues: Some((tasks, _)), .. }), _) => {
+                let message = chunk.encode();
+                tasks.raw().put(&message.bytes, &message.handles, Wait::Never)
+            }
+            (None, Entry::Main(_)) => match start_main(&chunk, ctx, entry) {
+                Ok(process) => {
+                    self.life = Some(Life { process, queues: None });
+                    Ok(())
+                }
+                Err(e @ (Error::Decode { .. } | Error::ForeignHandle)) => Err(e),
+                Err(e) => return Given::NotStarted(chunk, e),
+            },
+            _ => Err(Error::Full),
+        };
+        match sent {
+            Ok(()) => {
+                self.given += 1;
+                if self.outstanding.is_empty() {
+                    self.begin_clock(options);
+                }
+                self.outstanding.push_back(chunk);
+                Given::Yes
+            }
+            Err(Error::Full | Error::Closed) => Given::NoRoom(chunk),
+            Err(e) => Given::Unfit(chunk, e),
+        }
+    }
+
+    fn begin_clock(&mut self, options: &Options) {
+        self.deadline = options.task_timeout.and_then(|t| Instant::now().checked_add(t));
+    }
+
+    /// What it has to say now.
+    pub(super) fn news(&self) -> News {
+        let Some(life) = &self.life else {
+            return News::None;
+        };
+        // The status is read before the queue: what an ended process has put is then there to see.
+        let status = life.process.status();
+        if let Some((_, results)) = &life.queues {
+            let mut message = Message::default();
+            if results.raw().get(&mut message, Wait::Never).is_ok() {
+                return News::Answer(message);
+            }
+        }
+        status.map_or(News::None, News::Ended)
+    }
+
+    /// Takes the chunk with this number off the list, since it was answered.
+    pub(super) fn answered(&mut self, id: u64, options: &Options) -> Option<Chunk> {
+        let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
+        let chunk = self.outstanding.remove(at);
+        self.answered += 1;
+        self.deadline = None;
+        if !self.outstanding.is_empty() {
+            self.begin_clock(options);
+        }
+        chunk
+    }
+
+    /// Whether [`Slot::take_back`] may be used while the process lives: not before it has taken its
+    /// initializer, which is in the same queue.
+    pub(super) fn may_take_back(&self, options: &Options) -> bool {
+        self.outstanding.len() > 1 && (self.answered > 0 || options.initializer.is_none())
+    }
+
+    /// Takes back the oldest chunk that the process has not begun.
+    pub(super) fn take_back(&mut self) -> Option<Chunk> {
+        let Some(Life { queues: Some((tasks, _)), .. }) = &self.life else { return None };
+        let mut message = Message::default();
+        loop {
+            tasks.raw().get(&mut message, Wait::Never).ok()?;
+            let id = Reader::new(&message).u64().ok()?;
+            if id == INITIALIZER {
+                continue;
+            }
+            let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
+            self.given -= 1;
+            return self.outstanding.remove(at);
+        }
+    }
+
+    /// What the ended process printed, if its process was the task.
+    pub(super) fn printed(&self) -> Option<Result<Message>> {
+        match &self.life {
+            Some(Life { process, queues: None }) => {
+                Some(process.output().and_then(|output| Message::of(&Bytes(output))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Clears the slot of its ended process. Says its name and status.
+    pub(super) fn bury(&mut self, status: ExitStatus) -> (String, ExitStatus) {
+        let name = self.life.take().map(|life| life.process.name()).unwrap_or_default();
+        let status = if self.timed_out { ExitStatus::limited(Limit::WallClock) } else { status };
+        *self = Slot { outstanding: std::mem::take(&mut self.outstanding), ..Slot::default() };
+        (name, status)
+    }
+
+    /// Ends a process whose task takes too long.
+    pub(super) fn check_clock(&mut self) {
+        if self.deadline.is_some_and(|at| at <= Instant::now()) {
+            self.deadline = None;
+            self.timed_out = true;
+            self.kill();
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(life) = &self.life {
+            // It was started, or it would not be here.
+            let _ = life.process.kill();
+        }
+    }
+
+    /// Tells it that there are no more tasks.
+    pub(super) fn close(&self) {
+        if let Some(Life { queues: Some((tasks, _)), .. }) = &self.life {
+            tasks.close();
+        }
+    }
+
+    pub(super) fn join(&mut self) -> Result<()> {
+        if let Some(life) = &self.life {
+            life.process.join()?;
+        }
+        self.life = None;
+        Ok(())
+    }
+
+    /// Adds what there is to wait for.
+    pub(super) fn waitables(&self, those: &mut Vec<Waitable>) {
+        if let Some(life) = &self.life {
+            if let Some((_, results)) = &life.queues {
+                those.push(results.waitable());
+            }
+            those.extend(life.process.sentinel());
+        }
+    }
+}
+
+/// Starts a plain program on one task: its bytes on stdin, its stdout kept.
+fn start_main(chunk: &Chunk, ctx: &Context, entry: &Entry) -> Result<Process> {
+    let [task] = chunk.tasks.as_slice() else {
+        return Err(Error::Invalid("a plain program takes one task at a time".into()));
+    };
+    let (Bytes(input),): (Bytes,) = codec::decode(&task.bytes, &task.handles)?;
+    ctx.with_entry::<()>(entry.clone())
+        .stdin(Input::Bytes(input))
+        .stdout(Output::Capture)
+        .daemon(true)
+        .start()
+}

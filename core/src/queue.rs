@@ -1,0 +1,249 @@
+//! A queue of values between processes.
+
+use crate::codec::{self, deserialize_handle, serialize_handle};
+use crate::{Handle, Message, Result, Wait, Waitable};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How much a queue holds.
+///
+/// ```
+/// use procbox_core::Bounds;
+/// let b = Bounds { messages: Some(16), ..Bounds::default() };
+/// assert_eq!(b.bytes, Bounds::MAX_BYTES);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most messages; `None` for as many as the bytes allow.
+    pub messages: Option<usize>,
+    /// The most bytes, all messages together. One message may not be larger.
+    pub bytes: usize,
+}
+
+impl Bounds {
+    /// The default for [`Bounds::bytes`]: 256 MiB, room for four of the largest messages promised.
+    pub const MAX_BYTES: usize = 256 << 20;
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { messages: None, bytes: Bounds::MAX_BYTES }
+    }
+}
+
+/// What a backend implements for [`Queue`].
+///
+/// A message is in the queue or delivered, never half of either, whoever dies and when.
+pub trait RawQueue: Any + Send + Sync {
+    /// Appends a message.
+    ///
+    /// # Errors
+    /// [`crate::Error::Full`] when the wait ran out, [`crate::Error::Closed`],
+    /// [`crate::Error::TooLarge`], [`crate::Error::ForeignHandle`], [`crate::Error::Interrupted`].
+    fn put(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()>;
+
+    /// Takes the oldest message, in place of what `into` held.
+    ///
+    /// # Errors
+    /// [`crate::Error::Empty`] when the wait ran out, [`crate::Error::Closed`] when it is closed
+    /// and drained, [`crate::Error::Interrupted`].
+    fn get(&self, into: &mut Message, wait: Wait) -> Result<()>;
+
+    /// The messages in it now.
+    fn len(&self) -> usize;
+
+    /// Whether it is empty now.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What it holds at most.
+    fn bounds(&self) -> Bounds;
+
+    /// Refuses further puts; gets drain what is there.
+    fn close(&self);
+}
+
+thread_local! {
+    /// Reused by every put of this thread, so that a small message costs no allocation.
+    static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Reused by every get of this thread.
+    static IN: RefCell<Message> = const { RefCell::new(Message { bytes: Vec::new(), handles: Vec::new() }) };
+}
+
+/// Above this a thread gives its buffer back after use instead of keeping it.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// Encodes a value into this thread's buffer and lends it to `f`.
+pub(crate) fn with_encoded<T: Serialize + ?Sized, R>(
+    value: &T,
+    f: impl FnOnce(&[u8], &[Handle]) -> Result<R>,
+) -> Result<R> {
+    let mut bytes = OUT.take();
+    bytes.clear();
+    let result = codec::encode(value, &mut bytes).and_then(|handles| f(&bytes, &handles));
+    if bytes.capacity() <= KEPT_BUFFER {
+        OUT.replace(bytes);
+    }
+    result
+}
+
+/// Lends this thread's message to `fill` and decodes what is then in it.
+pub(crate) fn with_received<T: DeserializeOwned>(
+    fill: impl FnOnce(&mut Message) -> Result<()>,
+) -> Result<T> {
+    let mut message = IN.take();
+    let result = fill(&mut message).and_then(|()| message.value());
+    message.handles.clear();
+    if message.bytes.capacity() <= KEPT_BUFFER {
+        IN.replace(message);
+    }
+    result
+}
+
+/// A queue of `T` with many producers and many consumers, first in, first out per producer.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let q = ctx.queue::<String>(16)?;
+/// q.put("hello")?;
+/// assert_eq!(q.get()?, "hello");
+/// q.close();
+/// assert_eq!(q.get(), Err(procbox_core::Error::Closed));
+/// # Ok(()) }
+/// ```
+pub struct Queue<T: ?Sized> {
+    raw: Arc<dyn RawQueue>,
+    of: PhantomData<fn(&T) -> Box<T>>,
+}
+
+impl<T> Queue<T> {
+    /// Wraps what a backend made.
+    pub fn from_raw(raw: Arc<dyn RawQueue>) -> Queue<T> {
+        Queue { raw, of: PhantomData }
+    }
+
+    /// The untyped queue below.
+    pub fn raw(&self) -> &Arc<dyn RawQueue> {
+        &self.raw
+    }
+
+    /// Appends a value; waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`crate::Error::Closed`], [`crate::Error::TooLarge`], [`crate::Error::Encode`],
+    /// [`crate::Error::ForeignHandle`], [`crate::Error::Interrupted`].
+    pub fn put<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
+    where
+        for<'a> &'a V: crate::Arg<T>,
+    {
+        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::Forever))
+    }
+
+    /// Like [`Queue::put`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`Queue::put`], and [`crate::Error::Full`].
+    pub fn put_timeout<V: Serialize + ?Sized>(&self, value: &V, timeout: Duration) -> Result<()>
+    where
+        for<'a> &'a V: crate::Arg<T>,
+    {
+        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::AtMost(timeout)))
+    }
+
+    /// Like [`Queue::put`], without waiting.
+    ///
+    /// # Errors
+    /// Those of [`Queue::put`], and [`crate::Error::Full`].
+    pub fn try_put<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
+    where
+        for<'a> &'a V: crate::Arg<T>,
+    {
+        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::Never))
+    }
+
+    /// The messages in it now; another process may change that at any moment.
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether it is empty now.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Whether it holds as many messages as it may. An unbounded queue is never full.
+    pub fn is_full(&self) -> bool {
+        self.raw.bounds().messages.is_some_and(|most| self.raw.len() >= most)
+    }
+
+    /// Closes it for all: puts fail at once, gets drain what is there and then fail.
+    pub fn close(&self) {
+        self.raw.close();
+    }
+
+    /// For [`crate::ready`].
+    pub fn waitable(&self) -> Waitable {
+        Waitable::Queue(self.raw.clone())
+    }
+}
+
+impl<T: DeserializeOwned> Queue<T> {
+    /// Takes the oldest value; waits while the queue is empty.
+    ///
+    /// # Errors
+    /// [`crate::Error::Closed`] once closed and drained, [`crate::Error::Decode`],
+    /// [`crate::Error::Interrupted`].
+    pub fn get(&self) -> Result<T> {
+        with_received(|m| self.raw.get(m, Wait::Forever))
+    }
+
+    /// Like [`Queue::get`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`Queue::get`], and [`crate::Error::Empty`].
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
+        with_received(|m| self.raw.get(m, Wait::AtMost(timeout)))
+    }
+
+    /// Like [`Queue::get`], without waiting.
+    ///
+    /// # Errors
+    /// Those of [`Queue::get`], and [`crate::Error::Empty`].
+    pub fn try_get(&self) -> Result<T> {
+        with_received(|m| self.raw.get(m, Wait::Never))
+    }
+}
+
+impl<T: ?Sized> Clone for Queue<T> {
+    fn clone(&self) -> Queue<T> {
+        Queue { raw: self.raw.clone(), of: PhantomData }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Queue({} messages)", self.raw.len())
+    }
+}
+
+impl<T: ?Sized> Serialize for Queue<T> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        serialize_handle(Handle::Queue(self.raw.clone()), s)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Queue<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Queue<T>, D::Error> {
+        match deserialize_handle(d)? {
+            Handle::Queue(raw) => Ok(Queue::from_raw(raw)),
+            other => Err(serde::de::Error::custom(format!("a {} is not a queue", other.kind()))),
+        }
+    }
+}

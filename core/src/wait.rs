@@ -1,0 +1,110 @@
+//! How long a call may block.
+
+use std::time::{Duration, Instant};
+
+/// How long a blocking call waits. Every blocking call has these three forms.
+///
+/// ```
+/// use procbox_core::Wait;
+/// use std::time::Duration;
+/// assert_eq!(Wait::from(Duration::ZERO), Wait::AtMost(Duration::ZERO));
+/// assert!(Wait::Forever.deadline().remaining().is_none());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Until it happens.
+    Forever,
+    /// At most this long. A duration too large for the clock waits for ever.
+    AtMost(Duration),
+    /// Not at all: try once.
+    Never,
+}
+
+impl Wait {
+    /// The moment at which this wait, begun now, runs out.
+    pub fn deadline(self) -> Deadline {
+        match self {
+            Wait::Forever => Deadline(None),
+            Wait::AtMost(d) => Deadline(Instant::now().checked_add(d)),
+            Wait::Never => Deadline(Some(Instant::now())),
+        }
+    }
+
+    /// Whether this wait does not block at all.
+    pub fn is_never(self) -> bool {
+        self == Wait::Never || self == Wait::AtMost(Duration::ZERO)
+    }
+
+    /// The ABI's and the wire's form: nanoseconds, negative for ever, 0 not at all.
+    pub fn to_nanos(self) -> i64 {
+        match self {
+            Wait::Forever => -1,
+            Wait::AtMost(d) => i64::try_from(d.as_nanos()).unwrap_or(-1),
+            Wait::Never => 0,
+        }
+    }
+
+    /// The inverse of [`Wait::to_nanos`]; every value has a meaning.
+    pub fn from_nanos(nanos: i64) -> Wait {
+        match nanos {
+            0 => Wait::Never,
+            n if n < 0 => Wait::Forever,
+            n => Wait::AtMost(Duration::from_nanos(n.unsigned_abs())),
+        }
+    }
+}
+
+impl From<Duration> for Wait {
+    fn from(d: Duration) -> Wait {
+        Wait::AtMost(d)
+    }
+}
+
+/// A moment on the monotonic clock, or never.
+///
+/// ```
+/// use procbox_core::Wait;
+/// assert!(Wait::Never.deadline().is_past());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// The moment, or `None` if it never comes.
+    pub fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// The time left, zero if it has passed, `None` if it never comes.
+    pub fn remaining(self) -> Option<Duration> {
+        self.0.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the moment has passed.
+    pub fn is_past(self) -> bool {
+        self.0.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// What is left, as a wait.
+    pub fn wait(self) -> Wait {
+        match self.remaining() {
+            None => Wait::Forever,
+            Some(d) if d.is_zero() => Wait::Never,
+            Some(d) => Wait::AtMost(d),
+        }
+    }
+
+    /// The earlier of two.
+    pub fn min(self, other: Deadline) -> Deadline {
+        match (self.0, other.0) {
+            (Some(a), Some(b)) => Deadline(Some(a.min(b))),
+            (a, b) => Deadline(a.or(b)),
+        }
+    }
+}
+
+impl From<Option<Instant>> for Deadline {
+    fn from(at: Option<Instant>) -> Deadline {
+        Deadline(at)
+    }
+}

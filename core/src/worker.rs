@@ -1,0 +1,111 @@
+//! Workers: the functions of a program that can be started as processes or given tasks by a pool.
+//!
+//! On the starting side a worker is a name with the types of its arguments; on the running side it
+//! is a function from a message to an [`Outcome`]. `#[worker]` of `procbox-guest` writes both.
+
+use crate::Message;
+use serde::Serialize;
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// A worker of this very program, by name, with the types of its arguments `P` and of what it
+/// returns `R`. It can also be called, as the function `F` that it is.
+#[derive(Debug)]
+pub struct Worker<P, R, F> {
+    name: &'static str,
+    function: F,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R, F> Worker<P, R, F> {
+    /// Names a function. `#[worker]` calls this.
+    pub const fn new(name: &'static str, function: F) -> Worker<P, R, F> {
+        Worker { name, function, types: PhantomData }
+    }
+
+    /// The worker's name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<P, R, F> Deref for Worker<P, R, F> {
+    type Target = F;
+    fn deref(&self) -> &F {
+        &self.function
+    }
+}
+
+/// A worker that is a struct with a `run`. `#[worker]` on its `impl` block writes this.
+pub trait Runnable: Serialize + Sized {
+    /// The worker's name: the struct's.
+    const NAME: &'static str;
+}
+
+/// What a program offers, as `procbox workers` prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// The worker's name.
+    pub name: String,
+    /// Its signature as written, if the program says.
+    pub signature: Option<String>,
+}
+
+/// A value that may be given where a `T` is expected: a `T` or a `&T`, and `&str` for `String`.
+///
+/// Both sides have the same bytes on the wire.
+pub trait Arg<T: ?Sized>: Serialize {}
+
+impl<T: Serialize> Arg<T> for T {}
+impl<T: Serialize> Arg<T> for &T {}
+impl Arg<String> for str {}
+impl Arg<String> for &str {}
+impl<T: Serialize> Arg<Vec<T>> for [T] {}
+impl<T: Serialize> Arg<Vec<T>> for &[T] {}
+
+/// A tuple of arguments that may be given where the tuple `P` is expected.
+///
+/// ```
+/// fn takes<P, A: procbox_core::Args<P>>(_: A) {}
+/// takes::<(String, u64), _>(("a", &3));
+/// ```
+pub trait Args<P>: Serialize {}
+
+macro_rules! args {
+    ($($a:ident $p:ident),*) => {
+        impl<$($a: Arg<$p>, $p),*> Args<($($p,)*)> for ($($a,)*) {}
+    };
+}
+
+impl Args<()> for () {}
+args!(A0 P0);
+args!(A0 P0, A1 P1);
+args!(A0 P0, A1 P1, A2 P2);
+args!(A0 P0, A1 P1, A2 P2, A3 P3);
+args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4);
+args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5);
+args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5, A6 P6);
+args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5, A6 P6, A7 P7);
+
+/// What a worker's function came to: its encoded result, or its error's message.
+pub type Outcome = std::result::Result<Message, String>;
+
+/// The outcome of a worker that cannot fail.
+///
+/// # Errors
+/// The message of the error if the value cannot be encoded.
+pub fn end_of<T: Serialize>(value: T) -> Outcome {
+    Message::of(&value).map_err(|e| e.to_string())
+}
+
+/// The outcome of a worker that returns a `Result`.
+///
+/// # Errors
+/// The error with its causes, as one line.
+pub fn end_of_result<T: Serialize, E: Display>(result: std::result::Result<T, E>) -> Outcome {
+    match result {
+        Ok(value) => end_of(value),
+        Err(e) => Err(format!("{e:#}")),
+    }
+}

@@ -1,0 +1,114 @@
+//! What a procbox program links: workers, and the API to start them, inside a process.
+//!
+//! The same source runs natively (its processes are OS processes) and in the sandbox (they are
+//! wasmtime instances). A program is an ordinary binary whose `main` calls [`init`] first:
+//!
+//! ```no_run
+//! use procbox_guest::prelude::*;
+//!
+//! #[worker]
+//! fn writer(q: Queue<u32>, n: u32) -> Result<()> {
+//!     for i in 0..n {
+//!         q.put(&i)?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! fn main() -> Result<()> {
+//!     let ctx = procbox_guest::init()?;
+//!     let q = ctx.queue::<u32>(16)?;
+//!     let p = ctx.process(writer).args((&q, 3)).name("w").daemon(true).start()?;
+//!     for _ in 0..3 {
+//!         println!("{}", q.get()?);
+//!     }
+//!     p.join()?;
+//!     Ok(())
+//! }
+//! ```
+
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub use procbox_native as native;
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod sandbox;
+
+pub use procbox_core::*;
+
+/// Makes a function a worker: something that can be started as a process or given tasks by a pool.
+///
+/// The function can still be called. Its name then stands for a [`Worker`], which knows the types
+/// of its arguments, so that a start with the wrong ones does not compile. Arguments and result are
+/// serialised with serde; handles ([`Queue`], [`Lock`], ...) travel inside them. A worker that
+/// returns a `Result` fails with exit code 1 and its error on stderr.
+///
+/// On an `impl` block with a `fn run(self)` it makes the struct a worker: see
+/// [`Context::process_of`].
+///
+/// ```
+/// use procbox_guest::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[worker]
+/// fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Clock {
+///     ticks: u32,
+/// }
+///
+/// #[worker]
+/// impl Clock {
+///     fn run(self) -> Result<()> {
+///         (0..self.ticks).for_each(|_| println!("tick"));
+///         Ok(())
+///     }
+/// }
+///
+/// assert_eq!(double(4), 8);
+/// assert_eq!(double.name(), "double");
+/// ```
+pub use procbox_guest_macros::worker;
+
+/// What most programs use.
+pub mod prelude {
+    pub use crate::{
+        Bytes, Context, Error, Event, ExitStatus, Lock, Pipe, Pool, Process, Queue, Receiver,
+        Result, Semaphore, Sender, Wait, worker,
+    };
+}
+
+/// Call this first in `main`: it gives the ambient context.
+///
+/// In the sandbox its processes are sandboxed too; natively they are OS processes. Natively the
+/// same executable is also what runs the workers: there this call does not return.
+///
+/// Dropping the last clone of the context terminates its daemon processes and joins the others.
+///
+/// # Errors
+/// [`Error::Os`] if the system refuses what the native backend needs.
+pub fn init() -> Result<Context> {
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        procbox_native::init();
+        procbox_native::context()
+    }
+    #[cfg(target_arch = "wasm32")]
+    {
+        sandbox::init();
+        Ok(sandbox::context())
+    }
+}
+
+/// The ambient context, in `main` and in workers alike.
+///
+/// # Errors
+/// Those of [`init`].
+pub fn context() -> Result<Context> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return procbox_native::context();
+    #[cfg(target_arch = "wasm32")]
+    return Ok(sandbox::context());
+}

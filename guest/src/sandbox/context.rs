@@ -1,0 +1,84 @@
+//! The context of a sandboxed process: everything is asked of the host.
+
+use super::primitives::{
+    GuestEvent, GuestLock, GuestPipe, GuestQueue, GuestSemaphore, Own, waitable_number,
+};
+use super::{process, sys};
+use procbox_core::{
+    Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawContext, RawEvent, RawLock, RawPipe,
+    RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable, WorkerInfo,
+};
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+pub(super) struct GuestContext;
+
+thread_local! {
+    /// It does not change, and every start needs it.
+    static IDENTITY: OnceCell<Identity> = const { OnceCell::new() };
+}
+
+fn own(code: i32) -> Result<Own> {
+    sys::check(code).map(Own)
+}
+
+impl RawContext for GuestContext {
+    fn backend(&self) -> Backend {
+        Backend::Guest
+    }
+
+    fn lock(&self) -> Result<Arc<dyn RawLock>> {
+        Ok(Arc::new(GuestLock(own(sys::lock_new())?)))
+    }
+
+    fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {
+        let permits = i32::try_from(permits)
+            .map_err(|_| Error::Invalid("a semaphore has at most 2^31 - 1 permits".into()))?;
+        Ok(Arc::new(GuestSemaphore(own(sys::semaphore_new(permits))?)))
+    }
+
+    fn event(&self) -> Result<Arc<dyn RawEvent>> {
+        Ok(Arc::new(GuestEvent(own(sys::event_new())?)))
+    }
+
+    fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {
+        let number = |n: usize| i64::try_from(n).unwrap_or(-1);
+        let messages = bounds.messages.map_or(-1, number);
+        Ok(Arc::new(GuestQueue(own(sys::queue_new(messages, number(bounds.bytes)))?)))
+    }
+
+    fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
+        let [a, b] = sys::pipe_new(duplex)?;
+        Ok((Arc::new(GuestPipe(Own(a))), Arc::new(GuestPipe(Own(b)))))
+    }
+
+    fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
+        Ok(Arc::new(process::start(&spec)?))
+    }
+
+    fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {
+        let numbers = those.iter().map(waitable_number).collect::<Result<Vec<_>>>()?;
+        sys::wait_any(&numbers, wait)
+    }
+
+    fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        process::workers()
+    }
+
+    fn identity(&self) -> Identity {
+        IDENTITY.with(|known| {
+            let unknown = || Identity {
+                name: "Process".into(),
+                pid: 0,
+                daemon: false,
+                authkey: Bytes::default(),
+                parent: None,
+            };
+            known.get_or_init(|| process::identity().unwrap_or_else(|_| unknown())).clone()
+        })
+    }
+
+    fn cpu_count(&self) -> usize {
+        usize::try_from(sys::cpu_count()).unwrap_or(1)
+    }
+}

@@ -1,0 +1,78 @@
+//! How a worker is entered from the host, and how it ends.
+
+use super::{process, sys};
+use procbox_core::{Function, Message, TaskEnd, panicked, serve};
+use std::io::Write;
+use std::sync::Once;
+
+/// A worker of this program, for those that look one up by name.
+pub struct Registered {
+    /// The worker's name.
+    pub name: &'static str,
+    /// The worker.
+    pub function: Function,
+}
+
+inventory::collect!(Registered);
+
+/// The mode in which the host calls a worker that serves a pool; 0 is a plain call.
+const SERVE: i32 = 1;
+
+fn find(name: &str) -> Option<Function> {
+    inventory::iter::<Registered>.into_iter().find(|r| r.name == name).map(|r| r.function)
+}
+
+/// Makes a panic end the process with exit code 101, as natively: the target cannot unwind.
+pub fn init() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            print(info);
+            panicked(info.payload_as_str().unwrap_or("of an unprintable kind"));
+            std::process::exit(101);
+        }));
+    });
+}
+
+/// Runs a worker to its end; what `#[worker]` exports calls this. The answer is the exit code.
+pub fn enter(mode: i32, function: Function) -> i32 {
+    sys::run_constructors();
+    init();
+    // Held, so that the worker's children are joined when it is dropped here and not before.
+    let context = super::context();
+    let code = match process::arguments() {
+        Ok(message) => run(mode, function, &message),
+        Err(e) => failed(&e.to_string()),
+    };
+    drop(context);
+    // Nothing is left to do about a stdout that is gone.
+    let _ = std::io::stdout().flush();
+    code
+}
+
+fn run(mode: i32, function: Function, message: &Message) -> i32 {
+    if mode == SERVE {
+        return match serve(message, function, &find, &guarded) {
+            Ok(()) => 0,
+            Err(e) => failed(&e.to_string()),
+        };
+    }
+    match function(message) {
+        Ok(_) => 0,
+        Err(why) => failed(&why),
+    }
+}
+
+/// A panic does not come back here: the hook reports it and the process ends.
+fn guarded(function: Function, message: &Message) -> TaskEnd {
+    match function(message) {
+        Ok(result) => TaskEnd::Done(result),
+        Err(why) => TaskEnd::Failed(why),
+    }
+}
+
+fn failed(why: &str) -> i32 {
+    eprintln!("error: {why}");
+    1
+}

@@ -1,0 +1,208 @@
+//! The sandbox's context: a program, what it is granted, and the sandbox that runs it.
+
+use crate::event::HostEvent;
+use crate::lock::HostLock;
+use crate::pipe::PipeEnd;
+use crate::process;
+use crate::program::Prepared;
+use crate::queue::HostQueue;
+use crate::ready;
+use crate::sandbox::SandboxInner;
+use crate::semaphore::HostSemaphore;
+use procbox_core::{
+    Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawContext, RawEvent, RawLock, RawPipe,
+    RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable, WorkerInfo,
+};
+use std::path::PathBuf;
+use std::sync::Arc;
+use wasmtime_wasi::WasiCtxBuilder;
+
+pub use wasmtime_wasi::FsPerms;
+
+/// What a program gets beyond stdio, clock and randomness. By default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    dirs: Vec<(PathBuf, String, FsPerms)>,
+    env: Vec<(String, String)>,
+    deny_processes: bool,
+    quiet: bool,
+    identity: Option<Identity>,
+}
+
+impl Grants {
+    /// A directory of the host, as the guest sees it.
+    pub fn dir(
+        mut self,
+        host: impl Into<PathBuf>,
+        guest: impl Into<String>,
+        perms: FsPerms,
+    ) -> Self {
+        self.dirs.push((host.into(), guest.into(), perms));
+        self
+    }
+
+    /// An environment variable.
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// Whether its processes may start processes. Default: yes, of the same program.
+    pub fn processes(mut self, allowed: bool) -> Self {
+        self.deny_processes = !allowed;
+        self
+    }
+
+    /// Whether traps are left unmentioned on stderr. Default: they are mentioned.
+    pub fn quiet(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// Who the embedding program is to its processes. Default: `MainProcess`, pid 1.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Opens every directory once, to say early which one cannot be.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut builder = WasiCtxBuilder::new();
+        for (host, guest, perms) in &self.dirs {
+            builder
+                .preopened_dir(host, guest, *perms)
+                .map_err(|e| Error::os("open directory", format!("{}: {e:#}", host.display())))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(&self, builder: &mut WasiCtxBuilder) {
+        for (host, guest, perms) in &self.dirs {
+            // It could be opened before; if it is gone since, the guest finds that out.
+            let _ = builder.preopened_dir(host, guest, *perms);
+        }
+        for (key, value) in &self.env {
+            builder.env(key, value);
+        }
+    }
+
+    pub(crate) fn may_start(&self) -> bool {
+        !self.deny_processes
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+}
+
+/// What all processes of a context share.
+pub(crate) struct HostContext {
+    pub(crate) sandbox: Arc<SandboxInner>,
+    pub(crate) program: Arc<Prepared>,
+    pub(crate) grants: Grants,
+}
+
+/// The context as the embedding program holds it.
+pub(crate) struct Root {
+    shared: Arc<HostContext>,
+    identity: Identity,
+}
+
+impl Root {
+    pub(crate) fn new(
+        sandbox: Arc<SandboxInner>,
+        program: Arc<Prepared>,
+        mut grants: Grants,
+    ) -> Result<Root> {
+        let identity = match grants.identity.take() {
+            Some(identity) => identity,
+            None => Identity {
+                name: "MainProcess".into(),
+                pid: 1,
+                daemon: false,
+                authkey: random_key()?,
+                parent: None,
+            },
+        };
+        Ok(Root { shared: Arc::new(HostContext { sandbox, program, grants }), identity })
+    }
+}
+
+/// 32 bytes from the system's generator.
+fn random_key() -> Result<Bytes> {
+    let mut key = vec![0; 32];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut key))
+        .map_err(|e| Error::os("/dev/urandom", e))?;
+    Ok(Bytes(key))
+}
+
+impl HostContext {
+    pub(crate) fn new_lock(&self) -> Arc<HostLock> {
+        Arc::new(HostLock::new(self.sandbox.executor.clone()))
+    }
+
+    pub(crate) fn new_semaphore(&self, permits: usize) -> Arc<HostSemaphore> {
+        Arc::new(HostSemaphore::new(self.sandbox.executor.clone(), permits))
+    }
+
+    pub(crate) fn new_event(&self) -> Arc<HostEvent> {
+        Arc::new(HostEvent::new(self.sandbox.executor.clone()))
+    }
+
+    pub(crate) fn new_queue(&self, bounds: Bounds) -> Arc<HostQueue> {
+        Arc::new(HostQueue::new(self.sandbox.executor.clone(), bounds))
+    }
+
+    pub(crate) fn new_pipe(&self, duplex: bool) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
+        let (a, b) = PipeEnd::pair(&self.sandbox.executor, duplex);
+        (Arc::new(a), Arc::new(b))
+    }
+}
+
+impl RawContext for Root {
+    fn backend(&self) -> Backend {
+        Backend::Sandbox
+    }
+
+    fn lock(&self) -> Result<Arc<dyn RawLock>> {
+        Ok(self.shared.new_lock())
+    }
+
+    fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {
+        Ok(self.shared.new_semaphore(permits))
+    }
+
+    fn event(&self) -> Result<Arc<dyn RawEvent>> {
+        Ok(self.shared.new_event())
+    }
+
+    fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {
+        Ok(self.shared.new_queue(bounds))
+    }
+
+    fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
+        let (a, b) = self.shared.new_pipe(duplex);
+        Ok((a, b))
+    }
+
+    fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
+        process::start(&self.shared, spec).map(|p| p as Arc<dyn RawProcess>)
+    }
+
+    fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {
+        ready::block_until_ready(&self.shared.sandbox.executor, those, wait)
+    }
+
+    fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        Ok(self.shared.program.workers())
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn cpu_count(&self) -> usize {
+        self.shared.sandbox.parallelism
+    }
+}

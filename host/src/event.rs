@@ -1,0 +1,57 @@
+//! The sandbox's event: a flag, and a count of how often it was set.
+
+use crate::executor::Executor;
+use crate::waiting;
+use procbox_core::{RawEvent, Result, Wait};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) struct HostEvent {
+    pub(crate) executor: Arc<Executor>,
+    /// Bit 0: set now. The rest: how often it went from clear to set.
+    word: AtomicU64,
+    changed: event_listener::Event,
+}
+
+const SET: u64 = 1;
+
+impl HostEvent {
+    pub(crate) fn new(executor: Arc<Executor>) -> HostEvent {
+        HostEvent { executor, word: AtomicU64::new(0), changed: event_listener::Event::new() }
+    }
+
+    /// Waits until it is set, or has been since the call: a `clear` right behind the `set` does not
+    /// leave waiters asleep.
+    pub(crate) async fn wait_set(&self) -> Result<()> {
+        let before = self.word.load(Ordering::Acquire) >> 1;
+        waiting::until(&self.changed, || {
+            let word = self.word.load(Ordering::Acquire);
+            (word & SET != 0 || word >> 1 != before).then_some(Ok(()))
+        })
+        .await
+    }
+}
+
+impl RawEvent for HostEvent {
+    fn set(&self) {
+        let set = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+            (word & SET == 0).then(|| (word + 2) | SET)
+        });
+        if set.is_ok() {
+            self.changed.notify(usize::MAX);
+        }
+    }
+
+    fn clear(&self) {
+        self.word.fetch_and(!SET, Ordering::AcqRel);
+    }
+
+    fn is_set(&self) -> bool {
+        self.word.load(Ordering::Acquire) & SET != 0
+    }
+
+    fn wait(&self, wait: Wait) -> Result<()> {
+        let attempt = || self.is_set().then_some(Ok(()));
+        waiting::block(&self.executor, wait, attempt, || self.wait_set())
+    }
+}

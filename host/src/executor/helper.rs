@@ -1,0 +1,126 @@
+//! Outside threads that block in a call of ours, and how Ctrl-C reaches them.
+
+use super::{Executor, lock};
+use procbox_core::{Deadline, Error, Result};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+const PARKED: u8 = 0;
+const HELPING: u8 = 1;
+const WOKEN: u8 = 2;
+
+/// A blocked thread's bell.
+struct Bell {
+    thread: Thread,
+    state: AtomicU8,
+    interrupted: AtomicBool,
+    /// Whose tasks it runs meanwhile.
+    executor: Weak<Executor>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Bell>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Bell>) {
+        match self.state.swap(WOKEN, Ordering::AcqRel) {
+            PARKED => self.thread.unpark(),
+            // It runs somebody's guest: that guest should give the thread back.
+            HELPING => {
+                if self.thread.id() != std::thread::current().id()
+                    && let Some(executor) = self.executor.upgrade()
+                {
+                    executor.preempt();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The bells of all threads that are blocked now.
+static BLOCKED: Mutex<Vec<Arc<Bell>>> = Mutex::new(Vec::new());
+
+/// Makes every call that is blocked now return [`Error::Interrupted`]; whether there was one.
+pub(crate) fn interrupt() -> bool {
+    let blocked = lock(&BLOCKED);
+    for bell in blocked.iter() {
+        bell.interrupted.store(true, Ordering::Release);
+        bell.wake_by_ref();
+    }
+    !blocked.is_empty()
+}
+
+/// Enters the list of blocked threads, and leaves it when dropped.
+struct Listed<'a>(&'a Arc<Bell>);
+
+impl<'a> Listed<'a> {
+    fn new(bell: &'a Arc<Bell>) -> Listed<'a> {
+        lock(&BLOCKED).push(bell.clone());
+        Listed(bell)
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let mut blocked = lock(&BLOCKED);
+        if let Some(at) = blocked.iter().position(|bell| Arc::ptr_eq(bell, self.0)) {
+            blocked.swap_remove(at);
+        }
+    }
+}
+
+impl Executor {
+    /// Blocks the calling thread until the future is done; meanwhile it runs tasks.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`], or what the future says.
+    pub(crate) fn block_on<T>(
+        self: &Arc<Executor>,
+        future: impl Future<Output = Result<T>>,
+        deadline: Deadline,
+    ) -> Result<T> {
+        let bell = Arc::new(Bell {
+            thread: std::thread::current(),
+            state: AtomicU8::new(WOKEN),
+            interrupted: AtomicBool::new(false),
+            executor: Arc::downgrade(self),
+        });
+        let _listed = Listed::new(&bell);
+        let waker = Waker::from(bell.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            if bell.state.swap(HELPING, Ordering::AcqRel) == WOKEN {
+                if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+                    return result;
+                }
+                if bell.interrupted.load(Ordering::Acquire) {
+                    return Err(Error::Interrupted);
+                }
+            }
+            if deadline.is_past() {
+                return Err(Error::TimedOut);
+            }
+            if self.run_one() {
+                continue;
+            }
+            // Nobody has rung since the last look: sleep until somebody does.
+            if bell
+                .state
+                .compare_exchange(HELPING, PARKED, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+            {
+                match deadline.remaining() {
+                    None => std::thread::park(),
+                    Some(left) => std::thread::park_timeout(left),
+                }
+            }
+        }
+    }
+}

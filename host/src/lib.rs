@@ -1,0 +1,38 @@
+//! The sandbox backend of procbox: a process is a wasmtime instance that can touch nothing it was
+//! not handed.
+//!
+//! One process = one store and instance from a pool + one task. Blocking in the guest suspends its
+//! fiber, never a thread. The files mirror those of the native backend; what only this one has is
+//! `executor` (who runs the tasks), `abi` (what a guest imports), `wasi` (its stdio, files and
+//! clock) and `sandbox` (the engine).
+
+mod abi;
+mod context;
+mod event;
+mod executor;
+mod lock;
+mod object;
+mod pipe;
+mod process;
+mod program;
+mod queue;
+mod ready;
+mod sandbox;
+mod semaphore;
+mod trap;
+mod waiting;
+mod wasi;
+
+pub use context::{FsPerms, Grants};
+pub use program::{MAGIC, Program, is_wasm};
+pub use sandbox::{Sandbox, SandboxBuilder};
+
+/// Makes every call into a sandbox that blocks a thread now return
+/// [`procbox_core::Error::Interrupted`]; whether there was one. For whoever answers Ctrl-C.
+///
+/// ```
+/// assert!(!procbox_host::interrupt()); // nobody is blocked here
+/// ```
+pub fn interrupt() -> bool {
+    executor::interrupt()
+}

@@ -1,0 +1,96 @@
+//! The sandbox's lock: one atomic word that names the holder.
+
+use crate::executor::Executor;
+use crate::waiting;
+use event_listener::Event;
+use procbox_core::{Acquired, Error, RawLock, Result, Wait};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Who can hold a lock: a sandboxed process, or a thread of the embedding program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder(u64);
+
+impl Holder {
+    const FREE: u64 = 0;
+
+    pub(crate) fn process(pid: u32) -> Holder {
+        Holder(u64::from(pid))
+    }
+
+    /// The calling thread.
+    fn thread() -> Holder {
+        static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
+        thread_local! {
+            static ME: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+        }
+        Holder(ME.with(|me| *me))
+    }
+}
+
+pub(crate) struct HostLock {
+    pub(crate) executor: Arc<Executor>,
+    /// The holder, or [`Holder::FREE`].
+    holder: AtomicU64,
+    /// The last holder died; told to the next.
+    owner_died: AtomicBool,
+    released: Event,
+}
+
+impl HostLock {
+    pub(crate) fn new(executor: Arc<Executor>) -> HostLock {
+        HostLock {
+            executor,
+            holder: AtomicU64::new(Holder::FREE),
+            owner_died: AtomicBool::new(false),
+            released: Event::new(),
+        }
+    }
+
+    /// `None` if another has it.
+    pub(crate) fn try_acquire(&self, me: Holder) -> Option<Result<Acquired>> {
+        let free = Holder::FREE;
+        match self.holder.compare_exchange(free, me.0, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => {
+                let owner_died = self.owner_died.load(Ordering::Relaxed)
+                    && self.owner_died.swap(false, Ordering::Relaxed);
+                Some(Ok(Acquired { owner_died }))
+            }
+            Err(holder) if holder == me.0 => Some(Err(Error::AlreadyHeld)),
+            Err(_) => None,
+        }
+    }
+
+    pub(crate) async fn acquire_as(&self, me: Holder) -> Result<Acquired> {
+        waiting::until(&self.released, || self.try_acquire(me)).await
+    }
+
+    pub(crate) fn release_as(&self, me: Holder) -> Result<()> {
+        let free = Holder::FREE;
+        self.holder
+            .compare_exchange(me.0, free, Ordering::Release, Ordering::Relaxed)
+            .map_err(|_| Error::NotHolder)?;
+        self.released.notify_additional(1);
+        Ok(())
+    }
+
+    /// Gives back what a process held that has ended.
+    pub(crate) fn abandon(&self, dead: Holder) {
+        if self.holder.load(Ordering::Relaxed) == dead.0 {
+            self.owner_died.store(true, Ordering::Relaxed);
+            // It was the holder, and nobody else releases in its name.
+            let _ = self.release_as(dead);
+        }
+    }
+}
+
+impl RawLock for HostLock {
+    fn acquire(&self, wait: Wait) -> Result<Acquired> {
+        let me = Holder::thread();
+        waiting::block(&self.executor, wait, || self.try_acquire(me), || self.acquire_as(me))
+    }
+
+    fn release(&self) -> Result<()> {
+        self.release_as(Holder::thread())
+    }
+}

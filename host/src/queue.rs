@@ -1,0 +1,183 @@
+//! The sandbox's queue, and the channel that pipes are made of too.
+
+use crate::executor::{Executor, lock};
+use crate::object::Object;
+use crate::waiting;
+use event_listener::Event;
+use procbox_core::{Bounds, Error, Handle, Message, RawQueue, Result, Wait};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// A message on its way: it is in here whole, or not at all.
+pub(crate) struct Stored {
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) objects: Vec<Object>,
+}
+
+struct State {
+    messages: VecDeque<Stored>,
+    /// The bytes of all messages together.
+    bytes: usize,
+    closed: bool,
+}
+
+pub(crate) struct HostQueue {
+    pub(crate) executor: Arc<Executor>,
+    bounds: Bounds,
+    state: Mutex<State>,
+    /// A message came, or it was closed: one taker each.
+    filled: Event,
+    /// There is room, or it was closed.
+    drained: Event,
+    /// For those that look and do not take: woken all at once, so that they keep no taker asleep.
+    watched: Event,
+}
+
+impl HostQueue {
+    pub(crate) fn new(executor: Arc<Executor>, bounds: Bounds) -> HostQueue {
+        HostQueue {
+            executor,
+            bounds,
+            state: Mutex::new(State { messages: VecDeque::new(), bytes: 0, closed: false }),
+            filled: Event::new(),
+            drained: Event::new(),
+            watched: Event::new(),
+        }
+    }
+
+    /// Whether a message of this size will ever fit.
+    pub(crate) fn check_size(&self, size: usize) -> Result<()> {
+        let limit = self.bounds.bytes;
+        if size > limit { Err(Error::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    /// Takes the message out of `slot` if there is room; `None` if there is not.
+    pub(crate) fn try_put(&self, slot: &mut Option<Stored>) -> Option<Result<()>> {
+        let size = slot.as_ref().map_or(0, |stored| stored.bytes.len());
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Some(Err(Error::Closed));
+        }
+        if self.bounds.messages.is_some_and(|most| state.messages.len() >= most)
+            || state.bytes + size > self.bounds.bytes
+        {
+            return None;
+        }
+        if let Some(stored) = slot.take() {
+            state.bytes += size;
+            state.messages.push_back(stored);
+        }
+        drop(state);
+        self.filled.notify_additional(1);
+        self.watched.notify(usize::MAX);
+        Some(Ok(()))
+    }
+
+    pub(crate) async fn put_stored(&self, stored: Stored) -> Result<()> {
+        let mut slot = Some(stored);
+        waiting::until(&self.drained, || self.try_put(&mut slot)).await
+    }
+
+    /// `None` if there is no message.
+    pub(crate) fn try_take(&self) -> Option<Result<Stored>> {
+        let mut state = lock(&self.state);
+        match state.messages.pop_front() {
+            Some(stored) => {
+                state.bytes -= stored.bytes.len();
+                drop(state);
+                // Room in bytes may let several in; a bounded count lets one.
+                let room = if self.bounds.messages.is_some() { 1 } else { usize::MAX };
+                self.drained.notify_additional(room);
+                Some(Ok(stored))
+            }
+            None if state.closed => Some(Err(Error::Closed)),
+            None => None,
+        }
+    }
+
+    pub(crate) async fn take(&self) -> Result<Stored> {
+        waiting::until(&self.filled, || self.try_take()).await
+    }
+
+    /// Whether a take would not wait.
+    pub(crate) fn is_ready(&self) -> bool {
+        let state = lock(&self.state);
+        state.closed || !state.messages.is_empty()
+    }
+
+    pub(crate) fn watched(&self) -> &Event {
+        &self.watched
+    }
+
+    pub(crate) fn close_now(&self) {
+        lock(&self.state).closed = true;
+        self.wake_all();
+    }
+
+    /// Closes it and drops what is in it: nobody will take it.
+    pub(crate) fn abandon(&self) {
+        let dropped = {
+            let mut state = lock(&self.state);
+            state.closed = true;
+            state.bytes = 0;
+            std::mem::take(&mut state.messages)
+        };
+        // Dropped unlocked: a message may carry the last handle of this very channel's other end.
+        drop(dropped);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.filled.notify(usize::MAX);
+        self.drained.notify(usize::MAX);
+        self.watched.notify(usize::MAX);
+    }
+
+    pub(crate) fn put_handles(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
+        self.check_size(bytes.len())?;
+        let objects = Object::from_handles(handles, &self.executor)?;
+        let mut slot = Some(Stored { bytes: bytes.into(), objects });
+        if let Some(answer) = self.try_put(&mut slot) {
+            return answer;
+        }
+        let attempt = || None;
+        let put =
+            move || async move { waiting::until(&self.drained, || self.try_put(&mut slot)).await };
+        waiting::block(&self.executor, wait, attempt, put)
+    }
+
+    pub(crate) fn get_handles(&self, into: &mut Message, wait: Wait) -> Result<()> {
+        let stored = waiting::block(&self.executor, wait, || self.try_take(), || self.take())?;
+        into.bytes.clear();
+        into.bytes.extend_from_slice(&stored.bytes);
+        into.handles = Object::into_handles(stored.objects);
+        Ok(())
+    }
+}
+
+impl RawQueue for HostQueue {
+    fn put(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
+        self.put_handles(bytes, handles, wait).map_err(|e| timed_out_is(e, Error::Full))
+    }
+
+    fn get(&self, into: &mut Message, wait: Wait) -> Result<()> {
+        self.get_handles(into, wait).map_err(|e| timed_out_is(e, Error::Empty))
+    }
+
+    fn len(&self) -> usize {
+        lock(&self.state).messages.len()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    fn close(&self) {
+        self.close_now();
+    }
+}
+
+/// A queue has its own words for a wait that ran out.
+pub(crate) fn timed_out_is(error: Error, instead: Error) -> Error {
+    if error == Error::TimedOut { instead } else { error }
+}

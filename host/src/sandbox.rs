@@ -1,0 +1,218 @@
+//! The sandbox: an engine, its pool of instances, and the executor of their processes.
+
+use crate::abi;
+use crate::context::{Grants, Root};
+use crate::executor::Executor;
+use crate::process::State;
+use crate::program::Program;
+use crate::wasi;
+use procbox_core::{Context, Error, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig,
+};
+
+/// The default for [`SandboxBuilder::memory`]: room for a message of 64 MiB and its copies.
+const MEMORY: usize = 1 << 30;
+/// The default for [`SandboxBuilder::max_processes`]: what the default `vm.max_map_count` allows.
+const MAX_PROCESSES: usize = 10_000;
+/// Address space per instance up to which 32-bit indices need no bounds check.
+const RESERVATION: u64 = 4 << 30;
+/// Up to this many instances may reserve that much each of the 47 bits there are.
+const MOST_FULL_RESERVATIONS: usize = 20_000;
+/// Each process's stack for WebAssembly code.
+const WASM_STACK: usize = 512 << 10;
+/// Each process's whole stack: the above, and what host calls need on top.
+const STACK: usize = 1 << 20;
+/// Bytes of a freed instance that are cleared in place rather than given back to the system: a
+/// page fault costs more than clearing a page.
+const KEEP_RESIDENT: usize = 128 << 10;
+
+/// What a sandbox is about to be.
+///
+/// Defaults: 1 GiB of memory per process, 10,000 processes at once, as many threads as CPUs,
+/// compiled modules cached on disk.
+#[derive(Clone, Debug)]
+pub struct SandboxBuilder {
+    memory: usize,
+    max_processes: usize,
+    parallelism: Option<usize>,
+    cache: bool,
+    cache_directory: Option<PathBuf>,
+}
+
+impl SandboxBuilder {
+    /// The most linear memory, in bytes, that one process may have. Default 1 GiB.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// How many processes may live at once. Default 10,000.
+    pub fn max_processes(mut self, n: usize) -> Self {
+        self.max_processes = n;
+        self
+    }
+
+    /// How many threads run processes at once. Default: the CPU count.
+    pub fn parallelism(mut self, n: usize) -> Self {
+        self.parallelism = Some(n);
+        self
+    }
+
+    /// Whether compiled modules are kept on disk for the next run. Default: yes.
+    pub fn cache(mut self, yes: bool) -> Self {
+        self.cache = yes;
+        self
+    }
+
+    /// Where they are kept. Default: wasmtime's own cache directory of this user.
+    pub fn cache_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache_directory = Some(directory.into());
+        self
+    }
+
+    /// The sandbox.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a limit of 0, [`Error::Os`] if the address space cannot be reserved.
+    pub fn build(self) -> Result<Sandbox> {
+        if self.memory == 0 || self.max_processes == 0 || self.parallelism == Some(0) {
+            return Err(Error::Invalid("a sandbox needs memory, processes and threads".into()));
+        }
+        let engine = self.engine().map_err(|e| Error::os("sandbox", format!("{e:#}")))?;
+        let mut linker: Linker<State> = Linker::new(&engine);
+        abi::link(&mut linker)
+            .and_then(|()| wasi::link(&mut linker))
+            .map_err(|e| Error::os("link", format!("{e:#}")))?;
+        let parallelism = self
+            .parallelism
+            .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+            .unwrap_or(1);
+        let epoch = engine.clone();
+        Ok(Sandbox(Arc::new(SandboxInner {
+            executor: Executor::new(parallelism, Box::new(move || epoch.increment_epoch())),
+            engine,
+            linker,
+            parallelism,
+            memory: self.memory,
+            max_processes: self.max_processes,
+            alive: Arc::new(AtomicUsize::new(0)),
+            // The embedding program is number 1.
+            last_pid: AtomicU32::new(1),
+        })))
+    }
+
+    fn engine(&self) -> wasmtime::Result<Engine> {
+        let most = u32::try_from(self.max_processes).unwrap_or(u32::MAX);
+        let reservation = if self.max_processes <= MOST_FULL_RESERVATIONS {
+            RESERVATION
+        } else {
+            (self.memory as u64).next_multiple_of(1 << 16).min(RESERVATION)
+        };
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_core_instances(most)
+            .total_memories(most)
+            .total_tables(most)
+            .total_stacks(most.saturating_add(64))
+            .max_memory_size(self.memory.min(reservation as usize))
+            .table_elements(20_000)
+            .max_unused_warm_slots(256)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(KEEP_RESIDENT)
+            .async_stack_keep_resident(16 << 10);
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+            .memory_reservation(reservation)
+            .max_wasm_stack(WASM_STACK)
+            .async_stack_size(STACK)
+            .epoch_interruption(true)
+            .wasm_backtrace_max_frames(None)
+            .memory_init_cow(true);
+        if self.cache {
+            // Without a directory to write to there is no cache, which costs time and nothing else.
+            let mut settings = CacheConfig::new();
+            if let Some(directory) = &self.cache_directory {
+                settings.with_directory(directory);
+            }
+            config.cache(Cache::new(settings).ok());
+        }
+        Engine::new(&config)
+    }
+}
+
+pub(crate) struct SandboxInner {
+    pub(crate) executor: Arc<Executor>,
+    pub(crate) engine: Engine,
+    linker: Linker<State>,
+    pub(crate) parallelism: usize,
+    pub(crate) memory: usize,
+    pub(crate) max_processes: usize,
+    pub(crate) alive: Arc<AtomicUsize>,
+    last_pid: AtomicU32,
+}
+
+impl SandboxInner {
+    pub(crate) fn next_pid(&self) -> u32 {
+        self.last_pid.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+}
+
+/// A place for untrusted processes: wasmtime instances that can touch nothing they were not handed.
+///
+/// ```no_run
+/// use procbox_host::{Program, Sandbox};
+/// let sandbox = Sandbox::builder().memory(64 << 20).build()?;
+/// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+/// let p = ctx.worker("greet").args(("world",)).start()?;
+/// assert!(p.join()?.success());
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Sandbox(Arc<SandboxInner>);
+
+impl Sandbox {
+    /// A builder with the defaults.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder {
+            memory: MEMORY,
+            max_processes: MAX_PROCESSES,
+            parallelism: None,
+            cache: true,
+            cache_directory: None,
+        }
+    }
+
+    /// A context for a program, which gets stdio, clock and randomness and nothing else.
+    ///
+    /// # Errors
+    /// [`Error::NotRunnable`] if it is not a valid module or imports something that is not granted.
+    pub fn context(&self, program: Program) -> Result<Context> {
+        self.context_with(program, Grants::default())
+    }
+
+    /// A context for a program that gets more.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::context`], and [`Error::Os`] for a directory that cannot be opened.
+    pub fn context_with(&self, program: Program, grants: Grants) -> Result<Context> {
+        grants.check()?;
+        let prepared = program.prepare(&self.0.engine, &self.0.linker)?;
+        let raw = Root::new(self.0.clone(), Arc::new(prepared), grants)?;
+        Ok(Context::from_raw(Arc::new(raw)))
+    }
+
+    /// How many processes live in it now.
+    pub fn processes(&self) -> usize {
+        self.0.alive.load(Ordering::Acquire)
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sandbox({} processes)", self.processes())
+    }
+}

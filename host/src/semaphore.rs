@@ -1,0 +1,58 @@
+//! The sandbox's semaphore: a count, and per process what it has taken.
+
+use crate::executor::Executor;
+use crate::waiting;
+use event_listener::Event;
+use procbox_core::{Error, RawSemaphore, Result, Wait};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(crate) struct HostSemaphore {
+    pub(crate) executor: Arc<Executor>,
+    permits: AtomicUsize,
+    released: Event,
+}
+
+impl HostSemaphore {
+    pub(crate) fn new(executor: Arc<Executor>, permits: usize) -> HostSemaphore {
+        HostSemaphore { executor, permits: AtomicUsize::new(permits), released: Event::new() }
+    }
+
+    /// `None` if there is no permit.
+    pub(crate) fn try_take(&self) -> Option<Result<()>> {
+        self.permits
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| n.checked_sub(1))
+            .ok()
+            .map(|_| Ok(()))
+    }
+
+    pub(crate) async fn take(&self) -> Result<()> {
+        waiting::until(&self.released, || self.try_take()).await
+    }
+
+    pub(crate) fn give(&self, n: usize) -> Result<()> {
+        self.permits
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |now| now.checked_add(n))
+            .map_err(|_| Error::Invalid("a semaphore cannot count that many permits".into()))?;
+        self.released.notify_additional(n);
+        Ok(())
+    }
+}
+
+/// The embedding program's own permits are not given back for it: it is there as long as the
+/// semaphore is.
+impl RawSemaphore for HostSemaphore {
+    fn acquire(&self, wait: Wait) -> Result<()> {
+        waiting::block(&self.executor, wait, || self.try_take(), || self.take())
+    }
+
+    fn release(&self) -> Result<()> {
+        self.give(1)
+    }
+
+    fn forget(&self) {}
+
+    fn available(&self) -> usize {
+        self.permits.load(Ordering::Relaxed)
+    }
+}

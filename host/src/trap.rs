@@ -1,0 +1,46 @@
+//! How an end inside wasmtime reads as an exit status.
+
+use procbox_core::{ExitStatus, signal};
+use wasmtime::{Error, Trap};
+use wasmtime_wasi::I32Exit;
+
+/// A status, and what to say about it on stderr.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) message: Option<String>,
+}
+
+/// Reads what the entry's call came to.
+pub(crate) fn status(result: Result<i32, Error>) -> Ended {
+    let error = match result {
+        Ok(code) => return Ended { status: ExitStatus::exited(code), message: None },
+        Err(error) => error,
+    };
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return Ended { status: ExitStatus::exited(*code), message: None };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => Ended {
+            status: ExitStatus::signaled(signal_of(*trap)),
+            message: Some(format!("trap: {trap}")),
+        },
+        // Not of the guest's making: an instance that could not be made, a host call that failed.
+        None => Ended {
+            status: ExitStatus::signaled(signal::KILL),
+            message: Some(format!("{error:#}")),
+        },
+    }
+}
+
+/// The signal that a native program would have got for the same thing.
+fn signal_of(trap: Trap) -> i32 {
+    match trap {
+        Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger => {
+            signal::FPE
+        }
+        Trap::UnreachableCodeReached => signal::ABRT,
+        Trap::OutOfFuel => signal::XCPU,
+        Trap::Interrupt => signal::KILL,
+        _ => signal::SEGV,
+    }
+}

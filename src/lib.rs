@@ -1,1 +1,51 @@
-//! stub
+//! Multiprocessing whose workers run as native OS processes or as sandboxed wasmtime instances,
+//! from one source, with the same API, semantics and exit codes.
+//!
+//! Three ways in:
+//!
+//! - write a program: link `procbox-guest`, mark workers with `#[worker]`, start them. The same
+//!   source runs natively and, compiled for `wasm32-wasip1`, in the sandbox;
+//! - embed: a trusted native program starts workers of an untrusted `.wasm` by name, with a
+//!   [`Sandbox`], or those of a native program, with [`Native`];
+//! - use the `procbox` command: `procbox run`, `procbox map`.
+//!
+//! ```no_run
+//! use procbox::sandbox::Program;
+//! use procbox::{Queue, Sandbox};
+//!
+//! let sandbox = Sandbox::builder().memory(64 << 20).build()?;
+//! let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+//! let q: Queue<u32> = ctx.queue(16)?;
+//! let p = ctx.worker("writer").args((&q, 3u32)).start()?;
+//! for _ in 0..3 {
+//!     println!("{}", q.get()?);
+//! }
+//! assert!(p.join()?.success());
+//! # Ok::<(), procbox::Error>(())
+//! ```
+
+pub use procbox_core::*;
+pub use procbox_host::Sandbox;
+pub use procbox_native::Native;
+
+/// The sandbox backend: programs, grants, limits.
+pub mod sandbox {
+    pub use procbox_host::{FsPerms, Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+}
+
+/// The native backend: programs, and Ctrl-C.
+pub mod native {
+    pub use procbox_native::{Native, Program, init};
+}
+
+/// From now on Ctrl-C makes what the main thread is blocked in return [`Error::Interrupted`], on
+/// both backends; a second one kills at once. Call it on the main thread.
+///
+/// # Errors
+/// [`Error::Os`] if the signal handler cannot be installed.
+pub fn answer_ctrl_c() -> Result<()> {
+    procbox_native::on_interrupt(|| {
+        procbox_host::interrupt();
+    });
+    procbox_native::answer_ctrl_c()
+}

@@ -3,7 +3,7 @@
 use crate::{
     Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder, Process,
     ProcessBuilder, ProcessSpec, Queue, RawEvent, RawLock, RawPipe, RawProcess, RawQueue,
-    RawSemaphore, Receiver, Result, Runnable, Semaphore, Sender, Wait, Waitable, Worker,
+    RawSemaphore, Receiver, Result, Runnable, Semaphore, Sender, Untyped, Wait, Waitable, Worker,
     WorkerInfo,
 };
 use std::fmt;
@@ -288,8 +288,9 @@ impl Context {
         builder
     }
 
-    /// A process of a worker of the context's program, by name. The worker checks the arguments.
-    pub fn worker<P>(&self, name: &str) -> ProcessBuilder<P> {
+    /// A process of a worker of the context's program, by name. The worker checks that the arguments
+    /// decode; their types have to be the worker's to the letter (`3u32`, not `3`).
+    pub fn worker(&self, name: &str) -> ProcessBuilder<Untyped> {
         self.builder(Entry::Call(name.to_string()))
     }
 

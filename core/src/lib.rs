@@ -48,4 +48,6 @@ pub use process::{
 pub use queue::{Bounds, Queue, RawQueue};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
 pub use wait::{Deadline, Wait};
-pub use worker::{Arg, Args, Outcome, Runnable, Worker, WorkerInfo, end_of, end_of_result};
+pub use worker::{
+    Arg, Args, Outcome, Runnable, Untyped, Worker, WorkerInfo, end_of, end_of_result,
+};

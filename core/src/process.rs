@@ -122,6 +122,12 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
+    /// Its arguments, already encoded: for those that come from outside the language.
+    pub fn raw_args(mut self, message: Message) -> Self {
+        self.spec.message = message;
+        self
+    }
+
     /// Its name; the default is `Process-N`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.spec.identity.name = name.into();

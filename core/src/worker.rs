@@ -79,6 +79,14 @@ macro_rules! args {
 }
 
 impl Args<()> for () {}
+
+/// In place of a worker's argument types where only its name is known: any arguments may be given,
+/// and the worker checks that they decode. Write `3u32`, not `3`, where it expects a `u32`.
+#[derive(Debug)]
+pub struct Untyped;
+
+impl<A: Serialize> Args<Untyped> for A {}
+
 args!(A0 P0);
 args!(A0 P0, A1 P1);
 args!(A0 P0, A1 P1, A2 P2);

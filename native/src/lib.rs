@@ -1,1 +1,71 @@
-//! The native backend of procbox.
+//! The native backend of procbox: workers are OS processes, forked by a zygote; primitives live in
+//! a shared-memory arena and wait on futexes. Linux 5.16 or later, x86-64 and AArch64, glibc.
+//!
+//! A program calls [`init`] first in `main` (through `procbox-guest`), lists its workers in
+//! [`WORKERS`] (through `#[worker]`), and gets its context from [`context`]. docs/native.md
+//! explains the protocols: the arena, the locks, the queue, the zygote, and what a SIGKILL at each
+//! point leaves behind.
+
+mod arena;
+mod context;
+mod event;
+mod interrupt;
+mod lock;
+mod object;
+mod pipe;
+mod process;
+mod program;
+mod queue;
+mod ready;
+mod reaper;
+mod semaphore;
+mod spawner;
+mod sync;
+mod sys;
+mod zygote;
+
+pub use context::{Native, context};
+pub use interrupt::{answer_ctrl_c, clear_interrupt, interrupted, on_interrupt};
+pub use program::Program;
+
+#[doc(hidden)]
+pub use linkme;
+
+use procbox_core::{Message, Outcome};
+
+/// One worker of this program. `#[worker]` writes these.
+#[derive(Debug)]
+pub struct WorkerEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// `name`, a tab, the signature, a line feed: in the ELF section `.procbox`, where it can be
+    /// read without running the program.
+    pub about: &'static [u8],
+    /// The worker: from its encoded arguments to its outcome.
+    pub function: fn(&Message) -> Outcome,
+}
+
+/// The workers of this program, gathered by the linker.
+#[linkme::distributed_slice]
+pub static WORKERS: [WorkerEntry];
+
+/// An empty line in the section that says what the program offers: a program without workers
+/// speaks procbox too.
+#[used]
+// SAFETY: the section is read from the file only; any bytes may stand in it.
+#[unsafe(link_section = ".procbox")]
+static SPEAKS: [u8; 1] = *b"\n";
+
+/// What a program calls first in `main`. If it was executed as a zygote, it becomes one, and does
+/// not come back; otherwise nothing happens.
+pub fn init() {
+    // Looked at, so that the linker keeps it.
+    std::hint::black_box(&SPEAKS);
+    zygote::enter();
+}
+
+/// The arguments of this process's `main`, without the program's name. Arguments that are not
+/// UTF-8 have their odd bytes replaced.
+pub fn args() -> Vec<String> {
+    std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect()
+}

@@ -159,7 +159,7 @@ fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {
 /// The line that describes a worker in the program's file: `name TAB signature`.
 fn about(name: &str, signature: String) -> String {
     // Tokens come with spaces between them; this takes out those that nobody would write.
-    let mut text = signature;
+    let mut text = signature.replace('\n', " ");
     for (from, to) in [
         (" (", "("),
         ("( ", "("),

@@ -89,10 +89,19 @@ mod raw {
         ) -> i32;
         pub(in crate::sandbox) safe fn process_pid(handle: i32) -> i32;
         pub(in crate::sandbox) fn process_status(handle: i32, out: *mut [i32; 2]) -> i32;
-        pub(in crate::sandbox) fn process_join(handle: i32, out: *mut [i32; 2], timeout: i64) -> i32;
+        pub(in crate::sandbox) fn process_join(
+            handle: i32,
+            out: *mut [i32; 2],
+            timeout: i64,
+        ) -> i32;
         pub(in crate::sandbox) safe fn process_terminate(handle: i32) -> i32;
         pub(in crate::sandbox) safe fn process_kill(handle: i32) -> i32;
-        pub(in crate::sandbox) fn wait_any(handles: *const i32, n: usize, ready: *mut u8, timeout: i64) -> i32;
+        pub(in crate::sandbox) fn wait_any(
+            handles: *const i32,
+            n: usize,
+            ready: *mut u8,
+            timeout: i64,
+        ) -> i32;
         pub(in crate::sandbox) fn self_arguments(out: *mut Sizes) -> i32;
         pub(in crate::sandbox) fn self_identity(out: *mut Sizes) -> i32;
         pub(in crate::sandbox) fn self_workers(out: *mut Sizes) -> i32;

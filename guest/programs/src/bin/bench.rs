@@ -1,0 +1,66 @@
+//! The workers that `procbox bench` and `benches/` measure. Not a sample: nothing here is useful.
+
+use procbox_guest::prelude::*;
+use std::time::Instant;
+
+/// Starts and ends.
+#[worker]
+fn nothing() {}
+
+/// Puts `n` messages of `size` bytes.
+#[worker]
+fn put_many(q: Queue<Bytes>, n: u64, size: usize) -> Result<()> {
+    let message = Bytes(vec![7; size]);
+    (0..n).try_for_each(|_| q.put(&message))
+}
+
+/// Gets `n` messages.
+#[worker]
+fn get_many(q: Queue<Bytes>, n: u64) -> Result<()> {
+    (0..n).try_for_each(|_| q.get().map(|_| ()))
+}
+
+/// Sends back what it receives, until the other end is gone.
+#[worker]
+fn echo(pipe: Pipe<Bytes>) -> Result<()> {
+    loop {
+        match pipe.recv() {
+            Ok(message) => pipe.send(&message)?,
+            Err(Error::Closed) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Plays `n` rounds of ping-pong and says how many nanoseconds they took.
+#[worker]
+fn ping(pipe: Pipe<Bytes>, n: u64, took: Queue<u64>) -> Result<()> {
+    let message = Bytes(vec![7; 8]);
+    let began = Instant::now();
+    for _ in 0..n {
+        pipe.send(&message)?;
+        pipe.recv()?;
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// Acquires and releases a lock `n` times and says how many nanoseconds that took.
+#[worker]
+fn lock_many(lock: Lock, n: u64, took: Queue<u64>) -> Result<()> {
+    let began = Instant::now();
+    for _ in 0..n {
+        drop(lock.lock()?);
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// A task that does nothing.
+#[worker]
+fn empty_task(n: u64) -> u64 {
+    n
+}
+
+fn main() -> anyhow::Result<()> {
+    let _ctx = procbox_guest::init()?;
+    anyhow::bail!("these workers are started by `procbox bench`")
+}

@@ -1,0 +1,248 @@
+//! Transactions, and the allocator, which is made of them.
+//!
+//! A transaction holds the arena's lock, stages its writes in the log, and commits by one store:
+//! the log's length. Then it applies the writes and sets the length back to 0. A process that is
+//! killed before the commit has changed nothing; one that is killed after it is finished by the
+//! next process that takes the lock, since the writes are absolute and can be applied twice. So
+//! blocks, references and the words that refer to them change together or not at all, and nothing
+//! leaks.
+//!
+//! Blocks have sizes of powers of two and one free list per size. The first word of a block is its
+//! tag while it is used and the next free block while it is free; only transactions write it.
+
+use super::Arena;
+use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, Tag, WAKE};
+use crate::sync::futex;
+use crate::sync::robust::Guard;
+use nix::fcntl::{FallocateFlags, fallocate};
+use procbox_core::{Error, Result};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const SMALLEST: u32 = 6;
+/// Blocks of 256 KiB and more give their memory back to the system when freed.
+const GIVEN_BACK: u32 = 18;
+const PAGE: u64 = 4096;
+
+/// Offsets of the header's words.
+pub(crate) const GRAVEYARD: u64 = offset_of!(Header, graveyard) as u64;
+pub(crate) const BURYING: u64 = offset_of!(Header, burying) as u64;
+pub(crate) const SLOTS_USED: u64 = offset_of!(Header, slots) as u64;
+const BUMP: u64 = offset_of!(Header, bump) as u64;
+
+/// The logarithm of the size of the block for `size` bytes.
+fn class_of(size: u64) -> Result<u32> {
+    let class = size.max(1).checked_next_power_of_two().map_or(64, u64::trailing_zeros);
+    if class as usize >= CLASSES {
+        return Err(Error::Exhausted("shared memory".into()));
+    }
+    Ok(class.max(SMALLEST))
+}
+
+fn free_list(class: u32) -> u64 {
+    (offset_of!(Header, free) + class as usize * size_of::<u64>()) as u64
+}
+
+/// A transaction; dropped without a commit, it changes nothing.
+pub(crate) struct Txn<'a> {
+    arena: &'a Arena,
+    _lock: Guard<'a>,
+    /// Writes staged in the log.
+    staged: usize,
+    /// The large blocks that were freed.
+    given_back: Vec<(u64, u64)>,
+}
+
+impl Arena {
+    /// Begins a transaction; first finishes that of a process that died in the middle of one.
+    pub(crate) fn begin(&self) -> Result<Txn<'_>> {
+        let lock = self.header().lock.0.guard()?;
+        if lock.owner_died {
+            let staged = self.header().log_length.load(Ordering::Acquire) as usize;
+            self.apply(staged.min(LOG), true);
+        }
+        Ok(Txn { arena: self, _lock: lock, staged: 0, given_back: Vec::new() })
+    }
+
+    /// Makes sure that no committed transaction is left unapplied.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.begin().map(drop)
+    }
+
+    fn apply(&self, staged: usize, of_the_dead: bool) {
+        let header = self.header();
+        for entry in &header.log[..staged] {
+            let offset = entry.offset.load(Ordering::Relaxed);
+            if offset & WAKE == 0 {
+                self.word(offset).store(entry.value.load(Ordering::Relaxed), Ordering::Release);
+            } else if of_the_dead {
+                let counter: &AtomicU32 = self.at(offset & !WAKE);
+                counter.fetch_add(1, Ordering::SeqCst);
+                futex::wake_all(counter);
+            }
+        }
+        header.log_length.store(0, Ordering::Release);
+    }
+}
+
+impl Txn<'_> {
+    fn log(&self) -> &[LogEntry; LOG] {
+        &self.arena.header().log
+    }
+
+    /// A word as it will be.
+    pub(crate) fn get(&self, offset: u64) -> u64 {
+        let staged = self.log()[..self.staged].iter().rev();
+        match staged.into_iter().find(|e| e.offset.load(Ordering::Relaxed) == offset) {
+            Some(entry) => entry.value.load(Ordering::Relaxed),
+            None => self.arena.word(offset).load(Ordering::Acquire),
+        }
+    }
+
+    /// Writes a word.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] if the transaction is too large.
+    pub(crate) fn set(&mut self, offset: u64, value: u64) -> Result<()> {
+        let Some(entry) = self.log().get(self.staged) else {
+            return Err(Error::Exhausted("room in a transaction".into()));
+        };
+        entry.offset.store(offset, Ordering::Relaxed);
+        entry.value.store(value, Ordering::Relaxed);
+        self.staged += 1;
+        Ok(())
+    }
+
+    /// If this process dies before it has done so itself, a counter is bumped for it and its
+    /// waiters are woken.
+    pub(crate) fn wake(&mut self, counter: u64) -> Result<()> {
+        self.set(counter | WAKE, 0)
+    }
+
+    /// A block of at least `size` bytes. All but its first word may be written before the commit;
+    /// what is in it is whatever was there before.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    pub(crate) fn alloc(&mut self, size: u64, tag: Tag) -> Result<u64> {
+        let class = class_of(size)?;
+        let free = self.get(free_list(class));
+        let block = if free != 0 {
+            let next = self.get(free);
+            self.set(free_list(class), next)?;
+            free
+        } else {
+            let size = 1 << class;
+            let block = self.get(BUMP).next_multiple_of(size.min(PAGE));
+            let end = block.checked_add(size).filter(|end| *end <= self.arena.size);
+            let end = end.ok_or_else(|| Error::Exhausted("shared memory".into()))?;
+            self.set(BUMP, end)?;
+            block
+        };
+        self.set(block, tag.0)?;
+        Ok(block)
+    }
+
+    /// Frees a block that was allocated with this size.
+    pub(crate) fn free(&mut self, block: u64, size: u64) -> Result<()> {
+        let class = class_of(size)?;
+        let next = self.get(free_list(class));
+        self.set(block, next)?;
+        self.set(free_list(class), block)?;
+        if class >= GIVEN_BACK && block >= HEAP {
+            self.given_back.push((block, 1 << class));
+        }
+        Ok(())
+    }
+
+    /// Makes all of it happen.
+    pub(crate) fn commit(self) {
+        let header = self.arena.header();
+        header.log_length.store(self.staged as u64, Ordering::Release);
+        self.arena.apply(self.staged, false);
+        // Still under the lock: nobody else can have been given the block yet.
+        for (block, size) in &self.given_back {
+            let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            // The first page stays: it has the link of the free list. A failure costs memory only.
+            let _ = fallocate(&self.arena.fd, flags, (block + PAGE) as i64, (size - PAGE) as i64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_freed_block_is_given_out_again() -> Result<()> {
+        let arena = Arena::create()?;
+        let mut txn = arena.begin()?;
+        let a = txn.alloc(100, Tag::SPEC)?;
+        let b = txn.alloc(100, Tag::SPEC)?;
+        txn.commit();
+        assert_ne!(a, b);
+        let mut txn = arena.begin()?;
+        txn.free(a, 100)?;
+        assert_eq!(txn.alloc(128, Tag::LOCK)?, a);
+        txn.commit();
+        assert_eq!(arena.tag(a), Some(Tag::LOCK));
+        Ok(())
+    }
+
+    #[test]
+    fn a_dropped_transaction_changes_nothing() -> Result<()> {
+        let arena = Arena::create()?;
+        let before = arena.header().bump.load(Ordering::Relaxed);
+        let mut txn = arena.begin()?;
+        let block = txn.alloc(64, Tag::SPEC)?;
+        drop(txn);
+        assert_eq!(arena.header().bump.load(Ordering::Relaxed), before);
+        assert_ne!(arena.tag(block), Some(Tag::SPEC));
+        Ok(())
+    }
+
+    #[test]
+    fn a_holder_that_dies_after_the_commit_is_finished_by_the_next() -> Result<()> {
+        let arena = Arena::create()?;
+        let of_the_dead = arena.clone();
+        let thread = std::thread::spawn(move || -> Result<u64> {
+            let mut txn = of_the_dead.begin()?;
+            let block = txn.alloc(64, Tag::SPEC)?;
+            let staged = txn.staged as u64;
+            of_the_dead.header().log_length.store(staged, Ordering::Release);
+            // The thread ends with the lock held and nothing applied, as a killed process does.
+            std::mem::forget(txn);
+            Ok(block)
+        });
+        let block = thread.join().map_err(|_| Error::Closed)??;
+        arena.sync()?;
+        assert_eq!(arena.tag(block), Some(Tag::SPEC));
+        assert_eq!(arena.header().log_length.load(Ordering::Relaxed), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn large_blocks_give_their_memory_back() -> Result<()> {
+        let arena = Arena::create()?;
+        let used = || nix::sys::stat::fstat(&arena.fd).map_or(0, |stat| stat.st_blocks * 512);
+        let mut txn = arena.begin()?;
+        let block = txn.alloc(1 << 20, Tag::SPEC)?;
+        txn.commit();
+        arena.write(block + 8, &vec![1; (1 << 20) - 8])?;
+        let full = used();
+        let mut txn = arena.begin()?;
+        txn.free(block, 1 << 20)?;
+        txn.commit();
+        assert!(full - used() >= (1 << 20) - 4096);
+        Ok(())
+    }
+
+    #[test]
+    fn too_much_is_an_error() -> Result<()> {
+        let arena = Arena::create()?;
+        let mut txn = arena.begin()?;
+        assert!(matches!(txn.alloc(1 << 39, Tag::SPEC), Err(Error::Exhausted(_))));
+        assert!(matches!(txn.alloc(u64::MAX, Tag::SPEC), Err(Error::Exhausted(_))));
+        Ok(())
+    }
+}

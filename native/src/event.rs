@@ -1,0 +1,74 @@
+//! The event: one word, a flag and the number of times that it was set.
+//!
+//! The number lets a waiter that is woken late see that the flag was set since it came, even if it
+//! has been cleared again.
+
+use crate::arena::Arena;
+use crate::arena::layout::{BODY, Tag};
+use crate::arena::table::Held;
+use crate::sync::futex;
+use procbox_core::{Error, RawEvent, Result, Wait};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const SET: u32 = 1;
+/// Above the flag: how often it was set.
+const TIMES: u32 = 2;
+
+/// An event, by handle.
+pub(crate) struct NativeEvent(pub(crate) Arc<Held>);
+
+/// For a process that died: wakes those that it may have meant to wake.
+pub(crate) fn kick(word: &AtomicU32) {
+    futex::wake_all(word);
+}
+
+impl NativeEvent {
+    pub(crate) fn create(arena: &Arc<Arena>) -> Result<NativeEvent> {
+        let held = arena.create_object(BODY + 4, Tag::EVENT, |_, object| {
+            arena.body::<AtomicU32>(object).store(0, Ordering::Relaxed);
+            Ok(())
+        });
+        held.map(NativeEvent)
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        self.0.arena.body(self.0.offset)
+    }
+}
+
+impl RawEvent for NativeEvent {
+    fn set(&self) {
+        let set = |word: u32| (word & SET == 0).then(|| (word | SET).wrapping_add(TIMES));
+        if self.word().fetch_update(Ordering::AcqRel, Ordering::Relaxed, set).is_ok() {
+            futex::wake_all(self.word());
+        }
+    }
+
+    fn clear(&self) {
+        self.word().fetch_and(!SET, Ordering::AcqRel);
+    }
+
+    fn is_set(&self) -> bool {
+        self.word().load(Ordering::Acquire) & SET != 0
+    }
+
+    fn wait(&self, wait: Wait) -> Result<()> {
+        let first = self.word().load(Ordering::Acquire);
+        let is_due = |now: u32| now & SET != 0 || now & !SET != first & !SET;
+        if is_due(first) {
+            return Ok(());
+        }
+        if wait.is_never() {
+            return Err(Error::TimedOut);
+        }
+        let until = wait.deadline();
+        loop {
+            let now = self.word().load(Ordering::Acquire);
+            if is_due(now) {
+                return Ok(());
+            }
+            self.0.arena.block(&[(self.word(), now)], until)?;
+        }
+    }
+}

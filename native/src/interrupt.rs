@@ -1,0 +1,130 @@
+//! Ctrl-C: the handler, the word that blocked calls watch, and the callbacks of other backends.
+//!
+//! The handler only sets a word, wakes its waiters and writes to an eventfd. A second Ctrl-C kills
+//! the children that are on record here and exits with 130, with async-signal-safe calls alone.
+
+use crate::sync::futex;
+use crate::sys;
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use procbox_core::{Error, Result};
+use std::cell::Cell;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// 1 from Ctrl-C until [`clear_interrupt`].
+static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
+/// The eventfd that the handler writes to, readable while interrupted; -1 when not answering.
+static EVENT: AtomicI32 = AtomicI32::new(-1);
+static EVENT_OWNER: OnceLock<EventFd> = OnceLock::new();
+static HOOKS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+/// The children to kill on the second Ctrl-C: pids, 0 for none. Those beyond are left to die of
+/// their parent's death if they are daemons.
+static CHILDREN: [AtomicI32; 4096] = [const { AtomicI32::new(0) }; 4096];
+
+thread_local! {
+    static ANSWERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Answers Ctrl-C from now on: a blocked call of the calling thread returns
+/// [`Error::Interrupted`], and so does every later one until [`clear_interrupt`]. A second Ctrl-C
+/// before that kills all child processes and exits with status 130.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn answer_ctrl_c() -> Result<()> {
+    ANSWERS.set(true);
+    if EVENT_OWNER.get().is_some() {
+        return Ok(());
+    }
+    let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+        .map_err(|e| Error::os("eventfd", e))?;
+    let event = EVENT_OWNER.get_or_init(|| event);
+    EVENT.store(event.as_fd().as_raw_fd(), Ordering::SeqCst);
+    std::thread::Builder::new()
+        .name("procbox-ctrl-c".into())
+        .spawn(call_hooks)
+        .map_err(|e| Error::os("thread", e))?;
+    sys::on_sigint(handler).map_err(|e| Error::os("sigaction", e))
+}
+
+/// Whether Ctrl-C arrived and was not cleared.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst) != 0
+}
+
+/// Forgets a Ctrl-C, so that calls block again.
+pub fn clear_interrupt() {
+    INTERRUPTED.store(0, Ordering::SeqCst);
+    if let Some(event) = EVENT_OWNER.get() {
+        // It fails only when there is nothing to read.
+        let _ = event.read();
+    }
+    futex::wake_all(&INTERRUPTED);
+}
+
+/// Has `hook` called, on a thread of procbox's own, whenever Ctrl-C arrives after
+/// [`answer_ctrl_c`]. Hooks stay for the life of the process.
+pub fn on_interrupt(hook: fn()) {
+    HOOKS.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
+}
+
+/// Whether this process answers Ctrl-C, so that its children need not.
+pub(crate) fn answers() -> bool {
+    EVENT.load(Ordering::SeqCst) >= 0
+}
+
+/// The word to watch while blocked, if the calling thread answers Ctrl-C.
+pub(crate) fn watched() -> Option<&'static AtomicU32> {
+    ANSWERS.get().then_some(&INTERRUPTED)
+}
+
+/// What becomes readable on Ctrl-C, if the calling thread answers it.
+pub(crate) fn watched_fd() -> Option<BorrowedFd<'static>> {
+    if ANSWERS.get() { EVENT_OWNER.get().map(|event| event.as_fd()) } else { None }
+}
+
+/// Puts a child on record for the second Ctrl-C.
+pub(crate) fn record_child(pid: i32) {
+    let free = |slot: &&AtomicI32| {
+        slot.compare_exchange(0, pid, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    };
+    let _ = CHILDREN.iter().find(free);
+}
+
+/// Takes a child off the record, before it is reaped and its pid free for others.
+pub(crate) fn forget_child(pid: i32) {
+    let mine = |slot: &&AtomicI32| {
+        slot.compare_exchange(pid, 0, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    };
+    let _ = CHILDREN.iter().find(mine);
+}
+
+extern "C" fn handler(_: i32) {
+    let errno = Errno::last_raw();
+    if INTERRUPTED.swap(1, Ordering::SeqCst) == 0 {
+        futex::wake_all(&INTERRUPTED);
+        sys::signal_event(EVENT.load(Ordering::SeqCst));
+        Errno::set_raw(errno);
+        return;
+    }
+    for pid in &CHILDREN {
+        sys::kill_child(pid.load(Ordering::SeqCst));
+    }
+    sys::exit_now(130);
+}
+
+fn call_hooks() {
+    let forever = procbox_core::Deadline::from(None);
+    loop {
+        while INTERRUPTED.load(Ordering::SeqCst) == 0 {
+            futex::wait_plain(&INTERRUPTED, 0, forever);
+        }
+        let hooks = HOOKS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        hooks.iter().for_each(|hook| hook());
+        while INTERRUPTED.load(Ordering::SeqCst) != 0 {
+            futex::wait_plain(&INTERRUPTED, 1, forever);
+        }
+    }
+}

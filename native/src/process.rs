@@ -1,0 +1,188 @@
+//! A child process: joining, signalling and reading what it printed.
+
+use crate::arena::Arena;
+use crate::{interrupt, sys};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::Signal;
+use nix::sys::time::TimeSpec;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use procbox_core::{Error, ExitStatus, Limit, RawProcess, Result, Wait, signal};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A child of this process, shared by its handle and the reaper.
+pub(crate) struct Child {
+    pid: i32,
+    pidfd: OwnedFd,
+    arena: Arc<Arena>,
+    /// Its slot in the process table, if it is in the arena.
+    slot: Option<u32>,
+    status: Mutex<Option<ExitStatus>>,
+    deadline: Option<Instant>,
+    /// It was killed because its time was up.
+    overdue: AtomicBool,
+    /// What it prints to, and how much of that was read.
+    captured: Option<Mutex<(File, u64)>>,
+}
+
+/// The end of wait statuses that nobody can read: the child was reaped by someone else's `wait`.
+const LOST: ExitStatus = ExitStatus::exited(255);
+
+impl Child {
+    pub(crate) fn new(
+        pid: i32,
+        arena: Arc<Arena>,
+        slot: Option<u32>,
+        timeout: Option<Duration>,
+        captured: Option<File>,
+    ) -> Result<Arc<Child>> {
+        let pidfd = sys::pidfd_open(pid).map_err(|e| Error::os("pidfd_open", e))?;
+        interrupt::record_child(pid);
+        Ok(Arc::new(Child {
+            pid,
+            pidfd,
+            arena,
+            slot,
+            status: Mutex::new(None),
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            overdue: AtomicBool::new(false),
+            captured: captured.map(|file| Mutex::new((file, 0))),
+        }))
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// When its time is up; `None` also once it has been ended for that.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.filter(|_| !self.overdue.load(Ordering::Relaxed))
+    }
+
+    /// Ends it because its time is up.
+    pub(crate) fn end_of_time(&self) {
+        self.overdue.store(true, Ordering::SeqCst);
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// How it ended, if it has. The first to ask after its death reaps it and recovers what it
+    /// held, so whoever sees the status sees the recovery done.
+    pub(crate) fn try_reap(&self) -> Option<ExitStatus> {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.is_some() {
+            return *status;
+        }
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        // Looked at without reaping first: the pid must be off the record before it is free.
+        let seen = waitid(Id::PIDFd(self.pidfd()), look | WaitPidFlag::WNOWAIT);
+        let ended = match seen {
+            Ok(WaitStatus::StillAlive) => return None,
+            Ok(WaitStatus::Exited(_, code)) => ExitStatus::exited(code),
+            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))
+                if self.overdue.load(Ordering::SeqCst) =>
+            {
+                ExitStatus::limited(Limit::WallClock)
+            }
+            Ok(WaitStatus::Signaled(_, by, _)) => ExitStatus::signaled(by as i32),
+            Ok(_) => return None,
+            // A real-time signal, which nix has no name for.
+            Err(Errno::EINVAL) => ExitStatus::signaled(signal::KILL),
+            Err(Errno::ECHILD) => LOST,
+            Err(_) => return None,
+        };
+        interrupt::forget_child(self.pid);
+        let _ = waitid(Id::PIDFd(self.pidfd()), look);
+        if let Some(slot) = self.slot {
+            self.arena.recover(slot);
+            self.arena.recover_unwatched();
+        }
+        *status = Some(ended);
+        *status
+    }
+
+    fn signal(&self, signal: Signal) {
+        sys::pidfd_signal(self.pidfd(), signal);
+    }
+
+    /// Blocks until it has ended, the wait ran out, or Ctrl-C.
+    fn wait(&self, remaining: Option<Duration>) -> Result<()> {
+        let mut fds = vec![PollFd::new(self.pidfd(), PollFlags::POLLIN)];
+        let watched = interrupt::watched_fd();
+        fds.extend(watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        // A year is the longest that the kernel is asked for; the caller asks again.
+        let limit = Duration::from_secs(365 * 24 * 3600);
+        let timeout = remaining.map(|d| TimeSpec::from(d.min(limit)));
+        match ppoll(&mut fds, timeout, None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(Error::os("poll", e)),
+        }
+        if watched.is_some() && interrupt::interrupted() {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+}
+
+/// A process, by handle.
+pub(crate) struct NativeProcess(pub(crate) Arc<Child>);
+
+impl RawProcess for NativeProcess {
+    fn pid(&self) -> u32 {
+        self.0.pid.unsigned_abs()
+    }
+
+    fn join(&self, wait: Wait) -> Result<ExitStatus> {
+        if self.pid() == std::process::id() {
+            return Err(Error::JoinSelf);
+        }
+        let until = wait.deadline();
+        loop {
+            if let Some(status) = self.0.try_reap() {
+                return Ok(status);
+            }
+            if until.is_past() {
+                return Err(Error::TimedOut);
+            }
+            self.0.wait(until.remaining())?;
+        }
+    }
+
+    fn status(&self) -> Option<ExitStatus> {
+        self.0.try_reap()
+    }
+
+    fn terminate(&self) {
+        self.0.signal(Signal::SIGTERM);
+    }
+
+    fn kill(&self) {
+        self.0.signal(Signal::SIGKILL);
+    }
+
+    fn output(&self) -> Vec<u8> {
+        let Some(captured) = &self.0.captured else { return Vec::new() };
+        let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, taken) = &mut *captured;
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let mut bytes = vec![0; size.saturating_sub(*taken) as usize];
+        let mut read = 0;
+        while read < bytes.len() {
+            match file.read_at(&mut bytes[read..], *taken + read as u64) {
+                Ok(count) if count > 0 => read += count,
+                _ => break,
+            }
+        }
+        bytes.truncate(read);
+        *taken += read as u64;
+        bytes
+    }
+}

@@ -1,0 +1,135 @@
+//! Programs: what can be run, and which workers it offers, read from its file without running it.
+
+use crate::WORKERS;
+use object::read::{Object, ObjectSection, ReadCache};
+use procbox_core::{Error, Result, WorkerInfo};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The ELF section in which a program says what it offers: lines of a name, a tab, a signature.
+const SECTION: &str = ".procbox";
+
+/// What a native process runs: an executable, or a script that begins with `#!`.
+///
+/// ```
+/// use procbox_native::Program;
+/// let sh = Program::open("/bin/sh")?;
+/// assert!(!sh.speaks_procbox());
+/// assert!(Program::open("/etc/passwd").is_err());
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    /// `None` if it never heard of procbox.
+    workers: Option<Vec<WorkerInfo>>,
+    current: bool,
+}
+
+fn not_runnable(path: &Path, why: impl ToString) -> Error {
+    Error::NotRunnable { program: path.display().to_string(), why: why.to_string() }
+}
+
+impl Program {
+    /// The program at a path.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotRunnable`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Program> {
+        let path = path.as_ref();
+        let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NotFound(path.to_path_buf()),
+            _ => not_runnable(path, e),
+        })?;
+        if metadata.is_dir() {
+            return Err(not_runnable(path, "it is a directory"));
+        }
+        if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+            return Err(not_runnable(path, "it has no permission to execute"));
+        }
+        // `Command` looks a bare name up in PATH; a path of ours is always a path.
+        let path =
+            if path.components().count() == 1 { Path::new(".").join(path) } else { path.into() };
+        let workers = match File::open(&path) {
+            Ok(file) => inspect(&path, file)?,
+            // It may be run without being read.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => None,
+            Err(e) => return Err(not_runnable(&path, e)),
+        };
+        Ok(Program { path, workers, current: false })
+    }
+
+    /// The program that this process runs.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if the system does not say.
+    pub fn current() -> Result<Program> {
+        let info = |entry: &crate::WorkerEntry| {
+            let about = lines(entry.about).next();
+            let signature = about.and_then(|info| info.signature);
+            WorkerInfo { name: entry.name.to_string(), signature }
+        };
+        // The link leads to the file even if it was replaced since.
+        let path = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        Ok(Program { path, workers: Some(WORKERS.iter().map(info).collect()), current: true })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is linked with procbox, so that its workers can be started by name.
+    pub fn speaks_procbox(&self) -> bool {
+        self.workers.is_some()
+    }
+
+    /// What it offers; nothing, if it never heard of procbox.
+    ///
+    /// # Errors
+    /// None now; a program's file is read when it is opened.
+    pub fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        Ok(self.workers.clone().unwrap_or_default())
+    }
+
+    /// Fails if there is no worker of this name.
+    pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
+        let workers = self.workers.as_deref().unwrap_or_default();
+        if self.current && WORKERS.iter().any(|entry| entry.name == name) {
+            return Ok(());
+        }
+        if workers.iter().any(|info| info.name == name) {
+            return Ok(());
+        }
+        let available = workers.iter().map(|info| info.name.clone()).collect();
+        Err(Error::NoSuchWorker { name: name.to_string(), available })
+    }
+}
+
+fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\0');
+    about.split(is_end).filter(|line| !line.is_empty()).map(|line| {
+        let text = String::from_utf8_lossy(line);
+        let (name, signature) = text.split_once('\t').unwrap_or((&text, ""));
+        let signature = (!signature.is_empty()).then(|| signature.to_string());
+        WorkerInfo { name: name.to_string(), signature }
+    })
+}
+
+/// The workers of an executable; `None` for one without procbox, or a script.
+fn inspect(path: &Path, mut file: File) -> Result<Option<Vec<WorkerInfo>>> {
+    let mut magic = [0; 4];
+    let read = file.read(&mut magic).map_err(|e| not_runnable(path, e))?;
+    match &magic[..read] {
+        [b'#', b'!', ..] => return Ok(None),
+        b"\x7fELF" => {}
+        _ => return Err(not_runnable(path, "neither an ELF executable nor a script with #!")),
+    }
+    let cache = ReadCache::new(file);
+    let elf = object::File::parse(&cache).map_err(|e| not_runnable(path, e))?;
+    let Some(section) = elf.section_by_name(SECTION) else { return Ok(None) };
+    let data = section.data().map_err(|e| not_runnable(path, e))?;
+    Ok(Some(lines(data).collect()))
+}

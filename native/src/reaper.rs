@@ -1,0 +1,127 @@
+//! The reaper: one thread that waits for the deaths of all children of a context.
+//!
+//! It recovers what a dead process held, ends processes whose time is up, and leaves no zombies.
+//! A thread that is blocked in `join` sees the death itself, and may be quicker.
+
+use crate::process::Child;
+use crate::sync::futex;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use procbox_core::{Error, Result};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The key of the eventfd in the epoll set; children have those above.
+const NEWS: u64 = 0;
+
+/// What the thread and its context share.
+pub(crate) struct Reaper {
+    epoll: Epoll,
+    /// Written to when there is a child with a deadline, or when the thread is to end.
+    news: EventFd,
+    children: Mutex<HashMap<u64, Arc<Child>>>,
+    /// Bumped whenever a child has ended.
+    deaths: Arc<AtomicU32>,
+    ending: AtomicBool,
+}
+
+impl Reaper {
+    /// Starts the thread.
+    pub(crate) fn start(deaths: Arc<AtomicU32>) -> Result<Arc<Reaper>> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
+            .map_err(|e| Error::os("epoll_create", e))?;
+        let news = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|e| Error::os("eventfd", e))?;
+        epoll
+            .add(&news, EpollEvent::new(EpollFlags::EPOLLIN, NEWS))
+            .map_err(|e| Error::os("epoll_ctl", e))?;
+        let reaper = Arc::new(Reaper {
+            epoll,
+            news,
+            children: Mutex::new(HashMap::new()),
+            deaths,
+            ending: AtomicBool::new(false),
+        });
+        let shared = reaper.clone();
+        std::thread::Builder::new()
+            .name("procbox-reaper".into())
+            .spawn(move || shared.run())
+            .map_err(|e| Error::os("thread", e))?;
+        Ok(reaper)
+    }
+
+    fn children(&self) -> MutexGuard<'_, HashMap<u64, Arc<Child>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches one more child.
+    pub(crate) fn watch(&self, child: &Arc<Child>) -> Result<()> {
+        // Pids of children that are on the list are not reused: one is taken off when reaped, and
+        // `insert` then replaces what was reaped already.
+        let key = child.pid() as u64;
+        self.children().insert(key, child.clone());
+        if child.deadline().is_some() {
+            let _ = self.news.write(1);
+        }
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, key);
+        self.epoll.add(child.pidfd(), event).map_err(|e| Error::os("epoll_ctl", e))
+    }
+
+    /// Lets the thread end once no child is left.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        let _ = self.news.write(1);
+    }
+
+    fn run(&self) {
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            let timeout = self.end_overdue();
+            if self.ending.load(Ordering::SeqCst) && self.children().is_empty() {
+                return;
+            }
+            // An error is an interruption by a signal.
+            let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
+            for event in &events[..count] {
+                match event.data() {
+                    NEWS => drop(self.news.read()),
+                    key => self.reap(key),
+                }
+            }
+        }
+    }
+
+    fn reap(&self, key: u64) {
+        let Some(child) = self.children().get(&key).cloned() else { return };
+        if child.try_reap().is_none() {
+            return;
+        }
+        let mut children = self.children();
+        if children.get(&key).is_some_and(|now| Arc::ptr_eq(now, &child)) {
+            children.remove(&key);
+        }
+        drop(children);
+        let _ = self.epoll.delete(child.pidfd());
+        self.deaths.fetch_add(1, Ordering::SeqCst);
+        futex::wake_all(&self.deaths);
+    }
+
+    /// Kills the children whose time is up; how long until the next one's is.
+    fn end_overdue(&self) -> EpollTimeout {
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        for child in self.children().values() {
+            match child.deadline() {
+                Some(at) if at <= now => child.end_of_time(),
+                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                None => {}
+            }
+        }
+        let Some(next) = next else { return EpollTimeout::NONE };
+        let millis = next.saturating_duration_since(now).as_millis() + 1;
+        EpollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
+            .unwrap_or(EpollTimeout::NONE)
+    }
+}

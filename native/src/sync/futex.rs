@@ -1,0 +1,125 @@
+//! The futex system calls: wait for one word or for several, and wake.
+//!
+//! A wait of the thread that answers Ctrl-C also watches the process-private interrupt word, with
+//! `futex_waitv` (Linux 5.16). All words of the arena are shared between processes.
+
+use crate::interrupt;
+use nix::errno::Errno;
+use nix::libc;
+use procbox_core::Deadline;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The most words of one [`wait_many`]; the kernel's 128 less one for Ctrl-C and one for children.
+pub(crate) const MOST_WORDS: usize = 126;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woke {
+    /// Woken, or the word had another value, or for no reason: look again.
+    Look,
+    /// The deadline passed.
+    TimedOut,
+    /// Ctrl-C, on the thread that answers it.
+    Interrupted,
+}
+
+/// Timeouts longer than this are for ever (the kernel's clock would overflow on larger ones).
+const LONGEST: Duration = Duration::from_secs(1 << 32);
+
+/// Wakes up to `most` threads that wait for `word`, in all processes.
+pub(crate) fn wake(word: &AtomicU32, most: i32) {
+    // SAFETY: the kernel uses the address as a key only.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, most) };
+}
+
+/// Wakes all threads that wait for `word`.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    wake(word, i32::MAX);
+}
+
+/// Waits while `word` is `expected`, until a wake, the deadline, or Ctrl-C.
+pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Woke {
+    if interrupt::watched().is_some() {
+        return wait_many(&[(word, expected)], deadline);
+    }
+    wait_plain(word, expected, deadline)
+}
+
+/// Like [`wait`], but deaf to Ctrl-C: for locks that are held for moments only.
+pub(crate) fn wait_plain(word: &AtomicU32, expected: u32, deadline: Deadline) -> Woke {
+    let timeout = match remaining(deadline) {
+        Some(d) if d.is_zero() => return Woke::TimedOut,
+        other => other.map(timespec),
+    };
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word is alive for the call, and the timeout is null or points at a local.
+    let result = unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, timeout)
+    };
+    if result == -1 && Errno::last() == Errno::ETIMEDOUT { Woke::TimedOut } else { Woke::Look }
+}
+
+#[repr(C)]
+struct Waiter {
+    value: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+const SIZE_U32: u32 = 2;
+
+/// Waits while every word has its expected value. At most [`MOST_WORDS`] words.
+pub(crate) fn wait_many(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Woke {
+    let watched = interrupt::watched();
+    if watched.is_some_and(|word| word.load(Ordering::SeqCst) != 0) {
+        return Woke::Interrupted;
+    }
+    let shared = words.iter().map(|(word, value)| waiter(word, *value, SIZE_U32));
+    let private = watched.map(|word| waiter(word, 0, SIZE_U32 | libc::FUTEX_PRIVATE_FLAG as u32));
+    let waiters: Vec<Waiter> = shared.chain(private).collect();
+    let timeout = match remaining(deadline) {
+        Some(d) if d.is_zero() => return Woke::TimedOut,
+        other => other.map(|d| timespec(now() + d)),
+    };
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the list is alive for the call and has the length given, each word in it is alive
+    // for the call, and the timeout is null or points at a local.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex_waitv,
+            waiters.as_ptr(),
+            waiters.len(),
+            0,
+            timeout,
+            libc::CLOCK_MONOTONIC,
+        )
+    };
+    if watched.is_some_and(|word| word.load(Ordering::SeqCst) != 0) {
+        Woke::Interrupted
+    } else if result == -1 && Errno::last() == Errno::ETIMEDOUT {
+        Woke::TimedOut
+    } else {
+        Woke::Look
+    }
+}
+
+fn waiter(word: &AtomicU32, value: u32, flags: u32) -> Waiter {
+    Waiter { value: value.into(), address: word.as_ptr() as u64, flags, reserved: 0 }
+}
+
+fn remaining(deadline: Deadline) -> Option<Duration> {
+    deadline.remaining().filter(|d| *d < LONGEST)
+}
+
+fn timespec(d: Duration) -> libc::timespec {
+    libc::timespec { tv_sec: d.as_secs() as libc::time_t, tv_nsec: d.subsec_nanos().into() }
+}
+
+fn now() -> Duration {
+    let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes to a local.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut at) };
+    Duration::new(at.tv_sec as u64, at.tv_nsec as u32)
+}

@@ -1,0 +1,316 @@
+//! A lock between processes that its holder's death gives back: a robust futex.
+//!
+//! It joins the list of robust locks that glibc registers with the kernel for each thread, so it
+//! has the shape of a `pthread_mutex_t`: the word at 0, the list node's `prev` at 24 and `next` at
+//! 32. When a thread dies the kernel walks the list and replaces the thread's id in each word by
+//! `OWNER_DIED`, waking one waiter. `list_op_pending` names the lock that is being acquired, waited
+//! for or released, so that no moment is left out: a waiter that is killed after it was woken makes
+//! the kernel wake another (see `handle_futex_death` in the kernel's `futex/core.c`).
+
+use super::futex::{self, Woke};
+use nix::libc;
+use procbox_core::{Deadline, Error, Result, Wait};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence};
+
+const WAITERS: u32 = libc::FUTEX_WAITERS;
+const OWNER_DIED: u32 = libc::FUTEX_OWNER_DIED;
+const TID: u32 = libc::FUTEX_TID_MASK;
+/// How often a contended lock is tried before sleeping.
+const SPINS: u32 = 100;
+/// From a list entry (the address of `next`) to its lock word.
+const WORD_FROM_ENTRY: isize = -32;
+/// From a list entry to its `prev`, in a lock and in glibc's thread descriptor alike.
+const PREV_FROM_ENTRY: usize = 8;
+
+/// A robust lock. All zero is unlocked.
+#[repr(C, align(8))]
+#[derive(Debug, Default)]
+pub(crate) struct RobustLock {
+    /// The holder's thread id, `WAITERS`, `OWNER_DIED`; 0 when free.
+    word: AtomicU32,
+    /// What a `pthread_mutex_t` has here; unused.
+    unused: [AtomicU32; 5],
+    /// List links, addresses in the holder's process; meaningful while held.
+    prev: AtomicUsize,
+    next: AtomicUsize,
+}
+
+const _: () = assert!(size_of::<RobustLock>() == 40);
+
+/// The kernel's `struct robust_list_head`.
+#[repr(C)]
+struct Head {
+    list: AtomicUsize,
+    futex_offset: AtomicUsize,
+    pending: AtomicUsize,
+}
+
+/// A head for a thread that has none, with the `prev` that glibc has in front of its own.
+#[repr(C)]
+struct OwnHead {
+    prev: AtomicUsize,
+    head: Head,
+}
+
+thread_local! {
+    /// The thread's id and its list head; `(0, null)` until first used.
+    static ME: Cell<(u32, *const Head)> = const { Cell::new((0, ptr::null())) };
+    static OWN: OwnHead = const {
+        OwnHead {
+            prev: AtomicUsize::new(0),
+            head: Head {
+                list: AtomicUsize::new(0),
+                futex_offset: AtomicUsize::new(WORD_FROM_ENTRY as usize),
+                pending: AtomicUsize::new(0),
+            },
+        }
+    };
+}
+
+/// The calling thread's id, and its list head.
+#[inline]
+fn me() -> (u32, &'static Head) {
+    let (mut tid, mut head) = ME.get();
+    if head.is_null() {
+        (tid, head) = first_use();
+    }
+    // SAFETY: the head is in the thread's descriptor or thread-local storage, which live as long
+    // as the thread; the reference does not leave it.
+    (tid, unsafe { &*head })
+}
+
+#[cold]
+fn first_use() -> (u32, *const Head) {
+    let me = (thread_id(), register());
+    ME.set(me);
+    me
+}
+
+fn thread_id() -> u32 {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::gettid() as u32 }
+}
+
+/// The head that glibc registered, or else one of our own.
+fn register() -> *const Head {
+    let mut head: *const Head = ptr::null();
+    let mut size: usize = 0;
+    // SAFETY: it writes to two locals.
+    unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &mut head, &mut size) };
+    // SAFETY: null, or the address that this thread registered, which is still valid.
+    let registered = unsafe { head.as_ref() };
+    let same = |head: &&Head| head.futex_offset.load(Ordering::Relaxed) as isize == WORD_FROM_ENTRY;
+    if let Some(head) = registered.filter(same) {
+        return head;
+    }
+    OWN.with(|own| {
+        let head = ptr::from_ref(&own.head);
+        own.head.list.store(head as usize, Ordering::Relaxed);
+        set_head(head);
+        head
+    })
+}
+
+fn set_head(head: *const Head) {
+    // SAFETY: the head lives as long as the thread, and is a valid list.
+    unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<Head>()) };
+}
+
+/// Forgets what the thread that was forked from knew, and registers its list head (which has the
+/// same address here, and is empty: a zygote holds no lock when it forks) with the kernel again.
+pub(crate) fn after_fork() {
+    let (_, head) = me();
+    head.list.store(ptr::from_ref(head) as usize, Ordering::Relaxed);
+    head.pending.store(0, Ordering::Relaxed);
+    set_head(head);
+    ME.set((thread_id(), head));
+}
+
+/// Makes the thread find its list head, before a fork after which the kernel has none.
+pub(crate) fn before_fork() {
+    me();
+}
+
+/// The atomic at an address of this thread's robust list.
+///
+/// # Safety
+/// The address is that of a link of a lock that this thread holds, or of its list head.
+#[inline]
+unsafe fn link(address: usize) -> &'static AtomicUsize {
+    // SAFETY: by the caller's promise; held locks stay mapped.
+    unsafe { &*ptr::with_exposed_provenance::<AtomicUsize>(address) }
+}
+
+impl RobustLock {
+    #[inline]
+    fn entry(&self) -> usize {
+        ptr::from_ref(&self.next).expose_provenance()
+    }
+
+    /// Takes the lock; true if the last holder died with it.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
+    #[inline]
+    pub(crate) fn acquire(&self, wait: Wait) -> Result<bool> {
+        self.acquire_as(wait, true)
+    }
+
+    #[inline]
+    fn acquire_as(&self, wait: Wait, interruptible: bool) -> Result<bool> {
+        let (tid, head) = me();
+        head.pending.store(self.entry(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let acquired =
+            match self.word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => Ok(false),
+                Err(_) => self.acquire_slowly(tid, wait, interruptible),
+            };
+        if acquired.is_ok() {
+            self.enqueue(head);
+        }
+        compiler_fence(Ordering::SeqCst);
+        head.pending.store(0, Ordering::Relaxed);
+        acquired
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, tid: u32, wait: Wait, interruptible: bool) -> Result<bool> {
+        let mut spins = SPINS;
+        let mut deadline: Option<Deadline> = None;
+        // Set once this thread has slept: others may sleep still, and whoever unlocks must know.
+        let mut others = 0;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & TID == 0 {
+                let mine = tid | others | (word & WAITERS);
+                let swap =
+                    self.word.compare_exchange(word, mine, Ordering::Acquire, Ordering::Relaxed);
+                if swap.is_ok() {
+                    return Ok(word & OWNER_DIED != 0);
+                }
+                continue;
+            }
+            if word & TID == tid {
+                return Err(Error::AlreadyHeld);
+            }
+            if spins > 0 {
+                spins -= 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            if wait.is_never() {
+                return Err(Error::TimedOut);
+            }
+            let expected = word | WAITERS;
+            if word != expected
+                && self
+                    .word
+                    .compare_exchange(word, expected, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_err()
+            {
+                continue;
+            }
+            let until = *deadline.get_or_insert_with(|| wait.deadline());
+            let woke = if interruptible {
+                futex::wait(&self.word, expected, until)
+            } else {
+                futex::wait_plain(&self.word, expected, until)
+            };
+            match woke {
+                Woke::Look => others = WAITERS,
+                Woke::TimedOut => return Err(Error::TimedOut),
+                Woke::Interrupted => {
+                    // The wake that was meant for this thread goes to another.
+                    futex::wake(&self.word, 1);
+                    return Err(Error::Interrupted);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn enqueue(&self, head: &Head) {
+        let first = head.list.load(Ordering::Relaxed);
+        self.next.store(first, Ordering::Relaxed);
+        self.prev.store(ptr::from_ref(head).expose_provenance(), Ordering::Relaxed);
+        // SAFETY: `first` is the head, or the entry of a lock that this thread holds (bit 0 is
+        // glibc's mark of a priority-inheriting one); both have a `prev` in front.
+        unsafe { link((first & !1) - PREV_FROM_ENTRY) }.store(self.entry(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        head.list.store(self.entry(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn dequeue(&self) {
+        let next = self.next.load(Ordering::Relaxed);
+        let prev = self.prev.load(Ordering::Relaxed);
+        // SAFETY: the neighbours are the head or locks that this thread holds.
+        unsafe { link((next & !1) - PREV_FROM_ENTRY) }.store(prev, Ordering::Relaxed);
+        // SAFETY: as above; an entry is the address of its own `next`.
+        unsafe { link(prev & !1) }.store(next, Ordering::Relaxed);
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// [`Error::NotHolder`] if the calling thread does not hold it.
+    #[inline]
+    pub(crate) fn release(&self) -> Result<()> {
+        let (tid, head) = me();
+        if self.word.load(Ordering::Relaxed) & TID != tid {
+            return Err(Error::NotHolder);
+        }
+        head.pending.store(self.entry(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        self.dequeue();
+        compiler_fence(Ordering::SeqCst);
+        if self.word.swap(0, Ordering::Release) & WAITERS != 0 {
+            futex::wake(&self.word, 1);
+        }
+        compiler_fence(Ordering::SeqCst);
+        head.pending.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes the lock for as long as the guard lives; for locks that are held for moments only.
+    /// It waits for ever, deaf to Ctrl-C.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyHeld`].
+    #[inline]
+    pub(crate) fn guard(&self) -> Result<Guard<'_>> {
+        let owner_died = self.acquire_as(Wait::Forever, false)?;
+        Ok(Guard { lock: self, owner_died, stays: PhantomData })
+    }
+
+    /// Like [`RobustLock::guard`], but `None` if it is held now.
+    pub(crate) fn try_guard(&self) -> Option<Guard<'_>> {
+        let owner_died = self.acquire_as(Wait::Never, false).ok()?;
+        Some(Guard { lock: self, owner_died, stays: PhantomData })
+    }
+
+    /// Whether its holder died and nobody has taken it since.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.word.load(Ordering::Acquire) & OWNER_DIED != 0
+    }
+}
+
+/// A held lock. It does not leave the thread, as the holder is a thread.
+pub(crate) struct Guard<'a> {
+    lock: &'a RobustLock,
+    /// The holder before died.
+    pub(crate) owner_died: bool,
+    stays: PhantomData<*const ()>,
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // It fails only when the thread does not hold the lock, which the guard rules out.
+        let _ = self.lock.release();
+    }
+}

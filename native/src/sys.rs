@@ -1,0 +1,177 @@
+//! The raw system calls that neither std nor nix offers in a safe form.
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Which side of a fork this is.
+pub(crate) enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, with the new one's pid.
+    Parent(libc::pid_t),
+}
+
+/// Forks a process that is the *sibling* of the calling one: a child of its parent.
+///
+/// glibc keeps the main thread's id in its thread descriptor, which its own `fork` renews. A raw
+/// clone must do so itself: the kernel stores the id there (`CLONE_CHILD_SETTID`).
+pub(crate) fn fork_sibling() -> io::Result<Fork> {
+    let tid = thread_id_field().ok_or_else(|| io::Error::other("no thread id in the TCB"))?;
+    let flags =
+        libc::CLONE_PARENT | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+    let flags = flags as libc::c_ulong;
+    // The last two arguments differ in order: the thread pointer, which is not set, is null.
+    // SAFETY: like `fork`: without CLONE_VM the child has a copy of everything, on the same stack.
+    // The zygote that calls it has one thread, so no lock of another thread is copied while held.
+    #[cfg(target_arch = "x86_64")]
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, tid, 0) };
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, tid) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(pid as libc::pid_t)),
+    }
+}
+
+/// Where glibc keeps the calling thread's id: the address that the kernel clears at its end, or
+/// else the one word near the beginning of the thread descriptor that has the id as its value.
+fn thread_id_field() -> Option<*mut libc::pid_t> {
+    // SAFETY: it has no preconditions.
+    let mine = unsafe { libc::gettid() };
+    let mut field: *mut libc::pid_t = std::ptr::null_mut();
+    // SAFETY: it writes one pointer to a local.
+    let asked = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &mut field) };
+    // SAFETY: the kernel writes to that address at the thread's end, so it is mapped.
+    if asked == 0 && !field.is_null() && unsafe { field.read_volatile() } == mine {
+        return Some(field);
+    }
+    // SAFETY: it has no preconditions.
+    let descriptor = unsafe { libc::pthread_self() } as *mut libc::pid_t;
+    // SAFETY: glibc's `struct pthread` is more than 2 KiB and its `tid` within the first 1 KiB.
+    let is_mine = |i: &usize| unsafe { descriptor.add(*i).read_volatile() } == mine;
+    let mut found = (0..256).filter(is_mine);
+    match (found.next(), found.next()) {
+        // SAFETY: within the descriptor, as above.
+        (Some(i), None) => Some(unsafe { descriptor.add(i) }),
+        _ => None,
+    }
+}
+
+/// A file descriptor that becomes readable when the process ends.
+pub(crate) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: it has no preconditions.
+    match unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        fd => Ok(own(fd as RawFd)),
+    }
+}
+
+/// Sends a signal to the process of a pidfd; nothing happens if it has ended.
+pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    let (fd, signal) = (pidfd.as_raw_fd(), signal as i32);
+    // SAFETY: no pointer is passed.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) };
+}
+
+/// Takes a descriptor that this process was given: by a message, by exec, by the kernel.
+pub(crate) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: the callers pass each descriptor once, and nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Lets a command inherit descriptors that are close-on-exec everywhere else.
+pub(crate) fn pass_fds(command: &mut Command, fds: Vec<RawFd>) {
+    let pass = move || {
+        for fd in &fds {
+            // SAFETY: it changes a flag of a descriptor of the new process.
+            if unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) } == -1 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes async-signal-safe calls only.
+    unsafe { command.pre_exec(pass) };
+}
+
+/// Has the command's process die with the thread that starts it.
+pub(crate) fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id() as libc::pid_t;
+    let ask = move || {
+        // SAFETY: no pointer is passed.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it has no preconditions.
+        if unsafe { libc::getppid() } != parent {
+            exit_now(1);
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes async-signal-safe calls only.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// Ends the process without running anything of it.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: it has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Installs the handler of Ctrl-C. Blocked system calls return `EINTR`.
+pub(crate) fn on_sigint(handler: extern "C" fn(i32)) -> Result<(), Errno> {
+    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler makes async-signal-safe calls only.
+    unsafe { nix::sys::signal::sigaction(Signal::SIGINT, &action) }.map(drop)
+}
+
+/// Ignores Ctrl-C.
+pub(crate) fn ignore_sigint() {
+    set_action(Signal::SIGINT, SigHandler::SigIgn);
+}
+
+/// What a new worker process starts with: default crashes (std's handler would turn a stack
+/// overflow into an abort), nothing blocked, Ctrl-C as told.
+pub(crate) fn reset_signals(answers_ctrl_c: bool) {
+    set_action(Signal::SIGSEGV, SigHandler::SigDfl);
+    set_action(Signal::SIGBUS, SigHandler::SigDfl);
+    if answers_ctrl_c {
+        set_action(Signal::SIGINT, SigHandler::SigDfl);
+    }
+    let _ = nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+fn set_action(signal: Signal, handler: SigHandler) {
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler of ours is installed.
+    let _ = unsafe { nix::sys::signal::sigaction(signal, &action) };
+}
+
+/// Makes an eventfd readable, from a signal handler.
+pub(crate) fn signal_event(fd: RawFd) {
+    let one = 1u64;
+    // SAFETY: it reads 8 bytes of a local.
+    unsafe { libc::write(fd, (&raw const one).cast(), 8) };
+}
+
+/// Kills a child, from a signal handler; 0 is no child.
+pub(crate) fn kill_child(pid: libc::pid_t) {
+    if pid > 0 {
+        // SAFETY: it has no preconditions; the pid is of a child that was not reaped.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}
+
+/// Removes a variable from the environment of a process that has one thread.
+pub(crate) fn remove_env(name: &str) {
+    // SAFETY: a zygote calls this first thing in `main`, before there is another thread.
+    unsafe { std::env::remove_var(name) };
+}

@@ -1,0 +1,55 @@
+//! The native backend, with real processes. This binary is its own program: the workers are below,
+//! and `main` runs the cases (libtest has no `main` of ours that could call `init`).
+//!
+//! An argument selects the cases whose names contain it; `--bench` measures instead.
+
+mod cases;
+mod measure;
+mod workers;
+
+use std::panic::catch_unwind;
+use std::time::{Duration, Instant};
+
+/// A case that takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    procbox_native::init();
+    let args = procbox_native::args();
+    if let Some(answer) = cases::main_of_another(&args) {
+        std::process::exit(answer);
+    }
+    if args.iter().any(|arg| arg == "--bench") {
+        return measure::all();
+    }
+    let filter = args.iter().find(|arg| !arg.starts_with('-'));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in cases::ALL {
+        if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        let begin = Instant::now();
+        let (done, waiting) = std::sync::mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            if waiting.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                println!("test {name} ... HANGS");
+                std::process::exit(1);
+            }
+        });
+        let ended = catch_unwind(case);
+        drop(done);
+        let _ = watch.join();
+        let ok = match &ended {
+            Ok(Ok(())) => true,
+            Ok(Err(e)) => {
+                println!("{name}: {e}");
+                false
+            }
+            Err(_) => false,
+        };
+        println!("test {name} ... {} ({:?})", if ok { "ok" } else { "FAILED" }, begin.elapsed());
+        if ok { passed += 1 } else { failed += 1 }
+    }
+    println!("{passed} passed, {failed} failed");
+    std::process::exit(i32::from(failed > 0));
+}

@@ -1,0 +1,107 @@
+//! `procbox bench`: both backends and their peers, side by side, in one run.
+
+mod cases;
+mod peers;
+
+use super::BenchArgs;
+use anyhow::Context as _;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// One row of the JSON output.
+#[derive(Serialize)]
+pub(super) struct Figure {
+    group: &'static str,
+    contender: &'static str,
+    ns_per_op: f64,
+    samples: usize,
+}
+
+/// Something that can be measured: runs `n` operations and says how long they took.
+pub(super) struct Case {
+    pub(super) group: &'static str,
+    pub(super) contender: &'static str,
+    pub(super) run: Box<dyn FnMut(u64) -> anyhow::Result<Duration>>,
+}
+
+/// The median of so many samples is the figure.
+const SAMPLES: usize = 25;
+const QUICK_SAMPLES: usize = 9;
+/// Each sample takes about so long.
+const SAMPLE_TIME: Duration = Duration::from_millis(200);
+const QUICK_SAMPLE_TIME: Duration = Duration::from_millis(60);
+
+pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
+    procbox::answer_ctrl_c()?;
+    let only = args.only.as_deref().unwrap_or("");
+    let mut all = cases::cases()?;
+    all.extend(peers::cases());
+    all.retain(|case| case.group.contains(only));
+    // Groups stay together, so that what is compared is measured close in time.
+    all.sort_by_key(|case| case.group);
+    if all.is_empty() {
+        anyhow::bail!("no group has `{only}` in its name");
+    }
+    let (samples, time) =
+        if args.quick { (QUICK_SAMPLES, QUICK_SAMPLE_TIME) } else { (SAMPLES, SAMPLE_TIME) };
+    let mut figures = Vec::new();
+    for case in &mut all {
+        eprint!("\r{:<24} {:<20}", case.group, case.contender);
+        let ns_per_op = measure(case, samples, time)
+            .with_context(|| format!("{} {}", case.group, case.contender))?;
+        figures.push(Figure { group: case.group, contender: case.contender, ns_per_op, samples });
+    }
+    eprint!("\r{:46}\r", "");
+    print_table(&figures);
+    if let Some(path) = &args.json {
+        let json = serde_json::to_string_pretty(&figures)?;
+        std::fs::write(path, json + "\n").with_context(|| path.display().to_string())?;
+    }
+    Ok(0)
+}
+
+/// The median nanoseconds per operation.
+fn measure(case: &mut Case, samples: usize, time: Duration) -> anyhow::Result<f64> {
+    // Grow until a run takes long enough to say how many operations make a sample.
+    let mut n = 1;
+    let per_op = loop {
+        let took = (case.run)(n)?;
+        if took * 8 >= time || n >= 1 << 24 {
+            break took.as_secs_f64() / n as f64;
+        }
+        n *= 4;
+    };
+    let n = ((time.as_secs_f64() / per_op) as u64).clamp(1, 1 << 24);
+    let mut figures = Vec::with_capacity(samples);
+    for _ in 0..samples {
+        figures.push((case.run)(n)?.as_secs_f64() * 1e9 / n as f64);
+    }
+    figures.sort_by(f64::total_cmp);
+    Ok(figures[figures.len() / 2])
+}
+
+/// Times the calls of a function.
+pub(super) fn timed(n: u64, mut f: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    for _ in 0..n {
+        f()?;
+    }
+    Ok(began.elapsed())
+}
+
+fn print_table(figures: &[Figure]) {
+    println!("{:<22} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x native");
+    let mut group = "";
+    for figure in figures {
+        if figure.group != group && !group.is_empty() {
+            println!();
+        }
+        group = figure.group;
+        let native = figures.iter().find(|f| f.group == group && f.contender == "native");
+        let ratio = native.map_or(f64::NAN, |native| figure.ns_per_op / native.ns_per_op);
+        println!(
+            "{:<22} {:<18} {:>14.1} {:>10.2}",
+            group, figure.contender, figure.ns_per_op, ratio
+        );
+    }
+}

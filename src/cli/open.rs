@@ -1,0 +1,90 @@
+//! From a path and options to a context that runs the program.
+
+use super::{BackendArg, ProgramArgs};
+use procbox::sandbox::{FsPerms, Grants};
+use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
+use std::path::Path;
+
+/// A program that is ready to run.
+pub(super) struct Opened {
+    pub(super) ctx: Context,
+    /// Whether it runs as OS processes.
+    pub(super) is_native: bool,
+}
+
+/// Opens a program where the options say, or else where its first bytes say.
+pub(super) fn open(path: &Path, args: &ProgramArgs) -> Result<Opened> {
+    let backend = args.backend.unwrap_or(if sandbox::is_wasm(path) || is_named_wasm(path) {
+        BackendArg::Sandbox
+    } else {
+        BackendArg::Native
+    });
+    let ctx = match backend {
+        BackendArg::Sandbox => open_sandbox(path, args)?,
+        BackendArg::Native => open_native(path, args)?,
+    };
+    Ok(Opened { ctx, is_native: backend == BackendArg::Native })
+}
+
+/// A file that says `.wasm` and is none should be refused as such.
+fn is_named_wasm(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "wasm") && path.exists()
+}
+
+fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
+    let program = sandbox::Program::wasm(path)?;
+    let mut grants = Grants::default().quiet(args.quiet);
+    for (dirs, perms) in [(&args.dir, FsPerms::ReadWrite), (&args.dir_ro, FsPerms::ReadOnly)] {
+        for dir in dirs {
+            let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
+            grants = grants.dir(host, guest, perms);
+        }
+    }
+    for (key, value) in variables(args)? {
+        grants = grants.env(key, value);
+    }
+    let mut builder = Sandbox::builder();
+    if let Some(bytes) = args.memory {
+        builder = builder.memory(bytes);
+    }
+    builder.build()?.context_with(program, grants)
+}
+
+fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
+    if !args.dir.is_empty() || !args.dir_ro.is_empty() || args.memory.is_some() {
+        let why = "--dir, --dir-ro and --memory are for the sandbox: a native process has its caller's rights";
+        return Err(Error::Invalid(why.into()));
+    }
+    let mut builder = Native::builder().program(native::Program::open(path)?);
+    for (key, value) in variables(args)? {
+        builder = builder.env(key, value);
+    }
+    builder.build()
+}
+
+fn variables(args: &ProgramArgs) -> Result<Vec<(String, String)>> {
+    args.env
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_string(), value.to_string())),
+            _ => Err(Error::Invalid(format!("--env {text}: write NAME=VALUE"))),
+        })
+        .collect()
+}
+
+/// The worker to use: the named one, or the only one. `None` if the program has none.
+pub(super) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option<String>> {
+    let available: Vec<String> = ctx.workers()?.into_iter().map(|w| w.name).collect();
+    match (asked, available.as_slice()) {
+        (Some(name), _) if available.iter().any(|w| w == name) => Ok(Some(name.to_string())),
+        (Some(name), _) => Err(Error::NoSuchWorker { name: name.to_string(), available }),
+        (None, []) => Ok(None),
+        (None, [only]) => Ok(Some(only.clone())),
+        (None, _) => {
+            let list = available.join(", ");
+            Err(Error::Invalid(format!(
+                "the program has several workers; say --worker and one of {list}"
+            )))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `procbox run`: one program, whose exit status becomes ours.
+
+use super::RunArgs;
+use super::open::{choose_worker, open};
+use procbox::{Error, Message};
+
+pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
+    procbox::answer_ctrl_c()?;
+    let opened = open(&args.path, &args.program)?;
+    let ctx = &opened.ctx;
+    let process = match choose_named(ctx, args.program.worker.as_deref())? {
+        Some(name) => {
+            let mut builder = ctx.worker(&name).raw_args(strings(&args.args)?);
+            if let Some(timeout) = args.timeout {
+                builder = builder.timeout(timeout);
+            }
+            builder.name(name).start()?
+        }
+        None => {
+            let mut builder = ctx.main(args.args);
+            if let Some(timeout) = args.timeout {
+                builder = builder.timeout(timeout);
+            }
+            let name = args.path.file_name().unwrap_or(args.path.as_os_str()).to_string_lossy();
+            builder.name(name).start()?
+        }
+    };
+    match process.join() {
+        Ok(status) => {
+            if let (Some(limit), false) = (status.limit(), args.program.quiet) {
+                eprintln!("procbox: {}: out of {limit}", process.name());
+            }
+            Ok(status.cli_status())
+        }
+        Err(Error::Interrupted) => {
+            process.kill()?;
+            process.join()?;
+            Err(Error::Interrupted.into())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Without `--worker` a program runs its `main`, whatever workers it has.
+fn choose_named(ctx: &procbox::Context, asked: Option<&str>) -> procbox::Result<Option<String>> {
+    match asked {
+        None => Ok(None),
+        asked => choose_worker(ctx, asked),
+    }
+}
+
+/// A worker's arguments from the command line: each a string. A tuple is its parts in a row.
+fn strings(args: &[String]) -> procbox::Result<Message> {
+    let mut message = Message::default();
+    for arg in args {
+        message.bytes.extend(Message::of(arg)?.bytes);
+    }
+    Ok(message)
+}

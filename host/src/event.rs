@@ -1,7 +1,7 @@
 //! The sandbox's event: a flag, and a count of how often it was set.
 
 use crate::executor::Executor;
-use crate::waiting;
+use crate::waiting::{self, WaitList};
 use procbox_core::{RawEvent, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,21 +10,21 @@ pub(crate) struct HostEvent {
     pub(crate) executor: Arc<Executor>,
     /// Bit 0: set now. The rest: how often it went from clear to set.
     word: AtomicU64,
-    changed: event_listener::Event,
+    changed: WaitList,
 }
 
 const SET: u64 = 1;
 
 impl HostEvent {
     pub(crate) fn new(executor: Arc<Executor>) -> HostEvent {
-        HostEvent { executor, word: AtomicU64::new(0), changed: event_listener::Event::new() }
+        HostEvent { executor, word: AtomicU64::new(0), changed: WaitList::new() }
     }
 
     /// Waits until it is set, or has been since the call: a `clear` right behind the `set` does not
     /// leave waiters asleep.
     pub(crate) async fn wait_set(&self) -> Result<()> {
         let before = self.word.load(Ordering::Acquire) >> 1;
-        waiting::until(&self.changed, || {
+        waiting::until(&self.executor, &self.changed, || {
             let word = self.word.load(Ordering::Acquire);
             (word & SET != 0 || word >> 1 != before).then_some(Ok(()))
         })
@@ -38,7 +38,7 @@ impl RawEvent for HostEvent {
             (word & SET == 0).then(|| (word + 2) | SET)
         });
         if set.is_ok() {
-            self.changed.notify(usize::MAX);
+            self.changed.wake(usize::MAX);
         }
     }
 

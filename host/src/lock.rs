@@ -1,8 +1,7 @@
 //! The sandbox's lock: one atomic word that names the holder.
 
 use crate::executor::Executor;
-use crate::waiting;
-use event_listener::Event;
+use crate::waiting::{self, WaitList};
 use procbox_core::{Acquired, Error, RawLock, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,7 +33,7 @@ pub(crate) struct HostLock {
     holder: AtomicU64,
     /// The last holder died; told to the next.
     owner_died: AtomicBool,
-    released: Event,
+    released: WaitList,
 }
 
 impl HostLock {
@@ -43,7 +42,7 @@ impl HostLock {
             executor,
             holder: AtomicU64::new(Holder::FREE),
             owner_died: AtomicBool::new(false),
-            released: Event::new(),
+            released: WaitList::new(),
         }
     }
 
@@ -62,7 +61,7 @@ impl HostLock {
     }
 
     pub(crate) async fn acquire_as(&self, me: Holder) -> Result<Acquired> {
-        waiting::until(&self.released, || self.try_acquire(me)).await
+        waiting::until(&self.executor, &self.released, || self.try_acquire(me)).await
     }
 
     pub(crate) fn release_as(&self, me: Holder) -> Result<()> {
@@ -70,7 +69,7 @@ impl HostLock {
         self.holder
             .compare_exchange(me.0, free, Ordering::Release, Ordering::Relaxed)
             .map_err(|_| Error::NotHolder)?;
-        self.released.notify_additional(1);
+        self.released.wake(1);
         Ok(())
     }
 

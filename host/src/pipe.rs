@@ -49,7 +49,8 @@ impl PipeEnd {
 
     pub(crate) async fn readable(&self) -> Result<()> {
         let incoming = self.incoming()?;
-        waiting::until(incoming.watched(), || incoming.is_ready().then_some(Ok(()))).await
+        waiting::until(&self.executor, incoming.watched(), || incoming.is_ready().then_some(Ok(())))
+            .await
     }
 }
 

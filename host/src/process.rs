@@ -4,11 +4,11 @@ use crate::context::HostContext;
 use crate::executor::{Executor, Sleep, lock};
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Table};
+use crate::queue::Body;
 use crate::semaphore::HostSemaphore;
 use crate::trap;
-use crate::waiting;
+use crate::waiting::{self, WaitList};
 use crate::wasi;
-use event_listener::Event;
 use procbox_core::{
     Entry, Error, ExitStatus, Identity, Input, Limit, ProcessSpec, RawProcess, Result, Wait, signal,
 };
@@ -28,7 +28,7 @@ pub(crate) struct HostProcess {
     pub(crate) executor: Arc<Executor>,
     pub(crate) identity: Identity,
     fate: Mutex<Fate>,
-    ended: Event,
+    ended: WaitList,
     /// What it printed, if that is kept.
     pub(crate) output: Arc<Mutex<Vec<u8>>>,
 }
@@ -62,12 +62,12 @@ impl HostProcess {
         lock(&self.fate).status
     }
 
-    pub(crate) fn ended(&self) -> &Event {
+    pub(crate) fn ended(&self) -> &WaitList {
         &self.ended
     }
 
     pub(crate) async fn joined(&self) -> Result<ExitStatus> {
-        waiting::until(&self.ended, || self.status_now().map(Ok)).await
+        waiting::until(&self.executor, &self.ended, || self.status_now().map(Ok)).await
     }
 
     fn finish(&self, status: ExitStatus) {
@@ -75,7 +75,7 @@ impl HostProcess {
         fate.status = Some(status);
         fate.waker = None;
         drop(fate);
-        self.ended.notify(usize::MAX);
+        self.ended.wake_ordered(usize::MAX);
     }
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct State {
     pub(crate) spec: ProcessSpec,
     pub(crate) table: Table,
     /// A message that waits to be read by the guest: its bytes and objects.
-    pub(crate) stash: (Box<[u8]>, Vec<Object>),
+    pub(crate) stash: (Body, Vec<Object>),
     /// Locks whose handles were closed while this process may have held them.
     pub(crate) orphans: Vec<Arc<HostLock>>,
     /// Permits taken and not given back.
@@ -189,19 +189,19 @@ pub(crate) fn start(context: &Arc<HostContext>, mut spec: ProcessSpec) -> Result
         executor: executor.clone(),
         identity: spec.identity.clone(),
         fate: Mutex::new(Fate::default()),
-        ended: Event::new(),
+        ended: WaitList::new(),
         output: Arc::new(Mutex::new(Vec::new())),
     });
     let mode = matches!(spec.entry, Entry::Serve(_)) as i32;
     let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline();
-    let bytes = std::mem::take(&mut spec.message.bytes).into_boxed_slice();
+    let body = std::mem::take(&mut spec.message.bytes).as_slice().into();
     spec.message.handles.clear();
     let state = State {
         process: process.clone(),
         context: context.clone(),
         spec,
         table: Table::new(MOST_HANDLES),
-        stash: (bytes, objects),
+        stash: (body, objects),
         orphans: Vec::new(),
         permits: Vec::new(),
         children: Vec::new(),

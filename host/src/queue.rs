@@ -2,16 +2,47 @@
 
 use crate::executor::{Executor, lock};
 use crate::object::Object;
-use crate::waiting;
-use event_listener::Event;
+use crate::waiting::{self, WaitList};
 use procbox_core::{Bounds, Error, Handle, Message, RawQueue, Result, Wait};
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 /// A message on its way: it is in here whole, or not at all.
 pub(crate) struct Stored {
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) body: Body,
     pub(crate) objects: Vec<Object>,
+}
+
+/// A message's bytes. Small ones need no allocation.
+pub(crate) enum Body {
+    Small { len: u8, bytes: [u8; SMALL] },
+    Large(Box<[u8]>),
+}
+
+/// What fits into a [`Body`] of 80 bytes beside its length and tag.
+const SMALL: usize = 78;
+
+impl From<&[u8]> for Body {
+    fn from(message: &[u8]) -> Body {
+        if message.len() > SMALL {
+            return Body::Large(message.into());
+        }
+        let mut bytes = [0; SMALL];
+        bytes[..message.len()].copy_from_slice(message);
+        Body::Small { len: message.len() as u8, bytes }
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Body::Small { len, bytes } => &bytes[..usize::from(*len)],
+            Body::Large(bytes) => bytes,
+        }
+    }
 }
 
 struct State {
@@ -26,11 +57,11 @@ pub(crate) struct HostQueue {
     bounds: Bounds,
     state: Mutex<State>,
     /// A message came, or it was closed: one taker each.
-    filled: Event,
+    filled: WaitList,
     /// There is room, or it was closed.
-    drained: Event,
+    drained: WaitList,
     /// For those that look and do not take: woken all at once, so that they keep no taker asleep.
-    watched: Event,
+    watched: WaitList,
 }
 
 impl HostQueue {
@@ -39,9 +70,9 @@ impl HostQueue {
             executor,
             bounds,
             state: Mutex::new(State { messages: VecDeque::new(), bytes: 0, closed: false }),
-            filled: Event::new(),
-            drained: Event::new(),
-            watched: Event::new(),
+            filled: WaitList::new(),
+            drained: WaitList::new(),
+            watched: WaitList::new(),
         }
     }
 
@@ -53,7 +84,7 @@ impl HostQueue {
 
     /// Takes the message out of `slot` if there is room; `None` if there is not.
     pub(crate) fn try_put(&self, slot: &mut Option<Stored>) -> Option<Result<()>> {
-        let size = slot.as_ref().map_or(0, |stored| stored.bytes.len());
+        let size = slot.as_ref().map_or(0, |stored| stored.body.len());
         let mut state = lock(&self.state);
         if state.closed {
             return Some(Err(Error::Closed));
@@ -68,14 +99,14 @@ impl HostQueue {
             state.messages.push_back(stored);
         }
         drop(state);
-        self.filled.notify_additional(1);
-        self.watched.notify(usize::MAX);
+        self.filled.wake_ordered(1);
+        self.watched.wake_ordered(usize::MAX);
         Some(Ok(()))
     }
 
     pub(crate) async fn put_stored(&self, stored: Stored) -> Result<()> {
         let mut slot = Some(stored);
-        waiting::until(&self.drained, || self.try_put(&mut slot)).await
+        waiting::until(&self.executor, &self.drained, || self.try_put(&mut slot)).await
     }
 
     /// `None` if there is no message.
@@ -83,11 +114,11 @@ impl HostQueue {
         let mut state = lock(&self.state);
         match state.messages.pop_front() {
             Some(stored) => {
-                state.bytes -= stored.bytes.len();
+                state.bytes -= stored.body.len();
                 drop(state);
                 // Room in bytes may let several in; a bounded count lets one.
                 let room = if self.bounds.messages.is_some() { 1 } else { usize::MAX };
-                self.drained.notify_additional(room);
+                self.drained.wake_ordered(room);
                 Some(Ok(stored))
             }
             None if state.closed => Some(Err(Error::Closed)),
@@ -96,7 +127,7 @@ impl HostQueue {
     }
 
     pub(crate) async fn take(&self) -> Result<Stored> {
-        waiting::until(&self.filled, || self.try_take()).await
+        waiting::until(&self.executor, &self.filled, || self.try_take()).await
     }
 
     /// Whether a take would not wait.
@@ -105,7 +136,7 @@ impl HostQueue {
         state.closed || !state.messages.is_empty()
     }
 
-    pub(crate) fn watched(&self) -> &Event {
+    pub(crate) fn watched(&self) -> &WaitList {
         &self.watched
     }
 
@@ -128,28 +159,29 @@ impl HostQueue {
     }
 
     fn wake_all(&self) {
-        self.filled.notify(usize::MAX);
-        self.drained.notify(usize::MAX);
-        self.watched.notify(usize::MAX);
+        self.filled.wake_ordered(usize::MAX);
+        self.drained.wake_ordered(usize::MAX);
+        self.watched.wake_ordered(usize::MAX);
     }
 
     pub(crate) fn put_handles(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
         self.check_size(bytes.len())?;
         let objects = Object::from_handles(handles, &self.executor)?;
-        let mut slot = Some(Stored { bytes: bytes.into(), objects });
+        let mut slot = Some(Stored { body: bytes.into(), objects });
         if let Some(answer) = self.try_put(&mut slot) {
             return answer;
         }
         let attempt = || None;
-        let put =
-            move || async move { waiting::until(&self.drained, || self.try_put(&mut slot)).await };
+        let put = move || async move {
+            waiting::until(&self.executor, &self.drained, || self.try_put(&mut slot)).await
+        };
         waiting::block(&self.executor, wait, attempt, put)
     }
 
     pub(crate) fn get_handles(&self, into: &mut Message, wait: Wait) -> Result<()> {
         let stored = waiting::block(&self.executor, wait, || self.try_take(), || self.take())?;
         into.bytes.clear();
-        into.bytes.extend_from_slice(&stored.bytes);
+        into.bytes.extend_from_slice(&stored.body);
         into.handles = Object::into_handles(stored.objects);
         Ok(())
     }

@@ -5,8 +5,7 @@ use crate::object::Object;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::queue::HostQueue;
-use crate::waiting;
-use event_listener::Event;
+use crate::waiting::{self, WaitList};
 use procbox_core::{Error, Result, Wait, Waitable};
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -52,7 +51,7 @@ impl Source {
         }
     }
 
-    fn event(&self) -> &Event {
+    fn event(&self) -> &WaitList {
         match self {
             Source::Queue(queue) => queue.watched(),
             Source::Process(process) => process.ended(),

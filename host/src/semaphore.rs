@@ -1,8 +1,7 @@
 //! The sandbox's semaphore: a count, and per process what it has taken.
 
 use crate::executor::Executor;
-use crate::waiting;
-use event_listener::Event;
+use crate::waiting::{self, WaitList};
 use procbox_core::{Error, RawSemaphore, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct HostSemaphore {
     pub(crate) executor: Arc<Executor>,
     permits: AtomicUsize,
-    released: Event,
+    released: WaitList,
 }
 
 impl HostSemaphore {
     pub(crate) fn new(executor: Arc<Executor>, permits: usize) -> HostSemaphore {
-        HostSemaphore { executor, permits: AtomicUsize::new(permits), released: Event::new() }
+        HostSemaphore { executor, permits: AtomicUsize::new(permits), released: WaitList::new() }
     }
 
     /// `None` if there is no permit.
@@ -27,14 +26,14 @@ impl HostSemaphore {
     }
 
     pub(crate) async fn take(&self) -> Result<()> {
-        waiting::until(&self.released, || self.try_take()).await
+        waiting::until(&self.executor, &self.released, || self.try_take()).await
     }
 
     pub(crate) fn give(&self, n: usize) -> Result<()> {
         self.permits
             .fetch_update(Ordering::Release, Ordering::Relaxed, |now| now.checked_add(n))
             .map_err(|_| Error::Invalid("a semaphore cannot count that many permits".into()))?;
-        self.released.notify_additional(n);
+        self.released.wake(n);
         Ok(())
     }
 }

@@ -36,11 +36,11 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let only = args.only.as_deref().unwrap_or("");
     let mut all = cases::cases()?;
     all.extend(peers::cases());
-    all.retain(|case| case.group.contains(only));
+    all.retain(|case| format!("{} {}", case.group, case.contender).contains(only));
     // Groups stay together, so that what is compared is measured close in time.
     all.sort_by_key(|case| case.group);
     if all.is_empty() {
-        anyhow::bail!("no group has `{only}` in its name");
+        anyhow::bail!("no group and contender has `{only}` in its name");
     }
     let (samples, time) =
         if args.quick { (QUICK_SAMPLES, QUICK_SAMPLE_TIME) } else { (SAMPLES, SAMPLE_TIME) };

@@ -171,8 +171,8 @@ struct BenchArgs {
     /// Write the figures to a file: group, contender, ns_per_op, samples
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Only the groups whose name contains this
-    #[arg(value_name = "GROUP")]
+    /// Only what has this in its group and contender, e.g. `queue` or "spawn sandbox"
+    #[arg(value_name = "TEXT")]
     only: Option<String>,
 }
 

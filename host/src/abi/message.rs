@@ -58,9 +58,9 @@ fn outgoing(
     let (memory, state) = Memory::of(caller);
     let channel = channel_of(state, handle, Way::Out)?.clone();
     channel.check_size(len as usize).map_err(|e| code(&e))?;
-    let bytes = memory.get(ptr as usize, len as usize).ok_or(BAD_POINTER)?.into();
+    let body = memory.get(ptr as usize, len as usize).ok_or(BAD_POINTER)?.into();
     let objects = memory.objects(state, handles, n)?;
-    Ok((channel, Stored { bytes, objects }))
+    Ok((channel, Stored { body, objects }))
 }
 
 fn try_put(caller: &mut Caller<'_, State>, handle: i32, message: Outgoing) -> Result<Code, Code> {
@@ -79,17 +79,17 @@ type Incoming = (u32, u32, u32);
 /// Hands a message to the guest: into its buffer, or for `message_read`.
 fn deliver(caller: &mut Caller<'_, State>, stored: Stored, (ptr, cap, out): Incoming) -> Code {
     let (mut memory, state) = Memory::of(caller);
-    let sizes = [stored.bytes.len() as u32, stored.objects.len() as u32];
+    let sizes = [stored.body.len() as u32, stored.objects.len() as u32];
     let told = memory.put_u32s(out, &sizes);
     if told == OK
         && stored.objects.is_empty()
-        && stored.bytes.len() <= cap as usize
-        && memory.put(ptr as usize, &stored.bytes)
+        && stored.body.len() <= cap as usize
+        && memory.put(ptr as usize, &stored.body)
     {
         return OK;
     }
     // Also when a pointer is bad: the message is not lost by that.
-    state.stash = (stored.bytes, stored.objects);
+    state.stash = (stored.body, stored.objects);
     if told == OK { NOTED } else { told }
 }
 
@@ -176,7 +176,8 @@ fn read(caller: &mut Caller<'_, State>, ptr: u32, handles: u32) -> Code {
     if memory.get(handles as usize, list).is_none() || !memory.put(ptr as usize, bytes) {
         return BAD_POINTER;
     }
-    let (_, objects) = std::mem::take(&mut state.stash);
+    let objects = std::mem::take(&mut state.stash.1);
+    state.stash.0 = [].as_slice().into();
     for (i, object) in objects.into_iter().enumerate() {
         let kind = object.kind();
         let handle = insert(state, object);

@@ -229,6 +229,6 @@ fn keep(caller: &mut Caller<'_, State>, numbers: Vec<u32>, text: Vec<u8>, out: u
     bytes.extend_from_slice(&text);
     let (mut memory, state) = Memory::of(caller);
     let told = memory.put_u32s(out, &[bytes.len() as u32, 0]);
-    state.stash = (bytes.into_boxed_slice(), Vec::new());
+    state.stash = (bytes.as_slice().into(), Vec::new());
     told
 }

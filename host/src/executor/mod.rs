@@ -106,6 +106,11 @@ impl Executor {
         true
     }
 
+    /// Whether another thread runs a task at this moment.
+    pub(crate) fn others_run(&self) -> bool {
+        self.active.load(Ordering::Relaxed) > 1
+    }
+
     /// Makes every running guest yield, so that somebody can look at what has changed.
     pub(crate) fn preempt(&self) {
         (self.preempt)();

@@ -70,9 +70,10 @@ impl Native {
     /// [`Error::Os`], [`Error::Exhausted`].
     pub fn build(self) -> Result<Context> {
         let program = self.program.map_or_else(Program::current, Ok)?;
-        let identity = match AMBIENT.get() {
-            Some(ambient) => ambient.identity.clone(),
-            None => first_identity()?,
+        let identity = match (INHERITED.get(), AMBIENT.get()) {
+            (Some((_, identity)), _) => identity.clone(),
+            (None, Some(ambient)) => ambient.identity.clone(),
+            (None, None) => first_identity()?,
         };
         let native = NativeContext::new(Arena::create()?, identity, program, self.environment);
         Ok(Context::from_raw(Arc::new(native)))
@@ -95,6 +96,8 @@ fn first_identity() -> Result<Identity> {
 
 /// The ambient context's inner part: one per process, since handles belong to one arena.
 static AMBIENT: OnceLock<Arc<NativeContext>> = OnceLock::new();
+/// In a worker: what the ambient context is made of, if the worker asks for it.
+static INHERITED: OnceLock<(Arc<Arena>, Identity)> = OnceLock::new();
 /// The context around it, if the process has asked for it.
 static CURRENT: Mutex<Current> = Mutex::new(Current::None);
 
@@ -129,10 +132,13 @@ pub fn context() -> Result<Context> {
         }
         Current::None => {}
     }
-    let native = match AMBIENT.get() {
-        Some(native) => native.clone(),
-        None => {
-            let (arena, identity) = (Arena::create()?, first_identity()?);
+    let native = match (AMBIENT.get(), INHERITED.get()) {
+        (Some(native), _) => native.clone(),
+        (None, inherited) => {
+            let (arena, identity) = match inherited {
+                Some((arena, identity)) => (arena.clone(), identity.clone()),
+                None => (Arena::create()?, first_identity()?),
+            };
             let native = NativeContext::new(arena, identity, Program::current()?, Vec::new());
             AMBIENT.get_or_init(|| Arc::new(native)).clone()
         }
@@ -149,10 +155,7 @@ pub fn context() -> Result<Context> {
 
 /// In a worker: what [`context`] is going to return.
 pub(crate) fn inherit(arena: Arc<Arena>, identity: Identity) {
-    if let Ok(program) = Program::current() {
-        let native = NativeContext::new(arena, identity, program, Vec::new());
-        let _ = AMBIENT.set(Arc::new(native));
-    }
+    let _ = INHERITED.set((arena, identity));
 }
 
 /// At the end of a worker: ends daemons and joins the other processes that it started.
@@ -218,7 +221,7 @@ impl NativeContext {
         let request = Message::of(&request)?;
         let (stdin, stdout) = (stdin(&spec.stdin)?, stdout(spec.stdout)?);
         let mut zygote = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (spawner, _) = self.threads()?;
+        let (spawner, reaper) = self.threads()?;
         let running = match &mut *zygote {
             Some(running) => running,
             empty => empty.insert(Zygote::start(
@@ -247,7 +250,17 @@ impl NativeContext {
         };
         drop(zygote);
         let captured = stdout.filter(|_| spec.stdout == Output::Capture);
-        Child::new(pid, self.arena.clone(), Some(slot), spec.timeout, captured)
+        Child::new(pid, self.arena.clone(), Some(slot), spec.timeout, captured, reaper)
+            .inspect_err(|_| self.undo(pid, Some(slot)))
+    }
+
+    /// Ends a process that was started but cannot be watched.
+    fn undo(&self, pid: i32, slot: Option<u32>) {
+        sys::kill_child(pid);
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+        if let Some(slot) = slot {
+            self.arena.recover(slot);
+        }
     }
 
     /// Starts the program's `main`, as any program is started.
@@ -266,11 +279,13 @@ impl NativeContext {
             sys::die_with_parent(&mut command);
         }
         let starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (spawner, _) = self.threads()?;
+        let (spawner, reaper) = self.threads()?;
         drop(starting);
         let child = spawner.spawn(&self.program, command)?;
         let captured = stdout.filter(|_| spec.stdout == Output::Capture);
-        Child::new(child.id() as i32, self.arena.clone(), None, spec.timeout, captured)
+        let pid = child.id() as i32;
+        Child::new(pid, self.arena.clone(), None, spec.timeout, captured, reaper)
+            .inspect_err(|_| self.undo(pid, None))
     }
 }
 
@@ -339,8 +354,6 @@ impl RawContext for NativeContext {
             Entry::Call(name) => self.start_worker(name, false, &spec)?,
             Entry::Serve(name) => self.start_worker(name, true, &spec)?,
         };
-        let (_, reaper) = self.threads()?;
-        reaper.watch(&child)?;
         Ok(Arc::new(NativeProcess(child)))
     }
 

@@ -18,6 +18,8 @@ mod program;
 mod queue;
 mod ready;
 mod reaper;
+mod ring;
+mod segment;
 mod semaphore;
 mod spawner;
 mod sync;

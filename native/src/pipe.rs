@@ -8,7 +8,7 @@ use crate::arena::Arena;
 use crate::arena::layout::{BODY, End, Pipe, Tag};
 use crate::arena::recover::queues_of;
 use crate::arena::table::Held;
-use crate::queue::{Ring, fill};
+use crate::ring::{Ring, fill};
 use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -23,7 +23,7 @@ const SECTION: &str = ".procbox";
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
-    /// `None` if it never heard of procbox.
+    /// From its file; `None` if it never heard of procbox, and for the current program.
     workers: Option<Vec<WorkerInfo>>,
     current: bool,
 }
@@ -64,16 +64,11 @@ impl Program {
     /// The program that this process runs.
     ///
     /// # Errors
-    /// [`Error::Os`] if the system does not say.
+    /// None now.
     pub fn current() -> Result<Program> {
-        let info = |entry: &crate::WorkerEntry| {
-            let about = lines(entry.about).next();
-            let signature = about.and_then(|info| info.signature);
-            WorkerInfo { name: entry.name.to_string(), signature }
-        };
-        // The link leads to the file even if it was replaced since.
-        let path = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
-        Ok(Program { path, workers: Some(WORKERS.iter().map(info).collect()), current: true })
+        // The link leads to the file even if it was replaced since, and means the same in a
+        // process that is about to execute it.
+        Ok(Program { path: PathBuf::from("/proc/self/exe"), workers: None, current: true })
     }
 
     /// Its path.
@@ -83,7 +78,7 @@ impl Program {
 
     /// Whether it is linked with procbox, so that its workers can be started by name.
     pub fn speaks_procbox(&self) -> bool {
-        self.workers.is_some()
+        self.current || self.workers.is_some()
     }
 
     /// What it offers; nothing, if it never heard of procbox.
@@ -91,19 +86,27 @@ impl Program {
     /// # Errors
     /// None now; a program's file is read when it is opened.
     pub fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        Ok(self.workers.clone().unwrap_or_default())
+        if !self.current {
+            return Ok(self.workers.clone().unwrap_or_default());
+        }
+        let info = |entry: &crate::WorkerEntry| {
+            let signature = lines(entry.about).next().and_then(|info| info.signature);
+            WorkerInfo { name: entry.name.to_string(), signature }
+        };
+        Ok(WORKERS.iter().map(info).collect())
     }
 
     /// Fails if there is no worker of this name.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
-        let workers = self.workers.as_deref().unwrap_or_default();
-        if self.current && WORKERS.iter().any(|entry| entry.name == name) {
+        let offered = if self.current {
+            WORKERS.iter().any(|entry| entry.name == name)
+        } else {
+            self.workers.iter().flatten().any(|info| info.name == name)
+        };
+        if offered {
             return Ok(());
         }
-        if workers.iter().any(|info| info.name == name) {
-            return Ok(());
-        }
-        let available = workers.iter().map(|info| info.name.clone()).collect();
+        let available = self.workers()?.into_iter().map(|info| info.name).collect();
         Err(Error::NoSuchWorker { name: name.to_string(), available })
     }
 }

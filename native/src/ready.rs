@@ -3,7 +3,8 @@
 use crate::arena::Arena;
 use crate::pipe::NativePipe;
 use crate::process::NativeProcess;
-use crate::queue::{NativeQueue, Ring};
+use crate::queue::NativeQueue;
+use crate::ring::Ring;
 use crate::sync::futex::MOST_WORDS;
 use procbox_core::{Error, RawProcess, Result, Wait, Waitable};
 use std::any::Any;

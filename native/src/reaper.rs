@@ -65,7 +65,8 @@ impl Reaper {
         if child.deadline().is_some() {
             let _ = self.news.write(1);
         }
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, key);
+        // Once for its death: what is left to a joiner must not keep this thread spinning.
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, key);
         self.epoll.add(child.pidfd(), event).map_err(|e| Error::os("epoll_ctl", e))
     }
 
@@ -94,18 +95,30 @@ impl Reaper {
     }
 
     fn reap(&self, key: u64) {
-        let Some(child) = self.children().get(&key).cloned() else { return };
-        if child.try_reap().is_none() {
-            return;
+        let child = self.children().get(&key).cloned();
+        if let Some(child) = child {
+            child.reap_unjoined();
         }
+    }
+
+    /// A child was reaped: it is off the list, and those in `ready` look again.
+    pub(crate) fn forget(&self, child: &Child) {
+        let key = child.pid() as u64;
         let mut children = self.children();
-        if children.get(&key).is_some_and(|now| Arc::ptr_eq(now, &child)) {
-            children.remove(&key);
-        }
+        let gone = if children.get(&key).is_some_and(|now| std::ptr::eq(&**now, child)) {
+            children.remove(&key)
+        } else {
+            None
+        };
+        let was_last = children.is_empty();
         drop(children);
+        drop(gone);
         let _ = self.epoll.delete(child.pidfd());
         self.deaths.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&self.deaths);
+        if was_last && self.ending.load(Ordering::SeqCst) {
+            let _ = self.news.write(1);
+        }
     }
 
     /// Kills the children whose time is up; how long until the next one's is.

@@ -60,6 +60,7 @@ fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
     sys::ignore_sigint();
     let _ = prctl::set_name(c"procbox-zygote");
     robust::before_fork();
+    warm_up();
     reply(&socket, 0)?;
     while let Some((slot, stdin, stdout)) = next_request(&socket)? {
         match sys::fork_sibling() {
@@ -72,6 +73,23 @@ fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Does once what each process would do first: symbols are looked up, thread-locals and the
+/// standard output are set up. Each page that a process need not touch saves it a fault.
+fn warm_up() {
+    let nobody = Identity {
+        name: String::new(),
+        pid: 0,
+        daemon: false,
+        authkey: Bytes::default(),
+        parent: None,
+    };
+    let request: Request = (String::new(), false, nobody, Bytes::default(), Vec::new(), false);
+    let decoded = Message::of(&request).and_then(|message| message.value::<Request>());
+    let _ = catch_unwind(|| std::hint::black_box(decoded).is_ok());
+    let _ = std::io::stdout().flush();
+    context::leave();
 }
 
 fn reply(socket: &OwnedFd, value: i64) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use super::MapArgs;
 use super::inputs::{self, Names};
-use super::open::{Opened, choose_worker, open};
+use super::open::{choose_worker, open};
 use super::progress::Progress;
-use procbox::{Bytes, Error, Pool, PoolBuilder};
+use procbox::{Bytes, Context, Error, Pool, PoolBuilder};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ enum End {
 
 pub(super) fn map(args: MapArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
-    let opened = open(&args.path, &args.program)?;
-    let pool = pool(&opened, &args)?;
+    let ctx = open(&args.path, &args.program)?;
+    let pool = pool(&ctx, &args)?;
     let names = Names::default();
     let total = (!args.inputs.is_empty()).then_some(args.inputs.len() as u64);
     let mut progress = Progress::new(total, args.program.quiet);
@@ -44,7 +44,9 @@ pub(super) fn map(args: MapArgs) -> anyhow::Result<u8> {
         }
         End::NoReader | End::OutOfTime => pool.terminate(),
     }
-    progress.summary(pool.counters(), names.unreadable());
+    if !matches!(end, End::NoReader) {
+        progress.summary(pool.counters(), names.unreadable());
+    }
     Ok(match end {
         End::OutOfTime => TIMED_OUT,
         End::All if progress.failures() + names.unreadable() > 0 => super::FAILURE,
@@ -52,11 +54,11 @@ pub(super) fn map(args: MapArgs) -> anyhow::Result<u8> {
     })
 }
 
-fn pool(opened: &Opened, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> {
-    let worker = choose_worker(&opened.ctx, args.program.worker.as_deref())?;
+fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> {
+    let worker = choose_worker(ctx, args.program.worker.as_deref())?;
     let mut builder: PoolBuilder<(Bytes,), Bytes> = match worker {
-        Some(name) => opened.ctx.pool_of(&name),
-        None => opened.ctx.pool_of_main(Vec::<String>::new()),
+        Some(name) => ctx.pool_of(&name),
+        None => ctx.pool_of_main(Vec::<String>::new()),
     };
     let per_chunk = if args.inputs.is_empty() { LINES_PER_CHUNK } else { 1 };
     builder = builder

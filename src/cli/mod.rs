@@ -72,7 +72,8 @@ enum BackendArg {
 /// What a program is and what it gets.
 #[derive(Args)]
 struct ProgramArgs {
-    /// Where to run it; by default as the file's own first bytes say
+    /// Where to run it; by default as the file's own first bytes say. If PROGRAM is the other kind
+    /// of file, its other build is taken: NAME.wasm beside NAME
     #[arg(long, value_name = "WHERE")]
     backend: Option<BackendArg>,
     /// The worker to run, if the program has several

@@ -3,27 +3,24 @@
 use super::{BackendArg, ProgramArgs};
 use procbox::sandbox::{FsPerms, Grants};
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
-use std::path::Path;
-
-/// A program that is ready to run.
-pub(super) struct Opened {
-    pub(super) ctx: Context,
-    /// Whether it runs as OS processes.
-    pub(super) is_native: bool,
-}
+use std::path::{Path, PathBuf};
 
 /// Opens a program where the options say, or else where its first bytes say.
-pub(super) fn open(path: &Path, args: &ProgramArgs) -> Result<Opened> {
-    let backend = args.backend.unwrap_or(if sandbox::is_wasm(path) || is_named_wasm(path) {
-        BackendArg::Sandbox
-    } else {
-        BackendArg::Native
-    });
-    let ctx = match backend {
-        BackendArg::Sandbox => open_sandbox(path, args)?,
-        BackendArg::Native => open_native(path, args)?,
-    };
-    Ok(Opened { ctx, is_native: backend == BackendArg::Native })
+pub(super) fn open(path: &Path, args: &ProgramArgs) -> Result<Context> {
+    let wasm = sandbox::is_wasm(path) || is_named_wasm(path);
+    match args.backend {
+        Some(BackendArg::Sandbox) if !wasm => open_sandbox(&sibling(path, true), args),
+        Some(BackendArg::Native) if wasm => open_native(&sibling(path, false), args),
+        Some(BackendArg::Sandbox) => open_sandbox(path, args),
+        None if wasm => open_sandbox(path, args),
+        Some(BackendArg::Native) | None => open_native(path, args),
+    }
+}
+
+/// The other build of the same program, `NAME.wasm` beside `NAME`, if there is one.
+fn sibling(path: &Path, wasm: bool) -> PathBuf {
+    let other = if wasm { path.with_added_extension("wasm") } else { path.with_extension("") };
+    if other.is_file() { other } else { path.to_path_buf() }
 }
 
 /// A file that says `.wasm` and is none should be refused as such.

@@ -6,9 +6,8 @@ use procbox::{Error, Message};
 
 pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
-    let opened = open(&args.path, &args.program)?;
-    let ctx = &opened.ctx;
-    let process = match choose_named(ctx, args.program.worker.as_deref())? {
+    let ctx = open(&args.path, &args.program)?;
+    let process = match choose_named(&ctx, args.program.worker.as_deref())? {
         Some(name) => {
             let mut builder = ctx.worker(&name).raw_args(strings(&args.args)?);
             if let Some(timeout) = args.timeout {

@@ -151,7 +151,7 @@ pub(crate) struct Hold {
     pub(crate) permits: AtomicU64,
 }
 
-/// The two sides of a queue, each on lines of its own. `queue.rs` explains.
+/// The two sides of a queue, each on lines of its own. `ring.rs` explains.
 #[repr(C, align(64))]
 pub(crate) struct QueueCore {
     pub(crate) producer: Line<RobustLock>,

@@ -8,7 +8,7 @@ use super::Arena;
 use super::alloc::{BURYING, GRAVEYARD};
 use super::layout::{BODY, End, FREE, Hold, Pipe, QueueCore, RUNNING, SLOTS, SemaphoreCore, Tag};
 use super::table::{HOLDS_SIZE, LINK, NEXT, SlotWords, release};
-use crate::{event, queue, semaphore};
+use crate::{event, ring, semaphore};
 use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, getppid};
@@ -68,11 +68,11 @@ impl Arena {
         let object = hold.object.load(Ordering::Acquire);
         match self.tag(object) {
             _ if object == 0 => return Ok(()),
-            Some(Tag::QUEUE) => queue::kick(self, object + BODY)?,
+            Some(Tag::QUEUE) => ring::kick(self, object + BODY)?,
             Some(Tag::END) => {
                 let pipe = self.body::<End>(object).pipe.load(Ordering::Relaxed);
                 for core in queues_of(pipe) {
-                    queue::kick(self, core)?;
+                    ring::kick(self, core)?;
                 }
             }
             Some(Tag::EVENT) => event::kick(self.body::<AtomicU32>(object)),
@@ -126,9 +126,9 @@ impl Arena {
         };
         match self.tag(object) {
             Some(Tag::QUEUE) => {
-                queue::drain(self, object + BODY)?;
+                ring::drain(self, object + BODY)?;
                 let mut txn = self.begin()?;
-                queue::free_last(self, &mut txn, object + BODY)?;
+                ring::free_last(self, &mut txn, object + BODY)?;
                 txn.free(object, BODY + size_of::<QueueCore>() as u64)?;
                 txn.set(BURYING, 0)?;
                 txn.commit();
@@ -136,11 +136,11 @@ impl Arena {
             Some(Tag::END) => self.bury_end(object)?,
             Some(Tag::PIPE) => {
                 for core in queues_of(object) {
-                    queue::drain(self, core)?;
+                    ring::drain(self, core)?;
                 }
                 let mut txn = self.begin()?;
                 for core in queues_of(object) {
-                    queue::free_last(self, &mut txn, core)?;
+                    ring::free_last(self, &mut txn, core)?;
                 }
                 txn.free(object, size_of::<Pipe>() as u64)?;
                 txn.set(BURYING, 0)?;
@@ -170,10 +170,10 @@ impl Arena {
         let side = end.side.load(Ordering::Relaxed) as usize & 1;
         let cores = queues_of(pipe);
         // In this order: a receiver that sees the end, and then sends, must be told so too.
-        queue::close(self, cores[side])?;
-        queue::close(self, cores[1 - side])?;
+        ring::close(self, cores[side])?;
+        ring::close(self, cores[1 - side])?;
         // Nobody will receive what was sent to it; the handles in there must not live on.
-        queue::drain(self, cores[side])?;
+        ring::drain(self, cores[side])?;
         let mut txn = self.begin()?;
         let left = txn.get(pipe + ENDS).saturating_sub(1);
         txn.set(pipe + ENDS, left)?;

@@ -40,6 +40,7 @@ cases! {
     a_daemon_dies_with_its_killed_parent
     an_orphan_lives_on
     the_first_process_can_be_killed
+    a_pool_does_its_tasks
     ctrl_c_interrupts_the_main_thread
 }
 
@@ -631,6 +632,19 @@ fn the_first_process_can_be_killed() -> Result<()> {
     assert_eq!(join(&p)?, -9);
     until("both are gone", || pids.iter().all(|pid| !is_running(*pid)));
     Ok(())
+}
+
+fn a_pool_does_its_tasks() -> Result<()> {
+    let ctx = ctx()?;
+    let pool = ctx.pool(workers::squares::worker()).workers(3).build()?;
+    let tasks = (20..220u64).map(|n| pool.apply_async((n,))).collect::<Result<Vec<_>>>()?;
+    for (n, task) in (20..220).zip(&tasks) {
+        assert_eq!(task.get()?, n * n);
+    }
+    assert!(matches!(pool.apply((13,)), Err(Error::Task(why)) if why.contains("thirteen")));
+    assert_eq!(pool.apply((5,))?, 25);
+    pool.close();
+    pool.join()
 }
 
 fn ctrl_c_interrupts_the_main_thread() -> Result<()> {

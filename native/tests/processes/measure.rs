@@ -9,8 +9,14 @@ fn say(what: &str, each: Duration) {
     println!("{what}: {:.1} ns", each.as_nanos() as f64);
 }
 
-pub(crate) fn all() {
-    if let Err(e) = measure() {
+/// All of them, or those of starting processes.
+pub(crate) fn all(starts_only: bool) {
+    let done = if starts_only {
+        procbox_native::context().and_then(|ctx| starting(&ctx))
+    } else {
+        measure()
+    };
+    if let Err(e) = done {
         println!("{e}");
     }
 }
@@ -83,6 +89,10 @@ fn measure() -> Result<()> {
     drop(here);
     p.join()?;
 
+    starting(&ctx)
+}
+
+fn starting(ctx: &procbox_core::Context) -> Result<()> {
     let mut starting = Duration::ZERO;
     let begin = Instant::now();
     for _ in 0..500 {

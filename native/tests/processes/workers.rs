@@ -156,3 +156,25 @@ worker! { survives(ready: Event, go: Event, end: Queue<u32>) {
 worker! { produces_64(queue: Queue<()>, many: u64) {
     (0..many).try_for_each(|_| queue.raw().put(&[7; 64], &[], procbox_core::Wait::Forever))
 } }
+
+/// A worker for pools: it returns something.
+pub(crate) mod squares {
+    use super::*;
+
+    pub(crate) fn worker() -> Worker<(u64,), u64, ()> {
+        Worker::new("squares", ())
+    }
+
+    // SAFETY: as above.
+    #[unsafe(link_section = ".procbox")]
+    static ABOUT: [u8; 11] = *b"squares\tfn\n";
+    #[distributed_slice(WORKERS)]
+    #[linkme(crate = procbox_native::linkme)]
+    static ENTRY: WorkerEntry = WorkerEntry { name: "squares", about: &ABOUT, function: run };
+
+    fn run(message: &Message) -> Outcome {
+        let (n,): (u64,) = message.value().map_err(|e| e.to_string())?;
+        assert!(n != 13, "thirteen");
+        end_of(n * n)
+    }
+}

@@ -35,17 +35,23 @@ pub mod sandbox {
 
 /// The native backend: programs, and Ctrl-C.
 pub mod native {
-    pub use procbox_native::{Native, Program, init};
+    pub use procbox_native::{Native, Program, adopt_orphans, init, kill_descendants};
 }
 
-/// From now on Ctrl-C makes what the main thread is blocked in return [`Error::Interrupted`], on
-/// both backends; a second one kills at once. Call it on the main thread.
+/// From now on Ctrl-C makes what the calling thread is blocked in return [`Error::Interrupted`], on
+/// both backends, and so every later wait until [`clear_interrupt`]. A second Ctrl-C before that
+/// kills the children and exits with 130. Call it on the main thread.
 ///
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
 pub fn answer_ctrl_c() -> Result<()> {
-    procbox_native::on_interrupt(|| {
-        procbox_host::interrupt();
-    });
+    procbox_host::answer_interrupts();
+    procbox_native::on_interrupt(|| procbox_host::interrupt(true));
     procbox_native::answer_ctrl_c()
+}
+
+/// Forgets a Ctrl-C, so that calls block again.
+pub fn clear_interrupt() {
+    procbox_native::clear_interrupt();
+    procbox_host::interrupt(false);
 }

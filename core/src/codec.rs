@@ -45,6 +45,14 @@ impl Message {
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
         decode(&self.bytes, &self.handles)
     }
+
+    /// Decodes the value, which alone has the handles from then on.
+    ///
+    /// # Errors
+    /// Those of [`Message::value`].
+    pub fn into_value<T: DeserializeOwned>(self) -> Result<T> {
+        self.value()
+    }
 }
 
 thread_local! {

@@ -27,12 +27,22 @@ pub use context::{FsPerms, Grants};
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};
 
-/// Makes every call into a sandbox that blocks a thread now return
-/// [`procbox_core::Error::Interrupted`]; whether there was one. For whoever answers Ctrl-C.
+/// From now on the calling thread's blocked calls into a sandbox end with
+/// [`procbox_core::Error::Interrupted`] while there is an [`interrupt`].
 ///
 /// ```
-/// assert!(!procbox_host::interrupt()); // nobody is blocked here
+/// procbox_host::answer_interrupts();
 /// ```
-pub fn interrupt() -> bool {
-    executor::interrupt()
+pub fn answer_interrupts() {
+    executor::answer_interrupts();
+}
+
+/// Sets or clears the interrupt. For whoever answers Ctrl-C; from any thread.
+///
+/// ```
+/// procbox_host::interrupt(true);
+/// procbox_host::interrupt(false);
+/// ```
+pub fn interrupt(on: bool) {
+    executor::interrupt(on);
 }

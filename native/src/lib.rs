@@ -12,6 +12,7 @@ mod event;
 mod interrupt;
 mod lock;
 mod object;
+mod orphans;
 mod pipe;
 mod process;
 mod program;
@@ -28,12 +29,13 @@ mod zygote;
 
 pub use context::{Native, context};
 pub use interrupt::{answer_ctrl_c, clear_interrupt, interrupted, on_interrupt};
+pub use orphans::{adopt_orphans, kill_descendants};
 pub use program::Program;
 
 #[doc(hidden)]
 pub use linkme;
 
-use procbox_core::{Message, Outcome};
+use procbox_core::Function;
 
 /// One worker of this program. `#[worker]` writes these.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub struct WorkerEntry {
     /// read without running the program.
     pub about: &'static [u8],
     /// The worker: from its encoded arguments to its outcome.
-    pub function: fn(&Message) -> Outcome,
+    pub function: Function,
 }
 
 /// The workers of this program, gathered by the linker.

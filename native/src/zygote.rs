@@ -193,12 +193,11 @@ fn call(entry: &WorkerEntry, serves: bool, message: Message) -> i32 {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         if serves {
             let find = |name: &str| find(name).map(|entry| entry.function);
-            serve(&message, entry.function, &find, &guarded).map_err(|e| e.to_string())
+            serve(message, entry.function, &find, &guarded).map_err(|e| e.to_string())
         } else {
-            (entry.function)(&message).map(drop)
+            (entry.function)(message).map(drop)
         }
     }));
-    drop(message);
     match ended {
         Ok(Ok(())) => 0,
         Ok(Err(e)) => {
@@ -210,7 +209,7 @@ fn call(entry: &WorkerEntry, serves: bool, message: Message) -> i32 {
     }
 }
 
-fn guarded(function: Function, arguments: &Message) -> TaskEnd {
+fn guarded(function: Function, arguments: Message) -> TaskEnd {
     match catch_unwind(AssertUnwindSafe(|| function(arguments))) {
         Ok(Ok(result)) => TaskEnd::Done(result),
         Ok(Err(why)) => TaskEnd::Failed(why),

@@ -9,7 +9,7 @@ mod run;
 mod workers;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use procbox::Error;
+use procbox::{Error, native};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -187,6 +187,8 @@ struct WorkersArgs {
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Without it a native program that is ended could leave processes behind; all else works.
+    let _ = native::adopt_orphans();
     let result = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Map(args) => map::map(args),
@@ -197,7 +199,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             let status = status_of(&error);
-            if status != INTERRUPTED {
+            if status == INTERRUPTED {
+                native::kill_descendants();
+            } else {
                 eprintln!("procbox: {error:#}");
             }
             ExitCode::from(status)

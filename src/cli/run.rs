@@ -2,7 +2,7 @@
 
 use super::RunArgs;
 use super::open::{choose_worker, open};
-use procbox::{Error, Message};
+use procbox::{Message, native};
 
 pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
@@ -24,20 +24,15 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
             builder.name(name).start()?
         }
     };
-    match process.join() {
-        Ok(status) => {
-            if let (Some(limit), false) = (status.limit(), args.program.quiet) {
-                eprintln!("procbox: {}: out of {limit}", process.name());
-            }
-            Ok(status.cli_status())
+    let status = process.join()?;
+    if let Some(limit) = status.limit() {
+        // It could not end its own children.
+        native::kill_descendants();
+        if !args.program.quiet {
+            eprintln!("procbox: {}: out of {limit}", process.name());
         }
-        Err(Error::Interrupted) => {
-            process.kill()?;
-            process.join()?;
-            Err(Error::Interrupted.into())
-        }
-        Err(e) => Err(e.into()),
     }
+    Ok(status.cli_status())
 }
 
 /// Without `--worker` a program runs its `main`, whatever workers it has.

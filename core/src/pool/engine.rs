@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Chunks that a worker has at hand, so that it need not wait for the pool between two.
 const DEPTH: usize = 8;
+/// How long a thread that waits for another to drive may take to notice Ctrl-C.
+const LOOK_FOR_INTERRUPT: Duration = Duration::from_millis(100);
 /// The largest default chunk.
 const MOST_PER_CHUNK: usize = 1024;
 
@@ -389,6 +391,7 @@ impl Engine {
                         return Err(Error::TimedOut);
                     }
                     self.wait_for_turn(seen, deadline)?;
+                    self.check_interrupt()?;
                 }
             }
             if done() {
@@ -418,21 +421,26 @@ impl Engine {
     fn wait_for_turn(&self, seen: u64, deadline: Deadline) -> Result<()> {
         let mut wheel = lock(&self.wheel);
         wheel.waiting += 1;
-        while wheel.turns == seen {
-            let left = deadline.remaining();
-            if left.is_some_and(|left| left.is_zero()) {
-                wheel.waiting -= 1;
-                return Err(Error::TimedOut);
-            }
-            wheel = match left {
-                None => self.turned.wait(wheel).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    self.turned.wait_timeout(wheel, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        drop(wheel);
+        // The background thread hands over to whoever waits, once it is awake.
+        self.wake_driver();
+        wheel = lock(&self.wheel);
+        // A condition variable knows nothing of Ctrl-C: looked at now and then.
+        let slice = Wait::AtMost(LOOK_FOR_INTERRUPT).deadline();
+        while wheel.turns == seen && !slice.is_past() && !deadline.is_past() {
+            let left = deadline.min(slice).remaining().unwrap_or_default();
+            wheel = self.turned.wait_timeout(wheel, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         wheel.waiting -= 1;
-        Ok(())
+        if wheel.turns == seen && deadline.is_past() { Err(Error::TimedOut) } else { Ok(()) }
+    }
+
+    /// Whether Ctrl-C has come, while another thread drives.
+    fn check_interrupt(&self) -> Result<()> {
+        match ready(&self.ctx, &[self.kick.waitable()], Wait::AtMost(Duration::from_nanos(1))) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn close(&self) {
@@ -501,7 +509,9 @@ fn background(engine: &std::sync::Weak<Engine>) {
         if !is_idle() {
             idle = 0;
             // Interrupted or out-steered: either way somebody else sees to it.
-            let _ = engine.drive(&is_idle, Wait::Forever, true);
+            if engine.drive(&is_idle, Wait::Forever, true).is_err() {
+                std::thread::sleep(10 * GRACE);
+            }
         } else {
             idle += 1;
             // Looked at under the lock: a task that comes now finds the flag down or the thread up.

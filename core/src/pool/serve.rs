@@ -6,7 +6,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// A worker's function: from its encoded arguments to its outcome.
-pub type Function = fn(&Message) -> Outcome;
+///
+/// It gets the message whole, so that a handle among the arguments is gone once the function drops it.
+pub type Function = fn(Message) -> Outcome;
 
 /// What the start message of a serving process says.
 ///
@@ -36,12 +38,12 @@ thread_local! {
 /// # Errors
 /// The message of a failed initializer, or what the pool's queues say.
 pub fn serve(
-    call: &Message,
+    call: Message,
     function: Function,
     find: &dyn Fn(&str) -> Option<Function>,
-    guarded: &dyn Fn(Function, &Message) -> TaskEnd,
+    guarded: &dyn Fn(Function, Message) -> TaskEnd,
 ) -> Result<()> {
-    let (most, tasks, results): Terms = call.value()?;
+    let (most, tasks, results): Terms = call.into_value()?;
     let mut task = Message::default();
     let mut done = 0;
     while done < most {
@@ -61,7 +63,7 @@ pub fn serve(
         while !parts.is_done() {
             let (bytes, handles) = parts.part()?;
             let arguments = Message { bytes: bytes.to_vec(), handles: handles.to_vec() };
-            let end = guarded(function, &arguments);
+            let end = guarded(function, arguments);
             note(&end);
         }
         if !send()? {
@@ -74,14 +76,14 @@ pub fn serve(
 fn initialize(
     parts: &mut Reader<'_>,
     find: &dyn Fn(&str) -> Option<Function>,
-    guarded: &dyn Fn(Function, &Message) -> TaskEnd,
+    guarded: &dyn Fn(Function, Message) -> TaskEnd,
 ) -> Result<()> {
     let (name, _) = parts.part()?;
     let name = String::from_utf8_lossy(name);
     let function = find(&name)
         .ok_or_else(|| Error::NoSuchWorker { name: name.to_string(), available: Vec::new() })?;
     let (bytes, handles) = parts.part()?;
-    match guarded(function, &Message { bytes: bytes.to_vec(), handles: handles.to_vec() }) {
+    match guarded(function, Message { bytes: bytes.to_vec(), handles: handles.to_vec() }) {
         TaskEnd::Done(_) => Ok(()),
         TaskEnd::Failed(why) | TaskEnd::Panicked(why) => {
             Err(Error::Task(format!("the initializer `{name}` failed: {why}")))

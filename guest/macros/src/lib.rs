@@ -78,8 +78,8 @@ fn expand_function(function: ItemFn) -> Result<TokenStream> {
         #[allow(non_upper_case_globals, reason = "it stands for the function of this name")]
         #visibility const #name: ::procbox_guest::Worker<(#(#types,)*), #result, fn(#(#types),*) -> #output> = {
             #inner
-            fn call(message: &::procbox_guest::Message) -> ::procbox_guest::Outcome {
-                let (#(#names,)*): (#(#types,)*) = message.value().map_err(|e| e.to_string())?;
+            fn call(message: ::procbox_guest::Message) -> ::procbox_guest::Outcome {
+                let (#(#names,)*): (#(#types,)*) = message.into_value().map_err(|e| e.to_string())?;
                 #end(#name(#(#names),*))
             }
             #registration
@@ -125,8 +125,8 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
             const NAME: &'static str = #text;
         }
         const _: () = {
-            fn call(message: &::procbox_guest::Message) -> ::procbox_guest::Outcome {
-                let (this,): (#ty,) = message.value().map_err(|e| e.to_string())?;
+            fn call(message: ::procbox_guest::Message) -> ::procbox_guest::Outcome {
+                let (this,): (#ty,) = message.into_value().map_err(|e| e.to_string())?;
                 #end(this.run())
             }
             #registration

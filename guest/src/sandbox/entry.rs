@@ -42,7 +42,7 @@ pub fn enter(mode: i32, function: Function) -> i32 {
     // Held, so that the worker's children are joined when it is dropped here and not before.
     let context = super::context();
     let code = match process::arguments() {
-        Ok(message) => run(mode, function, &message),
+        Ok(message) => run(mode, function, message),
         Err(e) => failed(&e.to_string()),
     };
     drop(context);
@@ -51,7 +51,7 @@ pub fn enter(mode: i32, function: Function) -> i32 {
     code
 }
 
-fn run(mode: i32, function: Function, message: &Message) -> i32 {
+fn run(mode: i32, function: Function, message: Message) -> i32 {
     if mode == SERVE {
         return match serve(message, function, &find, &guarded) {
             Ok(()) => 0,
@@ -65,7 +65,7 @@ fn run(mode: i32, function: Function, message: &Message) -> i32 {
 }
 
 /// A panic does not come back here: the hook reports it and the process ends.
-fn guarded(function: Function, message: &Message) -> TaskEnd {
+fn guarded(function: Function, message: Message) -> TaskEnd {
     match function(message) {
         Ok(result) => TaskEnd::Done(result),
         Err(why) => TaskEnd::Failed(why),

@@ -2,6 +2,7 @@
 
 use super::{Executor, lock};
 use procbox_core::{Deadline, Error, Result};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -17,7 +18,6 @@ const WOKEN: u8 = 2;
 struct Bell {
     thread: Thread,
     state: AtomicU8,
-    interrupted: AtomicBool,
     /// Whose tasks it runs meanwhile.
     executor: Weak<Executor>,
 }
@@ -43,17 +43,32 @@ impl Wake for Bell {
     }
 }
 
-/// The bells of all threads that are blocked now.
+/// From an interrupt until it is cleared.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The bells of the answering threads that are blocked now.
 static BLOCKED: Mutex<Vec<Arc<Bell>>> = Mutex::new(Vec::new());
 
-/// Makes every call that is blocked now return [`Error::Interrupted`]; whether there was one.
-pub(crate) fn interrupt() -> bool {
-    let blocked = lock(&BLOCKED);
-    for bell in blocked.iter() {
-        bell.interrupted.store(true, Ordering::Release);
-        bell.wake_by_ref();
+thread_local! {
+    /// Whether this thread's blocked calls end when there is an interrupt.
+    static ANSWERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the calling thread's blocked calls end on an interrupt.
+pub(crate) fn answer_interrupts() {
+    ANSWERS.set(true);
+}
+
+/// Sets or clears the interrupt.
+pub(crate) fn interrupt(on: bool) {
+    INTERRUPTED.store(on, Ordering::SeqCst);
+    if on {
+        lock(&BLOCKED).iter().for_each(Wake::wake_by_ref);
     }
-    !blocked.is_empty()
+}
+
+/// Whether the calling thread is to stop waiting.
+pub(crate) fn interrupted() -> bool {
+    ANSWERS.get() && INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// Enters the list of blocked threads, and leaves it when dropped.
@@ -88,10 +103,10 @@ impl Executor {
         let bell = Arc::new(Bell {
             thread: std::thread::current(),
             state: AtomicU8::new(WOKEN),
-            interrupted: AtomicBool::new(false),
             executor: Arc::downgrade(self),
         });
-        let _listed = Listed::new(&bell);
+        // On the list before the first look, so that an interrupt is either seen or rings.
+        let _listed = ANSWERS.get().then(|| Listed::new(&bell));
         let waker = Waker::from(bell.clone());
         let mut cx = Context::from_waker(&waker);
         let mut future = pin!(future);
@@ -100,7 +115,7 @@ impl Executor {
                 if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
                     return result;
                 }
-                if bell.interrupted.load(Ordering::Acquire) {
+                if interrupted() {
                     return Err(Error::Interrupted);
                 }
             }

@@ -14,7 +14,7 @@
 mod helper;
 mod pacer;
 
-pub(crate) use helper::interrupt;
+pub(crate) use helper::{answer_interrupts, interrupt};
 pub(crate) use pacer::Sleep;
 
 use async_task::Runnable;

@@ -27,8 +27,8 @@ macro_rules! worker {
             #[linkme(crate = procbox_native::linkme)]
             static ENTRY: WorkerEntry =
                 WorkerEntry { name: stringify!($name), about: &ABOUT, function: run };
-            fn run(message: &Message) -> Outcome {
-                let ($($arg,)*): ($($type,)*) = message.value().map_err(|e| e.to_string())?;
+            fn run(message: Message) -> Outcome {
+                let ($($arg,)*): ($($type,)*) = message.into_value().map_err(|e| e.to_string())?;
                 body($($arg),*).map_err(|e| e.to_string()).and_then(|()| end_of(()))
             }
             fn body($($arg: $type),*) -> Result<()> $body
@@ -172,8 +172,8 @@ pub(crate) mod squares {
     #[linkme(crate = procbox_native::linkme)]
     static ENTRY: WorkerEntry = WorkerEntry { name: "squares", about: &ABOUT, function: run };
 
-    fn run(message: &Message) -> Outcome {
-        let (n,): (u64,) = message.value().map_err(|e| e.to_string())?;
+    fn run(message: Message) -> Outcome {
+        let (n,): (u64,) = message.into_value().map_err(|e| e.to_string())?;
         assert!(n != 13, "thirteen");
         end_of(n * n)
     }

@@ -1,0 +1,62 @@
+//! Ends what a program leaves behind when it is ended itself.
+//!
+//! A program that is killed cannot end its own children, and a plain one would not know how. For
+//! whoever runs programs to their end: become the parent of their orphans, and kill those too.
+
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use procbox_core::{Error, Result};
+use std::path::Path;
+use std::time::Duration;
+
+/// Rounds of looking for children; each finds those that the round before has orphaned.
+const ROUNDS: u32 = 200;
+/// Between two rounds, for the kernel to end what was killed.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// From now on processes whose parent ends below this one become its own children.
+///
+/// # Errors
+/// [`Error::Os`].
+pub fn adopt_orphans() -> Result<()> {
+    prctl::set_child_subreaper(true).map_err(|e| Error::os("prctl", e))
+}
+
+/// Kills all children of this process and, after [`adopt_orphans`], all that descends from them.
+/// For the end of a program: nothing of procbox's works afterwards.
+pub fn kill_descendants() {
+    for _ in 0..ROUNDS {
+        let running: Vec<i32> = children().into_iter().filter(|pid| runs(*pid)).collect();
+        if running.is_empty() {
+            return;
+        }
+        for pid in running {
+            // It is our child, so its pid cannot have become another's. It may have ended by now.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The children of all threads of this process.
+fn children() -> Vec<i32> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let lists = tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Whether it is there and not a zombie: the state is what follows the name in parentheses.
+fn runs(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| {
+        let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+        !state.is_some_and(|state| state.starts_with('Z'))
+    })
+}

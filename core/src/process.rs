@@ -40,6 +40,8 @@ pub enum Output {
     Inherit,
     /// Nowhere.
     Null,
+    /// The parent's standard error.
+    Stderr,
     /// Kept, for [`RawProcess::output`].
     Capture,
 }

@@ -22,7 +22,7 @@ pub(crate) fn status(result: Result<i32, Error>) -> Ended {
     match error.downcast_ref::<Trap>() {
         Some(trap) => Ended {
             status: ExitStatus::signaled(signal_of(*trap)),
-            message: Some(format!("trap: {trap}")),
+            message: Some(trap.to_string()),
         },
         // Not of the guest's making: an instance that could not be made, a host call that failed.
         None => Ended {

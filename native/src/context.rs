@@ -20,6 +20,7 @@ use procbox_core::{
 };
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicU32;
@@ -318,6 +319,10 @@ fn stdout(output: Output) -> Result<Option<File>> {
     match output {
         Output::Inherit => Ok(None),
         Output::Null => null().map(Some),
+        Output::Stderr => {
+            let own = std::io::stderr().as_fd().try_clone_to_owned();
+            own.map(|fd| Some(fd.into())).map_err(|e| Error::os("dup", e))
+        }
         Output::Capture => memory_file().map(Some),
     }
 }

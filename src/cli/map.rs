@@ -4,7 +4,7 @@ use super::MapArgs;
 use super::inputs::{self, Names};
 use super::open::{choose_worker, open};
 use super::progress::Progress;
-use procbox::{Bytes, Context, Error, Pool, PoolBuilder};
+use procbox::{Bytes, Context, Error, Output, Pool, PoolBuilder};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,8 @@ fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> 
     builder = builder
         .chunk_size(args.chunk_size.unwrap_or(per_chunk))
         .retries(args.retries)
+        // What a worker prints is not a result.
+        .stdout(Output::Stderr)
         .idempotent(true);
     if let Some(jobs) = args.jobs {
         builder = builder.workers(jobs);

@@ -91,6 +91,9 @@ struct ProgramArgs {
     /// The most memory that each process may have (sandbox), e.g. 64M
     #[arg(long, value_name = "BYTES", value_parser = size)]
     memory: Option<usize>,
+    /// How many processes the program may have at once (sandbox); room for them is made at the start
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    max_processes: usize,
     /// Say nothing on stderr but what the program itself says
     #[arg(long, short)]
     quiet: bool,

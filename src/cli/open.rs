@@ -40,7 +40,7 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     for (key, value) in variables(args)? {
         grants = grants.env(key, value);
     }
-    let mut builder = Sandbox::builder();
+    let mut builder = Sandbox::builder().max_processes(args.max_processes);
     if let Some(bytes) = args.memory {
         builder = builder.memory(bytes);
     }

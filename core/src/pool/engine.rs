@@ -9,7 +9,7 @@
 use super::result::{Deferred, Sink};
 use super::slot::{Chunk, Given, News, Slot};
 use super::wire::Reader;
-use crate::{Context, Deadline, Entry, Error, Message, Queue, Result, Wait, ready};
+use crate::{Context, Deadline, Entry, Error, Message, Output, Queue, Result, Wait, ready};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(super) struct Options {
     pub(super) max_tasks: u64,
     pub(super) fresh: bool,
     pub(super) initializer: Option<(String, Message)>,
+    pub(super) stdout: Output,
 }
 
 impl Default for Options {
@@ -45,6 +46,7 @@ impl Default for Options {
             max_tasks: u64::MAX,
             fresh: false,
             initializer: None,
+            stdout: Output::Inherit,
         }
     }
 }

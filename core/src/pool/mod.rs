@@ -20,7 +20,7 @@ pub use result::{TaskResult, TaskResults};
 pub use serve::{Function, panicked, serve};
 pub use wire::TaskEnd;
 
-use crate::{Args, Context, Entry, Error, Message, Result, Worker};
+use crate::{Args, Context, Entry, Error, Message, Output, Result, Worker};
 use engine::{Engine, Options};
 use result::{Gather, Single};
 use serde::de::DeserializeOwned;
@@ -89,6 +89,12 @@ impl<P, R> PoolBuilder<P, R> {
     /// size of 1.
     pub fn fresh_per_task(mut self) -> Self {
         self.options.fresh = true;
+        self
+    }
+
+    /// Where its workers print to. Default: where the parent does.
+    pub fn stdout(mut self, stdout: Output) -> Self {
+        self.options.stdout = stdout;
         self
     }
 

@@ -119,6 +119,7 @@ impl Slot {
         let process = ctx
             .with_entry::<super::serve::Terms>(entry.clone())
             .args((options.max_tasks, &tasks, &results))
+            .stdout(options.stdout)
             .daemon(true)
             .start()?;
         self.life = Some(Life { process, queues: Some((tasks, results)) });

@@ -72,6 +72,8 @@ fn expand_function(function: ItemFn) -> Result<TokenStream> {
     let (result, end) = result_of(&signature.output);
     let mut inner = function.clone();
     inner.vis = syn::Visibility::Inherited;
+    // Under another name, so that the body can start the worker that it is.
+    inner.sig.ident = format_ident!("function");
     let registration = registration(&text, &about(&text, signature.to_token_stream_string()));
     Ok(quote! {
         #(#docs)*
@@ -80,10 +82,10 @@ fn expand_function(function: ItemFn) -> Result<TokenStream> {
             #inner
             fn call(message: ::procbox_guest::Message) -> ::procbox_guest::Outcome {
                 let (#(#names,)*): (#(#types,)*) = message.into_value().map_err(|e| e.to_string())?;
-                #end(#name(#(#names),*))
+                #end(function(#(#names),*))
             }
             #registration
-            ::procbox_guest::Worker::new(#text, #name)
+            ::procbox_guest::Worker::new(#text, function)
         };
     })
 }

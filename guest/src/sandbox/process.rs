@@ -24,7 +24,7 @@ pub(super) fn number(raw: &dyn RawProcess) -> Result<i32> {
 }
 
 pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
-    if spec.stdin != Input::Inherit || spec.stdout == Output::Capture {
+    if spec.stdin != Input::Inherit || spec.stdout != Output::Inherit {
         return Err(Error::NotGranted("redirect a process's input and output"));
     }
     let (kind, worker) = match &spec.entry {

@@ -49,6 +49,7 @@ pub(crate) fn context(
     builder.stdout(match spec.stdout {
         Output::Inherit => Sink::Stdout,
         Output::Null => Sink::Null,
+        Output::Stderr => Sink::Stderr,
         Output::Capture => Sink::Kept(process.output.clone()),
     });
     builder.stderr(Sink::Stderr);

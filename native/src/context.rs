@@ -203,7 +203,7 @@ impl NativeContext {
             return Ok(threads);
         }
         // The caller holds `starting`, so this is not done twice.
-        let threads = (Spawner::new()?, Reaper::start(self.deaths.clone())?);
+        let threads = (Spawner::new()?, Reaper::start(self.deaths.clone(), self.arena.clone())?);
         Ok(self.threads.get_or_init(|| threads))
     }
 

@@ -113,7 +113,6 @@ impl Child {
         let _ = waitid(Id::PIDFd(self.pidfd()), look);
         if let Some(slot) = self.slot {
             self.arena.recover(slot);
-            self.arena.recover_unwatched();
         }
         *status = Some(ended);
         drop(status);

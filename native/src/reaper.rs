@@ -3,6 +3,7 @@
 //! It recovers what a dead process held, ends processes whose time is up, and leaves no zombies.
 //! A thread that is blocked in `join` sees the death itself, and may be quicker.
 
+use crate::arena::Arena;
 use crate::process::Child;
 use crate::sync::futex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -11,10 +12,15 @@ use procbox_core::{Error, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The key of the eventfd in the epoll set; children have those above.
 const NEWS: u64 = 0;
+
+/// How soon the processes whose parent died are looked at, and how seldom in the end: most of them
+/// are daemons, which die with it.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// What the thread and its context share.
 pub(crate) struct Reaper {
@@ -24,12 +30,15 @@ pub(crate) struct Reaper {
     children: Mutex<HashMap<u64, Arc<Child>>>,
     /// Bumped whenever a child has ended.
     deaths: Arc<AtomicU32>,
+    arena: Arc<Arena>,
+    /// Processes live whose parent has died: their deaths reach nobody, so they are looked at.
+    orphans: AtomicBool,
     ending: AtomicBool,
 }
 
 impl Reaper {
     /// Starts the thread.
-    pub(crate) fn start(deaths: Arc<AtomicU32>) -> Result<Arc<Reaper>> {
+    pub(crate) fn start(deaths: Arc<AtomicU32>, arena: Arc<Arena>) -> Result<Arc<Reaper>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
             .map_err(|e| Error::os("epoll_create", e))?;
         let news = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
@@ -42,6 +51,8 @@ impl Reaper {
             news,
             children: Mutex::new(HashMap::new()),
             deaths,
+            arena,
+            orphans: AtomicBool::new(false),
             ending: AtomicBool::new(false),
         });
         let shared = reaper.clone();
@@ -78,18 +89,32 @@ impl Reaper {
 
     fn run(&self) {
         let mut events = [EpollEvent::empty(); 64];
+        let mut pause = FIRST_LOOK;
         loop {
-            let timeout = self.end_overdue();
+            let mut timeout = self.end_overdue();
+            if self.orphans.load(Ordering::SeqCst) {
+                timeout = Some(timeout.map_or(pause, |timeout| timeout.min(pause)));
+                pause = (pause * 2).min(LAST_LOOK);
+            } else {
+                pause = FIRST_LOOK;
+            }
             if self.ending.load(Ordering::SeqCst) && self.children().is_empty() {
                 return;
             }
             // An error is an interruption by a signal.
-            let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
+            let millis = timeout.map(|timeout| timeout.as_millis() + 1);
+            let millis = millis.map(|millis| i32::try_from(millis).unwrap_or(i32::MAX));
+            let timeout = millis.and_then(|millis| EpollTimeout::try_from(millis).ok());
+            let count = self.epoll.wait(&mut events, timeout.unwrap_or(EpollTimeout::NONE));
+            let count = count.unwrap_or(0);
             for event in &events[..count] {
                 match event.data() {
                     NEWS => drop(self.news.read()),
                     key => self.reap(key),
                 }
+            }
+            if self.orphans.load(Ordering::SeqCst) {
+                self.orphans.store(self.arena.recover_unwatched(), Ordering::SeqCst);
             }
         }
     }
@@ -116,13 +141,17 @@ impl Reaper {
         let _ = self.epoll.delete(child.pidfd());
         self.deaths.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&self.deaths);
+        // Its own children have nobody now.
+        if self.arena.recover_unwatched() && !self.orphans.swap(true, Ordering::SeqCst) {
+            let _ = self.news.write(1);
+        }
         if was_last && self.ending.load(Ordering::SeqCst) {
             let _ = self.news.write(1);
         }
     }
 
     /// Kills the children whose time is up; how long until the next one's is.
-    fn end_overdue(&self) -> EpollTimeout {
+    fn end_overdue(&self) -> Option<Duration> {
         let now = Instant::now();
         let mut next: Option<Instant> = None;
         for child in self.children().values() {
@@ -132,9 +161,6 @@ impl Reaper {
                 None => {}
             }
         }
-        let Some(next) = next else { return EpollTimeout::NONE };
-        let millis = next.saturating_duration_since(now).as_millis() + 1;
-        EpollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
-            .unwrap_or(EpollTimeout::NONE)
+        next.map(|next| next.saturating_duration_since(now))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The normative text is `guest/include/procbox.h`.
 
-use procbox_core::{Error, ExitStatus, Limit, Result, Wait};
+use procbox_core::{Bounds, Error, ExitStatus, Limit, Result, Wait};
 
 /// Success.
 pub(super) const OK: i32 = 0;
@@ -133,6 +133,7 @@ fn error(code: i32) -> Error {
         -7 => Error::AlreadyHeld,
         -10 => Error::NotGranted("start processes"),
         -12 => Error::Exhausted("room".into()),
+        -13 => Error::TooLarge { size: 0, limit: 0 },
         -14 => Error::ForeignHandle,
         -16 => Error::DaemonStart,
         other => Error::Invalid(format!("the host refused the call (code {other})")),
@@ -186,9 +187,15 @@ pub(super) fn message_put(handle: i32, bytes: &[u8], handles: &[i32], wait: Wait
     )
     .map(|_| ())
     .map_err(|e| match e {
-        Error::Invalid(_) => Error::TooLarge { size: len, limit: len.saturating_sub(1) },
+        Error::TooLarge { .. } => Error::TooLarge { size: len, limit: bytes_limit(handle) },
         e => e,
     })
+}
+
+/// The most bytes that a queue's message may have; a pipe has no bound of its own.
+fn bytes_limit(handle: i32) -> usize {
+    let bounds = queue_bounds(handle).ok();
+    bounds.and_then(|[_, bytes]| usize::try_from(bytes).ok()).unwrap_or(Bounds::MAX_BYTES)
 }
 
 /// Receives into the vector's capacity. `Some` if the message has to be read, with its sizes.

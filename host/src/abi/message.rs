@@ -235,6 +235,9 @@ fn link_new(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "pipe_new",
         |mut caller: Caller<'_, State>, duplex: i32, out: u32| {
             let (mut memory, state) = Memory::of(&mut caller);
+            if memory.get(out as usize, 8).is_none() {
+                return BAD_POINTER;
+            }
             if !state.table.has_room(2) {
                 return super::EXHAUSTED;
             }

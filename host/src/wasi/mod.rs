@@ -1,9 +1,10 @@
 //! WASI for a process: wasmtime's own implementation, with the process's grants and stdio.
 //!
-//! File calls run on the thread that runs the guest. Only waiting is ours (see `poll`): a guest that
-//! sleeps must suspend its fiber in our executor, by our clock.
+//! File calls run on the thread that runs the guest. Ours are only waiting (see `poll`: a guest that
+//! sleeps must suspend its fiber in our executor, by our clock) and exiting (see `exit`).
 
 mod clock;
+mod exit;
 mod poll;
 mod stdio;
 
@@ -24,6 +25,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     p1::add_to_linker_async(linker, State::wasi)?;
     linker.allow_shadowing(true);
     poll::link(linker)?;
+    exit::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

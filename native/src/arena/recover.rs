@@ -198,24 +198,32 @@ impl Arena {
         self.recover_unwatched();
     }
 
-    /// Recovers the dead processes whose parents are dead, who would have done it.
-    pub(crate) fn recover_unwatched(&self) {
+    /// Recovers the dead processes whose parents are dead, who would have done it. Whether there are
+    /// others without a parent that still live.
+    pub(crate) fn recover_unwatched(&self) -> bool {
+        let mut some_live = false;
         let slots = self.header().slots.load(Ordering::Acquire).min(SLOTS) as u32;
         for index in (0..slots).filter(|index| *index != self.me()) {
             let slot = self.slot(index);
-            if slot.state.load(Ordering::Acquire) != RUNNING || !slot.life.is_orphaned() {
+            if slot.state.load(Ordering::Acquire) != RUNNING {
                 continue;
             }
             let parent = slot.parent.load(Ordering::Relaxed);
             let above = self.slot((parent >> 32) as u32);
             let watched = above.state.load(Ordering::Acquire) != FREE
                 && above.pid.load(Ordering::Relaxed) == u64::from(parent as u32);
+            if watched {
+                continue;
+            }
             let pid = slot.pid.load(Ordering::Relaxed) as libc::pid_t;
-            // The main thread is dead; the process is when its pid is gone.
-            if !watched && kill(Pid::from_raw(pid), None).is_err() {
+            // When the main thread is dead, the process is when its pid is gone.
+            if slot.life.is_orphaned() && kill(Pid::from_raw(pid), None).is_err() {
                 self.recover(index);
+            } else {
+                some_live = true;
             }
         }
+        some_live
     }
 }
 

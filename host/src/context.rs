@@ -7,7 +7,7 @@ use crate::process;
 use crate::program::Prepared;
 use crate::queue::HostQueue;
 use crate::ready;
-use crate::sandbox::SandboxInner;
+use crate::sandbox::{Owner, SandboxInner};
 use crate::semaphore::HostSemaphore;
 use procbox_core::{
     Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawContext, RawEvent, RawLock, RawPipe,
@@ -106,11 +106,12 @@ pub(crate) struct HostContext {
 pub(crate) struct Root {
     shared: Arc<HostContext>,
     identity: Identity,
+    _owner: Arc<Owner>,
 }
 
 impl Root {
     pub(crate) fn new(
-        sandbox: Arc<SandboxInner>,
+        owner: Arc<Owner>,
         program: Arc<Prepared>,
         mut grants: Grants,
     ) -> Result<Root> {
@@ -124,7 +125,8 @@ impl Root {
                 parent: None,
             },
         };
-        Ok(Root { shared: Arc::new(HostContext { sandbox, program, grants }), identity })
+        let shared = Arc::new(HostContext { sandbox: owner.0.clone(), program, grants });
+        Ok(Root { shared, identity, _owner: owner })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::executor::{Executor, Sleep, lock};
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Table};
 use crate::queue::Body;
+use crate::sandbox::SandboxInner;
 use crate::semaphore::HostSemaphore;
 use crate::trap;
 use crate::waiting::{self, WaitList};
@@ -15,7 +16,7 @@ use procbox_core::{
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use wasmtime::{Memory, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -192,6 +193,7 @@ pub(crate) fn start(context: &Arc<HostContext>, mut spec: ProcessSpec) -> Result
         ended: WaitList::new(),
         output: Arc::new(Mutex::new(Vec::new())),
     });
+    sandbox.born(&process);
     let mode = matches!(spec.entry, Entry::Serve(_)) as i32;
     let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline();
     let body = std::mem::take(&mut spec.message.bytes).as_slice().into();
@@ -213,6 +215,7 @@ pub(crate) fn start(context: &Arc<HostContext>, mut spec: ProcessSpec) -> Result
     let task = Task {
         run: Some(Box::pin(run(state, export, mode))),
         process: process.clone(),
+        sandbox: Arc::downgrade(sandbox),
         timeout: deadline.instant().map(|_| executor.sleep_until(deadline)),
     };
     executor.spawn(task);
@@ -262,10 +265,18 @@ async fn run(state: State, export: Export, mode: i32) -> ExitStatus {
 struct Task {
     run: Option<Pin<Box<dyn Future<Output = ExitStatus> + Send>>>,
     process: Arc<HostProcess>,
+    sandbox: Weak<SandboxInner>,
     timeout: Option<Sleep>,
 }
 
 impl Task {
+    fn end(&self, status: ExitStatus) {
+        if let Some(sandbox) = self.sandbox.upgrade() {
+            sandbox.dead(self.process.identity.pid);
+        }
+        self.process.finish(status);
+    }
+
     /// How it has to end now, if it has to.
     fn doomed(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
         let mut fate = lock(&self.process.fate);
@@ -297,7 +308,7 @@ impl Future for Task {
         };
         // First the store goes, and with it what the process held; then those who wait are told.
         self.run = None;
-        self.process.finish(status);
+        self.end(status);
         Poll::Ready(())
     }
 }
@@ -306,7 +317,7 @@ impl Drop for Task {
     /// An executor that goes takes its processes with it.
     fn drop(&mut self) {
         if self.run.take().is_some() {
-            self.process.finish(ExitStatus::signaled(signal::KILL));
+            self.end(ExitStatus::signaled(signal::KILL));
         }
     }
 }

@@ -51,6 +51,14 @@ impl Source {
         }
     }
 
+    /// Whose executor wakes it: the mark of its sandbox.
+    fn executor(&self) -> &Arc<Executor> {
+        match self {
+            Source::Queue(queue) => &queue.executor,
+            Source::Process(process) => &process.executor,
+        }
+    }
+
     fn event(&self) -> &WaitList {
         match self {
             Source::Queue(queue) => queue.watched(),
@@ -87,5 +95,8 @@ pub(crate) fn block_until_ready(
     wait: Wait,
 ) -> Result<Vec<usize>> {
     let sources = those.iter().map(Source::of_waitable).collect::<Result<Vec<_>>>()?;
+    if sources.iter().any(|source| !Arc::ptr_eq(source.executor(), executor)) {
+        return Err(Error::ForeignHandle);
+    }
     waiting::block(executor, wait, || ready_now(&sources), || until_ready(&sources))
 }

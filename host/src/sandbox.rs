@@ -2,13 +2,14 @@
 
 use crate::abi;
 use crate::context::{Grants, Root};
-use crate::executor::Executor;
-use crate::process::State;
+use crate::executor::{Executor, lock};
+use crate::process::{HostProcess, State};
 use crate::program::Program;
 use crate::wasi;
-use procbox_core::{Context, Error, Result};
+use procbox_core::{Context, Error, ExitStatus, Result, signal};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, Linker,
@@ -95,7 +96,7 @@ impl SandboxBuilder {
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1);
         let epoch = engine.clone();
-        Ok(Sandbox(Arc::new(SandboxInner {
+        let inner = SandboxInner {
             executor: Executor::new(parallelism, Box::new(move || epoch.increment_epoch())),
             engine,
             linker,
@@ -105,7 +106,9 @@ impl SandboxBuilder {
             alive: Arc::new(AtomicUsize::new(0)),
             // The embedding program is number 1.
             last_pid: AtomicU32::new(1),
-        })))
+            live: Mutex::new(HashMap::new()),
+        };
+        Ok(Sandbox(Arc::new(Owner(Arc::new(inner)))))
     }
 
     fn engine(&self) -> wasmtime::Result<Engine> {
@@ -161,11 +164,35 @@ pub(crate) struct SandboxInner {
     pub(crate) max_processes: usize,
     pub(crate) alive: Arc<AtomicUsize>,
     last_pid: AtomicU32,
+    /// All that live, by pid, for the end of the sandbox.
+    live: Mutex<HashMap<u32, Weak<HostProcess>>>,
 }
 
 impl SandboxInner {
     pub(crate) fn next_pid(&self) -> u32 {
         self.last_pid.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Notes that a process lives.
+    pub(crate) fn born(&self, process: &Arc<HostProcess>) {
+        lock(&self.live).insert(process.identity.pid, Arc::downgrade(process));
+    }
+
+    /// Notes that a process has ended.
+    pub(crate) fn dead(&self, pid: u32) {
+        lock(&self.live).remove(&pid);
+    }
+}
+
+/// What the embedding program holds of a sandbox. Processes hold the inside, so that this is dropped
+/// when only they are left.
+pub(crate) struct Owner(pub(crate) Arc<SandboxInner>);
+
+impl Drop for Owner {
+    /// A process that is blocked for ever would keep the inside alive; nobody could end it any more.
+    fn drop(&mut self) {
+        let live: Vec<_> = lock(&self.0.live).values().filter_map(Weak::upgrade).collect();
+        live.iter().for_each(|process| process.doom(ExitStatus::signaled(signal::KILL)));
     }
 }
 
@@ -179,8 +206,11 @@ impl SandboxInner {
 /// assert!(p.join()?.success());
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
+///
+/// When the last clone and the last context of it are dropped, the processes that still live are
+/// killed.
 #[derive(Clone)]
-pub struct Sandbox(Arc<SandboxInner>);
+pub struct Sandbox(Arc<Owner>);
 
 impl Sandbox {
     /// A builder with the defaults.
@@ -208,14 +238,14 @@ impl Sandbox {
     /// Those of [`Sandbox::context`], and [`Error::Os`] for a directory that cannot be opened.
     pub fn context_with(&self, program: Program, grants: Grants) -> Result<Context> {
         grants.check()?;
-        let prepared = program.prepare(&self.0.engine, &self.0.linker)?;
+        let prepared = program.prepare(&self.0.0.engine, &self.0.0.linker)?;
         let raw = Root::new(self.0.clone(), Arc::new(prepared), grants)?;
         Ok(Context::from_raw(Arc::new(raw)))
     }
 
     /// How many processes live in it now.
     pub fn processes(&self) -> usize {
-        self.0.alive.load(Ordering::Acquire)
+        self.0.0.alive.load(Ordering::Acquire)
     }
 }
 

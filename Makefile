@@ -1,7 +1,7 @@
 # Plain targets over cargo. `make demo` and `make test` install what is missing and do everything.
 
 CARGO ?= cargo
-PROGRAMS := word-count tour primes ring bench
+PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
 
 .PHONY: demo test bench programs build setup lint clean
@@ -25,10 +25,11 @@ bench: build
 build: programs
 	$(CARGO) build --release
 
-# Every sample program, natively and for the sandbox, as target/programs/NAME and NAME.wasm.
+# Every program, the samples and those of the tests, natively and for the sandbox, as
+# target/programs/NAME and NAME.wasm.
 programs: setup
-	$(CARGO) build --release -p procbox-programs
-	$(CARGO) build --release -p procbox-programs --target $(WASM)
+	$(CARGO) build --release -p procbox-programs -p procbox-cases
+	$(CARGO) build --release -p procbox-programs -p procbox-cases --target $(WASM)
 	@mkdir -p target/programs
 	@for p in $(PROGRAMS); do \
 	  cp -f target/release/$$p target/programs/$$p && \
@@ -45,7 +46,7 @@ setup:
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release -p procbox-guest -p procbox-programs --target $(WASM) -- -D warnings
+	$(CARGO) clippy --release -p procbox-guest -p procbox-programs -p procbox-cases --target $(WASM) -- -D warnings
 
 clean:
 	$(CARGO) clean

@@ -9,8 +9,8 @@ use crate::wasi;
 use procbox_core::{Context, Error, ExitStatus, Result, signal};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, Linker,
     PoolingAllocationConfig,

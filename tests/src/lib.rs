@@ -1,1 +1,148 @@
-//! stub
+//! What the tests of the whole share: where the built programs are, contexts for them, and a
+//! watchdog.
+
+use procbox::sandbox::Program;
+use procbox::{Context, Native, Result, Sandbox, native};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, SystemTime};
+
+/// A test that takes longer than this hangs, and fails by its name.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The two backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// OS processes.
+    Native,
+    /// Wasmtime instances.
+    Sandbox,
+}
+
+/// `target/release`: this test's executable is in its `deps`.
+fn built() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    exe.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// The newest of these files.
+///
+/// # Panics
+/// If there is none: with what to do about it.
+fn newest(candidates: &[PathBuf]) -> PathBuf {
+    let age = |path: &PathBuf| path.metadata().and_then(|m| m.modified()).ok();
+    let found = candidates.iter().filter_map(|path| Some((age(path)?, path)));
+    match found.max_by_key(|(modified, _): &(SystemTime, _)| *modified) {
+        Some((_, path)) => path.clone(),
+        None => panic!("there is no {}: run `make programs` first", candidates[0].display()),
+    }
+}
+
+/// A program of this workspace, as it was built for a backend.
+///
+/// # Panics
+/// If it was not built.
+pub fn program(name: &str, backend: Backend) -> PathBuf {
+    let release = built();
+    let target = release.parent().unwrap_or(&release);
+    match backend {
+        Backend::Native => newest(&[target.join("programs").join(name), release.join(name)]),
+        Backend::Sandbox => {
+            let name = format!("{name}.wasm");
+            let wasm = target.join("wasm32-wasip1/release").join(&name);
+            newest(&[target.join("programs").join(&name), wasm])
+        }
+    }
+}
+
+/// The `procbox` command.
+///
+/// # Panics
+/// If it was not built.
+pub fn procbox() -> PathBuf {
+    let path = built().join("procbox");
+    assert!(path.exists(), "there is no {}: run `cargo build --release` first", path.display());
+    path
+}
+
+/// The sandbox that all tests of one executable share.
+///
+/// # Panics
+/// If there can be none on this machine.
+pub fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(|| match Sandbox::builder().build() {
+        Ok(sandbox) => sandbox,
+        Err(e) => panic!("no sandbox: {e}"),
+    })
+}
+
+/// A new context for the program `conformance`.
+///
+/// # Errors
+/// What making one says.
+pub fn context(backend: Backend) -> Result<Context> {
+    let path = program("conformance", backend);
+    match backend {
+        Backend::Native => Native::builder().program(native::Program::open(path)?).build(),
+        Backend::Sandbox => sandbox().context(Program::wasm(path)?),
+    }
+}
+
+/// Runs a test on a thread of its own, with a new context, and fails if it takes too long. What it
+/// leaves behind when it fails is killed.
+///
+/// # Panics
+/// If the test fails: with what it said.
+pub fn watched(
+    backend: Backend,
+    body: impl FnOnce(&Context) -> anyhow::Result<()> + Send + 'static,
+) {
+    let ctx = match context(backend) {
+        Ok(ctx) => ctx,
+        Err(e) => panic!("no context: {e}"),
+    };
+    let weak = ctx.downgrade();
+    let (done, wait) = channel();
+    let thread = std::thread::spawn(move || {
+        let _done = done;
+        let result = body(&ctx);
+        if result.is_err() {
+            kill_all(&ctx);
+        }
+        // The end of the context is part of the test.
+        drop(ctx);
+        result
+    });
+    if wait.recv_timeout(PATIENCE) == Err::<(), _>(RecvTimeoutError::Timeout) {
+        weak.upgrade().iter().for_each(kill_all);
+        panic!("it hangs");
+    }
+    match thread.join() {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => panic!("{e:#}"),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn kill_all(ctx: &Context) {
+    for child in ctx.active_children() {
+        // Those that have ended meanwhile need it no more.
+        let _ = child.kill();
+    }
+}
+
+/// The children of this process that have ended and were not reaped, and the files it has open.
+pub fn leftovers() -> (usize, usize) {
+    let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let me = std::process::id().to_string();
+    let is_zombie_of_ours = |stat: &String| {
+        // `pid (name) state ppid`, and the name may have anything in it.
+        let mut rest = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        rest.next() == Some("Z") && rest.next() == Some(&me)
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = entries.filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
+    (stats.filter(is_zombie_of_ours).count(), files)
+}

@@ -1,0 +1,252 @@
+//! The contract, case by case: what DESIGN.md's table of semantics promises, each promise a
+//! function that is written once and run four times: on both backends, and there in the parent and
+//! in a worker.
+//!
+//! A case gets a context and uses nothing else; the processes that it starts are the workers of the
+//! program `conformance`, by name. `for_each_case!` makes a test of each. To add one: write the
+//! function, and name it in the list below; the compiler complains about a case that is not in it.
+
+mod context;
+mod daemon;
+mod event;
+mod exit;
+mod lock;
+mod pipe;
+mod pool;
+mod process;
+mod queue;
+mod semaphore;
+mod support;
+
+use procbox_guest::{Context, Lock, Queue, Runnable};
+use serde::{Deserialize, Serialize};
+
+/// A case: it fails with what is not as it should be.
+pub type Case = fn(&Context) -> anyhow::Result<()>;
+
+/// The case of this name.
+pub fn find(name: &str) -> Option<Case> {
+    CASES.iter().find(|(known, _)| *known == name).map(|(_, case)| *case)
+}
+
+/// What a worker that takes one struct is given: numbers, text, what can be empty, handles.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// A number.
+    pub id: u64,
+    /// Text.
+    pub name: String,
+    /// Some of each.
+    pub tags: Vec<Option<i8>>,
+    /// To be acquired before the reply is put.
+    pub lock: Lock,
+    /// Where the order goes back to, its number doubled.
+    pub reply: Option<Queue<Order>>,
+}
+
+/// A worker that is a struct: puts the numbers below `ticks` into the queue. Its `run` is in
+/// the program, beside a struct of the same shape.
+#[derive(Debug, Serialize)]
+pub struct Clock {
+    /// How many.
+    pub ticks: u32,
+    /// Where to.
+    pub out: Queue<u32>,
+}
+
+impl Runnable for Clock {
+    const NAME: &'static str = "Clock";
+}
+
+/// From the list of cases: the table, and the macro that hands each case to another macro.
+macro_rules! cases {
+    ($d:tt $($module:ident { $($name:ident $(except $whom:ident $why:literal)?;)* })*) => {
+        /// All cases, by name.
+        pub const CASES: &[(&str, Case)] = &[$($((stringify!($name), $module::$name),)*)*];
+
+        /// Calls `$call! { $prefix NAME }` for every case, with `except WHOM WHY` behind the name
+        /// if there is somebody who cannot run it: a `worker` on either backend, or a `guest`, which
+        /// is a worker in the sandbox.
+        #[macro_export]
+        macro_rules! for_each_case {
+            ($d call:ident $d($d prefix:tt)*) => {
+                $($($d call! { $d($d prefix)* $name $(except $whom $why)? })*)*
+            };
+        }
+    };
+}
+
+cases! { $
+    process {
+        a_process_is_started_and_joined;
+        a_running_process_is_alive_and_has_no_exitcode;
+        a_process_starts_only_once;
+        a_process_that_was_not_started_says_so;
+        a_closed_process_says_so;
+        a_running_process_cannot_be_closed;
+        a_process_has_a_name;
+        a_process_has_a_number_of_its_own;
+        the_daemon_flag_is_set_before_start_only;
+        the_authkey_is_inherited;
+        a_worker_knows_its_parent;
+        active_children_are_those_that_live;
+        a_worker_may_be_a_struct_with_run;
+        a_struct_travels_as_an_argument;
+        terminate_ends_a_blocked_process;
+        kill_ends_a_blocked_process;
+        terminate_ends_a_busy_loop;
+        kill_ends_a_busy_loop;
+        a_process_can_be_killed_at_once_after_its_start;
+        busy_loops_starve_nobody;
+        a_join_that_runs_out_can_be_repeated;
+        many_may_live_at_once;
+        two_hundred_starts_one_after_another;
+        workers_start_workers;
+        an_unknown_worker_is_named_with_those_that_there_are;
+        arguments_that_do_not_decode_fail_the_worker;
+    }
+    exit {
+        a_return_is_0;
+        an_err_is_1;
+        a_panic_is_101;
+        exit_n_is_n;
+        an_access_out_of_bounds_is_segv;
+        a_stack_overflow_is_segv;
+        a_division_by_zero_is_fpe;
+        an_abort_is_abrt;
+        terminate_is_143_and_kill_137_to_a_shell;
+        out_of_wall_clock_time_names_the_limit;
+        a_kill_is_not_a_limit;
+    }
+    lock {
+        a_lock_keeps_four_processes_apart;
+        a_lock_is_not_reentrant;
+        a_lock_is_released_by_its_holder_only;
+        a_guard_releases_on_drop;
+        a_killed_holder_gives_the_lock_back;
+        a_waiter_gets_the_lock_of_a_killed_holder;
+        a_killed_waiter_takes_no_lock_with_it;
+        a_holder_that_ends_without_releasing_leaves_a_free_lock;
+        a_wait_for_a_lock_runs_out;
+        a_lock_is_handed_on_ten_thousand_times_between_two;
+        a_lock_is_handed_on_ten_thousand_times_between_four;
+    }
+    semaphore {
+        a_semaphore_counts_permits;
+        a_semaphore_may_begin_empty;
+        no_more_are_inside_than_there_are_permits;
+        a_release_lets_a_blocked_process_go_on;
+        a_killed_holder_gives_its_permit_back;
+        a_forgotten_permit_does_not_come_back;
+        more_may_be_released_than_were_acquired;
+        a_wait_for_a_permit_runs_out;
+        a_killed_waiter_takes_no_permit_with_it;
+        a_permit_is_handed_on_ten_thousand_times_between_two;
+        a_permit_is_handed_on_ten_thousand_times_between_four;
+    }
+    event {
+        an_event_is_set_and_cleared;
+        a_wait_for_an_event_runs_out;
+        a_set_wakes_all_who_wait;
+        one_waits_in_vain_and_one_for_ever;
+        a_set_is_seen_also_if_it_is_cleared_at_once;
+        a_killed_waiter_hurts_nobody;
+        an_event_is_handed_on_ten_thousand_times_between_two;
+        an_event_is_handed_on_ten_thousand_times_between_four;
+    }
+    queue {
+        first_in_is_first_out;
+        a_queue_knows_how_full_it_is;
+        a_full_queue_says_full;
+        an_empty_queue_says_empty;
+        a_queue_holds_at_least_one;
+        a_closed_queue_drains_and_then_is_closed;
+        close_wakes_blocked_getters;
+        close_wakes_blocked_putters;
+        a_get_lets_a_blocked_putter_go_on;
+        an_unbounded_queue_takes_all;
+        messages_of_no_bytes_are_messages;
+        messages_of_all_sizes_arrive_whole;
+        a_message_of_64_mib_arrives_whole except worker "its copies are many, and the parent shows it";
+        a_message_that_never_fits_is_too_large;
+        bytes_are_bounded_too;
+        a_queue_travels_in_a_queue;
+        several_handles_travel_in_one_message;
+        a_handle_in_a_message_outlives_its_sender;
+        four_producers_and_four_consumers_lose_nothing;
+        killed_producers_never_break_a_queue;
+        killed_consumers_lose_only_what_they_had;
+        a_killed_getter_takes_no_wake_with_it;
+        a_message_is_handed_on_ten_thousand_times_between_two;
+        a_message_is_handed_on_ten_thousand_times_between_four;
+    }
+    pipe {
+        a_duplex_pipe_goes_both_ways;
+        a_simplex_pipe_goes_one_way;
+        a_pipe_keeps_message_boundaries;
+        poll_says_whether_recv_would_block;
+        a_wait_for_a_message_runs_out;
+        an_end_that_was_dropped_is_gone;
+        an_end_whose_worker_ended_is_gone;
+        an_end_whose_worker_was_killed_is_gone;
+        a_kill_wakes_who_waits_at_the_other_end;
+        a_kill_wakes_who_cannot_send_to_the_other_end;
+        an_end_travels_in_a_message;
+    }
+    context {
+        the_program_tells_its_workers;
+        a_context_knows_where_it_is;
+        ready_says_which_queues_have_something;
+        ready_waits_for_a_process_too;
+        ready_is_woken_by_whatever_comes_first;
+        an_enormous_timeout_waits_for_ever;
+        main_is_an_entry_too;
+        input_is_given_and_output_is_kept except guest "a sandboxed process may not redirect its children";
+    }
+    daemon {
+        a_daemon_ends_with_its_parent;
+        a_daemon_ends_with_its_killed_parent;
+        a_daemon_that_is_joined_is_waited_for;
+        another_child_is_joined_at_its_parents_end;
+        another_child_outlives_its_killed_parent;
+        a_daemon_may_not_start_processes;
+    }
+    pool {
+        apply_runs_one_task;
+        map_keeps_the_order;
+        starmap_passes_tuples;
+        no_inputs_give_no_results;
+        imap_keeps_the_order_and_numbers_its_results;
+        imap_takes_an_endless_iterator_as_it_goes;
+        imap_unordered_gives_each_result_once;
+        imap_unordered_does_not_wait_for_the_slow;
+        next_timeout_runs_out_and_can_be_repeated;
+        apply_async_calls_back_once;
+        a_result_is_asked_for_in_many_ways;
+        map_async_gives_the_list_later;
+        a_closed_pool_takes_nothing_and_ends_what_it_has;
+        an_open_pool_cannot_be_joined;
+        a_pool_has_at_least_one_worker;
+        a_pool_of_an_unknown_worker_is_refused;
+        a_task_that_fails_says_why;
+        a_task_that_panics_says_why_and_the_pool_goes_on;
+        a_worker_that_exits_fails_its_task_only;
+        a_worker_that_crashes_fails_its_task_only;
+        a_worker_that_is_killed_fails_its_task_only;
+        a_chunk_whose_worker_died_fails_only_with_its_guilty_task;
+        a_map_fails_with_its_first_error;
+        retries_run_the_task_again;
+        a_task_that_takes_too_long_is_ended;
+        an_initializer_runs_before_the_tasks_of_each_worker;
+        an_initializer_that_fails_breaks_the_pool;
+        a_worker_is_replaced_after_so_many_tasks;
+        a_worker_keeps_its_state_from_task_to_task;
+        with_a_fresh_process_per_task_no_state_leaks;
+        terminate_ends_a_busy_pool_at_once;
+        a_pool_that_is_dropped_ends_its_workers;
+        results_of_a_mebibyte_arrive_whole;
+        what_does_not_decode_is_named;
+        handles_travel_in_tasks_and_results;
+        several_threads_share_a_pool except guest "a sandboxed process has one thread";
+    }
+}

@@ -1,0 +1,435 @@
+//! Pools.
+
+use crate::support::*;
+use anyhow::{bail, ensure};
+use procbox_guest::{
+    Bytes, Context, Error, Event, Limit, Pool, PoolBuilder, Queue, Result, Worker,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A pool of two of a worker that takes a number and gives one.
+fn pool(ctx: &Context, worker: &str) -> PoolBuilder<(u64,), u64> {
+    ctx.pool_of(worker).workers(2)
+}
+
+/// A pool of two of a worker that does something to one of its tasks: `(n, the bad one)`.
+fn pool_with_one_bad(ctx: &Context, worker: &str) -> Result<Pool<(u64, u64), u64>> {
+    ctx.pool_of(worker).workers(2).chunk_size(1).build()
+}
+
+/// What the tasks 0 to 9 come to when the fifth is the bad one: each ok but that, whose error it is.
+fn one_fails(pool: &Pool<(u64, u64), u64>) -> anyhow::Result<Error> {
+    let tasks = (0..10u64).map(|n| pool.apply_async((n, 5u64)));
+    let tasks = tasks.collect::<Result<Vec<_>>>()?;
+    let mut error = None;
+    for (n, task) in tasks.into_iter().enumerate() {
+        match task.get() {
+            Err(e) if n == 5 => error = Some(e),
+            other => same(other, Ok(n as u64))?,
+        }
+    }
+    same(pool.apply((77u64, 5u64))?, 77)?;
+    error.ok_or_else(|| anyhow::anyhow!("the bad task went well"))
+}
+
+pub(crate) fn apply_runs_one_task(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    same(pool.apply((21u64,))?, 42)?;
+    same((pool.counters().submitted, pool.counters().done), (1, 1))?;
+    pool.close();
+    Ok(pool.join()?)
+}
+
+pub(crate) fn map_keeps_the_order(ctx: &Context) -> Verdict {
+    let doubled: Vec<u64> = (0..1000).map(|n| n * 2).collect();
+    for builder in [
+        pool(ctx, "double"),
+        pool(ctx, "double").chunk_size(1),
+        pool(ctx, "double").chunk_size(7).workers(4),
+        pool(ctx, "double").chunk_size(5000).workers(1),
+    ] {
+        same(builder.build()?.map(0..1000u64)?, &doubled[..])?;
+    }
+    Ok(())
+}
+
+pub(crate) fn starmap_passes_tuples(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64, u64), u64> = ctx.pool_of("add").workers(2).build()?;
+    same(pool.starmap((0..100u64).map(|n| (n, 1000u64)))?, (1000..1100).collect::<Vec<u64>>())
+}
+
+pub(crate) fn no_inputs_give_no_results(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    same(pool.map(Vec::<u64>::new())?, Vec::<u64>::new())?;
+    same(pool.map_async(Vec::<u64>::new())?.get()?, Vec::<u64>::new())?;
+    same(pool.imap(Vec::<u64>::new()).count(), 0)?;
+    same(pool.imap_unordered(Vec::<u64>::new()).count(), 0)
+}
+
+pub(crate) fn imap_keeps_the_order_and_numbers_its_results(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let mut due = 0;
+    for (index, result) in pool.imap(0..500u64) {
+        same((index as u64, result?), (due, due * 2))?;
+        due += 1;
+    }
+    same(due, 500)
+}
+
+pub(crate) fn imap_takes_an_endless_iterator_as_it_goes(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").chunk_size(4).build()?;
+    let taken = std::cell::Cell::new(0);
+    let endless = (0u64..).inspect(|n| taken.set(*n));
+    for (index, result) in pool.imap(endless).take(1000) {
+        same(result?, index as u64 * 2)?;
+    }
+    ensure!(taken.get() < 1500, "{} inputs were taken for 1000 results", taken.get());
+    Ok(())
+}
+
+pub(crate) fn imap_unordered_gives_each_result_once(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let mut seen = vec![0; 500];
+    for (index, result) in pool.imap_unordered(0..500u64) {
+        same(result?, index as u64 * 2)?;
+        seen[index] += 1;
+    }
+    ensure!(seen.iter().all(|n| *n == 1), "{seen:?}");
+    Ok(())
+}
+
+pub(crate) fn imap_unordered_does_not_wait_for_the_slow(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64, Event), u64> =
+        ctx.pool_of("first_waits").workers(2).chunk_size(1).build()?;
+    // The first task ends once the event is set, which is when all others have come.
+    let (go, mut others) = (ctx.event()?, 0);
+    let tasks = (0..8u64).map(|n| pool.apply_async((n, &go)));
+    let tasks = tasks.collect::<Result<Vec<_>>>()?;
+    for task in &tasks[1..] {
+        others += task.get()?;
+    }
+    same(others, (1..8).sum::<u64>())?;
+    ensure!(!tasks[0].ready() && tasks[0].successful().is_none());
+    go.set();
+    same(tasks[0].get()?, 0)
+}
+
+pub(crate) fn next_timeout_runs_out_and_can_be_repeated(ctx: &Context) -> Verdict {
+    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(1).build()?;
+    let go = ctx.event()?;
+    let mut results = pool.imap([go.clone()]);
+    refused(runs_out(|t| results.next_timeout(t))?, Error::TimedOut)?;
+    go.set();
+    same(results.next_timeout(Duration::MAX)?, Some((0, Ok(1))))?;
+    same(results.next_timeout(Duration::ZERO)?, None)
+}
+
+pub(crate) fn apply_async_calls_back_once(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = heard.clone();
+    let then = move |result: &Result<u64>| {
+        if let Ok(mut heard) = ear.lock() {
+            heard.push(result.clone());
+        }
+    };
+    let result = pool.apply_async_with((4u64,), then)?;
+    same(result.get()?, 8)?;
+    same(heard.lock().map(|heard| heard.clone()).unwrap_or_default(), [Ok(8)])?;
+    refused(result.get(), Error::Closed)
+}
+
+pub(crate) fn a_result_is_asked_for_in_many_ways(ctx: &Context) -> Verdict {
+    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(2).build()?;
+    let go = ctx.event()?;
+    let result = pool.apply_async((&go,))?;
+    ensure!(!result.ready() && result.successful().is_none());
+    refused(runs_out(|t| result.get_timeout(t))?, Error::TimedOut)?;
+    same(runs_out(|t| result.wait(t))?, Ok(false))?;
+    refused(result.get_timeout(Duration::ZERO), Error::TimedOut)?;
+    go.set();
+    ensure!(result.wait(Duration::MAX)? && result.ready());
+    same(result.successful(), Some(true))?;
+    same(result.get_timeout(Duration::MAX)?, 1)
+}
+
+pub(crate) fn map_async_gives_the_list_later(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let (a, b) = (pool.map_async(0..100u64)?, pool.map_async(100..200u64)?);
+    same(b.get()?, (100..200u64).map(|n| n * 2).collect::<Vec<_>>())?;
+    same(a.get()?, (0..100u64).map(|n| n * 2).collect::<Vec<_>>())
+}
+
+pub(crate) fn a_closed_pool_takes_nothing_and_ends_what_it_has(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let results = (0..10u64).map(|n| pool.apply_async((n,)));
+    let results = results.collect::<Result<Vec<_>>>()?;
+    pool.close();
+    refused(pool.apply((1u64,)), Error::PoolClosed)?;
+    refused(pool.apply_async((1u64,)), Error::PoolClosed)?;
+    refused(pool.map(0..3u64), Error::PoolClosed)?;
+    pool.join()?;
+    for (n, result) in results.iter().enumerate() {
+        ensure!(result.ready());
+        same(result.get()?, n as u64 * 2)?;
+    }
+    pool.join()?;
+    same(ctx.active_children().len(), 0)
+}
+
+pub(crate) fn an_open_pool_cannot_be_joined(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    refused(pool.join(), Error::PoolOpen)?;
+    same(pool.apply((1u64,))?, 2)?;
+    pool.close();
+    Ok(pool.join()?)
+}
+
+pub(crate) fn a_pool_has_at_least_one_worker(ctx: &Context) -> Verdict {
+    ensure!(matches!(pool(ctx, "double").workers(0).build(), Err(Error::Invalid(_))));
+    ensure!(matches!(pool(ctx, "double").chunk_size(0).build(), Err(Error::Invalid(_))));
+    Ok(())
+}
+
+pub(crate) fn a_pool_of_an_unknown_worker_is_refused(ctx: &Context) -> Verdict {
+    match pool(ctx, "nobody").build() {
+        Err(Error::NoSuchWorker { name, available }) => {
+            ensure!(name == "nobody" && available.iter().any(|w| w == "double"));
+            Ok(())
+        }
+        other => bail!("{other:?}"),
+    }
+}
+
+pub(crate) fn a_task_that_fails_says_why(ctx: &Context) -> Verdict {
+    let pool = pool_with_one_bad(ctx, "fails_on")?;
+    same(one_fails(&pool)?, Error::Task("5 it is".into()))?;
+    same(pool.counters().replaced, 0)
+}
+
+pub(crate) fn a_task_that_panics_says_why_and_the_pool_goes_on(ctx: &Context) -> Verdict {
+    let pool = pool_with_one_bad(ctx, "panics_on")?;
+    match one_fails(&pool)? {
+        Error::Task(why) => ensure!(why.contains("no 5 please"), "{why}"),
+        other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+pub(crate) fn a_worker_that_exits_fails_its_task_only(ctx: &Context) -> Verdict {
+    let pool = pool_with_one_bad(ctx, "exits_on")?;
+    match one_fails(&pool)? {
+        Error::WorkerDied { status, attempts, .. } => {
+            same((status.exitcode(), attempts), (3, 1))?;
+        }
+        other => bail!("{other:?}"),
+    }
+    same((pool.counters().failed, pool.counters().replaced), (1, 1))
+}
+
+pub(crate) fn a_worker_that_crashes_fails_its_task_only(ctx: &Context) -> Verdict {
+    let pool = pool_with_one_bad(ctx, "aborts_on")?;
+    match one_fails(&pool)? {
+        Error::WorkerDied { status, attempts, .. } => {
+            same((status.exitcode(), attempts), (-6, 1))?;
+        }
+        other => bail!("{other:?}"),
+    }
+    same((pool.counters().failed, pool.counters().replaced), (1, 1))
+}
+
+pub(crate) fn a_worker_that_is_killed_fails_its_task_only(ctx: &Context) -> Verdict {
+    let pool: Pool<(Queue<u32>, Event), u64> =
+        ctx.pool_of("says_its_pid_and_waits").workers(2).build()?;
+    let (pids, go) = (ctx.queue::<u32>(2)?, ctx.event()?);
+    let tasks = [pool.apply_async((&pids, &go))?, pool.apply_async((&pids, &go))?];
+    // Where there are no threads, tasks move while somebody waits for them.
+    until(|| tasks[0].wait(Duration::from_millis(1)).is_err() || pids.len() == 2);
+    let victim = pids.get()?;
+    let children = ctx.active_children();
+    let Some(child) = children.iter().find(|child| child.pid() == Ok(victim)) else {
+        bail!("no child {victim} among {children:?}");
+    };
+    child.kill()?;
+    until(|| tasks.iter().any(|task| task.wait(Duration::from_millis(1)) == Ok(true)));
+    go.set();
+    let (mut ok, mut died) = (0, 0);
+    for task in &tasks {
+        match task.get() {
+            Ok(_) => ok += 1,
+            Err(Error::WorkerDied { worker, status, attempts: 1 }) => {
+                same((worker, status.exitcode()), (child.name(), -9))?;
+                died += 1;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    same((ok, died), (1, 1))?;
+    pool.apply((&pids, &go))?;
+    Ok(())
+}
+
+pub(crate) fn a_chunk_whose_worker_died_fails_only_with_its_guilty_task(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "aborts_on_7").chunk_size(5).idempotent(true).build()?;
+    for (n, result) in pool.imap(0..20u64) {
+        match result {
+            Err(Error::WorkerDied { .. }) => same(n, 7)?,
+            result => same(result?, n as u64)?,
+        }
+    }
+    same(pool.counters().failed, 1)
+}
+
+pub(crate) fn a_map_fails_with_its_first_error(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64, u64), u64> = ctx.pool_of("fails_on").workers(2).chunk_size(2).build()?;
+    // The bad one of every pair is itself where it is divisible by 30: 30, 60 and 90 fail.
+    let tasks = (1..100u64).map(|n| (n, if n.is_multiple_of(30) { n } else { 0 }));
+    refused(pool.starmap(tasks), Error::Task("30 it is".into()))?;
+    same(pool.counters().done, 99)?;
+    same(pool.apply((1u64, 0u64))?, 1)
+}
+
+pub(crate) fn retries_run_the_task_again(ctx: &Context) -> Verdict {
+    let pool: Pool<(Queue<()>,), u64> =
+        ctx.pool_of("dies_while_there_are").workers(1).retries(2).build()?;
+    let tokens = ctx.queue::<()>(5)?;
+    (0..2).try_for_each(|_| tokens.put(&()))?;
+    same(pool.apply((&tokens,))?, 7)?;
+    same((pool.counters().retried, pool.counters().failed), (2, 0))?;
+    (0..3).try_for_each(|_| tokens.put(&()))?;
+    match pool.apply((&tokens,)) {
+        Err(Error::WorkerDied { status, attempts, .. }) => {
+            same((status.exitcode(), attempts), (-6, 3))?;
+        }
+        other => bail!("{other:?}"),
+    }
+    same(pool.apply((&tokens,))?, 7)
+}
+
+pub(crate) fn a_task_that_takes_too_long_is_ended(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64, u64), u64> =
+        ctx.pool_of("spins_on").workers(2).task_timeout(Duration::from_millis(500)).build()?;
+    match one_fails(&pool)? {
+        Error::WorkerDied { status, .. } => {
+            same((status.exitcode(), status.cli_status()), (-9, 124))?;
+            same(status.limit(), Some(Limit::WallClock))?;
+        }
+        other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+pub(crate) fn an_initializer_runs_before_the_tasks_of_each_worker(ctx: &Context) -> Verdict {
+    let remember = Worker::<(u64,), (), ()>::new("remember", ());
+    let pool = pool(ctx, "adds_the_remembered").initializer(remember, (1000u64,)).chunk_size(1);
+    same(pool.build()?.map(0..50u64)?, (1000..1050).collect::<Vec<u64>>())
+}
+
+pub(crate) fn an_initializer_that_fails_breaks_the_pool(ctx: &Context) -> Verdict {
+    let cannot = Worker::<(), (), ()>::new("cannot_start", ());
+    let pool = pool(ctx, "double").initializer(cannot, ()).build()?;
+    match pool.apply((1u64,)) {
+        Err(Error::PoolBroken(why)) => ensure!(!why.is_empty()),
+        other => bail!("{other:?}"),
+    }
+    ensure!(matches!(pool.apply((1u64,)), Err(Error::PoolBroken(_))));
+    pool.close();
+    Ok(pool.join()?)
+}
+
+pub(crate) fn a_worker_is_replaced_after_so_many_tasks(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "says_its_pid").workers(1).chunk_size(1).max_tasks_per_child(2).build()?;
+    let pids = pool.map(0..6u64)?;
+    let mut different = pids.clone();
+    different.dedup();
+    same(different.len(), 3)?;
+    ensure!(pids.chunks(2).all(|pair| pair[0] == pair[1]), "{pids:?}");
+    same(pool.counters().failed, 0)
+}
+
+pub(crate) fn a_worker_keeps_its_state_from_task_to_task(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "counts_its_calls").workers(1).build()?;
+    same(pool.map(0..5u64)?, [1, 2, 3, 4, 5])
+}
+
+pub(crate) fn with_a_fresh_process_per_task_no_state_leaks(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "counts_its_calls").fresh_per_task().build()?;
+    same(pool.map(0..20u64)?, [1; 20])?;
+    same((pool.counters().failed, pool.counters().done), (0, 20))
+}
+
+pub(crate) fn terminate_ends_a_busy_pool_at_once(ctx: &Context) -> Verdict {
+    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(2).build()?;
+    let never = ctx.event()?;
+    let results = (0..5).map(|_| pool.apply_async((&never,)));
+    let results = results.collect::<Result<Vec<_>>>()?;
+    ensure!(!results[0].wait(Duration::from_millis(20))?);
+    pool.terminate();
+    results.iter().try_for_each(|result| refused(result.get(), Error::PoolClosed))?;
+    refused(pool.apply((&never,)), Error::PoolClosed)?;
+    pool.join()?;
+    same(ctx.active_children().len(), 0)
+}
+
+pub(crate) fn a_pool_that_is_dropped_ends_its_workers(ctx: &Context) -> Verdict {
+    let never = ctx.event()?;
+    let pool = ctx.pool_of::<(Event,), u64>("waits_task").workers(2);
+    pool.scope(|pool| pool.apply_async((&never,)).map(drop))?;
+    same(ctx.active_children().len(), 0)
+}
+
+pub(crate) fn results_of_a_mebibyte_arrive_whole(ctx: &Context) -> Verdict {
+    let pool: Pool<(usize,), Bytes> = ctx.pool_of("gives_bytes").workers(2).build()?;
+    for size in [0, 1, 1 << 20] {
+        same(pool.apply((size,))?.len(), size)?;
+    }
+    let all = pool.map(vec![1usize << 20; 10])?;
+    ensure!(all.iter().all(|bytes| bytes.len() == 1 << 20 && bytes.iter().all(|b| *b == 7)));
+    Ok(())
+}
+
+pub(crate) fn what_does_not_decode_is_named(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64,), String> = ctx.pool_of("double").workers(1).build()?;
+    match pool.apply((5u64,)) {
+        Err(e @ Error::Decode { .. }) => ensure!(e.to_string().contains("String"), "{e}"),
+        other => bail!("{other:?}"),
+    }
+    let pool: Pool<(String,), u64> = ctx.pool_of("double").workers(1).build()?;
+    match pool.apply(("five",)) {
+        Err(Error::Task(why)) => ensure!(why.contains("u64"), "{why}"),
+        other => bail!("{other:?}"),
+    }
+    Ok(())
+}
+
+pub(crate) fn handles_travel_in_tasks_and_results(ctx: &Context) -> Verdict {
+    let pool: Pool<(Queue<u64>,), Queue<u64>> =
+        ctx.pool_of("gives_the_queue_back").workers(2).build()?;
+    let q = ctx.queue(4)?;
+    let back = pool.apply((&q,))?;
+    same(back.get()?, 1)?;
+    q.put(&2)?;
+    same(back.get()?, 2)
+}
+
+pub(crate) fn several_threads_share_a_pool(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    std::thread::scope(|scope| {
+        let submit = |from: u64| {
+            let pool = &pool;
+            scope.spawn(move || {
+                for n in from..from + 100 {
+                    same(pool.apply((n,))?, n * 2)?;
+                }
+                let doubled: Vec<u64> = (from..from + 100).map(|n| n * 2).collect();
+                same(pool.map(from..from + 100)?, doubled)
+            })
+        };
+        let threads: Vec<_> = (0..4).map(|t| submit(t * 1000)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))
+        })
+    })?;
+    same(pool.counters().done, 800)
+}

@@ -1,0 +1,149 @@
+//! What stays behind: nothing. These tests look at the whole process, so they are alone in their
+//! executable and take turns. Also here: handles that go to a context which is not theirs.
+
+use anyhow::ensure;
+use procbox::{Context, Error, Message, Queue, Wait, ready};
+use procbox_tests::{Backend, context, leftovers, sandbox, watched};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The watchdog sees to an end.
+fn until(done: impl Fn() -> bool) {
+    while !done() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Two hundred processes, half of them joined, a quarter killed, a quarter left to themselves.
+fn start_two_hundred(ctx: &Context) -> anyhow::Result<()> {
+    let (started, forever) = (ctx.event()?, ctx.event()?);
+    for n in 0..200 {
+        match n % 4 {
+            0 => drop(ctx.worker("nothing").start()?),
+            1 => {
+                let p = ctx.worker("blocks").args((&started, &forever)).start()?;
+                p.kill()?;
+                ensure!(p.join()?.exitcode() == -9);
+            }
+            _ => ensure!(ctx.worker("nothing").start()?.join()?.success()),
+        }
+    }
+    until(|| ctx.active_children().is_empty());
+    Ok(())
+}
+
+#[test]
+fn two_hundred_native_starts_leave_no_zombie_and_no_open_file() {
+    let _turn = alone();
+    watched(Backend::Native, |ctx| {
+        // The first brings the zygote up, and its files.
+        ensure!(ctx.worker("nothing").start()?.join()?.success());
+        let (_, files) = leftovers();
+        start_two_hundred(ctx)?;
+        until(|| leftovers().0 == 0 && leftovers().1 <= files);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_native_context_that_ends_leaves_no_process_and_no_open_file() {
+    let _turn = alone();
+    watched(Backend::Native, |_| {
+        let (_, files) = leftovers();
+        for _ in 0..3 {
+            let ctx = context(Backend::Native)?;
+            ensure!(ctx.worker("nothing").start()?.join()?.success());
+            let (started, forever) = (ctx.event()?, ctx.event()?);
+            ctx.worker("blocks").args((&started, &forever)).daemon(true).start()?;
+            started.wait()?;
+        }
+        until(|| leftovers() == (0, files));
+        Ok(())
+    });
+}
+
+#[test]
+fn two_hundred_sandboxed_starts_leave_no_instance() {
+    let _turn = alone();
+    watched(Backend::Sandbox, |ctx| {
+        start_two_hundred(ctx)?;
+        until(|| sandbox().processes() == 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sandboxed_context_that_ends_leaves_no_instance() {
+    let _turn = alone();
+    watched(Backend::Sandbox, |_| {
+        let ctx = context(Backend::Sandbox)?;
+        let (started, forever) = (ctx.event()?, ctx.event()?);
+        ctx.worker("blocks").args((&started, &forever)).daemon(true).start()?;
+        started.wait()?;
+        drop(ctx);
+        until(|| sandbox().processes() == 0);
+        Ok(())
+    });
+}
+
+/// Everything of `theirs` that could be given to `ctx`.
+fn gives_away(ctx: &Context, theirs: &Context) -> anyhow::Result<()> {
+    let foreign = |what: &str, result: procbox::Result<()>| {
+        ensure!(result == Err(Error::ForeignHandle), "{what}: {result:?}");
+        Ok(())
+    };
+    let start = |worker: &str, message| {
+        let p = ctx.worker(worker).raw_args(message).daemon(true).start();
+        p.and_then(|p| p.kill())
+    };
+    let event = (&theirs.event()?, &theirs.event()?);
+    foreign("event", start("blocks", Message::of(&event)?))?;
+    let lock = (&theirs.lock()?, &theirs.event()?, &theirs.event()?);
+    foreign("lock", start("holds_lock", Message::of(&lock)?))?;
+    let permit = (&theirs.semaphore(1)?, &theirs.event()?, &theirs.event()?);
+    foreign("semaphore", start("holds_permit", Message::of(&permit)?))?;
+    let pipe = (&theirs.pipe::<u32>()?.0,);
+    foreign("pipe", start("echoes", Message::of(&pipe)?))?;
+    let inner: Queue<u32> = theirs.queue(1)?;
+    let outer: Queue<Queue<u32>> = ctx.queue(1)?;
+    foreign("queue in a queue", outer.put(&inner))?;
+    ensure!(outer.is_empty());
+    let (_here, there) = ctx.pipe::<Queue<u32>>()?;
+    foreign("queue in a pipe", there.send(&inner))?;
+    foreign("ready", ready(ctx, &[inner.waitable()], Wait::Never).map(drop))?;
+    // It was refused, and nothing else happened.
+    ensure!(ctx.worker("nothing").start()?.join()?.success());
+    Ok(())
+}
+
+#[test]
+fn a_native_context_refuses_handles_of_another() {
+    let _turn = alone();
+    watched(Backend::Native, |ctx| gives_away(ctx, &context(Backend::Native)?));
+}
+
+#[test]
+fn a_native_context_refuses_handles_of_a_sandbox() {
+    let _turn = alone();
+    watched(Backend::Native, |ctx| gives_away(ctx, &context(Backend::Sandbox)?));
+}
+
+#[test]
+fn a_sandbox_refuses_native_handles() {
+    let _turn = alone();
+    watched(Backend::Sandbox, |ctx| gives_away(ctx, &context(Backend::Native)?));
+}
+
+#[test]
+fn a_sandbox_refuses_handles_of_another() {
+    let _turn = alone();
+    watched(Backend::Sandbox, |ctx| {
+        let other = procbox::Sandbox::builder().max_processes(10).build()?;
+        let path = procbox_tests::program("conformance", Backend::Sandbox);
+        gives_away(ctx, &other.context(procbox::sandbox::Program::wasm(path)?)?)
+    });
+}

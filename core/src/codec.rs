@@ -66,15 +66,25 @@ thread_local! {
 struct Restore(&'static std::thread::LocalKey<RefCell<Option<Vec<Handle>>>>, Option<Vec<Handle>>);
 
 impl Restore {
+    #[inline]
     fn swap(
         key: &'static std::thread::LocalKey<RefCell<Option<Vec<Handle>>>>,
         now: Vec<Handle>,
     ) -> Restore {
         Restore(key, key.replace(Some(now)))
     }
+
+    /// Puts it back now, and says what it was last.
+    #[inline]
+    fn finish(mut self) -> Option<Vec<Handle>> {
+        let last = self.0.replace(self.1.take());
+        std::mem::forget(self); // It holds nothing any more.
+        last
+    }
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
         self.0.replace(self.1.take());
     }
@@ -105,10 +115,10 @@ impl Flavor for Append<'_> {
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
-    let _restore = Restore::swap(&SENT, Vec::new());
+    let restore = Restore::swap(&SENT, Vec::new());
     postcard::serialize_with_flavor(value, Append(bytes))
         .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
-    Ok(SENT.take().unwrap_or_default())
+    Ok(restore.finish().unwrap_or_default())
 }
 
 /// Decodes a value that uses up all of `bytes` and may refer to `handles`.

@@ -1,10 +1,10 @@
 //! A context: a backend and its defaults. It makes primitives, processes and pools.
 
 use crate::{
-    Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder, Process,
-    ProcessBuilder, ProcessSpec, Queue, RawEvent, RawLock, RawPipe, RawProcess, RawQueue,
-    RawSemaphore, Receiver, Result, Runnable, Semaphore, Sender, Untyped, Wait, Waitable, Worker,
-    WorkerInfo,
+    Address, Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder,
+    Process, ProcessBuilder, ProcessSpec, Queue, RawConnection, RawEvent, RawListener, RawLock,
+    RawPipe, RawProcess, RawQueue, RawSemaphore, Receiver, Result, Runnable, Semaphore, Sender,
+    Untyped, Wait, Waitable, Worker, WorkerInfo,
 };
 use std::fmt;
 use std::marker::PhantomData;
@@ -66,6 +66,19 @@ pub trait RawContext: Send + Sync + 'static {
     /// # Errors
     /// [`Error::Exhausted`].
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)>;
+
+    /// A listener under an address.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`], [`Error::NotGranted`], [`Error::Os`].
+    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>>;
+
+    /// A connection to whoever listens under an address; waits while too many others do.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NotGranted`],
+    /// [`Error::Interrupted`], [`Error::Os`].
+    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>>;
 
     /// Starts a process.
     ///

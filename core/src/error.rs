@@ -61,6 +61,13 @@ pub enum Error {
     },
     /// A handle of one context was given to another.
     ForeignHandle,
+    /// The other side of a connection did not prove that it has the key, or did not accept ours; says
+    /// what it did instead.
+    AuthenticationFailed(&'static str),
+    /// Somebody listens under this address already.
+    AddressInUse(String),
+    /// Nobody listens under this address.
+    ConnectionRefused(String),
     /// A message is larger than its queue or pipe will ever hold.
     TooLarge {
         /// The message's bytes.
@@ -124,6 +131,20 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether trying to start the process again cannot help.
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Error::NotFound(_)
+                | Error::NotRunnable { .. }
+                | Error::NoSuchWorker { .. }
+                | Error::NotGranted(_)
+                | Error::DaemonStart
+        )
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,6 +172,11 @@ impl fmt::Display for Error {
             Error::NotFound(path) => write!(f, "{}: no such program", path.display()),
             Error::NotRunnable { program, why } => write!(f, "{program}: not runnable: {why}"),
             Error::ForeignHandle => write!(f, "the handle belongs to another context"),
+            Error::AuthenticationFailed(why) => {
+                write!(f, "the other side of the connection is not authenticated: {why}")
+            }
+            Error::AddressInUse(address) => write!(f, "{address}: somebody listens there already"),
+            Error::ConnectionRefused(address) => write!(f, "{address}: nobody listens there"),
             Error::TooLarge { size, limit } => {
                 write!(f, "a message of {size} bytes is more than the {limit} that fit")
             }

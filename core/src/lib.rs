@@ -2,27 +2,31 @@
 //!
 //! A backend implements the *raw* traits of this crate: one small, object-safe trait per thing
 //! (bytes and handles, no generics). Users hold the *typed* wrappers, which are written once, here,
-//! on top of those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`] and
-//! [`Pool`].
+//! on top of those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`],
+//! [`Connection`], [`MainLoop`] and [`Pool`].
 //!
 //! To write a new backend:
 //!
 //! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`] and [`RawPipe`];
-//! 2. implement [`RawProcess`], and [`RawContext`], which makes all of them;
-//! 3. wrap the latter in a [`Context`]. Everything else, the pool included, follows.
+//! 2. implement [`RawProcess`], [`RawListener`] and [`RawConnection`];
+//! 3. implement [`RawContext`], which makes all of them;
+//! 4. wrap the latter in a [`Context`]. Everything else, the pool included, follows.
 //!
 //! To add a primitive: one raw trait and its wrapper in one file here, one variant of [`Handle`],
 //! one method of [`RawContext`], and one file in each backend.
 //!
-//! There are no OS calls in this crate, and it builds for `wasm32-wasip1`.
+//! There are no OS calls in this crate but the one for random bytes, and it builds for
+//! `wasm32-wasip1`.
 
 mod codec;
+mod connection;
 mod context;
 mod error;
 mod event;
 mod exit;
 mod handle;
 mod lock;
+mod main_loop;
 mod pipe;
 mod pool;
 mod process;
@@ -32,15 +36,19 @@ mod wait;
 mod worker;
 
 pub use codec::{Bytes, Message, decode, encode};
+pub use connection::{
+    Address, Connection, Listener, MAX_MESSAGE, PipeConnection, RawConnection, RawListener,
+};
 pub use context::{Backend, Context, RawContext, WeakContext, ready};
 pub use error::{Error, Result};
 pub use event::{Event, RawEvent};
 pub use exit::{ExitStatus, Limit, signal};
 pub use handle::{Handle, Waitable};
 pub use lock::{Acquired, Lock, LockGuard, RawLock};
+pub use main_loop::{ClosurePoster, MainLoop, Poster};
 pub use pipe::{Pipe, RawPipe, Receiver, Sender};
 pub use pool::{
-    Counters, Function, Pool, PoolBuilder, TaskEnd, TaskResult, TaskResults, panicked, serve,
+    Bell, Counters, Function, Pool, PoolBuilder, TaskEnd, TaskResult, TaskResults, panicked, serve,
 };
 pub use process::{
     Entry, Identity, Input, Output, Process, ProcessBuilder, ProcessSpec, RawProcess, Sentinel,

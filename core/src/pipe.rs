@@ -193,7 +193,15 @@ macro_rules! receives {
                     Err(e) => Err(e),
                 }
             }
+        }
+    };
+}
 
+pub(crate) use {receives, sends};
+
+macro_rules! waitable {
+    ($name:ident) => {
+        impl<T> $name<T> {
             /// For [`crate::ready`].
             pub fn waitable(&self) -> Waitable {
                 Waitable::Pipe(self.raw.clone())
@@ -204,5 +212,7 @@ macro_rules! receives {
 
 sends!(Pipe);
 receives!(Pipe);
+waitable!(Pipe);
 sends!(Sender);
 receives!(Receiver);
+waitable!(Receiver);

@@ -98,6 +98,10 @@ pub trait RawProcess: Any + Send + Sync {
     /// Ends it, which it cannot prevent: exit code -9. Nothing happens if it has ended.
     fn kill(&self);
 
+    /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
+    /// [`Error::Interrupted`], another ends with exit code -2. Nothing happens if it has ended.
+    fn interrupt(&self);
+
     /// What it printed so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
 }
@@ -305,6 +309,15 @@ impl Process {
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn kill(&self) -> Result<()> {
         self.raw().map(|raw| raw.kill())
+    }
+
+    /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
+    /// [`Error::Interrupted`], another ends with exit code -2.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], [`Error::Closed`].
+    pub fn interrupt(&self) -> Result<()> {
+        self.raw().map(|raw| raw.interrupt())
     }
 
     /// Frees what the process object holds. Most of its methods then say [`Error::Closed`].

@@ -255,6 +255,28 @@ int32_t procbox_queue_close(int32_t handle);
 PROCBOX_IMPORT("pipe_new")
 int32_t procbox_pipe_new(int32_t duplex, int32_t out[2]);
 
+/* ---- connections: between processes of one context that have no handle of each other ---- */
+
+/*
+ * A listener by the name of len bytes (1 to 255). Who comes is received from it with message_try_get
+ * or message_get: a message without bytes whose one handle is an end of a pipe. INVALID if the name is
+ * in use or no UTF-8, BAD_POINTER.
+ */
+PROCBOX_IMPORT("connection_listen")
+int32_t procbox_connection_listen(const char *name, uint32_t len);
+
+/*
+ * A connection to the listener of this name: an end of a duplex pipe. TIMED_OUT if its backlog is full,
+ * an error if nobody listens. Who is at the other end is for the two to find out: the SDK has them
+ * prove that they know the authkey.
+ */
+PROCBOX_IMPORT("connection_try_connect")
+int32_t procbox_connection_try_connect(const char *name, uint32_t len);
+
+/* The waiting form: waits at most timeout nanoseconds, for ever if negative, for room in the backlog. */
+PROCBOX_IMPORT("connection_connect")
+int32_t procbox_connection_connect(const char *name, uint32_t len, int64_t timeout);
+
 /* ---- messages: through a queue, or through an end of a pipe ---- */
 
 /*
@@ -331,6 +353,13 @@ PROCBOX_IMPORT("process_kill")
 int32_t procbox_process_kill(int32_t handle);
 
 /*
+ * Does to it what Ctrl-C does: if it answers (see self_interrupt), its waiting calls end with
+ * INTERRUPTED; else it ends with exit code -2. OK too if it has ended.
+ */
+PROCBOX_IMPORT("process_interrupt")
+int32_t procbox_process_interrupt(int32_t handle);
+
+/*
  * Waits until at least one of n queues, pipe ends and processes is ready, writes 1 to ready[i] for
  * each that is and 0 for the others, and answers how many are. Ready means that a get, a receive or a
  * join would not wait. TIMED_OUT; BAD_HANDLE also for a lock, a semaphore, an event, or an end that
@@ -358,6 +387,14 @@ int32_t procbox_self_identity(procbox_sizes_t *sizes);
 /* Keeps, for message_read, the program's workers: a line "name TAB signature LF" for each. */
 PROCBOX_IMPORT("self_workers")
 int32_t procbox_self_workers(procbox_sizes_t *sizes);
+
+/*
+ * Ctrl-C. 0: this process does not answer it (the default): it is ended by it. 1: it answers: its
+ * waiting calls end with INTERRUPTED, until it clears that. 2: clears it. 3: answers 1 if there is
+ * one, else 0. Other numbers: INVALID.
+ */
+PROCBOX_IMPORT("self_interrupt")
+int32_t procbox_self_interrupt(int32_t what);
 
 /* How many processes the sandbox runs at once. */
 PROCBOX_IMPORT("cpu_count")

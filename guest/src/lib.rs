@@ -75,8 +75,8 @@ pub use procbox_guest_macros::worker;
 /// What most programs use.
 pub mod prelude {
     pub use crate::{
-        Bytes, Context, Error, Event, ExitStatus, Lock, Pipe, Pool, Process, Queue, Receiver,
-        Result, Semaphore, Sender, Wait, worker,
+        Bytes, Connection, Context, Error, Event, ExitStatus, Listener, Lock, MainLoop, Pipe, Pool,
+        Poster, Process, Queue, Receiver, Result, Semaphore, Sender, Wait, worker,
     };
 }
 
@@ -111,4 +111,35 @@ pub fn context() -> Result<Context> {
     return procbox_native::context();
     #[cfg(target_arch = "wasm32")]
     return Ok(sandbox::context());
+}
+
+/// From now on Ctrl-C makes what this thread is blocked in return [`Error::Interrupted`], and so
+/// every later wait until [`clear_interrupt`]. Without it Ctrl-C ends the process. Call it in `main`.
+///
+/// # Errors
+/// [`Error::Os`] if the signal handler cannot be installed.
+pub fn answer_ctrl_c() -> Result<()> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return procbox_native::answer_ctrl_c();
+    #[cfg(target_arch = "wasm32")]
+    {
+        sandbox::answer_ctrl_c(true);
+        Ok(())
+    }
+}
+
+/// Forgets a Ctrl-C, so that calls block again.
+pub fn clear_interrupt() {
+    #[cfg(not(target_arch = "wasm32"))]
+    procbox_native::clear_interrupt();
+    #[cfg(target_arch = "wasm32")]
+    sandbox::clear_interrupt();
+}
+
+/// Whether Ctrl-C has come and was not cleared.
+pub fn interrupted() -> bool {
+    #[cfg(not(target_arch = "wasm32"))]
+    return procbox_native::interrupted();
+    #[cfg(target_arch = "wasm32")]
+    return sandbox::interrupted();
 }

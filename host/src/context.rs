@@ -1,5 +1,6 @@
 //! The sandbox's context: a program, what it is granted, and the sandbox that runs it.
 
+use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::lock::HostLock;
 use crate::pipe::PipeEnd;
@@ -10,8 +11,9 @@ use crate::ready;
 use crate::sandbox::{Owner, SandboxInner};
 use crate::semaphore::HostSemaphore;
 use procbox_core::{
-    Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawContext, RawEvent, RawLock, RawPipe,
-    RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable, WorkerInfo,
+    Address, Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawConnection, RawContext,
+    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
+    Waitable, WorkerInfo,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub struct Grants {
     dirs: Vec<(PathBuf, String, FsPerms)>,
     env: Vec<(String, String)>,
     deny_processes: bool,
+    shared_names: bool,
     quiet: bool,
     identity: Option<Identity>,
 }
@@ -50,6 +53,13 @@ impl Grants {
     /// Whether its processes may start processes. Default: yes, of the same program.
     pub fn processes(mut self, allowed: bool) -> Self {
         self.deny_processes = !allowed;
+        self
+    }
+
+    /// Whether its listeners and clients meet those of the sandbox's other contexts that have this
+    /// too. Default: no, they meet only those of their own context.
+    pub fn shared_names(mut self, shared: bool) -> Self {
+        self.shared_names = shared;
         self
     }
 
@@ -100,6 +110,8 @@ pub(crate) struct HostContext {
     pub(crate) sandbox: Arc<SandboxInner>,
     pub(crate) program: Arc<Prepared>,
     pub(crate) grants: Grants,
+    /// Whom its processes can reach by name.
+    pub(crate) names: Arc<Names>,
 }
 
 /// The context as the embedding program holds it.
@@ -125,7 +137,10 @@ impl Root {
                 parent: None,
             },
         };
-        let shared = Arc::new(HostContext { sandbox: owner.0.clone(), program, grants });
+        let sandbox = owner.0.clone();
+        let names =
+            if grants.shared_names { sandbox.names.clone() } else { Arc::new(Names::default()) };
+        let shared = Arc::new(HostContext { sandbox, program, grants, names });
         Ok(Root { shared, identity, _owner: owner })
     }
 }
@@ -188,8 +203,18 @@ impl RawContext for Root {
         Ok((a, b))
     }
 
+    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
+        let name = connection::name_of(address)?;
+        Ok(Arc::new(self.shared.names.listen(&self.shared.sandbox.executor, name)?))
+    }
+
+    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        let name = connection::name_of(address)?;
+        self.shared.names.connect(&self.shared.sandbox.executor, name, wait)
+    }
+
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
-        process::start(&self.shared, spec).map(|p| p as Arc<dyn RawProcess>)
+        process::start(&self.shared, spec, Arc::default()).map(|p| p as Arc<dyn RawProcess>)
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {

@@ -7,9 +7,11 @@
 //! clock) and `sandbox` (the engine).
 
 mod abi;
+mod connection;
 mod context;
 mod event;
 mod executor;
+mod interrupt;
 mod lock;
 mod object;
 mod pipe;

@@ -1,5 +1,6 @@
 //! What a sandboxed process's handles stand for, and the table that holds them.
 
+use crate::connection::HostListener;
 use crate::event::HostEvent;
 use crate::executor::Executor;
 use crate::lock::HostLock;
@@ -19,6 +20,8 @@ pub(crate) enum Object {
     Event(Arc<HostEvent>),
     Queue(Arc<HostQueue>),
     Pipe(Arc<PipeEnd>),
+    /// Stays with the process that made it.
+    Listener(Arc<HostListener>),
     /// Stays with the process that started it.
     Process(Arc<HostProcess>),
 }
@@ -56,7 +59,7 @@ impl Object {
         }
     }
 
-    /// Gives handles out to the embedding program. A process does not travel.
+    /// Gives handles out to the embedding program. Processes and listeners do not travel.
     pub(crate) fn into_handles(objects: Vec<Object>) -> Vec<Handle> {
         objects.into_iter().filter_map(Object::into_handle).collect()
     }
@@ -68,7 +71,7 @@ impl Object {
             Object::Event(own) => Some(Handle::Event(own)),
             Object::Queue(own) => Some(Handle::Queue(own)),
             Object::Pipe(own) => Some(Handle::Pipe(own)),
-            Object::Process(_) => None,
+            Object::Listener(_) | Object::Process(_) => None,
         }
     }
 
@@ -81,6 +84,7 @@ impl Object {
             Object::Queue(_) => 4,
             Object::Pipe(_) => 5,
             Object::Process(_) => 6,
+            Object::Listener(_) => 7,
         }
     }
 }

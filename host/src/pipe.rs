@@ -19,7 +19,16 @@ pub(crate) struct PipeEnd {
 
 impl PipeEnd {
     pub(crate) fn pair(executor: &Arc<Executor>, duplex: bool) -> (PipeEnd, PipeEnd) {
-        let channel = || Arc::new(HostQueue::new(executor.clone(), BOUNDS));
+        PipeEnd::pair_with(executor, duplex, BOUNDS)
+    }
+
+    /// A pipe that holds no more than this, each way.
+    pub(crate) fn pair_with(
+        executor: &Arc<Executor>,
+        duplex: bool,
+        bounds: Bounds,
+    ) -> (PipeEnd, PipeEnd) {
+        let channel = || Arc::new(HostQueue::new(executor.clone(), bounds));
         let there = channel();
         let back = duplex.then(channel);
         let first = PipeEnd {

@@ -2,6 +2,7 @@
 
 use crate::context::HostContext;
 use crate::executor::{Executor, Sleep, lock};
+use crate::interrupt::Interrupt;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Table};
 use crate::queue::Body;
@@ -28,6 +29,7 @@ const MOST_HANDLES: u32 = 1 << 20;
 pub(crate) struct HostProcess {
     pub(crate) executor: Arc<Executor>,
     pub(crate) identity: Identity,
+    pub(crate) interrupt: Interrupt,
     fate: Mutex<Fate>,
     ended: WaitList,
     /// What it printed, if that is kept.
@@ -99,6 +101,12 @@ impl RawProcess for HostProcess {
 
     fn kill(&self) {
         self.doom(ExitStatus::signaled(signal::KILL));
+    }
+
+    fn interrupt(&self) {
+        if !self.interrupt.raise() {
+            self.doom(ExitStatus::signaled(signal::INT));
+        }
     }
 
     fn output(&self) -> Vec<u8> {
@@ -178,8 +186,12 @@ impl Drop for Alive {
     }
 }
 
-/// Starts a process of the context's program.
-pub(crate) fn start(context: &Arc<HostContext>, mut spec: ProcessSpec) -> Result<Arc<HostProcess>> {
+/// Starts a process of the context's program. What it prints, if that is kept, goes to `output`.
+pub(crate) fn start(
+    context: &Arc<HostContext>,
+    mut spec: ProcessSpec,
+    output: Arc<Mutex<Vec<u8>>>,
+) -> Result<Arc<HostProcess>> {
     let sandbox = &context.sandbox;
     let executor = &sandbox.executor;
     let export = context.program.export_of(&spec.entry)?;
@@ -189,9 +201,10 @@ pub(crate) fn start(context: &Arc<HostContext>, mut spec: ProcessSpec) -> Result
     let process = Arc::new(HostProcess {
         executor: executor.clone(),
         identity: spec.identity.clone(),
+        interrupt: Interrupt::new(),
         fate: Mutex::new(Fate::default()),
         ended: WaitList::new(),
-        output: Arc::new(Mutex::new(Vec::new())),
+        output,
     });
     sandbox.born(&process);
     let mode = matches!(spec.entry, Entry::Serve(_)) as i32;

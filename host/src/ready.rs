@@ -25,6 +25,7 @@ impl Source {
         match object {
             Object::Queue(queue) => Some(Source::Queue(queue.clone())),
             Object::Pipe(end) => end.incoming().ok().map(|queue| Source::Queue(queue.clone())),
+            Object::Listener(listener) => Some(Source::Queue(listener.backlog().clone())),
             Object::Process(process) => Some(Source::Process(process.clone())),
             Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) => None,
         }

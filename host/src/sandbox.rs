@@ -1,6 +1,7 @@
 //! The sandbox: an engine, its pool of instances, and the executor of their processes.
 
 use crate::abi;
+use crate::connection::Names;
 use crate::context::{Grants, Root};
 use crate::executor::{Executor, lock};
 use crate::process::{HostProcess, State};
@@ -107,6 +108,7 @@ impl SandboxBuilder {
             // The embedding program is number 1.
             last_pid: AtomicU32::new(1),
             live: Mutex::new(HashMap::new()),
+            names: Arc::default(),
         };
         Ok(Sandbox(Arc::new(Owner(Arc::new(inner)))))
     }
@@ -166,6 +168,8 @@ pub(crate) struct SandboxInner {
     last_pid: AtomicU32,
     /// All that live, by pid, for the end of the sandbox.
     live: Mutex<HashMap<u32, Weak<HostProcess>>>,
+    /// Listeners of the contexts that share theirs.
+    pub(crate) names: Arc<Names>,
 }
 
 impl SandboxInner {

@@ -1,6 +1,7 @@
 //! The one way in which everything here waits: try, listen, try again, sleep.
 
 use crate::executor::Executor;
+use crate::process::HostProcess;
 use crossbeam::utils::Backoff;
 use event_listener::{Event, EventListener, Listener};
 use procbox_core::{Deadline, Error, Result, Wait};
@@ -124,20 +125,40 @@ pub(crate) async fn until<T>(
     }
 }
 
-/// Runs a future for as long as `deadline` allows. For guests; threads use [`block`].
+/// [`until`] without the spinning, for what seldom comes.
+pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -> Option<T>) -> T {
+    loop {
+        let sleeper = list.listen();
+        if let Some(answer) = attempt() {
+            return answer;
+        }
+        sleeper.await;
+    }
+}
+
+/// Runs a future for a process: for as long as `deadline` allows, and until it is interrupted.
+/// For guests; threads use [`block`].
 pub(crate) async fn within<T>(
-    executor: &Arc<Executor>,
+    process: &HostProcess,
     deadline: Deadline,
     future: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    if deadline.instant().is_none() {
+    let timed = deadline.instant().is_some();
+    let answers = process.interrupt.answers();
+    if !timed && !answers {
         return future.await;
     }
     let mut future = pin!(future);
-    let mut sleep = pin!(executor.sleep_until(deadline));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => sleep.as_mut().poll(cx).map(|()| Err(Error::TimedOut)),
+    let mut sleep = pin!(process.executor.sleep_until(deadline));
+    let mut interrupt = pin!(process.interrupt.raised());
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = future.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if answers && let Poll::Ready(interrupted) = interrupt.as_mut().poll(cx) {
+            return Poll::Ready(interrupted);
+        }
+        sleep.as_mut().poll(cx).map(|()| Err(Error::TimedOut))
     })
     .await
 }

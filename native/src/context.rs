@@ -11,12 +11,12 @@ use crate::reaper::Reaper;
 use crate::semaphore::NativeSemaphore;
 use crate::spawner::{Spawner, Zygote};
 use crate::zygote::Request;
-use crate::{interrupt, object, ready, sys};
+use crate::{connection, interrupt, object, ready, sys};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use procbox_core::{
-    Backend, Bounds, Bytes, Context, Entry, Error, Identity, Input, Message, Output, ProcessSpec,
-    RawContext, RawEvent, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
-    Waitable, WeakContext, WorkerInfo,
+    Address, Backend, Bounds, Bytes, Context, Entry, Error, Identity, Input, Message, Output,
+    ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe, RawProcess,
+    RawQueue, RawSemaphore, Result, Wait, Waitable, WeakContext, WorkerInfo,
 };
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -351,6 +351,14 @@ impl RawContext for NativeContext {
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
         let (first, second) = NativePipe::create(&self.arena, duplex)?;
         Ok((Arc::new(first), Arc::new(second)))
+    }
+
+    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
+        connection::listen(address)
+    }
+
+    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        connection::connect(address, wait)
     }
 
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {

@@ -7,6 +7,7 @@
 //! point leaves behind.
 
 mod arena;
+mod connection;
 mod context;
 mod event;
 mod interrupt;
@@ -61,11 +62,15 @@ pub static WORKERS: [WorkerEntry];
 static SPEAKS: [u8; 1] = *b"\n";
 
 /// What a program calls first in `main`. If it was executed as a zygote, it becomes one, and does
-/// not come back; otherwise nothing happens.
+/// not come back.
+///
+/// Otherwise it only sees to it that a stack overflow ends `main` as it ends a worker of either
+/// backend: by signal 11, where Rust's own handler would abort.
 pub fn init() {
     // Looked at, so that the linker keeps it.
     std::hint::black_box(&SPEAKS);
     zygote::enter();
+    sys::reset_crash_signals();
 }
 
 /// The arguments of this process's `main`, without the program's name. Arguments that are not

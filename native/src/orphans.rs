@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Rounds of looking for children; each finds those that the round before has orphaned.
 const ROUNDS: u32 = 200;
+/// Rounds in a row that have to find nobody.
+const QUIET_ROUNDS: u32 = 3;
 /// Between two rounds, for the kernel to end what was killed.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -26,9 +28,12 @@ pub fn adopt_orphans() -> Result<()> {
 /// Kills all children of this process and, after [`adopt_orphans`], all that descends from them.
 /// For the end of a program: nothing of procbox's works afterwards.
 pub fn kill_descendants() {
+    let mut quiet = 0;
     for _ in 0..ROUNDS {
         let running: Vec<i32> = children().into_iter().filter(|pid| runs(*pid)).collect();
-        if running.is_empty() {
+        // One that ended while we looked may have left us its children after the list was read.
+        quiet = if running.is_empty() { quiet + 1 } else { 0 };
+        if quiet == QUIET_ROUNDS {
             return;
         }
         for pid in running {

@@ -198,6 +198,10 @@ impl RawProcess for NativeProcess {
         self.0.signal(Signal::SIGKILL);
     }
 
+    fn interrupt(&self) {
+        self.0.signal(Signal::SIGINT);
+    }
+
     fn output(&self) -> Vec<u8> {
         let Some(captured) = &self.0.captured else { return Vec::new() };
         let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);

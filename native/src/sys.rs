@@ -141,12 +141,18 @@ pub(crate) fn ignore_sigint() {
 /// What a new worker process starts with: default crashes (std's handler would turn a stack
 /// overflow into an abort), nothing blocked, Ctrl-C as told.
 pub(crate) fn reset_signals(answers_ctrl_c: bool) {
-    set_action(Signal::SIGSEGV, SigHandler::SigDfl);
-    set_action(Signal::SIGBUS, SigHandler::SigDfl);
+    reset_crash_signals();
     if answers_ctrl_c {
         set_action(Signal::SIGINT, SigHandler::SigDfl);
     }
     let _ = nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// Lets a crash be a crash: takes out the handler with which Rust turns a stack overflow into an
+/// abort.
+pub(crate) fn reset_crash_signals() {
+    set_action(Signal::SIGSEGV, SigHandler::SigDfl);
+    set_action(Signal::SIGBUS, SigHandler::SigDfl);
 }
 
 fn set_action(signal: Signal, handler: SigHandler) {

@@ -2,6 +2,7 @@
 
 mod cases;
 mod peers;
+mod python;
 
 use super::BenchArgs;
 use anyhow::Context as _;
@@ -21,9 +22,15 @@ pub(super) struct Figure {
 pub(super) struct Case {
     pub(super) group: &'static str,
     pub(super) contender: &'static str,
+    /// How many operations a sample has; otherwise as many as fit its time.
+    pub(super) ops: Option<u64>,
     pub(super) run: Box<dyn FnMut(u64) -> anyhow::Result<Duration>>,
 }
 
+/// The items of a large map.
+const MAP_ITEMS: u64 = 1_000_000;
+/// Where a sample cannot be shorter, there are fewer.
+const FEW_SAMPLES: usize = 5;
 /// The median of so many samples is the figure.
 const SAMPLES: usize = 25;
 const QUICK_SAMPLES: usize = 9;
@@ -36,6 +43,7 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let only = args.only.as_deref().unwrap_or("");
     let mut all = cases::cases()?;
     all.extend(peers::cases());
+    all.extend(python::cases());
     all.retain(|case| format!("{} {}", case.group, case.contender).contains(only));
     // Groups stay together, so that what is compared is measured close in time.
     all.sort_by_key(|case| case.group);
@@ -47,6 +55,7 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let mut figures = Vec::new();
     for case in &mut all {
         eprint!("\r{:<24} {:<20}", case.group, case.contender);
+        let samples = if case.ops.is_some() { samples.min(FEW_SAMPLES) } else { samples };
         let ns_per_op = measure(case, samples, time)
             .with_context(|| format!("{} {}", case.group, case.contender))?;
         figures.push(Figure { group: case.group, contender: case.contender, ns_per_op, samples });
@@ -62,7 +71,21 @@ pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
 
 /// The median nanoseconds per operation.
 fn measure(case: &mut Case, samples: usize, time: Duration) -> anyhow::Result<f64> {
-    // Grow until a run takes long enough to say how many operations make a sample.
+    let n = match case.ops {
+        Some(n) => n,
+        None => ops_for(case, time)?,
+    };
+    let mut figures = Vec::with_capacity(samples);
+    for _ in 0..samples {
+        figures.push((case.run)(n)?.as_secs_f64() * 1e9 / n as f64);
+    }
+    figures.sort_by(f64::total_cmp);
+    Ok(figures[figures.len() / 2])
+}
+
+/// How many operations take about so long.
+fn ops_for(case: &mut Case, time: Duration) -> anyhow::Result<u64> {
+    // Grow until a run takes long enough to say.
     let mut n = 1;
     let per_op = loop {
         let took = (case.run)(n)?;
@@ -71,13 +94,7 @@ fn measure(case: &mut Case, samples: usize, time: Duration) -> anyhow::Result<f6
         }
         n *= 4;
     };
-    let n = ((time.as_secs_f64() / per_op) as u64).clamp(1, 1 << 24);
-    let mut figures = Vec::with_capacity(samples);
-    for _ in 0..samples {
-        figures.push((case.run)(n)?.as_secs_f64() * 1e9 / n as f64);
-    }
-    figures.sort_by(f64::total_cmp);
-    Ok(figures[figures.len() / 2])
+    Ok(((time.as_secs_f64() / per_op) as u64).clamp(1, 1 << 24))
 }
 
 /// Times the calls of a function.

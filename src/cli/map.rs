@@ -1,57 +1,85 @@
 //! `procbox map`: a pool over files or lines.
 
 use super::MapArgs;
-use super::inputs::{self, Names};
+use super::inputs::{self, Ledger};
+use super::joblog::{End, Ended, JobLog};
 use super::open::{choose_worker, open};
 use super::progress::Progress;
-use procbox::{Bytes, Context, Error, Output, Pool, PoolBuilder};
-use std::io::{BufWriter, ErrorKind, Write};
+use super::results::{NoReader, Results};
+use anyhow::Context as _;
+use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Lines are small: so many travel together by default.
 const LINES_PER_CHUNK: usize = 64;
-/// Results are written out at least this often.
-const FLUSH_EVERY: Duration = Duration::from_millis(50);
 /// The status when `--timeout` ran out.
 const TIMED_OUT: u8 = 124;
 
 /// How a map came to its end.
-enum End {
+enum Outcome {
     All,
-    /// The reader of stdout has gone.
     NoReader,
     OutOfTime,
+}
+
+impl From<NoReader> for Outcome {
+    fn from(_: NoReader) -> Outcome {
+        Outcome::NoReader
+    }
 }
 
 pub(super) fn map(args: MapArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let ctx = open(&args.path, &args.program)?;
     let pool = pool(&ctx, &args)?;
-    let names = Names::default();
-    let total = (!args.inputs.is_empty()).then_some(args.inputs.len() as u64);
+    let (log, ended) = joblog(&args)?;
+    let total = (!args.inputs.is_empty())
+        .then(|| (1..=args.inputs.len() as u64).filter(|seq| !ended.skips(*seq)).count() as u64);
+    let ledger = Ledger::new(ended);
     let mut progress = Progress::new(total, args.program.quiet);
-    let deadline = args.timeout.and_then(|t| Instant::now().checked_add(t));
-    let inputs: Box<dyn Iterator<Item = Bytes>> = if args.inputs.is_empty() {
-        Box::new(inputs::lines(names.clone()))
+    let inputs: Box<dyn Iterator<Item = Poll<Bytes>>> = if args.inputs.is_empty() {
+        Box::new(inputs::lines(pool.bell(), ledger.clone())?)
     } else {
-        Box::new(inputs::files(args.inputs, names.clone()))
+        Box::new(inputs::files(args.inputs, ledger.clone()))
     };
-    let end = print_results(&pool, inputs, args.unordered, &names, &mut progress, deadline)?;
-    match end {
-        End::All => {
+    let mut run = Run {
+        ledger: &ledger,
+        progress: &mut progress,
+        results: Results::new(log)?,
+        deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
+    };
+    let outcome = run.all(&pool, inputs, !args.unordered);
+    // On Ctrl-C too: what was done so far is printed and logged.
+    let outcome = match (outcome, run.results.commit()?) {
+        (Ok(Outcome::All), Err(gone)) => gone.into(),
+        (outcome, _) => outcome?,
+    };
+    match outcome {
+        Outcome::All => {
             pool.close();
             pool.join()?;
         }
-        End::NoReader | End::OutOfTime => pool.terminate(),
+        Outcome::NoReader | Outcome::OutOfTime => pool.terminate(),
     }
-    if !matches!(end, End::NoReader) {
-        progress.summary(pool.counters(), names.unreadable());
+    if !matches!(outcome, Outcome::NoReader) {
+        progress.summary(pool.counters(), ledger.unreadable(), ledger.skipped());
     }
-    Ok(match end {
-        End::OutOfTime => TIMED_OUT,
-        End::All if progress.failures() + names.unreadable() > 0 => super::FAILURE,
-        End::All | End::NoReader => 0,
+    Ok(match outcome {
+        Outcome::OutOfTime => TIMED_OUT,
+        Outcome::All if progress.failures() + ledger.unreadable() > 0 => super::FAILURE,
+        Outcome::All | Outcome::NoReader => 0,
     })
+}
+
+/// The log, and what it says has ended.
+fn joblog(args: &MapArgs) -> anyhow::Result<(Option<JobLog>, Ended)> {
+    let Some(path) = &args.joblog else {
+        return Ok((None, Ended::default()));
+    };
+    let (log, ended) = JobLog::open(path, args.resume || args.resume_failed)
+        .with_context(|| path.display().to_string())?;
+    Ok((Some(log), ended.retry_failed(args.resume_failed)))
 }
 
 fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> {
@@ -76,82 +104,120 @@ fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> 
     if let Some(n) = args.max_tasks_per_child {
         builder = builder.max_tasks_per_child(n);
     }
-    if args.fresh {
+    if is_fresh(args, ctx.backend()) {
         builder = builder.fresh_per_task();
     }
     Ok(builder.build()?)
 }
 
-fn print_results(
-    pool: &Pool<(Bytes,), Bytes>,
-    inputs: Box<dyn Iterator<Item = Bytes>>,
-    unordered: bool,
-    names: &Names,
-    progress: &mut Progress,
+/// Whether each task has a process of its own. What is in the sandbox is not trusted: unless told
+/// otherwise, it carries nothing from one task to the next.
+fn is_fresh(args: &MapArgs, backend: Backend) -> bool {
+    let may_reuse = args.reuse || args.max_tasks_per_child.is_some();
+    args.fresh || backend == Backend::Sandbox && !may_reuse
+}
+
+/// A map that is under way.
+struct Run<'a> {
+    ledger: &'a Ledger,
+    progress: &'a mut Progress,
+    results: Results,
     deadline: Option<Instant>,
-) -> anyhow::Result<End> {
-    let mut results: Box<dyn Results> =
-        if unordered { Box::new(pool.imap_unordered(inputs)) } else { Box::new(pool.imap(inputs)) };
-    let mut out = BufWriter::with_capacity(64 << 10, std::io::stdout().lock());
-    let mut flushed = Instant::now();
-    loop {
-        let next = match results.next_by(deadline) {
-            Ok(next) => next,
-            Err(Error::TimedOut) if deadline.is_some_and(|at| at > Instant::now()) => continue,
-            Err(Error::TimedOut) => return Ok(End::OutOfTime),
-            Err(e) => return Err(e.into()),
-        };
-        let Some((index, result)) = next else { break };
-        let name = names.take(index);
-        let written = match result {
-            Ok(Bytes(bytes)) => {
-                progress.done();
-                out.write_all(&bytes)
+}
+
+impl Run<'_> {
+    /// Prints result after result. What is not yet written out in the end is left to the caller.
+    fn all(
+        &mut self,
+        pool: &Pool<(Bytes,), Bytes>,
+        inputs: Box<dyn Iterator<Item = Poll<Bytes>>>,
+        ordered: bool,
+    ) -> anyhow::Result<Outcome> {
+        let mut arriving = pool.imap_polled(inputs, ordered);
+        loop {
+            let now = Instant::now();
+            let wake = [self.deadline, self.results.due(now)].into_iter().flatten().min();
+            let wait = wake.map_or(Duration::MAX, |at| at.saturating_duration_since(now));
+            let next = arriving.next_timeout(wait);
+            self.log_unread()?;
+            let added = match next {
+                Ok(Some((index, result))) => self.ended(index, result)?,
+                Ok(None) => return Ok(Outcome::All),
+                Err(Error::TimedOut) if self.deadline.is_some_and(|at| at <= Instant::now()) => {
+                    return Ok(Outcome::OutOfTime);
+                }
+                Err(Error::TimedOut) => self.results.commit()?,
+                Err(e) => return Err(e.into()),
+            };
+            if let Err(gone) = added {
+                return Ok(gone.into());
             }
-            Err(Error::Interrupted) => return Err(Error::Interrupted.into()),
-            Err(why @ Error::PoolBroken(_)) => return Err(why.into()),
-            Err(why) => {
-                progress.failed(&name, &why.to_string());
-                Ok(())
-            }
-        };
-        let written = written.and_then(|()| {
-            if flushed.elapsed() > FLUSH_EVERY {
-                flushed = Instant::now();
-                return out.flush();
-            }
-            Ok(())
-        });
-        match written {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::BrokenPipe => {
-                let _ = out.into_parts(); // What is in it has no reader.
-                return Ok(End::NoReader);
-            }
-            Err(e) => return Err(e.into()),
         }
     }
-    match out.flush() {
-        Ok(()) => Ok(End::All),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(End::NoReader),
-        Err(e) => Err(e.into()),
+
+    /// A task has ended.
+    fn ended(
+        &mut self,
+        index: usize,
+        result: procbox::Result<Bytes>,
+    ) -> anyhow::Result<Result<(), NoReader>> {
+        let Some(input) = self.ledger.take(index) else {
+            anyhow::bail!("the pool has a result for no input"); // Each index comes once.
+        };
+        match result {
+            Ok(Bytes(bytes)) => {
+                self.progress.done();
+                self.results.add(&input, &bytes, End::done(bytes.len()))
+            }
+            // The pool's end, not the task's.
+            Err(
+                why @ (Error::Interrupted
+                | Error::PoolBroken(_)
+                | Error::PoolClosed
+                | Error::NotRunnable { .. }
+                | Error::NotFound(_)),
+            ) => Err(why.into()),
+            Err(why) => {
+                self.progress.failed(&input.name(), &why.to_string());
+                self.results.add(&input, &[], End::failed(&why))
+            }
+        }
+    }
+
+    /// Inputs that never became a task have failed too.
+    fn log_unread(&mut self) -> anyhow::Result<()> {
+        for input in self.ledger.unread() {
+            // Nothing to print: no reader is missed.
+            let _ = self.results.add(&input, &[], End::unread())?;
+        }
+        Ok(())
     }
 }
 
-/// The two kinds of `imap` as one.
-trait Results {
-    fn next_by(&mut self, deadline: Option<Instant>) -> procbox::Result<Option<Item>>;
-}
+#[cfg(test)]
+mod tests {
+    use super::super::{Cli, Command};
+    use super::*;
+    use clap::Parser;
 
-type Item = (usize, procbox::Result<Bytes>);
+    fn args(words: &str) -> MapArgs {
+        let words = ["procbox", "map"].into_iter().chain(words.split_whitespace());
+        match Cli::parse_from(words.chain(["program"])).command {
+            Command::Map(args) => args,
+            _ => unreachable!(),
+        }
+    }
 
-impl<I: Iterator<Item = procbox::Result<procbox::Message>>> Results
-    for procbox::TaskResults<Bytes, I>
-{
-    fn next_by(&mut self, deadline: Option<Instant>) -> procbox::Result<Option<Item>> {
-        match deadline {
-            None => Ok(self.next()),
-            Some(at) => self.next_timeout(at.saturating_duration_since(Instant::now())),
+    #[test]
+    fn in_the_sandbox_a_task_has_its_own_process_unless_told_otherwise() {
+        for (words, sandbox, native) in [
+            ("", true, false),
+            ("--fresh", true, true),
+            ("--reuse", false, false),
+            ("--max-tasks-per-child 5", false, false),
+        ] {
+            let fresh = [Backend::Sandbox, Backend::Native].map(|b| is_fresh(&args(words), b));
+            assert_eq!(fresh, [sandbox, native], "{words}");
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What the command line says, and which file does it.
 
 mod bench;
+mod demo;
 mod inputs;
+mod joblog;
 mod map;
 mod open;
 mod progress;
+mod results;
 mod run;
+mod samples;
 mod workers;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -54,6 +58,8 @@ enum Command {
     Run(RunArgs),
     /// Run a task per file, or per line of stdin, in a pool of workers
     Map(MapArgs),
+    /// Show what there is, in small scenarios, each on both backends
+    Demo(DemoArgs),
     /// Compare both backends and their peers on this machine
     Bench(BenchArgs),
     /// Say which workers a program offers
@@ -129,14 +135,17 @@ Examples:
   procbox map word-count.wasm *.txt
   procbox map -j 2 --backend native word-count /usr/share/common-licenses/*
   seq 100000 | procbox map --unordered double.wasm | sort -n | tail -1
-  procbox map --fresh --task-timeout 2s --retries 1 grade.wasm submissions/*")]
+  procbox map --task-timeout 2s --retries 1 grade.wasm submissions/*
+  procbox map --joblog log --resume count.wasm *.txt >> counts
+  tail -f log | procbox map --reuse worker.wasm")]
 struct MapArgs {
     #[command(flatten)]
     program: ProgramArgs,
     /// How many workers at once; by default as many as there are CPUs
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
-    /// How many tasks travel together; by default 1 for files and 64 for lines
+    /// How many tasks travel together; by default 1 for files and 64 for lines. Always 1 where each
+    /// task has its own process
     #[arg(long, value_name = "N")]
     chunk_size: Option<usize>,
     /// Run a task again, up to N times, when its worker died
@@ -148,12 +157,33 @@ struct MapArgs {
     /// End everything after this long, with status 124
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Replace a worker after it has done N chunks of tasks
+    /// Replace a worker after it has done N chunks of tasks; implies --reuse
     #[arg(long, value_name = "N")]
     max_tasks_per_child: Option<u64>,
-    /// A new process for every task, so that nothing of one can reach the next
+    /// A new process for every task, so that nothing of one can reach the next: the default in the
+    /// sandbox
     #[arg(long)]
     fresh: bool,
+    /// Keep a process for many tasks: the default on the native backend. In the sandbox it is ten
+    /// times faster or more where tasks are tiny (a fresh process for each: below 100,000 tasks per
+    /// second), but an untrusted program can then carry data from one task to the next
+    #[arg(long, conflicts_with = "fresh")]
+    reuse: bool,
+    /// Log every task that has ended, in the columns of GNU parallel's --joblog. Starttime is when
+    /// the input was taken and JobRuntime the time from there to the result, waiting included; Send
+    /// and Receive are the bytes of input and result; Exitval is 1 for a task's own error. A FILE
+    /// that exists begins anew, unless resumed
+    #[arg(long, value_name = "FILE")]
+    joblog: Option<PathBuf>,
+    /// Skip the inputs whose number (Seq) is in the log, whether they went well or failed: to go on
+    /// after Ctrl-C, a kill or a crash. No input is missed; give the same inputs in the same order.
+    /// A task is logged right after its result was written to stdout: killed in just that moment,
+    /// procbox does that last batch (50 ms, 64 KiB) once more
+    #[arg(long, requires = "joblog")]
+    resume: bool,
+    /// Like --resume, but run those that failed again
+    #[arg(long, requires = "joblog")]
+    resume_failed: bool,
     /// Print results as they come instead of in input order
     #[arg(long)]
     unordered: bool,
@@ -167,7 +197,11 @@ struct MapArgs {
 
 #[derive(Args)]
 #[command(after_help = "\
-Runs in a minute or so with --quick. Ratios within one run mean something; times do not travel.")]
+Runs in a minute or so with --quick. Ratios within one run mean something; times do not travel.
+
+Examples:
+  procbox bench --quick --json figures.json
+  procbox bench queue")]
 struct BenchArgs {
     /// Fewer samples
     #[arg(long)]
@@ -181,10 +215,33 @@ struct BenchArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Reads the file; nothing of the program runs.
+
+Examples:
+  procbox workers word-count.wasm")]
 struct WorkersArgs {
     /// The program: a .wasm file or an executable
     #[arg(value_name = "PROGRAM")]
     path: PathBuf,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Each scenario runs as native processes and in the sandbox, from one source. What it prints is shown
+once; the status is 1 if the two do not print the same.
+
+Examples:
+  procbox demo
+  procbox demo --list
+  procbox demo event")]
+struct DemoArgs {
+    /// Say which scenarios there are
+    #[arg(long)]
+    list: bool,
+    /// Only this one
+    #[arg(value_name = "SCENARIO", conflicts_with = "list")]
+    scenario: Option<String>,
 }
 
 /// Does what the command line says.
@@ -195,6 +252,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Map(args) => map::map(args),
+        Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Workers(args) => workers::workers(&args),
     };

@@ -49,14 +49,18 @@ impl Progress {
     }
 
     /// The last line: what was done and how fast.
-    pub(super) fn summary(&self, counters: Counters, unreadable: u64) {
+    pub(super) fn summary(&self, counters: Counters, unreadable: u64, skipped: u64) {
         self.bar.finish_and_clear();
         if self.quiet {
             return;
         }
         let seconds = self.began.elapsed().max(Duration::from_micros(1)).as_secs_f64();
+        let skipped = match skipped {
+            0 => String::new(),
+            n => format!("{n} skipped, "),
+        };
         eprintln!(
-            "procbox: {} tasks, {} failed, {} retried, {} workers replaced, {:.0} tasks/s",
+            "procbox: {} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
             self.ended + unreadable,
             self.failed + unreadable,
             counters.retried,

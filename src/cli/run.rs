@@ -2,7 +2,11 @@
 
 use super::RunArgs;
 use super::open::{choose_worker, open};
-use procbox::{Message, native};
+use procbox::{Backend, Error, Message, native};
+use std::time::Duration;
+
+/// How long a program may take to end after Ctrl-C.
+const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
@@ -24,7 +28,22 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
             builder.name(name).start()?
         }
     };
-    let status = process.join()?;
+    let status = match process.join() {
+        Err(Error::Interrupted) => {
+            // One that answers Ctrl-C gets a moment to end by itself. A native one has it from the
+            // terminal too; a second SIGINT from here would kill it at once.
+            procbox::clear_interrupt();
+            if ctx.backend() == Backend::Sandbox {
+                process.interrupt()?;
+            }
+            // However that goes, it is over; what it leaves behind is killed by who gets the error.
+            let _ = process.join_timeout(GRACE);
+            process.kill()?;
+            process.join()?;
+            return Err(Error::Interrupted.into());
+        }
+        status => status?,
+    };
     if let Some(limit) = status.limit() {
         // It could not end its own children.
         native::kill_descendants();

@@ -42,12 +42,17 @@ const IMPORTS: &[(&str, &str)] = &[
     ("process_status", "ii"),
     ("process_join", "iit"),
     ("process_terminate", "i"),
+    ("process_interrupt", "i"),
     ("process_kill", "i"),
     ("wait_any", "iiit"),
     ("self_arguments", "i"),
     ("self_identity", "i"),
     ("self_workers", "i"),
+    ("self_interrupt", "i"),
     ("cpu_count", ""),
+    ("connection_listen", "ii"),
+    ("connection_try_connect", "ii"),
+    ("connection_connect", "iit"),
 ];
 
 /// A small generator of reproducible numbers (Marsaglia's xorshift64, 2003).

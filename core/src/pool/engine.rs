@@ -8,9 +8,10 @@
 
 use super::result::{Deferred, Sink};
 use super::slot::{Chunk, Given, News, Slot};
-use super::wire::Reader;
+use super::wire::{Reader, Tasks};
 use crate::{Context, Deadline, Entry, Error, Message, Output, Queue, Result, Wait, ready};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -114,6 +115,8 @@ pub(super) struct Engine {
     turned: Condvar,
     /// Wakes a sleeping driver when there is something new to wait for.
     kick: Queue<()>,
+    /// How many times the bell was rung.
+    rings: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,6 +163,7 @@ impl Engine {
             driver: Mutex::new(()),
             wheel: Mutex::new(Wheel::default()),
             turned: Condvar::new(),
+            rings: AtomicU64::new(0),
         }))
     }
 
@@ -185,12 +189,7 @@ impl Engine {
     }
 
     /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on.
-    pub(super) fn submit(
-        &self,
-        tasks: Vec<Message>,
-        sink: Arc<dyn Sink>,
-        base: usize,
-    ) -> Result<()> {
+    pub(super) fn submit(&self, tasks: Tasks, sink: Arc<dyn Sink>, base: usize) -> Result<()> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Error::PoolClosed);
@@ -241,7 +240,7 @@ impl Engine {
                 }
                 Given::NotStarted(chunk, why) => {
                     state.backlog.push_front(chunk);
-                    self.start_failed(state, at, &why);
+                    self.start_failed(state, at, &why, false);
                 }
             }
         }
@@ -282,18 +281,14 @@ impl Engine {
             return state.slots[at].kill();
         };
         state.failed_starts = 0;
-        let mut ended = 0;
-        while ended < chunk.tasks.len() && !parts.is_done() {
-            let Ok(outcome) = parts.end() else { break };
-            state.deferred.extend(chunk.sink.complete(chunk.base + ended, outcome));
-            ended += 1;
-        }
+        let (base, most) = (chunk.base, chunk.tasks.len());
+        let ended = chunk.sink.complete_all(base, most, &mut parts, &mut state.deferred);
         state.pending -= ended;
         state.counters.done += ended as u64;
         // A sandboxed worker that panicked ends before the tasks behind the one that did.
-        chunk.tasks.drain(..ended);
-        chunk.base += ended;
-        if !chunk.tasks.is_empty() {
+        if ended < most {
+            chunk.tasks.drop_first(ended);
+            chunk.base += ended;
             if ended == 0 {
                 state.pending -= chunk.tasks.len();
                 state.counters.failed += chunk.tasks.len() as u64;
@@ -351,6 +346,19 @@ impl Engine {
             // Full is as good: it will wake.
             let _ = self.kick.try_put(&());
         }
+    }
+
+    /// Makes every waiter look again at what it waits for.
+    pub(super) fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::Release);
+        // Full is as good: the driver will not sleep before it has looked. It is put whether or not
+        // the driver sleeps, since it may have looked and be about to.
+        let _ = self.kick.try_put(&());
+        self.turn();
+    }
+
+    pub(super) fn rings(&self) -> u64 {
+        self.rings.load(Ordering::Acquire)
     }
 
     fn turn(&self) {

@@ -2,11 +2,13 @@
 
 use super::engine::{Engine, State};
 use super::slot::Chunk;
-use crate::{Entry, Error, ExitStatus, Message, Result};
+use crate::{Entry, Error, ExitStatus, Message, Result, signal};
 use std::time::{Duration, Instant};
 
 /// Starts that may fail in a row, with growing pauses, before the pool is broken.
 const START_TRIES: u32 = 4;
+/// The same for processes that were killed before they did anything.
+const KILLED_START_TRIES: u32 = 200;
 /// The first of those pauses; each is ten times the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
@@ -42,7 +44,8 @@ impl Engine {
         if useful || finished {
             state.slots[at].start_after = Some(Instant::now());
         } else {
-            self.start_failed(state, at, &died.error(START_TRIES));
+            let attempts = state.failed_starts + 1;
+            self.start_failed(state, at, &died.error(attempts), died.was_killed());
         }
     }
 
@@ -94,16 +97,23 @@ impl Engine {
             return;
         }
         if let Err(why) = slot.start(&self.ctx, &self.entry, &self.options) {
-            self.start_failed(state, at, &why);
+            self.start_failed(state, at, &why, false);
         }
     }
 
     /// A process could not be started, or ended before it did anything: tries again after a pause,
-    /// or gives up.
-    pub(super) fn start_failed(&self, state: &mut State, at: usize, why: &Error) {
+    /// or gives up. One that was killed is somebody else's doing, and no reason to give up soon.
+    pub(super) fn start_failed(&self, state: &mut State, at: usize, why: &Error, killed: bool) {
         state.failed_starts += 1;
-        if state.failed_starts < START_TRIES {
-            let pause = FIRST_PAUSE * 10u32.pow(state.failed_starts - 1);
+        let (tries, pause) = if killed {
+            (KILLED_START_TRIES, FIRST_PAUSE)
+        } else {
+            (START_TRIES, FIRST_PAUSE * 10u32.pow(state.failed_starts.clamp(1, START_TRIES) - 1))
+        };
+        if why.is_permanent() {
+            state.broken = Some(why.clone());
+            self.fail_all(state, why);
+        } else if state.failed_starts < tries {
             state.slots[at].start_after = Instant::now().checked_add(pause);
         } else {
             let error = Error::PoolBroken(why.to_string());
@@ -133,6 +143,12 @@ struct Died {
 }
 
 impl Died {
+    /// By SIGKILL or SIGTERM, and not for a limit of its own.
+    fn was_killed(&self) -> bool {
+        let signal = self.status.signal();
+        self.status.limit().is_none() && matches!(signal, Some(signal::KILL | signal::TERM))
+    }
+
     fn error(&self, attempts: u32) -> Error {
         Error::WorkerDied { worker: self.worker.clone(), status: self.status, attempts }
     }

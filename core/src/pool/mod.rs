@@ -2,7 +2,7 @@
 //!
 //! The parts: `wire` is what pool and workers say to each other, `serve` the worker's side, `slot`
 //! one worker as the pool sees it, `engine` the bookkeeping that moves tasks and replaces workers,
-//! `result` what callers hold. This file is the typed surface.
+//! `result` and `stream` what callers hold. This file is the typed surface.
 //!
 //! There is no thread that must run for tasks to move: whoever waits for a result drives the
 //! engine (a wake of another thread costs more than a task). Only for tasks that nobody waits for
@@ -13,11 +13,13 @@ mod heal;
 mod result;
 mod serve;
 mod slot;
+mod stream;
 mod wire;
 
 pub use engine::Counters;
-pub use result::{TaskResult, TaskResults};
+pub use result::TaskResult;
 pub use serve::{Function, panicked, serve};
+pub use stream::{Bell, TaskResults};
 pub use wire::TaskEnd;
 
 use crate::{Args, Context, Entry, Error, Message, Output, Result, Worker};
@@ -27,7 +29,9 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+use wire::Tasks;
 
 /// What a pool is about to be. Made by [`Context::pool`].
 #[must_use = "nothing runs before build"]
@@ -115,16 +119,16 @@ impl<P, R> PoolBuilder<P, R> {
         if let Some(e) = self.error {
             return Err(e);
         }
+        if self.options.workers == Some(0) || self.options.chunk_size == Some(0) {
+            return Err(Error::Invalid(
+                "a pool has at least one worker and one task per chunk".into(),
+            ));
+        }
         if self.options.fresh {
             self.options.max_tasks = 1;
         }
         if self.options.fresh || self.options.task_timeout.is_some() {
             self.options.chunk_size = Some(1);
-        }
-        if self.options.workers == Some(0) || self.options.chunk_size == Some(0) {
-            return Err(Error::Invalid(
-                "a pool has at least one worker and one task per chunk".into(),
-            ));
         }
         let engine = Engine::start(self.context, self.entry, self.options)?;
         Ok(Pool { engine, types: PhantomData })
@@ -196,9 +200,10 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         then: Option<result::Callback<R>>,
         background: bool,
     ) -> Result<TaskResult<R>> {
-        let message = Message::of(&args)?;
+        let mut tasks = Tasks::new();
+        tasks.push(&args)?;
         let sink = Arc::new(Single::new(then));
-        self.engine.submit(vec![message], sink.clone(), 0)?;
+        self.engine.submit(tasks, sink.clone(), 0)?;
         if background {
             self.engine.drive_in_background();
         }
@@ -231,9 +236,9 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         let chunk = self.engine.chunk_for(inputs.size_hint().0);
         let gather = Arc::new(Gather::new(None));
         let mut chunks = Chunks { inputs, size: chunk, at: 0 };
-        while let Some((base, messages)) = chunks.next_chunk()? {
-            gather.expect(messages.len());
-            self.engine.submit(messages, gather.clone(), base)?;
+        while let Some((base, tasks)) = chunks.next_chunk()? {
+            gather.expect(tasks.len());
+            self.engine.submit(tasks, gather.clone(), base)?;
             self.engine.wait_for_room()?;
         }
         gather.seal();
@@ -281,9 +286,9 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         let size = self.engine.chunk_for(inputs.size_hint().0);
         let gather = Arc::new(Gather::new(then));
         let mut chunks = Chunks { inputs, size, at: 0 };
-        while let Some((base, messages)) = chunks.next_chunk()? {
-            gather.expect(messages.len());
-            self.engine.submit(messages, gather.clone(), base)?;
+        while let Some((base, tasks)) = chunks.next_chunk()? {
+            gather.expect(tasks.len());
+            self.engine.submit(tasks, gather.clone(), base)?;
         }
         gather.seal();
         self.engine.drive_in_background();
@@ -295,7 +300,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     pub fn imap<I>(
         &self,
         inputs: I,
-    ) -> TaskResults<R, impl Iterator<Item = Result<Message>> + use<P, R, I>>
+    ) -> TaskResults<R, impl Iterator<Item = Poll<Result<Message>>> + use<P, R, I>>
     where
         I: IntoIterator,
         (I::Item,): Args<P>,
@@ -307,7 +312,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     pub fn imap_unordered<I>(
         &self,
         inputs: I,
-    ) -> TaskResults<R, impl Iterator<Item = Result<Message>> + use<P, R, I>>
+    ) -> TaskResults<R, impl Iterator<Item = Poll<Result<Message>>> + use<P, R, I>>
     where
         I: IntoIterator,
         (I::Item,): Args<P>,
@@ -319,13 +324,60 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         &self,
         inputs: I,
         ordered: bool,
-    ) -> TaskResults<R, impl Iterator<Item = Result<Message>> + use<P, R, I>>
+    ) -> TaskResults<R, impl Iterator<Item = Poll<Result<Message>>> + use<P, R, I>>
     where
         I: IntoIterator,
         (I::Item,): Args<P>,
     {
-        let encoded = inputs.into_iter().map(|item| Message::of(&(item,)));
+        let encoded = inputs.into_iter().map(|item| Poll::Ready(Message::of(&(item,))));
         TaskResults::new(self.engine.clone(), encoded, ordered)
+    }
+
+    /// Like [`Pool::imap`], for inputs that come when they come: from a terminal, a socket, another
+    /// thread. `Poll::Pending` says that there is none now. What was taken is then sent off, be it
+    /// less than a chunk, and results are given out while the inputs are idle; they are looked at
+    /// again when a result comes, and when [`Pool::bell`] is rung. In input order, or else as the
+    /// results come.
+    ///
+    /// ```no_run
+    /// # use std::{sync::mpsc, task::Poll};
+    /// # fn example(pool: procbox_core::Pool<(u64,), u64>) {
+    /// let (sender, receiver) = mpsc::sync_channel(1000);
+    /// let bell = pool.bell();
+    /// std::thread::spawn(move || {
+    ///     for n in 0..10u64 {
+    ///         sender.send(n).unwrap();
+    ///         bell.ring();
+    ///     }
+    ///     drop(sender);
+    ///     bell.ring();
+    /// });
+    /// let inputs = std::iter::from_fn(|| match receiver.try_recv() {
+    ///     Ok(n) => Some(Poll::Ready(n)),
+    ///     Err(mpsc::TryRecvError::Empty) => Some(Poll::Pending),
+    ///     Err(mpsc::TryRecvError::Disconnected) => None,
+    /// });
+    /// for (index, result) in pool.imap_polled(inputs, true) {
+    ///     println!("{index}: {result:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn imap_polled<I, T>(
+        &self,
+        inputs: I,
+        ordered: bool,
+    ) -> TaskResults<R, impl Iterator<Item = Poll<Result<Message>>> + use<P, R, I, T>>
+    where
+        I: IntoIterator<Item = Poll<T>>,
+        (T,): Args<P>,
+    {
+        let encoded = inputs.into_iter().map(|poll| poll.map(|item| Message::of(&(item,))));
+        TaskResults::new(self.engine.clone(), encoded, ordered)
+    }
+
+    /// What tells this pool that inputs of [`Pool::imap_polled`] have come.
+    pub fn bell(&self) -> Bell {
+        Bell::new(&self.engine)
     }
 
     /// Takes no more tasks; those that it has are done.
@@ -374,15 +426,13 @@ struct Chunks<I> {
 }
 
 impl<I: Iterator<Item: serde::Serialize>> Chunks<I> {
-    fn next_chunk(&mut self) -> Result<Option<(usize, Vec<Message>)>> {
-        let messages: Vec<Message> = self
-            .inputs
-            .by_ref()
-            .take(self.size)
-            .map(|args| Message::of(&args))
-            .collect::<Result<_>>()?;
+    fn next_chunk(&mut self) -> Result<Option<(usize, Tasks)>> {
+        let mut tasks = Tasks::new();
+        for arguments in self.inputs.by_ref().take(self.size) {
+            tasks.push(&arguments)?;
+        }
         let base = self.at;
-        self.at += messages.len();
-        Ok(if messages.is_empty() { None } else { Some((base, messages)) })
+        self.at += tasks.len();
+        Ok(if tasks.is_empty() { None } else { Some((base, tasks)) })
     }
 }

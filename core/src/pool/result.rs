@@ -1,9 +1,9 @@
 //! What callers of a pool hold, and the sinks behind it that the engine fills.
 
 use super::engine::Engine;
-use crate::{Error, Handle, Message, Result, Wait, codec};
+use super::wire::Reader;
+use crate::{Error, Handle, Result, Wait, codec};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,16 +18,35 @@ pub(super) type Deferred = Box<dyn FnOnce() + Send>;
 /// Where the engine puts the ends of tasks. Each index comes exactly once.
 pub(super) trait Sink: Send + Sync {
     fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred>;
+
+    /// Takes the ends of a chunk's tasks, from index `base` on: at most `most`, and no more than there
+    /// are or make sense. Says how many.
+    fn complete_all(
+        &self,
+        base: usize,
+        most: usize,
+        ends: &mut Reader<'_>,
+        deferred: &mut Vec<Deferred>,
+    ) -> usize {
+        let mut index = base;
+        while index < base + most
+            && let Some(outcome) = ends.next_end()
+        {
+            deferred.extend(self.complete(index, outcome));
+            index += 1;
+        }
+        index - base
+    }
 }
 
 /// Called with the result when it is there.
 pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn decoded<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
+pub(super) fn decoded<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
     outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
 }
 
@@ -161,20 +180,45 @@ impl<R> Gather<R> {
     }
 }
 
-impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        let value = decoded(outcome);
-        let mut parts = lock(&self.parts);
-        parts.missing -= 1;
-        match value {
-            Ok(value) => parts.values[index] = Some(value),
+impl<R: DeserializeOwned> Gathered<R> {
+    fn put(&mut self, index: usize, outcome: TaskOutcome<'_>) {
+        self.missing -= 1;
+        match decoded(outcome) {
+            Ok(value) => self.values[index] = Some(value),
             Err(e) => {
-                if parts.error.as_ref().is_none_or(|(first, _)| index < *first) {
-                    parts.error = Some((index, e));
+                if self.error.as_ref().is_none_or(|(first, _)| index < *first) {
+                    self.error = Some((index, e));
                 }
             }
         }
+    }
+}
+
+impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
+        let mut parts = lock(&self.parts);
+        parts.put(index, outcome);
         self.finish(parts)
+    }
+
+    fn complete_all(
+        &self,
+        base: usize,
+        most: usize,
+        ends: &mut Reader<'_>,
+        deferred: &mut Vec<Deferred>,
+    ) -> usize {
+        // Locked once for all of them.
+        let mut parts = lock(&self.parts);
+        let mut index = base;
+        while index < base + most
+            && let Some(outcome) = ends.next_end()
+        {
+            parts.put(index, outcome);
+            index += 1;
+        }
+        deferred.extend(self.finish(parts));
+        index - base
     }
 }
 
@@ -258,156 +302,5 @@ impl<R> TaskResult<R> {
 impl<R> fmt::Debug for TaskResult<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TaskResult(ready: {})", self.ready())
-    }
-}
-
-/// The sink of `imap`: values wait here for the iterator, by index.
-struct Stream<R> {
-    arrived: Mutex<Arrived<R>>,
-}
-
-struct Arrived<R> {
-    by_index: BTreeMap<usize, Result<R>>,
-    in_order_of_arrival: VecDeque<usize>,
-}
-
-impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        let value = decoded(outcome);
-        let mut arrived = lock(&self.arrived);
-        arrived.by_index.insert(index, value);
-        arrived.in_order_of_arrival.push_back(index);
-        None
-    }
-}
-
-/// The results of [`crate::Pool::imap`]: an iterator that takes inputs as it goes.
-///
-/// Each item is the input's index and the task's result.
-pub struct TaskResults<R, I> {
-    engine: Arc<Engine>,
-    inputs: std::iter::Fuse<I>,
-    stream: Arc<Stream<R>>,
-    ordered: bool,
-    chunk: usize,
-    /// How many inputs were taken.
-    taken: usize,
-    /// How many results were given out; in order, that is the next index.
-    given: usize,
-    /// An input that could not be encoded: its index's result.
-    broken: bool,
-}
-
-impl<R, I> TaskResults<R, I>
-where
-    R: DeserializeOwned + Send + 'static,
-    I: Iterator<Item = Result<Message>>,
-{
-    pub(super) fn new(engine: Arc<Engine>, inputs: I, ordered: bool) -> TaskResults<R, I> {
-        let arrived = Arrived { by_index: BTreeMap::new(), in_order_of_arrival: VecDeque::new() };
-        TaskResults {
-            chunk: engine.chunk_or(1),
-            engine,
-            inputs: inputs.fuse(),
-            stream: Arc::new(Stream { arrived: Mutex::new(arrived) }),
-            ordered,
-            taken: 0,
-            given: 0,
-            broken: false,
-        }
-    }
-
-    /// Takes inputs until the workers have enough to do.
-    fn feed(&mut self) -> Result<()> {
-        // In order, a slow first task must not let results pile up without bound behind it.
-        while !self.broken && self.taken - self.given < self.engine.window(self.chunk) {
-            let base = self.taken;
-            let mut messages = Vec::with_capacity(self.chunk);
-            for input in self.inputs.by_ref().take(self.chunk) {
-                match input {
-                    Ok(message) => messages.push(message),
-                    Err(e) => {
-                        self.broken = true;
-                        // A stream has no callback to run.
-                        let _ = self.stream.complete(base + messages.len(), Err(e));
-                        self.taken += 1;
-                        break;
-                    }
-                }
-            }
-            if messages.is_empty() {
-                break;
-            }
-            self.taken += messages.len();
-            self.engine.submit(messages, self.stream.clone(), base)?;
-        }
-        Ok(())
-    }
-
-    /// The next result, waiting at most so long. `None` when there are no more.
-    fn next_within(&mut self, wait: Wait) -> Option<Result<(usize, Result<R>)>> {
-        if let Err(e) = self.feed() {
-            self.broken = true;
-            if self.taken == self.given {
-                return Some(Err(e));
-            }
-        }
-        if self.taken == self.given {
-            return None;
-        }
-        let (stream, ordered, next) = (&self.stream, self.ordered, self.given);
-        let there = || {
-            let arrived = lock(&stream.arrived);
-            if ordered {
-                arrived.by_index.contains_key(&next)
-            } else {
-                !arrived.by_index.is_empty()
-            }
-        };
-        if let Err(e) = self.engine.drive_until(&there, wait) {
-            return Some(Err(e));
-        }
-        let mut arrived = lock(&self.stream.arrived);
-        let first = arrived.in_order_of_arrival.pop_front();
-        let index = if self.ordered { next } else { first? };
-        let value = arrived.by_index.remove(&index)?;
-        drop(arrived);
-        self.given += 1;
-        Some(Ok((index, value)))
-    }
-
-    /// Like `next`, for at most `timeout`; a wait that runs out can be tried again.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`] on Ctrl-C.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<(usize, Result<R>)>> {
-        self.next_within(Wait::AtMost(timeout)).transpose()
-    }
-}
-
-impl<R, I> Iterator for TaskResults<R, I>
-where
-    R: DeserializeOwned + Send + 'static,
-    I: Iterator<Item = Result<Message>>,
-{
-    type Item = (usize, Result<R>);
-
-    /// The next result. An error of the pool itself (interrupted, closed) is the last item.
-    fn next(&mut self) -> Option<(usize, Result<R>)> {
-        match self.next_within(Wait::Forever)? {
-            Ok(item) => Some(item),
-            Err(e) => {
-                let index = self.given;
-                self.broken = true;
-                self.taken = self.given;
-                Some((index, Err(e)))
-            }
-        }
-    }
-}
-
-impl<R, I> fmt::Debug for TaskResults<R, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskResults({} of {} so far)", self.given, self.taken)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::engine::Options;
 use super::result::{Deferred, Sink};
-use super::wire::{INITIALIZER, Reader, Writer};
+use super::wire::{INITIALIZER, Reader, Tasks, Writer};
 use crate::{
     Bounds, Bytes, Context, Entry, Error, ExitStatus, Input, Limit, Message, Output, Process,
     Queue, Result, Wait, Waitable, codec,
@@ -14,7 +14,7 @@ use std::time::Instant;
 /// Tasks that travel together, and where their ends go.
 pub(super) struct Chunk {
     pub(super) id: u64,
-    pub(super) tasks: Vec<Message>,
+    pub(super) tasks: Tasks,
     pub(super) sink: Arc<dyn Sink>,
     /// The sink's index of the first task.
     pub(super) base: usize,
@@ -31,23 +31,14 @@ impl Chunk {
     }
 
     /// The same tasks, each a chunk of its own; they have no numbers yet.
-    pub(super) fn split(self) -> impl Iterator<Item = Chunk> {
-        let (sink, base, attempts) = (self.sink, self.base, self.attempts);
-        self.tasks.into_iter().enumerate().map(move |(i, task)| Chunk {
+    pub(super) fn split(&self) -> impl Iterator<Item = Chunk> {
+        self.tasks.each().enumerate().map(|(i, (bytes, handles))| Chunk {
             id: 0,
-            tasks: vec![task],
-            sink: sink.clone(),
-            base: base + i,
-            attempts,
+            tasks: Tasks::one(bytes, handles),
+            sink: self.sink.clone(),
+            base: self.base + i,
+            attempts: self.attempts,
         })
-    }
-
-    fn encode(&self) -> Message {
-        let mut writer = Writer::new(self.id);
-        for task in &self.tasks {
-            writer.part(&task.bytes, &task.handles);
-        }
-        writer.finish()
     }
 }
 
@@ -139,14 +130,14 @@ impl Slot {
     /// Gives it a chunk.
     pub(super) fn give(
         &mut self,
-        chunk: Chunk,
+        mut chunk: Chunk,
         ctx: &Context,
         entry: &Entry,
         options: &Options,
     ) -> Given {
         let sent = match (&self.life, entry) {
             (Some(Life { queues: Some((tasks, _)), .. }), _) => {
-                let message = chunk.encode();
+                let message = chunk.tasks.message(chunk.id);
                 tasks.raw().put(&message.bytes, &message.handles, Wait::Never)
             }
             (None, Entry::Main(_)) => match start_main(&chunk, ctx, entry) {
@@ -289,10 +280,11 @@ impl Slot {
 
 /// Starts a plain program on one task: its bytes on stdin, its stdout kept.
 fn start_main(chunk: &Chunk, ctx: &Context, entry: &Entry) -> Result<Process> {
-    let [task] = chunk.tasks.as_slice() else {
+    let mut tasks = chunk.tasks.each();
+    let (Some((bytes, handles)), None) = (tasks.next(), tasks.next()) else {
         return Err(Error::Invalid("a plain program takes one task at a time".into()));
     };
-    let (Bytes(input),): (Bytes,) = codec::decode(&task.bytes, &task.handles)?;
+    let (Bytes(input),): (Bytes,) = codec::decode(bytes, handles)?;
     ctx.with_entry::<()>(entry.clone())
         .stdin(Input::Bytes(input))
         .stdout(Output::Capture)

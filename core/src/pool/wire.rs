@@ -3,10 +3,14 @@
 //! Fixed-width little-endian framing around the already encoded arguments and results. A chunk's
 //! handles travel in one list, and every task says how many of them are its own.
 
-use crate::{Error, Handle, Message, Result};
+use crate::{Error, Handle, Message, Result, codec};
+use serde::Serialize;
 
 /// The number of the message that carries the initializer instead of tasks.
 pub(super) const INITIALIZER: u64 = u64::MAX;
+
+/// The lengths before a part's bytes.
+const PART_HEADER: usize = 8;
 
 /// How one task ended, as its worker saw it.
 #[derive(Debug)]
@@ -59,6 +63,86 @@ impl Writer {
     }
 }
 
+/// Tasks as they travel: encoded once, right where they are sent from.
+pub(super) struct Tasks {
+    message: Message,
+    count: usize,
+}
+
+impl Tasks {
+    /// None yet; the number comes last.
+    pub(super) fn new() -> Tasks {
+        Tasks { message: Writer::new(0).finish(), count: 0 }
+    }
+
+    /// Just one.
+    pub(super) fn one(bytes: &[u8], handles: &[Handle]) -> Tasks {
+        let mut tasks = Tasks::new();
+        tasks.push_encoded(bytes, handles);
+        tasks
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Encodes the arguments of one more.
+    pub(super) fn push<T: Serialize>(&mut self, arguments: &T) -> Result<()> {
+        let Message { bytes, handles } = &mut self.message;
+        let at = bytes.len();
+        bytes.extend_from_slice(&[0; PART_HEADER]);
+        let own = match codec::encode(arguments, bytes) {
+            Ok(own) => own,
+            Err(e) => {
+                bytes.truncate(at);
+                return Err(e);
+            }
+        };
+        let length = bytes.len() - at - PART_HEADER;
+        bytes[at..at + 4].copy_from_slice(&(length as u32).to_le_bytes());
+        bytes[at + 4..at + 8].copy_from_slice(&(own.len() as u32).to_le_bytes());
+        handles.extend(own);
+        self.count += 1;
+        Ok(())
+    }
+
+    pub(super) fn push_encoded(&mut self, bytes: &[u8], handles: &[Handle]) {
+        let Message { bytes: to, handles: all } = std::mem::take(&mut self.message);
+        let mut writer = Writer { bytes: to, handles: all };
+        writer.part(bytes, handles);
+        self.message = writer.finish();
+        self.count += 1;
+    }
+
+    /// The arguments of each.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&[u8], &[Handle])> {
+        let mut parts = Reader::new(&self.message);
+        // These are our own bytes: they have all the parts that they say.
+        let _ = parts.u64();
+        std::iter::from_fn(move || if parts.is_done() { None } else { parts.part().ok() })
+    }
+
+    /// Forgets the first so many.
+    pub(super) fn drop_first(&mut self, n: usize) {
+        if n == 0 {
+            return;
+        }
+        let mut rest = Tasks::new();
+        self.each().skip(n).for_each(|(bytes, handles)| rest.push_encoded(bytes, handles));
+        *self = rest;
+    }
+
+    /// What is sent, under this number.
+    pub(super) fn message(&mut self, id: u64) -> &Message {
+        self.message.bytes[..8].copy_from_slice(&id.to_le_bytes());
+        &self.message
+    }
+}
+
 /// Reads what a [`Writer`] wrote. A worker may be untrusted: every length is checked.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -103,6 +187,11 @@ impl<'a> Reader<'a> {
         Ok((bytes, own))
     }
 
+    /// The end of the next task, if there is one that makes sense.
+    pub(super) fn next_end(&mut self) -> Option<Result<(&'a [u8], &'a [Handle])>> {
+        if self.is_done() { None } else { self.end().ok() }
+    }
+
     /// The end of one task: its result, or why it failed.
     pub(super) fn end(&mut self) -> Result<Result<(&'a [u8], &'a [Handle])>> {
         let [kind] = self.array::<1>()?;
@@ -139,6 +228,39 @@ mod tests {
         assert_eq!(r.end().map(|e| e.map(|(b, _)| b.to_vec())), Ok(Ok(vec![1, 2])));
         assert_eq!(r.end().map(|e| e.map(|_| ())), Ok(Err(Error::Task("no".into()))));
         assert!(r.is_done());
+    }
+
+    #[test]
+    fn tasks_are_what_a_writer_would_write() {
+        let mut tasks = Tasks::new();
+        let mut writer = Writer::new(7);
+        for n in [1u64, 300, 70_000] {
+            tasks.push(&(n,)).unwrap();
+            writer.part(&Message::of(&(n,)).unwrap().bytes, &[]);
+        }
+        assert_eq!((tasks.len(), &tasks.message(7).bytes), (3, &writer.finish().bytes));
+        tasks.drop_first(2);
+        let left: Vec<_> = tasks.each().map(|(bytes, _)| bytes.to_vec()).collect();
+        assert_eq!((tasks.len(), left), (1, vec![Message::of(&(70_000u64,)).unwrap().bytes]));
+        let alone = Tasks::one(&[1, 2], &[]);
+        assert_eq!(alone.each().next().map(|(bytes, _)| bytes), Some(&[1u8, 2][..]));
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_encoded_leaves_nothing_behind() {
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: serde::Serializer>(
+                &self,
+                s: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
+                s.serialize_u64(1)?;
+                Err(serde::ser::Error::custom("no"))
+            }
+        }
+        let mut tasks = Tasks::new();
+        assert!(tasks.push(&Refuses).is_err());
+        assert_eq!((tasks.len(), tasks.each().count()), (0, 0));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::primitives::{
     GuestEvent, GuestLock, GuestPipe, GuestQueue, GuestSemaphore, Own, waitable_number,
 };
-use super::{process, sys};
+use super::{connection, process, sys};
 use procbox_core::{
-    Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawContext, RawEvent, RawLock, RawPipe,
-    RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable, WorkerInfo,
+    Address, Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawConnection, RawContext,
+    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
+    Waitable, WorkerInfo,
 };
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -50,6 +51,14 @@ impl RawContext for GuestContext {
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
         let [a, b] = sys::pipe_new(duplex)?;
         Ok((Arc::new(GuestPipe(Own(a))), Arc::new(GuestPipe(Own(b)))))
+    }
+
+    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
+        connection::listen(address)
+    }
+
+    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        connection::connect(address, wait)
     }
 
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {

@@ -1,5 +1,6 @@
 //! Inside the sandbox: the backend whose primitives are imports of the host.
 
+mod connection;
 mod context;
 mod entry;
 mod primitives;
@@ -17,6 +18,21 @@ use std::sync::Arc;
 thread_local! {
     /// Weak, so that the program's own clones decide when its processes are joined.
     static AMBIENT: RefCell<Option<WeakContext>> = const { RefCell::new(None) };
+}
+
+/// Whether this process answers Ctrl-C.
+pub fn answer_ctrl_c(yes: bool) {
+    sys::self_interrupt(i32::from(yes));
+}
+
+/// Forgets a Ctrl-C.
+pub fn clear_interrupt() {
+    sys::self_interrupt(2);
+}
+
+/// Whether Ctrl-C has come.
+pub fn interrupted() -> bool {
+    sys::self_interrupt(3) == 1
 }
 
 /// The ambient context.

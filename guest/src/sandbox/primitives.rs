@@ -80,7 +80,7 @@ fn put(to: &Own, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
     sys::message_put(to.0, bytes, &numbers(handles)?, wait)
 }
 
-fn get(from: &Own, into: &mut Message, wait: Wait) -> Result<()> {
+pub(super) fn get(from: &Own, into: &mut Message, wait: Wait) -> Result<()> {
     into.handles.clear();
     into.bytes.clear();
     into.bytes.reserve(FIRST_BUFFER);

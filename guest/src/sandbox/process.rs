@@ -77,6 +77,10 @@ impl RawProcess for GuestProcess {
         sys::process_kill(self.own.0);
     }
 
+    fn interrupt(&self) {
+        sys::process_interrupt(self.own.0);
+    }
+
     fn output(&self) -> Vec<u8> {
         Vec::new()
     }

@@ -9,6 +9,8 @@ pub(super) const OK: i32 = 0;
 /// Lock: the holder before died. Receive: the message is to be fetched with `message_read`.
 pub(super) const NOTED: i32 = 1;
 const TIMED_OUT: i32 = -1;
+const ADDRESS_IN_USE: i32 = -18;
+const REFUSED: i32 = -19;
 
 /// `procbox_start_t`.
 #[repr(C)]
@@ -95,6 +97,7 @@ mod raw {
             timeout: i64,
         ) -> i32;
         pub(in crate::sandbox) safe fn process_terminate(handle: i32) -> i32;
+        pub(in crate::sandbox) safe fn process_interrupt(handle: i32) -> i32;
         pub(in crate::sandbox) safe fn process_kill(handle: i32) -> i32;
         pub(in crate::sandbox) fn wait_any(
             handles: *const i32,
@@ -105,6 +108,14 @@ mod raw {
         pub(in crate::sandbox) fn self_arguments(out: *mut Sizes) -> i32;
         pub(in crate::sandbox) fn self_identity(out: *mut Sizes) -> i32;
         pub(in crate::sandbox) fn self_workers(out: *mut Sizes) -> i32;
+        pub(in crate::sandbox) safe fn self_interrupt(what: i32) -> i32;
+        pub(in crate::sandbox) fn connection_listen(name: *const u8, len: usize) -> i32;
+        pub(in crate::sandbox) fn connection_try_connect(name: *const u8, len: usize) -> i32;
+        pub(in crate::sandbox) fn connection_connect(
+            name: *const u8,
+            len: usize,
+            timeout: i64,
+        ) -> i32;
         pub(in crate::sandbox) safe fn cpu_count() -> i32;
     }
 
@@ -116,9 +127,10 @@ mod raw {
 
 pub(super) use raw::{
     cpu_count, event_clear, event_is_set, event_new, event_set, event_wait, handle_close,
-    lock_acquire, lock_new, lock_release, lock_try_acquire, process_kill, process_pid,
-    process_terminate, queue_close, queue_len, queue_new, semaphore_acquire, semaphore_available,
-    semaphore_forget, semaphore_new, semaphore_release, semaphore_try_acquire,
+    lock_acquire, lock_new, lock_release, lock_try_acquire, process_interrupt, process_kill,
+    process_pid, process_terminate, queue_close, queue_len, queue_new, self_interrupt,
+    semaphore_acquire, semaphore_available, semaphore_forget, semaphore_new, semaphore_release,
+    semaphore_try_acquire,
 };
 
 /// What a negative code means.
@@ -292,4 +304,28 @@ pub(super) fn about(what: About) -> Result<Sizes> {
         }
     };
     check(code).map(|_| sizes)
+}
+
+/// The handle of a listener under a name.
+pub(super) fn connection_listen(name: &str) -> Result<i32> {
+    // SAFETY: the host reads the text.
+    match unsafe { raw::connection_listen(name.as_ptr(), name.len()) } {
+        ADDRESS_IN_USE => Err(Error::AddressInUse(name.into())),
+        code => check(code),
+    }
+}
+
+/// The handle of the caller's end of a connection to who listens under a name.
+pub(super) fn connection_connect(name: &str, wait: Wait) -> Result<i32> {
+    let (ptr, len) = (name.as_ptr(), name.len());
+    // SAFETY: the host reads the text.
+    let attempt = unsafe { raw::connection_try_connect(ptr, len) };
+    let code = match attempt {
+        TIMED_OUT if !wait.is_never() => {
+            // SAFETY: as above.
+            unsafe { raw::connection_connect(ptr, len, wait.to_nanos()) }
+        }
+        code => code,
+    };
+    if code == REFUSED { Err(Error::ConnectionRefused(name.into())) } else { check(code) }
 }

@@ -38,6 +38,10 @@ fn channel_of(state: &State, handle: i32, way: Way) -> Result<&Arc<HostQueue>, C
             Way::In => end.incoming().map_err(|_| CLOSED),
             Way::Out => end.outgoing().map_err(|_| CLOSED),
         },
+        Some(Object::Listener(listener)) => match way {
+            Way::In => Ok(listener.backlog()),
+            Way::Out => Err(CLOSED),
+        },
         _ => Err(BAD_HANDLE),
     }
 }
@@ -120,13 +124,14 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut caller: Caller<'_, State>,
          (handle, ptr, len, handles, n, timeout): (i32, u32, u32, u32, u32, i64)| {
             Box::new(async move {
+                let me = caller.data().process.clone();
                 let (channel, stored) = match outgoing(&mut caller, handle, (ptr, len, handles, n))
                 {
                     Ok(found) => found,
                     Err(code) => return code,
                 };
                 let put = channel.put_stored(stored);
-                match within(&channel.executor, deadline(timeout), put).await {
+                match within(&me, deadline(timeout), put).await {
                     Ok(()) => OK,
                     Err(e) => spent(&e, caller.data(), handle, FULL),
                 }
@@ -146,11 +151,12 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut caller: Caller<'_, State>,
          (handle, ptr, cap, out, timeout): (i32, u32, u32, u32, i64)| {
             Box::new(async move {
+                let me = caller.data().process.clone();
                 let channel = match channel_of(caller.data(), handle, Way::In) {
                     Ok(channel) => channel.clone(),
                     Err(code) => return code,
                 };
-                match within(&channel.executor, deadline(timeout), channel.take()).await {
+                match within(&me, deadline(timeout), channel.take()).await {
                     Ok(stored) => deliver(&mut caller, stored, (ptr, cap, out)),
                     Err(e) => spent(&e, caller.data(), handle, EMPTY),
                 }

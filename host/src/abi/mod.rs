@@ -6,6 +6,7 @@
 //! here; a bad one is an error code. This file has the codes and the access to the guest's memory;
 //! the functions are in one file per family.
 
+mod connection;
 mod message;
 mod primitives;
 mod process;
@@ -44,6 +45,8 @@ pub(crate) const FOREIGN: Code = -14;
 pub(crate) const INVALID: Code = -15;
 pub(crate) const DAEMON_START: Code = -16;
 pub(crate) const NOT_RUNNABLE: Code = -17;
+pub(crate) const ADDRESS_IN_USE: Code = -18;
+pub(crate) const REFUSED: Code = -19;
 
 /// The code of an error.
 pub(crate) fn code(error: &Error) -> Code {
@@ -62,6 +65,8 @@ pub(crate) fn code(error: &Error) -> Code {
         Error::ForeignHandle => FOREIGN,
         Error::DaemonStart => DAEMON_START,
         Error::NotRunnable { .. } => NOT_RUNNABLE,
+        Error::AddressInUse(_) => ADDRESS_IN_USE,
+        Error::ConnectionRefused(_) => REFUSED,
         _ => INVALID,
     }
 }
@@ -138,8 +143,8 @@ impl<'a> Memory<'a> {
         numbers
             .iter()
             .map(|number| match state.table.get(i32::from_le_bytes(*number)) {
-                // A process is the business of who started it.
-                None | Some(Object::Process(_)) => Err(BAD_HANDLE),
+                // A process is the business of who started it, and a listener of who made it.
+                None | Some(Object::Process(_) | Object::Listener(_)) => Err(BAD_HANDLE),
                 Some(object) => Ok(object.clone()),
             })
             .collect()
@@ -162,5 +167,6 @@ fn flat(result: Result<Code, Code>) -> Code {
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     primitives::link(linker)?;
     message::link(linker)?;
+    connection::link(linker)?;
     process::link(linker)
 }

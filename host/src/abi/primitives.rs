@@ -85,12 +85,13 @@ fn link_lock(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "lock_acquire",
         |caller: Caller<'_, State>, (handle, timeout): (i32, i64)| {
             Box::new(async move {
-                let me = caller.data().holder();
+                let me = caller.data().process.clone();
+                let holder = caller.data().holder();
                 let lock = match lock_of(caller.data(), handle) {
                     Ok(lock) => lock.clone(),
                     Err(code) => return code,
                 };
-                let result = within(&lock.executor, deadline(timeout), lock.acquire_as(me)).await;
+                let result = within(&me, deadline(timeout), lock.acquire_as(holder)).await;
                 acquired(result)
             })
         },
@@ -152,12 +153,13 @@ fn link_semaphore(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "semaphore_acquire",
         |mut caller: Caller<'_, State>, (handle, timeout): (i32, i64)| {
             Box::new(async move {
+                let me = caller.data().process.clone();
                 let semaphore = match semaphore_of(caller.data(), handle) {
                     Ok(semaphore) => semaphore.clone(),
                     Err(code) => return code,
                 };
                 let take = semaphore.take();
-                let result = within(&semaphore.executor, deadline(timeout), take).await;
+                let result = within(&me, deadline(timeout), take).await;
                 if result.is_ok() {
                     took(caller.data_mut(), semaphore.clone());
                 }
@@ -224,11 +226,12 @@ fn link_event(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "event_wait",
         |caller: Caller<'_, State>, (handle, timeout): (i32, i64)| {
             Box::new(async move {
+                let me = caller.data().process.clone();
                 let event = match event_of(caller.data(), handle) {
                     Ok(event) => event.clone(),
                     Err(code) => return code,
                 };
-                let result = within(&event.executor, deadline(timeout), event.wait_set()).await;
+                let result = within(&me, deadline(timeout), event.wait_set()).await;
                 plain(result)
             })
         },

@@ -20,6 +20,12 @@ const KIND_CALL: u32 = 1;
 const KIND_SERVE: u32 = 2;
 const FLAG_DAEMON: u32 = 1;
 
+/// What `self_interrupt` is asked.
+const INTERRUPT_IGNORE: i32 = 0;
+const INTERRUPT_ANSWER: i32 = 1;
+const INTERRUPT_CLEAR: i32 = 2;
+const INTERRUPT_QUERY: i32 = 3;
+
 /// The most that one can wait for at once.
 const MOST_WAITED: u32 = 1 << 16;
 
@@ -60,11 +66,12 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "process_join",
         |mut caller: Caller<'_, State>, (handle, out, timeout): (i32, u32, i64)| {
             Box::new(async move {
+                let me = caller.data().process.clone();
                 let process = match process_of(caller.data(), handle) {
                     Ok(process) => process.clone(),
                     Err(code) => return code,
                 };
-                match within(&process.executor, deadline(timeout), process.joined()).await {
+                match within(&me, deadline(timeout), process.joined()).await {
                     Ok(status) => tell(&mut caller, status, out),
                     Err(e) => code(&e),
                 }
@@ -74,6 +81,12 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "process_terminate", |caller: Caller<'_, State>, handle: i32| {
         flat(process_of(caller.data(), handle).map(|p| {
             p.terminate();
+            OK
+        }))
+    })?;
+    linker.func_wrap(MODULE, "process_interrupt", |caller: Caller<'_, State>, handle: i32| {
+        flat(process_of(caller.data(), handle).map(|p| {
+            RawProcess::interrupt(&**p);
             OK
         }))
     })?;
@@ -153,7 +166,9 @@ fn start(
     if !state.table.has_room(1) {
         return Err(super::EXHAUSTED);
     }
-    let child = process::start(&state.context, spec).map_err(|e| code(&e))?;
+    // Its stdout goes where this process's goes.
+    let output = state.process.output.clone();
+    let child = process::start(&state.context, spec, output).map_err(|e| code(&e))?;
     state.children.retain(|c| c.status_now().is_none());
     state.children.push(child.clone());
     Ok(insert(state, Object::Process(child)))
@@ -181,8 +196,8 @@ async fn wait_any(
     }
     let Some(flags) = memory.get_mut(ready as usize, n as usize) else { return BAD_POINTER };
     flags.fill(0);
-    let executor = state.process.executor.clone();
-    let found = match within(&executor, deadline(timeout), until_ready(&sources)).await {
+    let me = state.process.clone();
+    let found = match within(&me, deadline(timeout), until_ready(&sources)).await {
         Ok(found) => found,
         Err(e) => return code(&e),
     };
@@ -216,6 +231,17 @@ fn link_self(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             text.push('\n');
         }
         keep(&mut caller, Vec::new(), text.into_bytes(), out)
+    })?;
+    linker.func_wrap(MODULE, "self_interrupt", |caller: Caller<'_, State>, what: i32| {
+        let interrupt = &caller.data().process.interrupt;
+        match what {
+            INTERRUPT_IGNORE => interrupt.answer(false),
+            INTERRUPT_ANSWER => interrupt.answer(true),
+            INTERRUPT_CLEAR => interrupt.clear(),
+            INTERRUPT_QUERY => return i32::from(interrupt.is_pending()),
+            _ => return INVALID,
+        }
+        OK
     })?;
     linker.func_wrap(MODULE, "cpu_count", |caller: Caller<'_, State>| {
         caller.data().context.sandbox.parallelism as i32

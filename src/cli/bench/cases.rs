@@ -1,9 +1,9 @@
 //! The same operations on both backends.
 
-use super::{Case, timed};
+use super::{Case, MAP_ITEMS, timed};
+use crate::cli::samples::sample;
 use anyhow::Context as _;
 use procbox::{Bytes, Context, Native, Queue, Sandbox, native, sandbox};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The bytes of a small message.
@@ -11,29 +11,20 @@ const SMALL: usize = 64;
 /// The messages that a queue holds here.
 const QUEUED: usize = 1024;
 
-/// Where the sample programs are: next to the directory of this executable.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let exe = std::env::current_exe()?;
-    let beside =
-        exe.parent().and_then(|dir| dir.parent()).map(|dir| dir.join("programs").join(name));
-    match beside {
-        Some(path) if path.exists() => Ok(path),
-        _ => anyhow::bail!("target/programs/{name} is missing: run `make programs` first"),
-    }
-}
-
 pub(super) fn cases() -> anyhow::Result<Vec<Case>> {
-    let native = Native::builder().program(native::Program::open(program("bench")?)?).build()?;
+    let native = Native::builder().program(native::Program::open(sample("bench")?)?).build()?;
     let sandbox = Sandbox::builder()
         .build()?
-        .context(sandbox::Program::wasm(program("bench.wasm")?)?)
+        .context(sandbox::Program::wasm(sample("bench.wasm")?)?)
         .context("bench.wasm")?;
     let mut cases = Vec::new();
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
-        let mut add = |group, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
+        let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
             let ctx = ctx.clone();
-            cases.push(Case { group, contender, run: Box::new(move |n| run(&ctx, n)) });
+            cases.push(Case { group, contender, ops, run: Box::new(move |n| run(&ctx, n)) });
         };
+        add_with("pool/map-1M", Some(MAP_ITEMS), pool_map);
+        let mut add = |group, run| add_with(group, None, run);
         add("spawn", spawn);
         add("queue/64B/1p1c", queue);
         add("lock/uncontended", lock);
@@ -89,6 +80,16 @@ fn pool(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let began = Instant::now();
     pool.map(0..n)?;
     Ok(began.elapsed())
+}
+
+fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+    let pool = ctx.pool_of::<(u64,), u64>("empty_task").build()?;
+    pool.apply((1u64,))?;
+    let began = Instant::now();
+    let results = pool.map(0..n)?;
+    let took = began.elapsed();
+    anyhow::ensure!(results.len() as u64 == n, "results are missing");
+    Ok(took)
 }
 
 fn pool_fresh(ctx: &Context, n: u64) -> anyhow::Result<Duration> {

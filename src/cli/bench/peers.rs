@@ -12,6 +12,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |group, contender, run: fn(u64) -> anyhow::Result<Duration>| Case {
         group,
         contender,
+        ops: None,
         run: Box::new(run),
     };
     vec![

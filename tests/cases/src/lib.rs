@@ -6,11 +6,13 @@
 //! program `conformance`, by name. `for_each_case!` makes a test of each. To add one: write the
 //! function, and name it in the list below; the compiler complains about a case that is not in it.
 
+mod connection;
 mod context;
 mod daemon;
 mod event;
 mod exit;
 mod lock;
+mod main_loop;
 mod pipe;
 mod pool;
 mod process;
@@ -203,6 +205,26 @@ cases! { $
         main_is_an_entry_too;
         input_is_given_and_output_is_kept except guest "a sandboxed process may not redirect its children";
     }
+    main_loop {
+        a_worker_asks_main_to_quit;
+        calls_of_one_poster_run_in_order;
+        a_main_loop_that_waits_in_vain_times_out;
+        a_loop_that_is_gone_takes_no_calls;
+        what_is_not_a_call_is_refused_and_the_loop_goes_on;
+        threads_post_closures except guest "a sandboxed process has one thread";
+    }
+    connection {
+        strangers_with_the_key_talk;
+        a_wrong_key_is_refused_on_both_sides;
+        a_refused_client_leaves_the_listener_as_it_was;
+        a_message_of_a_mebibyte_crosses;
+        a_name_is_taken_once_and_free_afterwards;
+        a_listener_that_is_killed_frees_its_name;
+        a_killed_peer_is_gone;
+        a_wait_for_a_client_runs_out;
+        a_client_of_nobody_is_refused;
+        handles_do_not_cross_a_connection;
+    }
     daemon {
         a_daemon_ends_with_its_parent;
         a_daemon_ends_with_its_killed_parent;
@@ -221,6 +243,9 @@ cases! { $
         imap_unordered_gives_each_result_once;
         imap_unordered_does_not_wait_for_the_slow;
         next_timeout_runs_out_and_can_be_repeated;
+        imap_polled_gives_results_while_its_inputs_are_idle;
+        the_bell_wakes_who_waits_for_inputs except guest "a sandboxed process has one thread";
+        imap_on_a_closed_pool_says_so_and_ends;
         apply_async_calls_back_once;
         a_result_is_asked_for_in_many_ways;
         map_async_gives_the_list_later;

@@ -5,7 +5,9 @@ use anyhow::{bail, ensure};
 use procbox_guest::{
     Bytes, Context, Error, Event, Limit, Pool, PoolBuilder, Queue, Result, Worker,
 };
+use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 /// A pool of two of a worker that takes a number and gives one.
@@ -123,6 +125,70 @@ pub(crate) fn next_timeout_runs_out_and_can_be_repeated(ctx: &Context) -> Verdic
     go.set();
     same(results.next_timeout(Duration::MAX)?, Some((0, Ok(1))))?;
     same(results.next_timeout(Duration::ZERO)?, None)
+}
+
+pub(crate) fn imap_polled_gives_results_while_its_inputs_are_idle(ctx: &Context) -> Verdict {
+    for ordered in [true, false] {
+        // Chunks would be far from full.
+        let pool = pool(ctx, "double").chunk_size(100).build()?;
+        let given = std::cell::Cell::new(0);
+        let mut next = 0;
+        let inputs = std::iter::from_fn(|| match next {
+            // Pending until the result of each was given out.
+            n if n > given.get() => Some(Poll::Pending),
+            5 => None,
+            n => {
+                next += 1;
+                Some(Poll::Ready(n))
+            }
+        });
+        let mut results = pool.imap_polled(inputs, ordered);
+        for n in 0..5u64 {
+            same(results.next(), Some((n as usize, Ok(n * 2))))?;
+            given.set(n + 1);
+        }
+        same(results.next(), None)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn the_bell_wakes_who_waits_for_inputs(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let bell = pool.bell();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let feeder = std::thread::spawn(move || {
+        for n in 0..20u64 {
+            if n % 5 == 0 {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            // It fails if the test has.
+            let _ = sender.send(n);
+            bell.ring();
+        }
+        drop(sender);
+        bell.ring();
+    });
+    let inputs = std::iter::from_fn(|| match receiver.try_recv() {
+        Ok(n) => Some(Poll::Ready(n)),
+        Err(TryRecvError::Empty) => Some(Poll::Pending),
+        Err(TryRecvError::Disconnected) => None,
+    });
+    let mut results = pool.imap_polled(inputs, true);
+    refused(results.next_timeout(Duration::from_millis(1)), Error::TimedOut)?;
+    for n in 0..20u64 {
+        same(results.next(), Some((n as usize, Ok(n * 2))))?;
+    }
+    same(results.next(), None)?;
+    ensure!(feeder.join().is_ok());
+    Ok(())
+}
+
+pub(crate) fn imap_on_a_closed_pool_says_so_and_ends(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    pool.close();
+    let mut results = pool.imap(0..5u64);
+    same(results.next(), Some((0, Err(Error::PoolClosed))))?;
+    same(results.next(), None)
 }
 
 pub(crate) fn apply_async_calls_back_once(ctx: &Context) -> Verdict {

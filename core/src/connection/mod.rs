@@ -1,0 +1,279 @@
+//! Connections between programs that were not started by one another: a listener under an address,
+//! clients that go there, and a key that both have to have.
+
+mod address;
+mod handshake;
+
+pub use address::Address;
+
+use crate::pipe::{receives, sends};
+use crate::queue::{with_encoded, with_received};
+use crate::{Bytes, Context, Error, Handle, Message, RawPipe, Result, Wait};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most bytes of one message through a connection: 64 MiB.
+pub const MAX_MESSAGE: usize = 64 << 20;
+
+/// How long a peer has to prove that it has the key, by default: 5 seconds.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// What a backend implements for [`Connection`]: messages of bytes, in order, their boundaries kept.
+/// Dropping it closes it.
+pub trait RawConnection: Send + Sync {
+    /// Sends a message of at most [`MAX_MESSAGE`] bytes. It may return when the message is on its
+    /// way in part; the rest then follows before anything else.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if nothing was sent, [`Error::Closed`] if the peer is gone,
+    /// [`Error::Interrupted`].
+    fn send(&self, bytes: &[u8], wait: Wait) -> Result<()>;
+
+    /// Receives a message, in place of what `into` held.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Closed`] if nothing is left and the peer is gone,
+    /// [`Error::TooLarge`] if the message has more than `most` bytes, [`Error::Interrupted`].
+    fn recv(&self, into: &mut Vec<u8>, most: usize, wait: Wait) -> Result<()>;
+
+    /// Waits until a `recv` would not block.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    fn poll(&self, wait: Wait) -> Result<()>;
+}
+
+/// What a backend implements for [`Listener`]. Dropping it frees the address and turns away whoever
+/// was not accepted.
+pub trait RawListener: Send + Sync {
+    /// Waits for a client. Nothing of it is known yet.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Os`].
+    fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>>;
+
+    /// Where it listens: the port is the real one.
+    fn address(&self) -> &Address;
+}
+
+/// A pipe is a connection too, for backends in which programs can reach one another by pipes.
+/// Handles that come with a message are dropped.
+///
+/// ```no_run
+/// # use procbox_core::{Context, PipeConnection, RawConnection, Result, Wait};
+/// # fn example(ctx: Context) -> Result<()> {
+/// let (a, b) = ctx.raw().pipe(true)?;
+/// PipeConnection(a).send(b"hello", Wait::Forever)?;
+/// let mut message = Vec::new();
+/// PipeConnection(b).recv(&mut message, 100, Wait::Forever)?;
+/// # Ok(()) }
+/// ```
+#[allow(missing_debug_implementations, reason = "a raw pipe has none")]
+pub struct PipeConnection(pub Arc<dyn RawPipe>);
+
+impl RawConnection for PipeConnection {
+    fn send(&self, bytes: &[u8], wait: Wait) -> Result<()> {
+        self.0.send(bytes, &[], wait)
+    }
+
+    fn recv(&self, into: &mut Vec<u8>, most: usize, wait: Wait) -> Result<()> {
+        let mut message = Message { bytes: std::mem::take(into), handles: Vec::new() };
+        let received = self.0.recv(&mut message, wait);
+        *into = message.bytes;
+        received?;
+        if into.len() > most {
+            return Err(Error::TooLarge { size: into.len(), limit: most });
+        }
+        Ok(())
+    }
+
+    fn poll(&self, wait: Wait) -> Result<()> {
+        self.0.poll(wait)
+    }
+}
+
+/// A connection whose peer has proved itself, as the typed methods use it.
+struct Admitted(Arc<dyn RawConnection>);
+
+impl Admitted {
+    fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
+        if !handles.is_empty() {
+            // What a handle stands for is not there for a program of another family.
+            return Err(Error::ForeignHandle);
+        }
+        if bytes.len() > MAX_MESSAGE {
+            return Err(Error::TooLarge { size: bytes.len(), limit: MAX_MESSAGE });
+        }
+        self.0.send(bytes, wait)
+    }
+
+    fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
+        into.handles.clear();
+        self.0.recv(&mut into.bytes, MAX_MESSAGE, wait)
+    }
+
+    fn poll(&self, wait: Wait) -> Result<()> {
+        self.0.poll(wait)
+    }
+}
+
+/// One end of a connection between two programs that have the same key. Message boundaries are
+/// kept. Unlike a [`crate::Pipe`] it carries no handles, and does not travel.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let to_server = ctx.connect::<String>("greeter", b"a shared secret")?;
+/// to_server.send("hello")?;
+/// println!("{}", to_server.recv()?);
+/// # Ok(()) }
+/// ```
+pub struct Connection<T> {
+    raw: Admitted,
+    of: PhantomData<fn(T) -> T>,
+}
+
+sends!(Connection);
+receives!(Connection);
+
+impl<T> Connection<T> {
+    fn new(raw: Arc<dyn RawConnection>) -> Connection<T> {
+        Connection { raw: Admitted(raw), of: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Connection<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+/// Where clients come to. One that does not have the key is refused, and the next may come.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let listener = ctx.listen("greeter", b"a shared secret")?;
+/// loop {
+///     match listener.accept::<String>() {
+///         Ok(client) => client.send(&format!("you said {}", client.recv()?))?,
+///         Err(procbox_core::Error::AuthenticationFailed(why)) => eprintln!("refused: {why}"),
+///         Err(e) => return Err(e),
+///     }
+/// }
+/// # }
+/// ```
+pub struct Listener {
+    raw: Arc<dyn RawListener>,
+    key: Bytes,
+    handshake: Duration,
+}
+
+impl Listener {
+    /// How long a client has to prove that it has the key. Default: 5 seconds. Clients are heard one
+    /// after another, so a silent one keeps the next waiting for as long.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Listener {
+        self.handshake = timeout;
+        self
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        self.raw.address()
+    }
+
+    /// Waits for a client and lets it in.
+    ///
+    /// # Errors
+    /// [`Error::AuthenticationFailed`] if it did not prove in time that it has the key: it is gone,
+    /// and the listener goes on. [`Error::Interrupted`] on Ctrl-C, [`Error::Os`].
+    pub fn accept<T>(&self) -> Result<Connection<T>> {
+        self.accept_within(Wait::Forever)
+    }
+
+    /// Like [`Listener::accept`], for a client that comes within `timeout`. The time that it then has
+    /// to prove itself comes on top.
+    ///
+    /// # Errors
+    /// Those of [`Listener::accept`], and [`Error::TimedOut`].
+    pub fn accept_timeout<T>(&self, timeout: Duration) -> Result<Connection<T>> {
+        self.accept_within(Wait::AtMost(timeout))
+    }
+
+    /// Like [`Listener::accept`], for a client that has come already.
+    ///
+    /// # Errors
+    /// Those of [`Listener::accept`], and [`Error::TimedOut`].
+    pub fn try_accept<T>(&self) -> Result<Connection<T>> {
+        self.accept_within(Wait::Never)
+    }
+
+    fn accept_within<T>(&self, wait: Wait) -> Result<Connection<T>> {
+        let peer = self.raw.accept(wait)?;
+        handshake::admit(&*peer, &self.key, Wait::AtMost(self.handshake).deadline())?;
+        Ok(Connection::new(peer))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({})", self.address())
+    }
+}
+
+/// A key that proves nothing is a mistake of whoever wrote it.
+fn check_key(key: &[u8]) -> Result<()> {
+    if key.is_empty() { Err(Error::Invalid("the authkey is empty".into())) } else { Ok(()) }
+}
+
+impl Context {
+    /// A listener under an address, for clients that have this key. Without a better one take
+    /// [`crate::Identity::authkey`], which the processes of one program share.
+    ///
+    /// # Errors
+    /// [`Error::AddressInUse`], [`Error::NotGranted`] in the sandbox for an address that is not a
+    /// name, [`Error::Invalid`] for an empty key or an address that makes no sense, [`Error::Os`].
+    pub fn listen(&self, address: impl Into<Address>, key: &[u8]) -> Result<Listener> {
+        check_key(key)?;
+        let raw = self.raw().listen(&address.into().checked()?)?;
+        Ok(Listener { raw, key: Bytes(key.to_vec()), handshake: HANDSHAKE })
+    }
+
+    /// A connection to whoever listens under an address and has the same key. Waits for its turn.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionRefused`] if nobody listens there, [`Error::AuthenticationFailed`] if one
+    /// side does not accept the other, [`Error::Interrupted`] on Ctrl-C, and those of
+    /// [`Context::listen`].
+    pub fn connect<T>(&self, address: impl Into<Address>, key: &[u8]) -> Result<Connection<T>> {
+        self.connect_within(&address.into(), key, Wait::Forever)
+    }
+
+    /// Like [`Context::connect`], for at most `timeout`.
+    ///
+    /// # Errors
+    /// Those of [`Context::connect`], and [`Error::TimedOut`] if the listener did not turn to it.
+    pub fn connect_timeout<T>(
+        &self,
+        address: impl Into<Address>,
+        key: &[u8],
+        timeout: Duration,
+    ) -> Result<Connection<T>> {
+        self.connect_within(&address.into(), key, Wait::AtMost(timeout))
+    }
+
+    fn connect_within<T>(
+        &self,
+        address: &Address,
+        key: &[u8],
+        wait: Wait,
+    ) -> Result<Connection<T>> {
+        check_key(key)?;
+        let until = wait.deadline();
+        let peer = self.raw().connect(&address.clone().checked()?, until.wait())?;
+        handshake::apply(&*peer, key, until, HANDSHAKE)?;
+        Ok(Connection::new(peer))
+    }
+}

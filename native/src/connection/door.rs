@@ -1,0 +1,173 @@
+//! Where connections come from: listening sockets, and those who come to them.
+
+use super::{Socket, block};
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
+use procbox_core::{Address, Deadline, Error, RawConnection, RawListener, Result, Wait};
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names are in an abstract space that all programs of the machine share; this sets ours apart.
+pub(super) const SPACE: &str = "procbox/";
+/// A Unix socket whose backlog is full cannot be waited for; it is tried again after this.
+const AGAIN: Duration = Duration::from_millis(2);
+
+enum Door {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// A listening socket.
+struct NativeListener {
+    door: Door,
+    address: Address,
+}
+
+impl RawListener for NativeListener {
+    fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        let until = wait.deadline();
+        loop {
+            let came = match &self.door {
+                Door::Unix(door) => door.accept().map(|(stream, _)| Socket::Unix(stream)),
+                Door::Tcp(door) => door.accept().map(|(stream, _)| Socket::Tcp(stream)),
+            };
+            match came {
+                Ok(socket) => return socket.connection(),
+                // A client that went away while it waited is nobody's fault.
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    let fd = match &self.door {
+                        Door::Unix(door) => door.as_fd(),
+                        Door::Tcp(door) => door.as_fd(),
+                    };
+                    block(fd, PollFlags::POLLIN, until)?;
+                }
+                Err(e) => return Err(Error::os("accept", e)),
+            }
+        }
+    }
+
+    fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl Drop for NativeListener {
+    fn drop(&mut self) {
+        if let Address::Path(path) = &self.address {
+            // It was made by us; if somebody else removed it, it is gone as it should be.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn unknown(address: &Address) -> Error {
+    Error::Invalid(format!("{address} is not an address that a socket can have"))
+}
+
+/// The address of a Unix socket; `None` for TCP.
+fn unix_address(address: &Address) -> Result<Option<SocketAddr>> {
+    match address {
+        Address::Name(name) => SocketAddr::from_abstract_name(format!("{SPACE}{name}")).map(Some),
+        Address::Path(path) => SocketAddr::from_pathname(path).map(Some),
+        _ => Ok(None),
+    }
+    .map_err(|_| unknown(address))
+}
+
+/// A listener under an address.
+pub(crate) fn listen(address: &Address) -> Result<Arc<dyn RawListener>> {
+    let failed = |e: std::io::Error| match e.kind() {
+        ErrorKind::AddrInUse => Error::AddressInUse(address.to_string()),
+        _ => Error::os("listen", format!("{address}: {e}")),
+    };
+    let (door, address) = match (unix_address(address)?, address) {
+        (Some(at), _) => {
+            let door = UnixListener::bind_addr(&at).map_err(failed)?;
+            door.set_nonblocking(true).map_err(failed)?;
+            (Door::Unix(door), address.clone())
+        }
+        (None, Address::Tcp(at)) => {
+            let door = TcpListener::bind(at).map_err(failed)?;
+            door.set_nonblocking(true).map_err(failed)?;
+            let real = door.local_addr().map_err(failed)?;
+            (Door::Tcp(door), Address::Tcp(real))
+        }
+        (None, _) => return Err(unknown(address)),
+    };
+    Ok(Arc::new(NativeListener { door, address }))
+}
+
+/// A connection to whoever listens under an address.
+pub(crate) fn connect(address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+    match (address, unix_address(address)?) {
+        (_, Some(at)) => connect_unix(address, &at, wait.deadline()),
+        (Address::Tcp(at), None) => connect_tcp(address, at, wait.deadline()),
+        _ => Err(unknown(address)),
+    }
+}
+
+fn connect_unix(
+    address: &Address,
+    at: &SocketAddr,
+    until: Deadline,
+) -> Result<Arc<dyn RawConnection>> {
+    let raw = match (at.as_abstract_name(), at.as_pathname()) {
+        (Some(name), _) => UnixAddr::new_abstract(name),
+        (_, Some(path)) => UnixAddr::new(path),
+        _ => return Err(unknown(address)),
+    };
+    let raw = raw.map_err(|_| unknown(address))?;
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    loop {
+        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+            .map_err(|e| Error::os("socket", e))?;
+        match nix::sys::socket::connect(fd.as_raw_fd(), &raw) {
+            Ok(()) => return Socket::Unix(fd.into()).connection(),
+            Err(Errno::ECONNREFUSED | Errno::ENOENT) => {
+                return Err(Error::ConnectionRefused(address.to_string()));
+            }
+            // The listener has as many waiting as it may.
+            Err(Errno::EAGAIN) => {
+                let again = until.min(Wait::AtMost(AGAIN).deadline());
+                if until.is_past() {
+                    return Err(Error::TimedOut);
+                }
+                match block(fd.as_fd(), PollFlags::empty(), again) {
+                    Ok(()) | Err(Error::TimedOut) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(Error::os("connect", format!("{address}: {e}"))),
+        }
+    }
+}
+
+fn connect_tcp(
+    address: &Address,
+    at: &std::net::SocketAddr,
+    until: Deadline,
+) -> Result<Arc<dyn RawConnection>> {
+    // On the loopback interface the answer comes at once, unless the backlog is full.
+    let stream = match until.remaining() {
+        None => TcpStream::connect(at),
+        Some(limit) => TcpStream::connect_timeout(at, limit.max(Duration::from_nanos(1))),
+    };
+    let stream = stream.map_err(|e| match e.kind() {
+        ErrorKind::ConnectionRefused => Error::ConnectionRefused(address.to_string()),
+        ErrorKind::TimedOut => Error::TimedOut,
+        _ => Error::os("connect", format!("{address}: {e}")),
+    })?;
+    Socket::Tcp(stream).connection()
+}

@@ -1,0 +1,335 @@
+//! The log of `procbox map --joblog`: GNU parallel's columns, a line per task that has ended, and
+//! what `--resume` learns from it.
+//!
+//! The log says what was *printed*, not what was computed: a line is written only after its result
+//! has left for stdout. So a run that was killed can be resumed, and no input is missing. Between
+//! the two writes there is a window of some microseconds: a task whose result was printed in it has
+//! no line, and is done and printed once more. A last line that was torn is cut off. Lines are
+//! written with one `write` and not synced: they outlive procbox, not the machine.
+
+use super::inputs::Input;
+use procbox::{Error, ExitStatus};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand";
+/// GNU parallel's word for this machine.
+const HOST: &str = ":";
+const EXITVAL: usize = 6;
+const SIGNAL: usize = 7;
+const COLUMNS: usize = 9;
+
+/// How a task ended, as the log has it.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    received: usize,
+    exitval: i32,
+    signal: i32,
+}
+
+impl End {
+    /// With a result of so many bytes.
+    pub(super) fn done(received: usize) -> End {
+        End { received, exitval: 0, signal: 0 }
+    }
+
+    /// With an error: how its worker ended, or 1 if that is alive.
+    pub(super) fn failed(error: &Error) -> End {
+        let (exitval, signal) = match error {
+            Error::WorkerDied { status, .. } => codes(*status),
+            _ => (1, 0),
+        };
+        End { received: 0, exitval, signal }
+    }
+
+    /// Before it began.
+    pub(super) fn unread() -> End {
+        End { received: 0, exitval: 1, signal: 0 }
+    }
+}
+
+/// Never both 0: a worker that exits with 0 in the middle of a task has failed it.
+fn codes(status: ExitStatus) -> (i32, i32) {
+    match status.signal() {
+        Some(signal) => (0, signal),
+        None => (status.exitcode().max(1), 0),
+    }
+}
+
+/// A log that is being written.
+pub(super) struct JobLog {
+    file: File,
+    /// Lines that wait for their results to be printed.
+    lines: String,
+}
+
+impl JobLog {
+    /// Begins a log, or goes on with it and says what has ended.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, is not such a log, or another procbox writes it.
+    pub(super) fn open(path: &Path, resume: bool) -> anyhow::Result<(JobLog, Ended)> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        // The lock goes with the file: also when procbox is killed.
+        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
+            anyhow::bail!("another procbox is writing it");
+        }
+        let mut ended = Ended::default();
+        let whole = if resume { read(&file, &mut ended)? } else { 0 };
+        file.set_len(whole)?;
+        file.seek(SeekFrom::End(0))?;
+        if whole == 0 {
+            file.write_all(format!("{HEADER}\n").as_bytes())?;
+        }
+        Ok((JobLog { file, lines: String::new() }, ended))
+    }
+
+    /// Makes the line of a task, to be written by [`JobLog::commit`].
+    pub(super) fn note(&mut self, input: &Input, end: End) {
+        let since_epoch = input.taken.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let runtime = input.taken.elapsed().unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            self.lines,
+            "{}\t{HOST}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}",
+            input.seq,
+            since_epoch.as_secs_f64(),
+            runtime.as_secs_f64(),
+            input.bytes,
+            end.received,
+            end.exitval,
+            end.signal,
+            input.name().replace('\t', "\\t").replace('\n', "\\n"),
+        );
+    }
+
+    /// Writes out the lines that were made. To be called once their results are printed.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(super) fn commit(&mut self) -> std::io::Result<()> {
+        self.file.write_all(self.lines.as_bytes())?;
+        self.lines.clear();
+        Ok(())
+    }
+}
+
+/// Reads a log up to its last whole line, and says how many bytes that is.
+fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
+    let mut lines = BufReader::new(file);
+    let (mut whole, mut line, mut number) = (0, Vec::new(), 0u64);
+    loop {
+        line.clear();
+        let length = lines.read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            return Ok(whole); // The end, or a torn line.
+        }
+        number += 1;
+        if number == 1 {
+            anyhow::ensure!(line == HEADER.as_bytes(), "it is not a joblog");
+        } else {
+            let (seq, success) = parse(&line)
+                .ok_or_else(|| anyhow::anyhow!("its line {number} is not that of a joblog"))?;
+            ended.note(seq, success);
+        }
+        whole += length as u64;
+    }
+}
+
+/// The number of a line's task, and whether it went well.
+fn parse(line: &[u8]) -> Option<(u64, bool)> {
+    let columns: Vec<&[u8]> = line.splitn(COLUMNS, |byte| *byte == b'\t').collect();
+    let number = |at: usize| std::str::from_utf8(columns.get(at)?).ok()?.trim().parse::<i64>().ok();
+    let (exitval, signal) = (number(EXITVAL)?, number(SIGNAL)?);
+    let seq = u64::try_from(number(0)?).ok().filter(|seq| *seq > 0)?;
+    (columns.len() == COLUMNS).then_some((seq, exitval == 0 && signal == 0))
+}
+
+/// The tasks that have ended. A million in a row are one range: it needs next to no memory.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// First and last number of each range.
+    ranges: BTreeMap<u64, u64>,
+    /// Those that failed, and did not go well later.
+    failed: BTreeSet<u64>,
+    retry_failed: bool,
+}
+
+impl Ended {
+    /// Those that failed have not ended.
+    pub(super) fn retry_failed(mut self, yes: bool) -> Ended {
+        self.retry_failed = yes;
+        self
+    }
+
+    /// Whether the task of this number is not to be run.
+    pub(super) fn skips(&self, seq: u64) -> bool {
+        let before = self.ranges.range(..=seq).next_back();
+        before.is_some_and(|(_, last)| *last >= seq)
+            && !(self.retry_failed && self.failed.contains(&seq))
+    }
+
+    fn note(&mut self, seq: u64, success: bool) {
+        if success {
+            self.failed.remove(&seq);
+        } else {
+            self.failed.insert(seq);
+        }
+        let before = self.ranges.range_mut(..=seq).next_back();
+        let first = match before {
+            Some((_, last)) if *last >= seq => return,
+            Some((first, last)) if *last + 1 == seq => {
+                *last = seq;
+                *first
+            }
+            _ => {
+                self.ranges.insert(seq, seq);
+                seq
+            }
+        };
+        // It may have closed a gap.
+        if let Some(last) = seq.checked_add(1).and_then(|next| self.ranges.remove(&next)) {
+            self.ranges.insert(first, last);
+        }
+    }
+}
+
+impl FromIterator<u64> for Ended {
+    /// All went well.
+    fn from_iter<I: IntoIterator<Item = u64>>(those: I) -> Ended {
+        let mut ended = Ended::default();
+        those.into_iter().for_each(|seq| ended.note(seq, true));
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    /// A path for a log, removed in the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, text: &str) -> Scratch {
+            let name = format!("procbox-joblog-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::write(&path, text).unwrap();
+            Scratch(path)
+        }
+
+        fn text(&self) -> String {
+            std::fs::read_to_string(&self.0).unwrap()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn line(seq: u64, exitval: i32, signal: i32) -> String {
+        format!("{seq}\t:\t1700000000.000\t0.001\t1\t2\t{exitval}\t{signal}\tline {seq}\n")
+    }
+
+    fn died(status: ExitStatus) -> Error {
+        Error::WorkerDied { worker: "Worker-1".into(), status, attempts: 1 }
+    }
+
+    fn skipped(ended: &Ended) -> Vec<u64> {
+        (1..10).filter(|seq| ended.skips(*seq)).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let scratch = Scratch::new("written", "");
+        let (mut log, _) = JobLog::open(&scratch.0, false).unwrap();
+        let ends = [
+            End::done(5),
+            End::failed(&Error::Task("no".into())),
+            End::failed(&died(ExitStatus::exited(3))),
+            End::failed(&died(ExitStatus::signaled(9))),
+            End::failed(&died(ExitStatus::exited(0))),
+        ];
+        for (seq, end) in (1..).zip(ends) {
+            log.note(&Input::for_test(seq, "a\tb\nc", 7), end);
+        }
+        assert_eq!(scratch.text(), format!("{HEADER}\n"), "nothing is written before commit");
+        log.commit().unwrap();
+        drop(log);
+        let text = scratch.text();
+        let columns: Vec<Vec<&str>> = text.lines().map(|l| l.split('\t').collect()).collect();
+        assert!(columns.iter().all(|columns| columns.len() == COLUMNS), "{text}");
+        let ends: Vec<_> = columns[1..].iter().map(|c| (c[0], c[EXITVAL], c[SIGNAL])).collect();
+        let due =
+            [("1", "0", "0"), ("2", "1", "0"), ("3", "3", "0"), ("4", "0", "9"), ("5", "1", "0")];
+        assert_eq!(ends, due);
+        assert_eq!((columns[1][4], columns[1][5], columns[1][8]), ("7", "5", "a\\tb\\nc"));
+        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        assert_eq!(skipped(&ended), [1, 2, 3, 4, 5]);
+        assert_eq!(skipped(&ended.retry_failed(true)), [1]);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off() {
+        let whole = format!("{HEADER}\n{}", line(1, 0, 0));
+        let torn = line(2, 0, 0);
+        for cut in 0..torn.len() {
+            let scratch = Scratch::new("torn", &format!("{whole}{}", &torn[..cut]));
+            let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+            assert_eq!((skipped(&ended), scratch.text()), (vec![1], whole.clone()));
+        }
+        let scratch = Scratch::new("torn", &HEADER[..5]);
+        drop(JobLog::open(&scratch.0, true).unwrap());
+        assert_eq!(scratch.text(), format!("{HEADER}\n"));
+    }
+
+    #[test]
+    fn the_last_line_of_a_task_counts() {
+        let lines = [line(1, 1, 0), line(2, 0, 9), line(1, 0, 0)].concat();
+        let scratch = Scratch::new("last", &format!("{HEADER}\n{lines}"));
+        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        assert_eq!(skipped(&ended.retry_failed(true)), [1]);
+    }
+
+    #[test]
+    fn without_resume_a_log_begins_anew() {
+        let scratch = Scratch::new("anew", &format!("{HEADER}\n{}", line(1, 0, 0)));
+        let (_, ended) = JobLog::open(&scratch.0, false).unwrap();
+        assert_eq!((skipped(&ended), scratch.text()), (vec![], format!("{HEADER}\n")));
+    }
+
+    #[test]
+    fn what_is_no_joblog_is_refused_and_left_alone() {
+        for text in [
+            "my novel\n".to_string(),
+            format!("{HEADER}\nmy novel\n"),
+            format!("{HEADER}\n{}", line(0, 0, 0)),
+        ] {
+            let scratch = Scratch::new("novel", &text);
+            assert!(JobLog::open(&scratch.0, true).is_err(), "{text}");
+            assert_eq!(scratch.text(), text);
+        }
+    }
+
+    #[test]
+    fn two_do_not_write_one_log() {
+        let scratch = Scratch::new("two", "");
+        let _first = JobLog::open(&scratch.0, true).unwrap();
+        assert!(JobLog::open(&scratch.0, true).is_err());
+    }
+
+    #[test]
+    fn a_million_in_a_row_are_one_range() {
+        let ended: Ended = (1..=1000).step_by(2).chain((2..=1000).rev().step_by(2)).collect();
+        assert_eq!(ended.ranges, BTreeMap::from([(1, 1000)]));
+        assert!(ended.skips(1000) && !ended.skips(1001) && !ended.skips(0));
+        assert!([u64::MAX].into_iter().collect::<Ended>().skips(u64::MAX));
+    }
+}

@@ -1,0 +1,48 @@
+//! Workers that post to a main loop, and such that listen.
+
+use procbox_guest::prelude::*;
+use procbox_guest::{Connection, Poster};
+
+#[worker]
+fn asks_main(main: Poster<String>, times: u32, code: i32) -> Result<()> {
+    (0..times).try_for_each(|i| main.post(&i.to_string()))?;
+    main.exit(code)
+}
+
+#[worker]
+fn calls_main(main: Poster<(u32, u32)>, who: u32, times: u32) -> Result<()> {
+    (0..times).try_for_each(|n| main.post(&(who, n)))
+}
+
+#[worker]
+fn puts_garbage(not_a_queue_of_this: Queue<Bytes>) -> Result<()> {
+    not_a_queue_of_this.put(&Bytes(vec![0xff; 9]))
+}
+
+#[worker]
+fn echoes_to_strangers(
+    name: String,
+    key: Bytes,
+    ready: Event,
+    refused: Queue<String>,
+) -> Result<()> {
+    let listener = procbox_guest::context()?.listen(name, &key)?;
+    ready.set();
+    loop {
+        match listener.accept::<Bytes>() {
+            Ok(client) => echo(&client)?,
+            Err(e @ Error::AuthenticationFailed(_)) => refused.put(&e.to_string())?,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn echo(client: &Connection<Bytes>) -> Result<()> {
+    loop {
+        match client.recv() {
+            Ok(message) => client.send(&message)?,
+            Err(Error::Closed) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! How two programs that never met know that both have the key, before either trusts a message.
 //!
-//!     listener -> client    MAGIC, 32 random bytes L
-//!     client -> listener    32 random bytes C, proof(client)
-//!     listener -> client    proof(listener), or a message of another length: refused
+//! ```text
+//! listener -> client    MAGIC, 32 random bytes L
+//! client -> listener    32 random bytes C, proof(client)
+//! listener -> client    proof(listener), or a message of another length: refused
 //!
-//!     proof(role) = HMAC-SHA256(key, DOMAIN, role, L, C)
+//! proof(role) = HMAC-SHA256(key, DOMAIN, role, L, C)
+//! ```
 //!
 //! Both random values are in both proofs, so that neither is worth anything in another connection.
 //! The role is in them, so that a peer cannot answer a challenge by having us answer it: a proof that

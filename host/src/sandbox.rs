@@ -107,7 +107,7 @@ impl SandboxBuilder {
             alive: Arc::new(AtomicUsize::new(0)),
             // The embedding program is number 1.
             last_pid: AtomicU32::new(1),
-            live: Mutex::new(HashMap::new()),
+            live: Mutex::new(Live::default()),
             names: Arc::default(),
         };
         Ok(Sandbox(Arc::new(Owner(Arc::new(inner)))))
@@ -166,10 +166,17 @@ pub(crate) struct SandboxInner {
     pub(crate) max_processes: usize,
     pub(crate) alive: Arc<AtomicUsize>,
     last_pid: AtomicU32,
-    /// All that live, by pid, for the end of the sandbox.
-    live: Mutex<HashMap<u32, Weak<HostProcess>>>,
+    live: Mutex<Live>,
     /// Listeners of the contexts that share theirs.
     pub(crate) names: Arc<Names>,
+}
+
+/// All that live, by pid, for the end of the sandbox.
+#[derive(Default)]
+struct Live {
+    processes: HashMap<u32, Weak<HostProcess>>,
+    /// The embedding program has let go: what is started now is ended too.
+    ending: bool,
 }
 
 impl SandboxInner {
@@ -179,12 +186,18 @@ impl SandboxInner {
 
     /// Notes that a process lives.
     pub(crate) fn born(&self, process: &Arc<HostProcess>) {
-        lock(&self.live).insert(process.identity.pid, Arc::downgrade(process));
+        let mut live = lock(&self.live);
+        live.processes.insert(process.identity.pid, Arc::downgrade(process));
+        let ending = live.ending;
+        drop(live);
+        if ending {
+            process.doom(ExitStatus::signaled(signal::KILL));
+        }
     }
 
     /// Notes that a process has ended.
     pub(crate) fn dead(&self, pid: u32) {
-        lock(&self.live).remove(&pid);
+        lock(&self.live).processes.remove(&pid);
     }
 }
 
@@ -195,8 +208,11 @@ pub(crate) struct Owner(pub(crate) Arc<SandboxInner>);
 impl Drop for Owner {
     /// A process that is blocked for ever would keep the inside alive; nobody could end it any more.
     fn drop(&mut self) {
-        let live: Vec<_> = lock(&self.0.live).values().filter_map(Weak::upgrade).collect();
-        live.iter().for_each(|process| process.doom(ExitStatus::signaled(signal::KILL)));
+        let mut live = lock(&self.0.live);
+        live.ending = true;
+        let processes: Vec<_> = live.processes.values().filter_map(Weak::upgrade).collect();
+        drop(live);
+        processes.iter().for_each(|process| process.doom(ExitStatus::signaled(signal::KILL)));
     }
 }
 

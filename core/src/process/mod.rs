@@ -1,197 +1,16 @@
 //! Processes: starting, watching, ending.
 
+mod builder;
+mod raw;
+
+pub use builder::ProcessBuilder;
+pub use raw::{Entry, Identity, Input, Output, ProcessSpec, RawProcess};
+
 use crate::context::ContextInner;
-use crate::{Args, Bytes, Error, ExitStatus, Handle, Message, Result, Wait, Waitable};
-use serde::{Deserialize, Serialize};
-use std::any::Any;
+use crate::{Bytes, Error, ExitStatus, Result, Wait, Waitable};
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-
-/// What a process executes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entry {
-    /// The program's `main`, with these arguments (its own name not among them).
-    Main(Vec<String>),
-    /// A worker, called once with the arguments in the message.
-    Call(String),
-    /// A worker that serves the pool whose queues are in the message.
-    Serve(String),
-}
-
-/// Where a process's standard input comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Input {
-    /// The parent's own.
-    #[default]
-    Inherit,
-    /// Empty.
-    Null,
-    /// These bytes, then end of file.
-    Bytes(Vec<u8>),
-}
-
-/// Where a process's standard output goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Output {
-    /// The parent's own.
-    #[default]
-    Inherit,
-    /// Nowhere.
-    Null,
-    /// The parent's standard error.
-    Stderr,
-    /// Kept, for [`RawProcess::output`].
-    Capture,
-}
-
-/// Everything a backend needs to start a process.
-#[derive(Debug)]
-pub struct ProcessSpec {
-    /// What it executes.
-    pub entry: Entry,
-    /// The arguments of a worker.
-    pub message: Message,
-    /// Its name, daemon flag and authkey.
-    pub identity: Identity,
-    /// Its standard input.
-    pub stdin: Input,
-    /// Its standard output.
-    pub stdout: Output,
-    /// The wall-clock time after which it is ended.
-    pub timeout: Option<Duration>,
-}
-
-/// Who a process is, as it and others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// Its name: `MainProcess`, `Process-N`, or what was set.
-    pub name: String,
-    /// Its number; 0 before it is started.
-    pub pid: u32,
-    /// Whether it ends with its parent.
-    pub daemon: bool,
-    /// The key by which processes of one tree know each other; inherited.
-    pub authkey: Bytes,
-    /// Its parent's pid and name; `None` for the first process.
-    pub parent: Option<(u32, String)>,
-}
-
-/// What a backend implements for [`Process`]. Dropping it lets the process run on, unwatched.
-pub trait RawProcess: Any + Send + Sync {
-    /// Its number: the OS's on the native backend, the context's in the sandbox.
-    fn pid(&self) -> u32;
-
-    /// Waits until it has ended.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::JoinSelf`].
-    fn join(&self, wait: Wait) -> Result<ExitStatus>;
-
-    /// How it ended, `None` while it runs. Does not block.
-    fn status(&self) -> Option<ExitStatus>;
-
-    /// Ends it: exit code -15. Nothing happens if it has ended.
-    fn terminate(&self);
-
-    /// Ends it, which it cannot prevent: exit code -9. Nothing happens if it has ended.
-    fn kill(&self);
-
-    /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
-    /// [`Error::Interrupted`], another ends with exit code -2. Nothing happens if it has ended.
-    fn interrupt(&self);
-
-    /// What it printed so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
-    fn output(&self) -> Vec<u8>;
-}
-
-/// What a process is about to be. Made by [`crate::Context::process`].
-#[must_use = "nothing runs before start"]
-pub struct ProcessBuilder<P> {
-    pub(crate) context: Arc<ContextInner>,
-    pub(crate) spec: ProcessSpec,
-    pub(crate) error: Option<Error>,
-    pub(crate) named: bool,
-    pub(crate) args: PhantomData<fn(P)>,
-}
-
-impl<P> ProcessBuilder<P> {
-    /// Its arguments, checked at compile time where the worker is named by its item.
-    ///
-    /// `&T` may stand for `T`, and `&str` for `String`.
-    pub fn args<A: Args<P>>(mut self, args: A) -> Self {
-        match Message::of(&args) {
-            Ok(message) => self.spec.message = message,
-            Err(e) => self.error = Some(e),
-        }
-        self
-    }
-
-    /// Its arguments, already encoded: for those that come from outside the language.
-    pub fn raw_args(mut self, message: Message) -> Self {
-        self.spec.message = message;
-        self
-    }
-
-    /// Its name; the default is `Process-N`.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.spec.identity.name = name.into();
-        self.named = true;
-        self
-    }
-
-    /// Whether it ends with its parent; the default is the parent's own flag, which is `false`.
-    pub fn daemon(mut self, daemon: bool) -> Self {
-        self.spec.identity.daemon = daemon;
-        self
-    }
-
-    /// Its standard input; the default is the parent's.
-    pub fn stdin(mut self, stdin: Input) -> Self {
-        self.spec.stdin = stdin;
-        self
-    }
-
-    /// Its standard output; the default is the parent's.
-    pub fn stdout(mut self, stdout: Output) -> Self {
-        self.spec.stdout = stdout;
-        self
-    }
-
-    /// Ends it after this much wall-clock time; the default is never.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.spec.timeout = Some(timeout);
-        self
-    }
-
-    /// The process, not yet started.
-    pub fn build(mut self) -> Process {
-        if !self.named {
-            self.spec.identity.name = self.context.next_name();
-        }
-        Process(Arc::new(Shared {
-            context: Arc::downgrade(&self.context),
-            state: Mutex::new(State {
-                identity: self.spec.identity.clone(),
-                phase: Phase::Built(self.error.map_or(Ok(self.spec), Err)),
-            }),
-        }))
-    }
-
-    /// Builds the process and starts it.
-    ///
-    /// # Errors
-    /// Those of [`Process::start`].
-    pub fn start(self) -> Result<Process> {
-        // The context must outlive the weak reference that `build` takes.
-        let context = self.context.clone();
-        let process = self.build();
-        let started = process.start();
-        drop(context);
-        started.map(|()| process)
-    }
-}
 
 enum Phase {
     Built(Result<ProcessSpec>),
@@ -406,24 +225,5 @@ impl fmt::Debug for Process {
             Phase::Closed => "closed".to_string(),
         };
         write!(f, "Process({}, {phase})", state.identity.name)
-    }
-}
-
-impl ProcessSpec {
-    /// A spec with everything at its default.
-    pub fn new(entry: Entry, identity: Identity) -> ProcessSpec {
-        ProcessSpec {
-            entry,
-            message: Message::default(),
-            identity,
-            stdin: Input::Inherit,
-            stdout: Output::Inherit,
-            timeout: None,
-        }
-    }
-
-    /// The handles among the arguments.
-    pub fn handles(&self) -> &[Handle] {
-        &self.message.handles
     }
 }

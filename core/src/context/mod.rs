@@ -1,110 +1,18 @@
 //! A context: a backend and its defaults. It makes primitives, processes and pools.
 
+mod raw;
+
+pub use raw::{Backend, RawContext};
+
 use crate::{
-    Address, Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder,
-    Process, ProcessBuilder, ProcessSpec, Queue, RawConnection, RawEvent, RawListener, RawLock,
-    RawPipe, RawProcess, RawQueue, RawSemaphore, Receiver, Result, Runnable, Semaphore, Sender,
+    Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder, Process,
+    ProcessBuilder, ProcessSpec, Queue, RawProcess, Receiver, Result, Runnable, Semaphore, Sender,
     Untyped, Wait, Waitable, Worker, WorkerInfo,
 };
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-
-/// How a context runs its processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Backend {
-    /// As OS processes.
-    Native,
-    /// As wasmtime instances inside this process.
-    Sandbox,
-    /// Seen from inside a sandboxed process: through its imports.
-    Guest,
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Backend::Native => "native",
-            Backend::Sandbox => "sandbox",
-            Backend::Guest => "guest",
-        })
-    }
-}
-
-/// What a backend implements. [`Context`] is written on top of it.
-pub trait RawContext: Send + Sync + 'static {
-    /// Which backend this is.
-    fn backend(&self) -> Backend;
-
-    /// A lock that nobody holds.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`].
-    fn lock(&self) -> Result<Arc<dyn RawLock>>;
-
-    /// A semaphore with this many permits.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`].
-    fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>>;
-
-    /// An event that is clear.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`].
-    fn event(&self) -> Result<Arc<dyn RawEvent>>;
-
-    /// An empty queue.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`].
-    fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>>;
-
-    /// The two ends of a pipe. When not duplex, the first only receives and the second only sends.
-    ///
-    /// # Errors
-    /// [`Error::Exhausted`].
-    fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)>;
-
-    /// A listener under an address.
-    ///
-    /// # Errors
-    /// [`Error::AddressInUse`], [`Error::NotGranted`], [`Error::Os`].
-    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>>;
-
-    /// A connection to whoever listens under an address; waits while too many others do.
-    ///
-    /// # Errors
-    /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NotGranted`],
-    /// [`Error::Interrupted`], [`Error::Os`].
-    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>>;
-
-    /// Starts a process.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchWorker`], [`Error::NotRunnable`], [`Error::NotGranted`], [`Error::Exhausted`],
-    /// [`Error::ForeignHandle`].
-    fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>>;
-
-    /// Waits until at least one is ready; the answer is the indices of those that are.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::ForeignHandle`].
-    fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>>;
-
-    /// What the program offers.
-    ///
-    /// # Errors
-    /// [`Error::NotRunnable`].
-    fn workers(&self) -> Result<Vec<WorkerInfo>>;
-
-    /// Who the calling process is.
-    fn identity(&self) -> Identity;
-
-    /// How many CPUs its processes can use.
-    fn cpu_count(&self) -> usize;
-}
 
 /// What the clones of a context share.
 pub(crate) struct ContextInner {

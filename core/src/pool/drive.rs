@@ -1,0 +1,253 @@
+//! Which thread moves a pool's tasks.
+//!
+//! One thread at a time *drives*: it takes what the workers have to say, gives them more, and
+//! sleeps until there is news. Whoever waits for a result drives until it is there; a second waiter
+//! sleeps until the first has made progress or has stopped driving. For tasks that nobody waits for
+//! a background thread drives, where there are threads.
+
+use super::engine::Engine;
+use super::result::lock;
+use crate::{Context, Deadline, Error, Queue, Result, Wait, ready};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// How long a thread that waits for another to drive may take to notice Ctrl-C.
+const LOOK_FOR_INTERRUPT: Duration = Duration::from_millis(100);
+/// Who drives, and news for those who do not.
+#[derive(Default)]
+struct Wheel {
+    /// Counts progress, so that none is missed between looking and sleeping.
+    turns: u64,
+    /// How many wait while another drives.
+    waiting: usize,
+    /// Whether there is a background thread.
+    #[cfg(not(target_family = "wasm"))]
+    background: bool,
+    /// Whether the driver sleeps until there is news from a worker.
+    asleep: bool,
+}
+
+/// What the threads that would drive share.
+pub(super) struct Helm {
+    /// Held by the one that drives.
+    driver: Mutex<()>,
+    wheel: Mutex<Wheel>,
+    turned: Condvar,
+    /// Wakes a sleeping driver when there is something new to wait for.
+    kick: Queue<()>,
+    /// How many times the bell was rung.
+    rings: AtomicU64,
+}
+
+impl Helm {
+    pub(super) fn new(ctx: &Context) -> Result<Helm> {
+        Ok(Helm {
+            driver: Mutex::new(()),
+            wheel: Mutex::new(Wheel::default()),
+            turned: Condvar::new(),
+            kick: ctx.queue(1)?,
+            rings: AtomicU64::new(0),
+        })
+    }
+}
+
+impl Engine {
+    /// Drives until the backlog is short, so that a `map` over many inputs needs little memory.
+    pub(super) fn wait_for_room(&self) -> Result<()> {
+        self.drive_until(&|| lock(&self.state).backlog.len() <= self.workers, Wait::Forever)
+    }
+
+    /// Sleeps until a worker has news or something is due.
+    fn sleep(&self, deadline: Deadline) -> Result<()> {
+        let mut those = vec![self.helm.kick.waitable()];
+        let mut due = deadline;
+        {
+            let state = lock(&self.state);
+            for slot in &state.slots {
+                slot.waitables(&mut those);
+                due = due.min(slot.deadline.into()).min(slot.start_after.into());
+            }
+            lock(&self.helm.wheel).asleep = true;
+        }
+        let woken = ready(&self.ctx, &those, due.wait());
+        lock(&self.helm.wheel).asleep = false;
+        // It is there to wake, not to be read; empty is as good.
+        let _ = self.helm.kick.try_get();
+        match woken {
+            Ok(_) | Err(Error::TimedOut) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(super) fn wake_driver(&self) {
+        if lock(&self.helm.wheel).asleep {
+            // Full is as good: it will wake.
+            let _ = self.helm.kick.try_put(&());
+        }
+    }
+
+    /// Makes every waiter look again at what it waits for.
+    pub(super) fn ring(&self) {
+        self.helm.rings.fetch_add(1, Ordering::Release);
+        // Full is as good: the driver will not sleep before it has looked. It is put whether or not
+        // the driver sleeps, since it may have looked and be about to.
+        let _ = self.helm.kick.try_put(&());
+        self.turn();
+    }
+
+    pub(super) fn rings(&self) -> u64 {
+        self.helm.rings.load(Ordering::Acquire)
+    }
+
+    pub(super) fn turn(&self) {
+        let mut wheel = lock(&self.helm.wheel);
+        wheel.turns += 1;
+        if wheel.waiting > 0 {
+            self.helm.turned.notify_all();
+        }
+    }
+
+    /// Drives the pool, or waits for whoever does, until `done`.
+    pub(super) fn drive_until(&self, done: &dyn Fn() -> bool, wait: Wait) -> Result<()> {
+        self.drive(done, wait, false)
+    }
+
+    fn drive(&self, done: &dyn Fn() -> bool, wait: Wait, yielding: bool) -> Result<()> {
+        if done() {
+            return Ok(());
+        }
+        let deadline = wait.deadline();
+        loop {
+            let seen = lock(&self.helm.wheel).turns;
+            match self.helm.driver.try_lock() {
+                Ok(wheel) => {
+                    let result = self.steer(done, deadline, yielding);
+                    drop(wheel);
+                    self.turn();
+                    return result;
+                }
+                // A callback panicked while it drove; the state was unlocked then.
+                Err(TryLockError::Poisoned(poisoned)) => {
+                    drop(poisoned);
+                    self.helm.driver.clear_poison();
+                }
+                Err(TryLockError::WouldBlock) => {
+                    if done() {
+                        return Ok(());
+                    }
+                    if yielding {
+                        return Err(Error::TimedOut);
+                    }
+                    self.wait_for_turn(seen, deadline)?;
+                    self.check_interrupt()?;
+                }
+            }
+            if done() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn steer(&self, done: &dyn Fn() -> bool, deadline: Deadline, yielding: bool) -> Result<()> {
+        loop {
+            let progress = self.sweep();
+            if done() {
+                return Ok(());
+            }
+            if progress {
+                self.turn();
+            }
+            if deadline.is_past() || yielding && lock(&self.helm.wheel).waiting > 0 {
+                return Err(Error::TimedOut);
+            }
+            if !progress {
+                self.sleep(deadline)?;
+            }
+        }
+    }
+
+    fn wait_for_turn(&self, seen: u64, deadline: Deadline) -> Result<()> {
+        let mut wheel = lock(&self.helm.wheel);
+        wheel.waiting += 1;
+        drop(wheel);
+        // The background thread hands over to whoever waits, once it is awake.
+        self.wake_driver();
+        wheel = lock(&self.helm.wheel);
+        // A condition variable knows nothing of Ctrl-C: looked at now and then.
+        let slice = Wait::AtMost(LOOK_FOR_INTERRUPT).deadline();
+        while wheel.turns == seen && !slice.is_past() && !deadline.is_past() {
+            let left = deadline.min(slice).remaining().unwrap_or_default();
+            wheel = self
+                .helm
+                .turned
+                .wait_timeout(wheel, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        wheel.waiting -= 1;
+        if wheel.turns == seen && deadline.is_past() { Err(Error::TimedOut) } else { Ok(()) }
+    }
+
+    /// Whether Ctrl-C has come, while another thread drives.
+    fn check_interrupt(&self) -> Result<()> {
+        match ready(&self.ctx, &[self.helm.kick.waitable()], Wait::AtMost(Duration::from_nanos(1)))
+        {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees to it that tasks move although nobody waits for them yet.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn drive_in_background(self: &Arc<Engine>) {
+        if std::mem::replace(&mut lock(&self.helm.wheel).background, true) {
+            return;
+        }
+        let engine = Arc::downgrade(self);
+        let name = "procbox-pool".to_string();
+        let spawned = std::thread::Builder::new().name(name).spawn(move || background(&engine));
+        if spawned.is_err() {
+            // Then tasks move when somebody waits for them.
+            lock(&self.helm.wheel).background = false;
+        }
+    }
+
+    /// A sandboxed process has one thread: its pool moves while it waits for results.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn drive_in_background(self: &Arc<Engine>) {}
+}
+
+/// How long a task may lie before the background thread takes the wheel.
+#[cfg(not(target_family = "wasm"))]
+const GRACE: Duration = Duration::from_millis(2);
+/// How many times it finds nothing to do before it ends.
+#[cfg(not(target_family = "wasm"))]
+const IDLE_ROUNDS: u32 = 100;
+
+#[cfg(not(target_family = "wasm"))]
+fn background(engine: &std::sync::Weak<Engine>) {
+    let mut idle = 0;
+    loop {
+        std::thread::sleep(GRACE);
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        let is_idle = || lock(&engine.state).pending == 0;
+        if !is_idle() {
+            idle = 0;
+            // Interrupted or out-steered: either way somebody else sees to it.
+            if engine.drive(&is_idle, Wait::Forever, true).is_err() {
+                std::thread::sleep(10 * GRACE);
+            }
+        } else {
+            idle += 1;
+            // Looked at under the lock: a task that comes now finds the flag down or the thread up.
+            let state = lock(&engine.state);
+            if idle > IDLE_ROUNDS && state.pending == 0 {
+                lock(&engine.helm.wheel).background = false;
+                return;
+            }
+        }
+    }
+}

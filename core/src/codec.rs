@@ -9,7 +9,7 @@ use postcard::ser_flavors::Flavor;
 use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// What travels: bytes, and the handles that they refer to by index.
@@ -51,55 +51,99 @@ impl Message {
     /// # Errors
     /// Those of [`Message::value`].
     pub fn into_value<T: DeserializeOwned>(self) -> Result<T> {
-        self.value()
+        decode_owned(&self.bytes, self.handles)
     }
+}
+
+/// The `encode` that runs on this thread, as far as the handles in its value know it. Plain data, so
+/// that a value without handles costs two stores.
+#[derive(Clone, Copy)]
+struct Sending {
+    /// Whether there is one.
+    active: bool,
+    /// The handles that it has met, which are the last ones in [`SENT`].
+    met: usize,
 }
 
 thread_local! {
-    /// The handles met so far by the `encode` that runs on this thread.
-    static SENT: RefCell<Option<Vec<Handle>>> = const { RefCell::new(None) };
+    static SENDING: Cell<Sending> = const { Cell::new(Sending { active: false, met: 0 }) };
+    /// The handles met by the `encode`s that run on this thread, the innermost one's last.
+    static SENT: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
     /// The handles that the `decode` that runs on this thread may refer to.
-    static RECEIVED: RefCell<Option<Vec<Handle>>> = const { RefCell::new(None) };
+    static RECEIVED: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Puts a thread-local back as it was, also when a `Serialize` panics.
-struct Restore(&'static std::thread::LocalKey<RefCell<Option<Vec<Handle>>>>, Option<Vec<Handle>>);
+/// One `encode`: puts the thread's state back as it was when dropped, also when a `Serialize` panics.
+struct Encoding {
+    outer: Sending,
+}
 
-impl Restore {
+impl Encoding {
     #[inline]
-    fn swap(
-        key: &'static std::thread::LocalKey<RefCell<Option<Vec<Handle>>>>,
-        now: Vec<Handle>,
-    ) -> Restore {
-        Restore(key, key.replace(Some(now)))
+    fn begin() -> Encoding {
+        Encoding { outer: SENDING.replace(Sending { active: true, met: 0 }) }
     }
 
-    /// Puts it back now, and says what it was last.
+    /// The handles that were met.
     #[inline]
-    fn finish(mut self) -> Option<Vec<Handle>> {
-        let last = self.0.replace(self.1.take());
-        std::mem::forget(self); // It holds nothing any more.
-        last
+    fn handles(&self) -> Vec<Handle> {
+        match SENDING.get().met {
+            0 => Vec::new(),
+            met => take_last(met),
+        }
     }
 }
 
-impl Drop for Restore {
+#[cold]
+fn take_last(n: usize) -> Vec<Handle> {
+    SENDING.set(Sending { met: 0, ..SENDING.get() });
+    SENT.with_borrow_mut(|sent| sent.split_off(sent.len().saturating_sub(n)))
+}
+
+impl Drop for Encoding {
     #[inline]
     fn drop(&mut self) {
-        self.0.replace(self.1.take());
+        // Those of a value that could not be encoded are left.
+        drop(self.handles());
+        SENDING.set(self.outer);
     }
 }
 
+/// Puts the received handles back as they were, also when a `Deserialize` panics.
+struct Decoding(Vec<Handle>);
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        RECEIVED.replace(std::mem::take(&mut self.0));
+    }
+}
+
+/// Appends what is serialised.
 struct Append<'a>(&'a mut Vec<u8>);
+
+/// Up to so many bytes are copied one by one: a call of memcpy costs more than they do.
+const FEW: usize = 8;
+
+/// Appends bytes, of which there are often few: those of a number.
+#[inline]
+pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() <= FEW {
+        bytes.iter().for_each(|byte| to.push(*byte));
+    } else {
+        to.extend_from_slice(bytes);
+    }
+}
 
 impl Flavor for Append<'_> {
     type Output = ();
 
+    #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
+        append(self.0, data);
         Ok(())
     }
 
+    #[inline]
     fn try_push(&mut self, data: u8) -> postcard::Result<()> {
         self.0.push(data);
         Ok(())
@@ -115,10 +159,10 @@ impl Flavor for Append<'_> {
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
-    let restore = Restore::swap(&SENT, Vec::new());
+    let encoding = Encoding::begin();
     postcard::serialize_with_flavor(value, Append(bytes))
         .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
-    Ok(restore.finish().unwrap_or_default())
+    Ok(encoding.handles())
 }
 
 /// Decodes a value that uses up all of `bytes` and may refer to `handles`.
@@ -126,11 +170,16 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<V
 /// # Errors
 /// [`Error::Decode`] if it is not that.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], handles: &[Handle]) -> Result<T> {
+    decode_owned(bytes, handles.to_vec())
+}
+
+/// Like [`decode`]; of the handles only those in the value are left.
+pub(crate) fn decode_owned<T: DeserializeOwned>(bytes: &[u8], handles: Vec<Handle>) -> Result<T> {
     let failed = |why: String| Error::Decode { type_name: std::any::type_name::<T>(), why };
     let taken = if handles.is_empty() {
         postcard::take_from_bytes(bytes)
     } else {
-        let _restore = Restore::swap(&RECEIVED, handles.to_vec());
+        let _decoding = Decoding(RECEIVED.replace(handles));
         postcard::take_from_bytes(bytes)
     };
     let (value, rest) = taken.map_err(|e| failed(e.to_string()))?;
@@ -139,22 +188,20 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], handles: &[Handle]) -> Result<T
 
 /// Serialises a wrapper as the index of its handle.
 pub(crate) fn serialize_handle<S: Serializer>(handle: Handle, s: S) -> Result<S::Ok, S::Error> {
-    let index = SENT.with_borrow_mut(|sent| {
-        let sent = sent.as_mut()?;
-        sent.push(handle);
-        Some(sent.len() as u32 - 1)
-    });
-    match index {
-        Some(index) => s.serialize_u32(index),
-        None => Err(S::Error::custom("a handle travels in procbox's own messages only")),
+    let Sending { active, met } = SENDING.get();
+    if !active {
+        return Err(S::Error::custom("a handle travels in procbox's own messages only"));
     }
+    SENT.with_borrow_mut(|sent| sent.push(handle));
+    SENDING.set(Sending { active, met: met + 1 });
+    s.serialize_u32(met as u32)
 }
 
 /// The handle that a serialised index stands for.
 pub(crate) fn deserialize_handle<'de, D: Deserializer<'de>>(d: D) -> Result<Handle, D::Error> {
     let index = u32::deserialize(d)? as usize;
     RECEIVED
-        .with_borrow(|received| received.as_ref().and_then(|list| list.get(index).cloned()))
+        .with_borrow(|received| received.get(index).cloned())
         .ok_or_else(|| D::Error::custom("the message does not carry this handle"))
 }
 

@@ -48,7 +48,7 @@ pub use lock::{Acquired, Lock, LockGuard, RawLock};
 pub use main_loop::{ClosurePoster, MainLoop, Poster};
 pub use pipe::{Pipe, RawPipe, Receiver, Sender};
 pub use pool::{
-    Bell, Counters, Function, Pool, PoolBuilder, TaskEnd, TaskResult, TaskResults, panicked, serve,
+    Bell, Counters, Pool, PoolBuilder, TaskEnd, TaskResult, TaskResults, panicked, serve,
 };
 pub use process::{
     Entry, Identity, Input, Output, Process, ProcessBuilder, ProcessSpec, RawProcess, Sentinel,
@@ -57,5 +57,6 @@ pub use queue::{Bounds, Queue, RawQueue};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
 pub use wait::{Deadline, Wait};
 pub use worker::{
-    Arg, Args, Outcome, Runnable, Untyped, Worker, WorkerInfo, end_of, end_of_result,
+    Arg, Args, Call, Function, Outcome, Runnable, Untyped, Worker, WorkerInfo, end_of,
+    end_of_result,
 };

@@ -12,7 +12,7 @@ use crate::{WORKERS, WorkerEntry, context};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
-use procbox_core::{Bytes, Error, Function, Identity, Message, Result, TaskEnd, serve};
+use procbox_core::{Bytes, Call, Error, Function, Identity, Message, Result, TaskEnd, serve};
 use std::any::Any;
 use std::ffi::CString;
 use std::io::{IoSliceMut, Write};
@@ -197,7 +197,8 @@ fn call(entry: &WorkerEntry, serves: bool, message: Message) -> i32 {
             let find = |name: &str| find(name).map(|entry| entry.function);
             serve(message, entry.function, &find, &guarded).map_err(|e| e.to_string())
         } else {
-            (entry.function)(message).map(drop)
+            let Message { bytes, handles } = message;
+            (entry.function)(Call::new(&bytes, handles), &mut Message::default())
         }
     }));
     match ended {
@@ -211,9 +212,9 @@ fn call(entry: &WorkerEntry, serves: bool, message: Message) -> i32 {
     }
 }
 
-fn guarded(function: Function, arguments: Message) -> TaskEnd {
-    match catch_unwind(AssertUnwindSafe(|| function(arguments))) {
-        Ok(Ok(result)) => TaskEnd::Done(result),
+fn guarded(function: Function, arguments: Call<'_>, result: &mut Message) -> TaskEnd {
+    match catch_unwind(AssertUnwindSafe(|| function(arguments, result))) {
+        Ok(Ok(())) => TaskEnd::Done,
         Ok(Err(why)) => TaskEnd::Failed(why),
         Err(payload) => TaskEnd::Panicked(panic_message(&*payload)),
     }

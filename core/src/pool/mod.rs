@@ -21,7 +21,7 @@ mod wire;
 pub use builder::PoolBuilder;
 pub use engine::Counters;
 pub use result::TaskResult;
-pub use serve::{Function, panicked, serve};
+pub use serve::{panicked, serve};
 pub use stream::{Bell, TaskResults};
 pub use wire::TaskEnd;
 
@@ -124,9 +124,10 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         I::Item: Args<P>,
     {
         let inputs = inputs.into_iter();
-        let chunk = self.engine.chunk_for(inputs.size_hint().0);
-        let gather = Arc::new(Gather::new(None));
-        let mut chunks = Chunks { inputs, size: chunk, at: 0 };
+        let about = inputs.size_hint().0;
+        let chunk = self.engine.chunk_for(about);
+        let gather = Arc::new(Gather::new(about, None));
+        let mut chunks = Chunks::new(inputs, chunk);
         while let Some((base, tasks)) = chunks.next_chunk()? {
             gather.expect(tasks.len());
             self.engine.submit(tasks, gather.clone(), base)?;
@@ -174,9 +175,10 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         (I::Item,): Args<P>,
     {
         let inputs = inputs.into_iter().map(|item| (item,));
-        let size = self.engine.chunk_for(inputs.size_hint().0);
-        let gather = Arc::new(Gather::new(then));
-        let mut chunks = Chunks { inputs, size, at: 0 };
+        let about = inputs.size_hint().0;
+        let size = self.engine.chunk_for(about);
+        let gather = Arc::new(Gather::new(about, then));
+        let mut chunks = Chunks::new(inputs, size);
         while let Some((base, tasks)) = chunks.next_chunk()? {
             gather.expect(tasks.len());
             self.engine.submit(tasks, gather.clone(), base)?;
@@ -314,16 +316,23 @@ struct Chunks<I> {
     inputs: I,
     size: usize,
     at: usize,
+    /// The bytes of the last one, which the next will need too.
+    room: usize,
 }
 
 impl<I: Iterator<Item: serde::Serialize>> Chunks<I> {
+    fn new(inputs: I, size: usize) -> Chunks<I> {
+        Chunks { inputs, size, at: 0, room: 0 }
+    }
+
     fn next_chunk(&mut self) -> Result<Option<(usize, Tasks)>> {
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::with_room(self.room);
         for arguments in self.inputs.by_ref().take(self.size) {
             tasks.push(&arguments)?;
         }
         let base = self.at;
         self.at += tasks.len();
+        self.room = tasks.bytes();
         Ok(if tasks.is_empty() { None } else { Some((base, tasks)) })
     }
 }

@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::wire::Reader;
 use crate::{Error, Handle, Result, Wait, codec};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,9 @@ pub(super) trait Sink: Send + Sync {
     }
 }
 
+/// Room is made for at most so many values before they come: a hint of how many may be wrong.
+const MOST_RESERVED: usize = 1 << 20;
+
 /// Called with the result when it is there.
 pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
 
@@ -46,6 +50,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[inline]
 pub(super) fn decoded<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
     outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
 }
@@ -124,11 +129,15 @@ impl<R: DeserializeOwned + Send + 'static> Promise<R> for Single<R> {
     }
 }
 
+/// The values of a `map`, as they come.
 struct Gathered<R> {
-    values: Vec<Option<R>>,
+    /// Those from the first on without a gap.
+    values: Vec<R>,
+    /// Those beyond a gap: runs without one, by the index of their first.
+    ahead: BTreeMap<usize, Vec<R>>,
     missing: usize,
     sealed: bool,
-    /// The error with the lowest index.
+    /// The error with the lowest index. From then on values are of no use.
     error: Option<(usize, Error)>,
 }
 
@@ -139,17 +148,21 @@ pub(super) struct Gather<R> {
 }
 
 impl<R> Gather<R> {
-    pub(super) fn new(then: Option<Callback<Vec<R>>>) -> Gather<R> {
-        let parts = Gathered { values: Vec::new(), missing: 0, sealed: false, error: None };
+    /// For about so many values.
+    pub(super) fn new(about: usize, then: Option<Callback<Vec<R>>>) -> Gather<R> {
+        let parts = Gathered {
+            values: Vec::with_capacity(about.min(MOST_RESERVED)),
+            ahead: BTreeMap::new(),
+            missing: 0,
+            sealed: false,
+            error: None,
+        };
         Gather { parts: Mutex::new(parts), whole: Arc::new(Cell::new(then)) }
     }
 
     /// There will be `n` more values.
     pub(super) fn expect(&self, n: usize) {
-        let mut parts = lock(&self.parts);
-        let len = parts.values.len() + n;
-        parts.values.resize_with(len, || None);
-        parts.missing += n;
+        lock(&self.parts).missing += n;
     }
 
     /// There will be no more values than announced.
@@ -171,7 +184,7 @@ impl<R> Gather<R> {
         if parts.sealed && parts.missing == 0 {
             let whole = match parts.error.take() {
                 Some((_, e)) => Err(e),
-                None => Ok(std::mem::take(&mut parts.values).into_iter().flatten().collect()),
+                None => Ok(std::mem::take(&mut parts.values)),
             };
             drop(parts);
             return self.whole.set(whole);
@@ -181,15 +194,42 @@ impl<R> Gather<R> {
 }
 
 impl<R: DeserializeOwned> Gathered<R> {
-    fn put(&mut self, index: usize, outcome: TaskOutcome<'_>) {
-        self.missing -= 1;
-        match decoded(outcome) {
-            Ok(value) => self.values[index] = Some(value),
-            Err(e) => {
-                if self.error.as_ref().is_none_or(|(first, _)| index < *first) {
-                    self.error = Some((index, e));
-                }
+    /// Takes the outcomes of tasks in a row, from index `base` on; says how many there were.
+    fn put<'a>(
+        &mut self,
+        base: usize,
+        outcomes: impl Iterator<Item = TaskOutcome<'a>>,
+        most: usize,
+    ) -> usize {
+        let ahead = base != self.values.len();
+        let mut run =
+            if ahead { Vec::with_capacity(most) } else { std::mem::take(&mut self.values) };
+        let mut count = 0;
+        for outcome in outcomes.take(most) {
+            match decoded(outcome) {
+                Ok(value) => run.push(value),
+                Err(e) => self.fail(base + count, e),
             }
+            count += 1;
+        }
+        self.missing -= count;
+        if self.error.is_some() {
+            self.ahead.clear();
+        } else if ahead {
+            self.ahead.insert(base, run);
+        } else {
+            self.values = run;
+            while let Some(next) = self.ahead.remove(&self.values.len()) {
+                self.values.extend(next);
+            }
+        }
+        count
+    }
+
+    #[cold]
+    fn fail(&mut self, index: usize, error: Error) {
+        if self.error.as_ref().is_none_or(|(first, _)| index < *first) {
+            self.error = Some((index, error));
         }
     }
 }
@@ -197,7 +237,7 @@ impl<R: DeserializeOwned> Gathered<R> {
 impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
     fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
         let mut parts = lock(&self.parts);
-        parts.put(index, outcome);
+        parts.put(index, std::iter::once(outcome), 1);
         self.finish(parts)
     }
 
@@ -210,15 +250,9 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
     ) -> usize {
         // Locked once for all of them.
         let mut parts = lock(&self.parts);
-        let mut index = base;
-        while index < base + most
-            && let Some(outcome) = ends.next_end()
-        {
-            parts.put(index, outcome);
-            index += 1;
-        }
+        let count = parts.put(base, std::iter::from_fn(|| ends.next_end()), most);
         deferred.extend(self.finish(parts));
-        index - base
+        count
     }
 }
 

@@ -1,14 +1,9 @@
 //! The worker's side of a pool: take a chunk, run its tasks, send their ends, until told to stop.
 
 use super::wire::{INITIALIZER, Reader, TaskEnd, Writer};
-use crate::{Error, Message, Outcome, Queue, RawQueue, Result, Wait};
+use crate::{Call, Error, Function, Handle, Message, Queue, RawQueue, Result, Wait};
 use std::cell::RefCell;
 use std::sync::Arc;
-
-/// A worker's function: from its encoded arguments to its outcome.
-///
-/// It gets the message whole, so that a handle among the arguments is gone once the function drops it.
-pub type Function = fn(Message) -> Outcome;
 
 /// What the start message of a serving process says.
 ///
@@ -16,6 +11,10 @@ pub type Function = fn(Message) -> Outcome;
 /// process alone, so that an untrusted worker can neither see nor forge another's.
 pub(super) type Terms = (u64, Queue<()>, Queue<()>);
 
+/// Calls a function with arguments and a place for its result, and says how that ended.
+type Guarded<'a> = &'a dyn Fn(Function, Call<'_>, &mut Message) -> TaskEnd;
+
+/// The ends of the chunk that is being run.
 struct Current {
     id: u64,
     results: Arc<dyn RawQueue>,
@@ -25,9 +24,16 @@ struct Current {
 }
 
 thread_local! {
-    /// The chunk that is being run, for a panic hook that has to report before the end.
+    /// Here, for a panic hook that has to report before the process ends. Not borrowed while a task
+    /// runs.
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    /// What the last chunk's ends were written in.
+    static ROOM: RefCell<Message> =
+        const { RefCell::new(Message { bytes: Vec::new(), handles: Vec::new() }) };
 }
+
+/// A buffer that is larger than this is given back rather than kept for the next chunk.
+const KEPT_ROOM: usize = 1 << 20;
 
 /// Serves the pool whose terms are in `call` with one worker's function. Returns when the pool
 /// closes, or after as many chunks as the terms allow.
@@ -41,10 +47,10 @@ pub fn serve(
     call: Message,
     function: Function,
     find: &dyn Fn(&str) -> Option<Function>,
-    guarded: &dyn Fn(Function, Message) -> TaskEnd,
+    guarded: Guarded<'_>,
 ) -> Result<()> {
     let (most, tasks, results): Terms = call.into_value()?;
-    let mut task = Message::default();
+    let (mut task, mut result) = (Message::default(), Message::default());
     let mut done = 0;
     while done < most {
         match tasks.raw().get(&mut task, Wait::Forever) {
@@ -52,19 +58,20 @@ pub fn serve(
             Err(Error::Closed) => break,
             Err(e) => return Err(e),
         }
+        let mut handles = std::mem::take(&mut task.handles).into_iter();
         let mut parts = Reader::new(&task);
         let id = parts.u64()?;
         if id == INITIALIZER {
-            initialize(&mut parts, find, guarded)?;
+            initialize(&mut parts, handles.collect(), find, guarded)?;
             continue;
         }
         done += 1;
         begin(id, results.raw());
         while !parts.is_done() {
-            let (bytes, handles) = parts.part()?;
-            let arguments = Message { bytes: bytes.to_vec(), handles: handles.to_vec() };
-            let end = guarded(function, arguments);
-            note(&end);
+            let (bytes, own) = parts.part_and_count()?;
+            let arguments = Call::new(bytes, handles.by_ref().take(own).collect::<Vec<Handle>>());
+            let end = guarded(function, arguments, &mut result);
+            note(&end, &result);
         }
         if !send()? {
             break;
@@ -75,16 +82,17 @@ pub fn serve(
 
 fn initialize(
     parts: &mut Reader<'_>,
+    handles: Vec<Handle>,
     find: &dyn Fn(&str) -> Option<Function>,
-    guarded: &dyn Fn(Function, Message) -> TaskEnd,
+    guarded: Guarded<'_>,
 ) -> Result<()> {
-    let (name, _) = parts.part()?;
+    let (name, _) = parts.part_and_count()?;
     let name = String::from_utf8_lossy(name);
     let function = find(&name)
         .ok_or_else(|| Error::NoSuchWorker { name: name.to_string(), available: Vec::new() })?;
-    let (bytes, handles) = parts.part()?;
-    match guarded(function, Message { bytes: bytes.to_vec(), handles: handles.to_vec() }) {
-        TaskEnd::Done(_) => Ok(()),
+    let (bytes, _) = parts.part_and_count()?;
+    match guarded(function, Call::new(bytes, handles), &mut Message::default()) {
+        TaskEnd::Done => Ok(()),
         TaskEnd::Failed(why) | TaskEnd::Panicked(why) => {
             Err(Error::Task(format!("the initializer `{name}` failed: {why}")))
         }
@@ -92,14 +100,14 @@ fn initialize(
 }
 
 fn begin(id: u64, results: &Arc<dyn RawQueue>) {
-    let ends = Writer::new(id);
+    let ends = Writer::again(id, ROOM.take());
     CURRENT.replace(Some(Current { id, results: results.clone(), ends, count: 0 }));
 }
 
-fn note(end: &TaskEnd) {
+fn note(end: &TaskEnd, result: &Message) {
     CURRENT.with_borrow_mut(|current| {
         if let Some(current) = current {
-            current.ends.end(end);
+            current.ends.end(end, result);
             current.count += 1;
         }
     });
@@ -116,12 +124,15 @@ fn send() -> Result<bool> {
         Err(e @ (Error::TooLarge { .. } | Error::ForeignHandle)) => {
             let mut ends = Writer::new(id);
             for _ in 0..count {
-                ends.end(&TaskEnd::Failed(format!("the result cannot be sent: {e}")));
+                ends.end(&TaskEnd::Failed(format!("the result cannot be sent: {e}")), &message);
             }
             results.put(&ends.finish().bytes, &[], Wait::Forever)
         }
         sent => sent,
     };
+    if message.bytes.capacity() <= KEPT_ROOM {
+        ROOM.replace(message);
+    }
     match sent {
         Ok(()) => Ok(true),
         Err(Error::Closed) => Ok(false),
@@ -132,7 +143,7 @@ fn send() -> Result<bool> {
 /// For a backend that cannot catch panics: reports that the running task panicked, before the
 /// process ends. Nothing happens outside a task.
 pub fn panicked(message: &str) {
-    note(&TaskEnd::Panicked(message.to_string()));
+    note(&TaskEnd::Panicked(message.to_string()), &Message::default());
     // The process ends either way; a pool that is gone needs no report.
     let _ = send();
 }

@@ -12,11 +12,22 @@ pub(super) const INITIALIZER: u64 = u64::MAX;
 /// The lengths before a part's bytes.
 const PART_HEADER: usize = 8;
 
+/// What stands before a part's bytes: their number, and the number of handles.
+#[inline]
+fn header(bytes: usize, handles: usize) -> [u8; PART_HEADER] {
+    (bytes as u32 as u64 | (handles as u64) << 32).to_le_bytes()
+}
+
+/// What stands before the end of a task.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const PANICKED: u8 = 2;
+
 /// How one task ended, as its worker saw it.
 #[derive(Debug)]
 pub enum TaskEnd {
-    /// With this result.
-    Done(Message),
+    /// With a result.
+    Done,
     /// The function returned an `Err` with this message, or its arguments could not be decoded.
     Failed(String),
     /// The function panicked with this message.
@@ -34,25 +45,36 @@ impl Writer {
         Writer { bytes: id.to_le_bytes().to_vec(), handles: Vec::new() }
     }
 
+    /// Like [`Writer::new`], in the room that a message had which is not needed any more.
+    pub(super) fn again(id: u64, room: Message) -> Writer {
+        let Message { mut bytes, mut handles } = room;
+        bytes.clear();
+        handles.clear();
+        bytes.extend_from_slice(&id.to_le_bytes());
+        Writer { bytes, handles }
+    }
+
+    #[inline]
     pub(super) fn part(&mut self, bytes: &[u8], handles: &[Handle]) {
-        self.bytes.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(&(handles.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(&header(bytes.len(), handles.len()));
+        codec::append(&mut self.bytes, bytes);
         self.handles.extend_from_slice(handles);
     }
 
-    pub(super) fn end(&mut self, end: &TaskEnd) {
+    /// How a task ended; `result` is looked at if it went well.
+    #[inline]
+    pub(super) fn end(&mut self, end: &TaskEnd, result: &Message) {
         match end {
-            TaskEnd::Done(message) => {
-                self.bytes.push(0);
-                self.part(&message.bytes, &message.handles);
+            TaskEnd::Done => {
+                self.bytes.push(DONE);
+                self.part(&result.bytes, &result.handles);
             }
             TaskEnd::Failed(why) => {
-                self.bytes.push(1);
+                self.bytes.push(FAILED);
                 self.part(why.as_bytes(), &[]);
             }
             TaskEnd::Panicked(why) => {
-                self.bytes.push(2);
+                self.bytes.push(PANICKED);
                 self.part(why.as_bytes(), &[]);
             }
         }
@@ -72,7 +94,18 @@ pub(super) struct Tasks {
 impl Tasks {
     /// None yet; the number comes last.
     pub(super) fn new() -> Tasks {
-        Tasks { message: Writer::new(0).finish(), count: 0 }
+        Tasks::with_room(0)
+    }
+
+    /// None yet, and room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Tasks {
+        let room = Message { bytes: Vec::with_capacity(bytes), handles: Vec::new() };
+        Tasks { message: Writer::again(0, room).finish(), count: 0 }
+    }
+
+    /// The bytes that they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.message.bytes.len()
     }
 
     /// Just one.
@@ -103,8 +136,7 @@ impl Tasks {
             }
         };
         let length = bytes.len() - at - PART_HEADER;
-        bytes[at..at + 4].copy_from_slice(&(length as u32).to_le_bytes());
-        bytes[at + 4..at + 8].copy_from_slice(&(own.len() as u32).to_le_bytes());
+        bytes[at..at + PART_HEADER].copy_from_slice(&header(length, own.len()));
         handles.extend(own);
         self.count += 1;
         Ok(())
@@ -154,58 +186,72 @@ impl<'a> Reader<'a> {
         Reader { bytes: &message.bytes, handles: &message.handles }
     }
 
+    #[inline]
     pub(super) fn is_done(&self) -> bool {
         self.bytes.is_empty()
     }
 
+    #[inline]
     fn take(&mut self, n: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(n).ok_or_else(torn)?;
         self.bytes = rest;
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (taken, rest) = self.bytes.split_first_chunk::<N>().ok_or_else(torn)?;
         self.bytes = rest;
         Ok(*taken)
     }
 
+    #[inline]
     pub(super) fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32> {
-        self.array().map(u32::from_le_bytes)
+    /// The bytes of the next part, and how many handles are its own.
+    #[inline]
+    pub(super) fn part_and_count(&mut self) -> Result<(&'a [u8], usize)> {
+        let header = self.u64()?;
+        Ok((self.take(header as u32 as usize)?, (header >> 32) as usize))
     }
 
+    #[inline]
     pub(super) fn part(&mut self) -> Result<(&'a [u8], &'a [Handle])> {
-        let bytes = self.u32()? as usize;
-        let handles = self.u32()? as usize;
-        let bytes = self.take(bytes)?;
-        let (own, rest) = self.handles.split_at_checked(handles).ok_or_else(torn)?;
+        let (bytes, count) = self.part_and_count()?;
+        let (own, rest) = self.handles.split_at_checked(count).ok_or_else(torn)?;
         self.handles = rest;
         Ok((bytes, own))
     }
 
     /// The end of the next task, if there is one that makes sense.
+    #[inline]
     pub(super) fn next_end(&mut self) -> Option<Result<(&'a [u8], &'a [Handle])>> {
         if self.is_done() { None } else { self.end().ok() }
     }
 
     /// The end of one task: its result, or why it failed.
+    #[inline]
     pub(super) fn end(&mut self) -> Result<Result<(&'a [u8], &'a [Handle])>> {
         let [kind] = self.array::<1>()?;
         let (bytes, handles) = self.part()?;
-        let text = || String::from_utf8_lossy(bytes).into_owned();
-        match kind {
-            0 => Ok(Ok((bytes, handles))),
-            1 => Ok(Err(Error::Task(text()))),
-            2 => Ok(Err(Error::Task(format!("panicked: {}", text())))),
-            _ => Err(torn()),
-        }
+        if kind == DONE { Ok(Ok((bytes, handles))) } else { failure(kind, bytes).map(Err) }
     }
 }
 
+/// Why a task has no result.
+#[cold]
+fn failure(kind: u8, text: &[u8]) -> Result<Error> {
+    let text = String::from_utf8_lossy(text);
+    match kind {
+        FAILED => Ok(Error::Task(text.into_owned())),
+        PANICKED => Ok(Error::Task(format!("panicked: {text}"))),
+        _ => Err(torn()),
+    }
+}
+
+#[cold]
 fn torn() -> Error {
     Error::Decode {
         type_name: "pool message",
@@ -220,8 +266,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut w = Writer::new(7);
-        w.end(&TaskEnd::Done(Message { bytes: vec![1, 2], handles: vec![] }));
-        w.end(&TaskEnd::Failed("no".into()));
+        let result = Message { bytes: vec![1, 2], handles: vec![] };
+        w.end(&TaskEnd::Done, &result);
+        w.end(&TaskEnd::Failed("no".into()), &result);
         let m = w.finish();
         let mut r = Reader::new(&m);
         assert_eq!(r.u64(), Ok(7));
@@ -266,7 +313,7 @@ mod tests {
     #[test]
     fn every_cut_is_an_error_and_never_a_panic() {
         let mut w = Writer::new(7);
-        w.end(&TaskEnd::Panicked("a longer text".into()));
+        w.end(&TaskEnd::Panicked("a longer text".into()), &Message::default());
         let whole = w.finish();
         for cut in 0..whole.bytes.len() {
             let m = Message { bytes: whole.bytes[..cut].to_vec(), handles: vec![] };

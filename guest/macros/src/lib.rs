@@ -80,9 +80,12 @@ fn expand_function(function: ItemFn) -> Result<TokenStream> {
         #[allow(non_upper_case_globals, reason = "it stands for the function of this name")]
         #visibility const #name: ::procbox_guest::Worker<(#(#types,)*), #result, fn(#(#types),*) -> #output> = {
             #inner
-            fn call(message: ::procbox_guest::Message) -> ::procbox_guest::Outcome {
-                let (#(#names,)*): (#(#types,)*) = message.into_value().map_err(|e| e.to_string())?;
-                #end(function(#(#names),*))
+            fn call(
+                call: ::procbox_guest::Call<'_>,
+                result: &mut ::procbox_guest::Message,
+            ) -> ::procbox_guest::Outcome {
+                let (#(#names,)*): (#(#types,)*) = call.arguments()?;
+                #end(function(#(#names),*), result)
             }
             #registration
             ::procbox_guest::Worker::new(#text, function)
@@ -127,9 +130,12 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
             const NAME: &'static str = #text;
         }
         const _: () = {
-            fn call(message: ::procbox_guest::Message) -> ::procbox_guest::Outcome {
-                let (this,): (#ty,) = message.into_value().map_err(|e| e.to_string())?;
-                #end(this.run())
+            fn call(
+                call: ::procbox_guest::Call<'_>,
+                result: &mut ::procbox_guest::Message,
+            ) -> ::procbox_guest::Outcome {
+                let (this,): (#ty,) = call.arguments()?;
+                #end(this.run(), result)
             }
             #registration
         };

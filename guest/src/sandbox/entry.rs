@@ -1,7 +1,7 @@
 //! How a worker is entered from the host, and how it ends.
 
 use super::{process, sys};
-use procbox_core::{Function, Message, TaskEnd, panicked, serve};
+use procbox_core::{Call, Function, Message, TaskEnd, panicked, serve};
 use std::io::Write;
 use std::sync::Once;
 
@@ -58,16 +58,17 @@ fn run(mode: i32, function: Function, message: Message) -> i32 {
             Err(e) => failed(&e.to_string()),
         };
     }
-    match function(message) {
-        Ok(_) => 0,
+    let Message { bytes, handles } = message;
+    match function(Call::new(&bytes, handles), &mut Message::default()) {
+        Ok(()) => 0,
         Err(why) => failed(&why),
     }
 }
 
 /// A panic does not come back here: the hook reports it and the process ends.
-fn guarded(function: Function, message: Message) -> TaskEnd {
-    match function(message) {
-        Ok(result) => TaskEnd::Done(result),
+fn guarded(function: Function, arguments: Call<'_>, result: &mut Message) -> TaskEnd {
+    match function(arguments, result) {
+        Ok(()) => TaskEnd::Done,
         Err(why) => TaskEnd::Failed(why),
     }
 }

@@ -1,7 +1,8 @@
 //! The workers that the cases start. `#[worker]` writes what `worker!` does here.
 
 use procbox_core::{
-    Event, Lock, Message, Outcome, Pipe, Process, Queue, Result, Semaphore, Sender, Worker, end_of,
+    Call, Event, Lock, Message, Outcome, Pipe, Process, Queue, Result, Semaphore, Sender, Worker,
+    end_of, end_of_result,
 };
 use procbox_native::linkme::distributed_slice;
 use procbox_native::{WORKERS, WorkerEntry};
@@ -27,9 +28,9 @@ macro_rules! worker {
             #[linkme(crate = procbox_native::linkme)]
             static ENTRY: WorkerEntry =
                 WorkerEntry { name: stringify!($name), about: &ABOUT, function: run };
-            fn run(message: Message) -> Outcome {
-                let ($($arg,)*): ($($type,)*) = message.into_value().map_err(|e| e.to_string())?;
-                body($($arg),*).map_err(|e| e.to_string()).and_then(|()| end_of(()))
+            fn run(call: Call<'_>, result: &mut Message) -> Outcome {
+                let ($($arg,)*): ($($type,)*) = call.arguments()?;
+                end_of_result(body($($arg),*), result)
             }
             fn body($($arg: $type),*) -> Result<()> $body
         }
@@ -172,9 +173,9 @@ pub(crate) mod squares {
     #[linkme(crate = procbox_native::linkme)]
     static ENTRY: WorkerEntry = WorkerEntry { name: "squares", about: &ABOUT, function: run };
 
-    fn run(message: Message) -> Outcome {
-        let (n,): (u64,) = message.into_value().map_err(|e| e.to_string())?;
+    fn run(call: Call<'_>, result: &mut Message) -> Outcome {
+        let (n,): (u64,) = call.arguments()?;
         assert!(n != 13, "thirteen");
-        end_of(n * n)
+        end_of(n * n, result)
     }
 }

@@ -90,6 +90,20 @@ fn a_sandboxed_context_that_ends_leaves_no_instance() {
     });
 }
 
+#[test]
+fn a_pool_that_cannot_start_all_its_workers_keeps_none() {
+    let _turn = alone();
+    watched(Backend::Sandbox, |_| {
+        let small = procbox::Sandbox::builder().max_processes(3).build()?;
+        let path = procbox_tests::program("conformance", Backend::Sandbox);
+        let ctx = small.context(procbox::sandbox::Program::wasm(path)?)?;
+        let pool = ctx.pool_of::<(u64,), u64>("double").workers(4).build();
+        ensure!(matches!(pool, Err(Error::Exhausted(_))), "{pool:?}");
+        ensure!(small.processes() == 0 && ctx.active_children().is_empty());
+        Ok(())
+    });
+}
+
 /// Everything of `theirs` that could be given to `ctx`.
 fn gives_away(ctx: &Context, theirs: &Context) -> anyhow::Result<()> {
     let foreign = |what: &str, result: procbox::Result<()>| {

@@ -56,9 +56,9 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
-    /// Replaces a worker after this many chunks. Default: never.
+    /// Replaces a worker after this many chunks. Default: never. 0 is an error.
     pub fn max_tasks_per_child(mut self, n: u64) -> Self {
-        self.options.max_tasks = n.max(1);
+        self.options.max_tasks = n;
         self
     }
 
@@ -87,15 +87,15 @@ impl<P, R> PoolBuilder<P, R> {
     /// The pool, its workers started.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0 workers or a chunk size of 0, and what starting a process says.
+    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
     pub fn build(mut self) -> Result<Pool<P, R>> {
         if let Some(e) = self.error {
             return Err(e);
         }
-        if self.options.workers == Some(0) || self.options.chunk_size == Some(0) {
-            return Err(Error::Invalid(
-                "a pool has at least one worker and one task per chunk".into(),
-            ));
+        let (workers, chunk) = (self.options.workers, self.options.chunk_size);
+        if workers == Some(0) || chunk == Some(0) || self.options.max_tasks == 0 {
+            let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
+            return Err(Error::Invalid(why.into()));
         }
         if self.options.fresh {
             self.options.max_tasks = 1;

@@ -109,7 +109,12 @@ impl Engine {
         let mut slots: Vec<Slot> = Vec::new();
         for _ in 0..workers {
             let mut slot = Slot::default();
-            slot.start(&ctx, &entry, &options)?;
+            if let Err(e) = slot.start(&ctx, &entry, &options) {
+                // A pool that is not there keeps no worker.
+                slots.iter().for_each(Slot::kill);
+                slots.iter_mut().try_for_each(Slot::join)?;
+                return Err(e);
+            }
             slots.push(slot);
         }
         let state = State {

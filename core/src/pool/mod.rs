@@ -28,6 +28,7 @@ pub use wire::TaskEnd;
 use crate::{Args, Message, Result};
 use engine::Engine;
 use result::{Gather, Single};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
@@ -123,17 +124,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         I: IntoIterator,
         I::Item: Args<P>,
     {
-        let inputs = inputs.into_iter();
-        let about = inputs.size_hint().0;
-        let chunk = self.engine.chunk_for(about);
-        let gather = Arc::new(Gather::new(about, None));
-        let mut chunks = Chunks::new(inputs, chunk);
-        while let Some((base, tasks)) = chunks.next_chunk()? {
-            gather.expect(tasks.len());
-            self.engine.submit(tasks, gather.clone(), base)?;
-            self.engine.wait_for_room()?;
-        }
-        gather.seal();
+        let gather = self.gather(inputs.into_iter(), None, || self.engine.wait_for_room())?;
         TaskResult::new(self.engine.clone(), gather).get()
     }
 
@@ -146,7 +137,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         I: IntoIterator,
         (I::Item,): Args<P>,
     {
-        self.gather_async(inputs, None)
+        self.starmap_async(inputs.into_iter().map(|item| (item,)))
     }
 
     /// Like [`Pool::map_async`]; `then` is called as in [`Pool::apply_async_with`].
@@ -162,30 +153,64 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         I: IntoIterator,
         (I::Item,): Args<P>,
     {
-        self.gather_async(inputs, Some(Box::new(then)))
+        self.starmap_async_with(inputs.into_iter().map(|item| (item,)), then)
     }
 
-    fn gather_async<I>(
+    /// Like [`Pool::starmap`], without waiting. All inputs are taken at once.
+    ///
+    /// # Errors
+    /// Those of [`Pool::map_async`].
+    pub fn starmap_async<I>(&self, inputs: I) -> Result<TaskResult<Vec<R>>>
+    where
+        I: IntoIterator,
+        I::Item: Args<P>,
+    {
+        self.gather_async(inputs.into_iter(), None)
+    }
+
+    /// Like [`Pool::starmap_async`]; `then` is called as in [`Pool::apply_async_with`].
+    ///
+    /// # Errors
+    /// Those of [`Pool::map_async`].
+    pub fn starmap_async_with<I>(
         &self,
         inputs: I,
-        then: Option<result::Callback<Vec<R>>>,
+        then: impl FnOnce(&Result<Vec<R>>) + Send + 'static,
     ) -> Result<TaskResult<Vec<R>>>
     where
         I: IntoIterator,
-        (I::Item,): Args<P>,
+        I::Item: Args<P>,
     {
-        let inputs = inputs.into_iter().map(|item| (item,));
+        self.gather_async(inputs.into_iter(), Some(Box::new(then)))
+    }
+
+    fn gather_async(
+        &self,
+        inputs: impl Iterator<Item: Serialize>,
+        then: Option<result::Callback<Vec<R>>>,
+    ) -> Result<TaskResult<Vec<R>>> {
+        let gather = self.gather(inputs, then, || Ok(()))?;
+        self.engine.drive_in_background();
+        Ok(TaskResult::new(self.engine.clone(), gather))
+    }
+
+    /// Hands in all inputs, chunk by chunk; `pause` is called after each.
+    fn gather(
+        &self,
+        inputs: impl Iterator<Item: Serialize>,
+        then: Option<result::Callback<Vec<R>>>,
+        pause: impl Fn() -> Result<()>,
+    ) -> Result<Arc<Gather<R>>> {
         let about = inputs.size_hint().0;
-        let size = self.engine.chunk_for(about);
         let gather = Arc::new(Gather::new(about, then));
-        let mut chunks = Chunks::new(inputs, size);
+        let mut chunks = Chunks::new(inputs, self.engine.chunk_for(about));
         while let Some((base, tasks)) = chunks.next_chunk()? {
             gather.expect(tasks.len());
             self.engine.submit(tasks, gather.clone(), base)?;
+            pause()?;
         }
         gather.seal();
-        self.engine.drive_in_background();
-        Ok(TaskResult::new(self.engine.clone(), gather))
+        Ok(gather)
     }
 
     /// A task per input; results come in the order of the inputs, as an iterator. Inputs are taken
@@ -320,7 +345,7 @@ struct Chunks<I> {
     room: usize,
 }
 
-impl<I: Iterator<Item: serde::Serialize>> Chunks<I> {
+impl<I: Iterator<Item: Serialize>> Chunks<I> {
     fn new(inputs: I, size: usize) -> Chunks<I> {
         Chunks { inputs, size, at: 0, room: 0 }
     }

@@ -3,25 +3,28 @@
 use crate::support::*;
 use anyhow::{bail, ensure};
 use procbox_guest::{
-    Bytes, Context, Error, Event, Limit, Pool, PoolBuilder, Queue, Result, Worker,
+    Bytes, Context, Error, Event, Pool, PoolBuilder, Queue, Result, Sender, Worker,
 };
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::TryRecvError;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
 /// A pool of two of a worker that takes a number and gives one.
-fn pool(ctx: &Context, worker: &str) -> PoolBuilder<(u64,), u64> {
+pub(crate) fn pool(ctx: &Context, worker: &str) -> PoolBuilder<(u64,), u64> {
     ctx.pool_of(worker).workers(2)
 }
 
 /// A pool of two of a worker that does something to one of its tasks: `(n, the bad one)`.
-fn pool_with_one_bad(ctx: &Context, worker: &str) -> Result<Pool<(u64, u64), u64>> {
+pub(crate) fn pool_with_one_bad(ctx: &Context, worker: &str) -> Result<Pool<(u64, u64), u64>> {
     ctx.pool_of(worker).workers(2).chunk_size(1).build()
 }
 
 /// What the tasks 0 to 9 come to when the fifth is the bad one: each ok but that, whose error it is.
-fn one_fails(pool: &Pool<(u64, u64), u64>) -> anyhow::Result<Error> {
+pub(crate) fn one_fails(pool: &Pool<(u64, u64), u64>) -> anyhow::Result<Error> {
     let tasks = (0..10u64).map(|n| pool.apply_async((n, 5u64)));
     let tasks = tasks.collect::<Result<Vec<_>>>()?;
     let mut error = None;
@@ -227,6 +230,97 @@ pub(crate) fn map_async_gives_the_list_later(ctx: &Context) -> Verdict {
     same(a.get()?, (0..100u64).map(|n| n * 2).collect::<Vec<_>>())
 }
 
+pub(crate) fn starmap_async_gives_the_list_later(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64, u64), u64> = ctx.pool_of("add").workers(2).build()?;
+    let sums = pool.starmap_async((0..100u64).map(|n| (n, 1000u64)))?;
+    same(sums.get()?, (1000..1100).collect::<Vec<u64>>())
+}
+
+pub(crate) fn callbacks_hear_of_errors_too(ctx: &Context) -> Verdict {
+    let pool = pool_with_one_bad(ctx, "fails_on")?;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = || {
+        let heard = heard.clone();
+        move |error: Option<Error>| {
+            if let Ok(mut heard) = heard.lock() {
+                heard.push(error);
+            }
+        }
+    };
+    let (one, list) = (ear(), ear());
+    let one = pool.apply_async_with((5u64, 5u64), move |r| one(r.clone().err()))?;
+    let no = Error::Task("5 it is".into());
+    refused(one.get(), no.clone())?;
+    let tasks = (0..10u64).map(|n| (n, 5u64));
+    let list = pool.starmap_async_with(tasks, move |r| list(r.clone().err()))?;
+    refused(list.get(), no.clone())?;
+    let heard = heard.lock().map(|heard| heard.clone()).unwrap_or_default();
+    same(heard, [Some(no.clone()), Some(no)])
+}
+
+/// A number that can be encoded if it is small.
+struct Picky(u64);
+
+impl Serialize for Picky {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if self.0 < 7 { s.serialize_u64(self.0) } else { Err(S::Error::custom("too much")) }
+    }
+}
+
+pub(crate) fn an_input_that_cannot_be_encoded_fails_the_map_and_not_the_pool(
+    ctx: &Context,
+) -> Verdict {
+    for chunk in [1, 4, 100] {
+        let pool: Pool<(Picky,), u64> =
+            ctx.pool_of("double").workers(2).chunk_size(chunk).build()?;
+        let no = |result: Result<()>| match result {
+            Err(Error::Encode { type_name, .. }) if type_name.contains("Picky") => Ok(()),
+            other => Err(anyhow::anyhow!("{other:?}")),
+        };
+        no(pool.map((0..20).map(Picky)).map(drop))?;
+        no(pool.map_async((0..20).map(Picky)).map(drop))?;
+        no(pool.apply((Picky(20),)).map(drop))?;
+        let mut results = pool.imap((0..20).map(Picky));
+        for n in 0..7 {
+            same(results.next(), Some((n, Ok(n as u64 * 2))))?;
+        }
+        no(results.next().map_or(Ok(()), |(_, result)| result.map(drop)))?;
+        same(results.next(), None)?;
+        same(pool.apply((Picky(1),))?, 2)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn an_iterator_that_panics_leaves_the_pool_as_it_was(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").chunk_size(2).build()?;
+    let inputs = || (0..20u64).inspect(|n| assert!(*n != 7, "no 7 please"));
+    ensure!(catch_unwind(AssertUnwindSafe(|| pool.map(inputs()))).is_err());
+    ensure!(catch_unwind(AssertUnwindSafe(|| pool.map_async(inputs()))).is_err());
+    ensure!(catch_unwind(AssertUnwindSafe(|| pool.imap(inputs()).count())).is_err());
+    same(pool.map(0..5u64)?, [0, 2, 4, 6, 8])?;
+    pool.close();
+    Ok(pool.join()?)
+}
+
+pub(crate) fn a_result_that_cannot_be_encoded_fails_its_task(ctx: &Context) -> Verdict {
+    let pool = pool_with_one_bad(ctx, "cannot_encode")?;
+    match one_fails(&pool)? {
+        Error::Task(why) => ensure!(why.contains("Picky") && why.contains("encode"), "{why}"),
+        other => bail!("{other:?}"),
+    }
+    same(pool.counters().replaced, 0)
+}
+
+pub(crate) fn a_task_lets_go_of_its_handles(ctx: &Context) -> Verdict {
+    let pool: Pool<(Sender<u64>,), ()> = ctx.pool_of("sends_one").workers(1).build()?;
+    let (receiver, sender) = ctx.simplex_pipe::<u64>()?;
+    pool.apply((&sender,))?;
+    drop(sender);
+    same(receiver.recv()?, 1)?;
+    // Nobody has the other end any more: neither the pool nor its worker, which lives.
+    refused(receiver.recv(), Error::Closed)
+}
+
 pub(crate) fn a_closed_pool_takes_nothing_and_ends_what_it_has(ctx: &Context) -> Verdict {
     let pool = pool(ctx, "double").build()?;
     let results = (0..10u64).map(|n| pool.apply_async((n,)));
@@ -255,6 +349,7 @@ pub(crate) fn an_open_pool_cannot_be_joined(ctx: &Context) -> Verdict {
 pub(crate) fn a_pool_has_at_least_one_worker(ctx: &Context) -> Verdict {
     ensure!(matches!(pool(ctx, "double").workers(0).build(), Err(Error::Invalid(_))));
     ensure!(matches!(pool(ctx, "double").chunk_size(0).build(), Err(Error::Invalid(_))));
+    ensure!(matches!(pool(ctx, "double").max_tasks_per_child(0).build(), Err(Error::Invalid(_))));
     Ok(())
 }
 
@@ -283,70 +378,6 @@ pub(crate) fn a_task_that_panics_says_why_and_the_pool_goes_on(ctx: &Context) ->
     Ok(())
 }
 
-pub(crate) fn a_worker_that_exits_fails_its_task_only(ctx: &Context) -> Verdict {
-    let pool = pool_with_one_bad(ctx, "exits_on")?;
-    match one_fails(&pool)? {
-        Error::WorkerDied { status, attempts, .. } => {
-            same((status.exitcode(), attempts), (3, 1))?;
-        }
-        other => bail!("{other:?}"),
-    }
-    same((pool.counters().failed, pool.counters().replaced), (1, 1))
-}
-
-pub(crate) fn a_worker_that_crashes_fails_its_task_only(ctx: &Context) -> Verdict {
-    let pool = pool_with_one_bad(ctx, "aborts_on")?;
-    match one_fails(&pool)? {
-        Error::WorkerDied { status, attempts, .. } => {
-            same((status.exitcode(), attempts), (-6, 1))?;
-        }
-        other => bail!("{other:?}"),
-    }
-    same((pool.counters().failed, pool.counters().replaced), (1, 1))
-}
-
-pub(crate) fn a_worker_that_is_killed_fails_its_task_only(ctx: &Context) -> Verdict {
-    let pool: Pool<(Queue<u32>, Event), u64> =
-        ctx.pool_of("says_its_pid_and_waits").workers(2).build()?;
-    let (pids, go) = (ctx.queue::<u32>(2)?, ctx.event()?);
-    let tasks = [pool.apply_async((&pids, &go))?, pool.apply_async((&pids, &go))?];
-    // Where there are no threads, tasks move while somebody waits for them.
-    until(|| tasks[0].wait(Duration::from_millis(1)).is_err() || pids.len() == 2);
-    let victim = pids.get()?;
-    let children = ctx.active_children();
-    let Some(child) = children.iter().find(|child| child.pid() == Ok(victim)) else {
-        bail!("no child {victim} among {children:?}");
-    };
-    child.kill()?;
-    until(|| tasks.iter().any(|task| task.wait(Duration::from_millis(1)) == Ok(true)));
-    go.set();
-    let (mut ok, mut died) = (0, 0);
-    for task in &tasks {
-        match task.get() {
-            Ok(_) => ok += 1,
-            Err(Error::WorkerDied { worker, status, attempts: 1 }) => {
-                same((worker, status.exitcode()), (child.name(), -9))?;
-                died += 1;
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
-    same((ok, died), (1, 1))?;
-    pool.apply((&pids, &go))?;
-    Ok(())
-}
-
-pub(crate) fn a_chunk_whose_worker_died_fails_only_with_its_guilty_task(ctx: &Context) -> Verdict {
-    let pool = pool(ctx, "aborts_on_7").chunk_size(5).idempotent(true).build()?;
-    for (n, result) in pool.imap(0..20u64) {
-        match result {
-            Err(Error::WorkerDied { .. }) => same(n, 7)?,
-            result => same(result?, n as u64)?,
-        }
-    }
-    same(pool.counters().failed, 1)
-}
-
 pub(crate) fn a_map_fails_with_its_first_error(ctx: &Context) -> Verdict {
     let pool: Pool<(u64, u64), u64> = ctx.pool_of("fails_on").workers(2).chunk_size(2).build()?;
     // The bad one of every pair is itself where it is divisible by 30: 30, 60 and 90 fail.
@@ -356,62 +387,10 @@ pub(crate) fn a_map_fails_with_its_first_error(ctx: &Context) -> Verdict {
     same(pool.apply((1u64, 0u64))?, 1)
 }
 
-pub(crate) fn retries_run_the_task_again(ctx: &Context) -> Verdict {
-    let pool: Pool<(Queue<()>,), u64> =
-        ctx.pool_of("dies_while_there_are").workers(1).retries(2).build()?;
-    let tokens = ctx.queue::<()>(5)?;
-    (0..2).try_for_each(|_| tokens.put(&()))?;
-    same(pool.apply((&tokens,))?, 7)?;
-    same((pool.counters().retried, pool.counters().failed), (2, 0))?;
-    (0..3).try_for_each(|_| tokens.put(&()))?;
-    match pool.apply((&tokens,)) {
-        Err(Error::WorkerDied { status, attempts, .. }) => {
-            same((status.exitcode(), attempts), (-6, 3))?;
-        }
-        other => bail!("{other:?}"),
-    }
-    same(pool.apply((&tokens,))?, 7)
-}
-
-pub(crate) fn a_task_that_takes_too_long_is_ended(ctx: &Context) -> Verdict {
-    let pool: Pool<(u64, u64), u64> =
-        ctx.pool_of("spins_on").workers(2).task_timeout(Duration::from_millis(500)).build()?;
-    match one_fails(&pool)? {
-        Error::WorkerDied { status, .. } => {
-            same((status.exitcode(), status.cli_status()), (-9, 124))?;
-            same(status.limit(), Some(Limit::WallClock))?;
-        }
-        other => bail!("{other:?}"),
-    }
-    Ok(())
-}
-
 pub(crate) fn an_initializer_runs_before_the_tasks_of_each_worker(ctx: &Context) -> Verdict {
     let remember = Worker::<(u64,), (), ()>::new("remember", ());
     let pool = pool(ctx, "adds_the_remembered").initializer(remember, (1000u64,)).chunk_size(1);
     same(pool.build()?.map(0..50u64)?, (1000..1050).collect::<Vec<u64>>())
-}
-
-pub(crate) fn an_initializer_that_fails_breaks_the_pool(ctx: &Context) -> Verdict {
-    let cannot = Worker::<(), (), ()>::new("cannot_start", ());
-    let pool = pool(ctx, "double").initializer(cannot, ()).build()?;
-    match pool.apply((1u64,)) {
-        Err(Error::PoolBroken(why)) => ensure!(!why.is_empty()),
-        other => bail!("{other:?}"),
-    }
-    ensure!(matches!(pool.apply((1u64,)), Err(Error::PoolBroken(_))));
-    pool.close();
-    Ok(pool.join()?)
-}
-
-pub(crate) fn a_worker_is_replaced_after_so_many_tasks(ctx: &Context) -> Verdict {
-    let pool = pool(ctx, "says_its_pid").workers(1).chunk_size(1).max_tasks_per_child(2).build()?;
-    let pids = pool.map(0..6u64)?;
-    let mut different = pids.clone();
-    different.dedup();
-    same(different.len(), 3)?;
-    ensure!(pids.chunks(2).all(|pair| pair[0] == pair[1]), "{pids:?}");
-    same(pool.counters().failed, 0)
 }
 
 pub(crate) fn a_worker_keeps_its_state_from_task_to_task(ctx: &Context) -> Verdict {
@@ -443,6 +422,28 @@ pub(crate) fn a_pool_that_is_dropped_ends_its_workers(ctx: &Context) -> Verdict 
     let pool = ctx.pool_of::<(Event,), u64>("waits_task").workers(2);
     pool.scope(|pool| pool.apply_async((&never,)).map(drop))?;
     same(ctx.active_children().len(), 0)
+}
+
+pub(crate) fn a_scope_ends_its_workers_on_unwind_too(ctx: &Context) -> Verdict {
+    let never = ctx.event()?;
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        ctx.pool_of::<(Event,), u64>("waits_task").workers(2).scope(|pool| {
+            let _pending = pool.apply_async((&never,))?;
+            let unwinds = ctx.active_children().len() == 2;
+            assert!(!unwinds, "as it should");
+            Ok(())
+        })
+    }));
+    ensure!(unwound.is_err());
+    same(ctx.active_children().len(), 0)
+}
+
+pub(crate) fn arguments_and_results_of_32_mebibytes_arrive_whole(ctx: &Context) -> Verdict {
+    let pool: Pool<(Bytes,), Bytes> = ctx.pool_of("gives_back").workers(1).build()?;
+    let sent = Bytes((0..32u32 << 20).map(|n| (n ^ n >> 8) as u8).collect());
+    let back = pool.apply((&sent,))?;
+    ensure!(back == sent, "what came back is not what was sent");
+    Ok(())
 }
 
 pub(crate) fn results_of_a_mebibyte_arrive_whole(ctx: &Context) -> Verdict {

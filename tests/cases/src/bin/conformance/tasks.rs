@@ -3,6 +3,8 @@
 use crate::crash;
 use anyhow::bail;
 use procbox_guest::prelude::*;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[worker]
@@ -121,6 +123,33 @@ fn cannot_start() -> anyhow::Result<()> {
 #[worker]
 fn gives_bytes(size: usize) -> Bytes {
     Bytes(vec![7; size])
+}
+
+#[worker]
+fn gives_back(bytes: Bytes) -> Bytes {
+    bytes
+}
+
+/// A number, if it can be encoded.
+struct Picky(Option<u64>);
+
+impl Serialize for Picky {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(n) => s.serialize_u64(n),
+            None => Err(S::Error::custom("too much")),
+        }
+    }
+}
+
+#[worker]
+fn cannot_encode(n: u64, bad: u64) -> Picky {
+    Picky((n != bad).then_some(n))
+}
+
+#[worker]
+fn sends_one(to: Sender<u64>) -> Result<()> {
+    to.send(&1)
 }
 
 #[worker]

@@ -121,8 +121,8 @@ typedef struct {
 enum procbox_limit {
     PROCBOX_LIMIT_NONE = 0,
     PROCBOX_LIMIT_MEMORY = 1,     /* reserved */
-    PROCBOX_LIMIT_CPU_TIME = 2,   /* reserved */
-    PROCBOX_LIMIT_FUEL = 3,       /* reserved */
+    PROCBOX_LIMIT_CPU_TIME = 2,   /* the cpu_time of procbox_start_t */
+    PROCBOX_LIMIT_FUEL = 3,       /* the fuel that the sandbox gives each process */
     PROCBOX_LIMIT_WALL_CLOCK = 4, /* the timeout of procbox_start_t */
     PROCBOX_LIMIT_OTHER = 5       /* reserved */
 };
@@ -136,20 +136,23 @@ enum procbox_start_kind {
 
 /* The process ends when the one that started it ends. */
 #define PROCBOX_FLAG_DAEMON 1u
+/* procbox_start_t has a cpu_time: without this flag the host does not look at it. */
+#define PROCBOX_FLAG_CPU_TIME 2u
 
-/* A process to start: 32 bytes, at these offsets. */
+/* A process to start, at these offsets. */
 typedef struct {
     uint32_t kind;       /*  0: enum procbox_start_kind */
     const char *worker;  /*  4: the worker's name, without the prefix */
     uint32_t worker_len; /*  8 */
     const char *name;    /* 12: the process's name */
     uint32_t name_len;   /* 16 */
-    uint32_t flags;      /* 20: PROCBOX_FLAG_DAEMON; other bits are ignored, write 0 */
+    uint32_t flags;      /* 20: PROCBOX_FLAG_...; other bits are ignored, write 0 */
     int64_t timeout;     /* 24: ended after this; 0 and below: never */
+    int64_t cpu_time;    /* 32: ended when it has used this much CPU time; 0 and below: never */
 } procbox_start_t;
 
 #ifdef __wasm__
-typedef char procbox_start_t_has_32_bytes[sizeof(procbox_start_t) == 32 ? 1 : -1];
+typedef char procbox_start_t_has_40_bytes[sizeof(procbox_start_t) == 40 ? 1 : -1];
 #endif
 
 /* ---- any handle ---- */

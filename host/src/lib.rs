@@ -7,6 +7,7 @@
 //! clock) and `sandbox` (the engine).
 
 mod abi;
+mod budget;
 mod connection;
 mod context;
 mod event;

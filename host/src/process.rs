@@ -1,5 +1,6 @@
 //! A sandboxed process: one store, one instance, one task; and the outside's view of it.
 
+use crate::budget::Budget;
 use crate::context::HostContext;
 use crate::executor::{Executor, Sleep, lock};
 use crate::interrupt::Interrupt;
@@ -209,6 +210,7 @@ pub(crate) fn start(
     sandbox.born(&process);
     let mode = matches!(spec.entry, Entry::Serve(_)) as i32;
     let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline();
+    let cpu_time = spec.cpu_time;
     let body = std::mem::take(&mut spec.message.bytes).as_slice().into();
     spec.message.handles.clear();
     let state = State {
@@ -230,6 +232,7 @@ pub(crate) fn start(
         process: process.clone(),
         sandbox: Arc::downgrade(sandbox),
         timeout: deadline.instant().map(|_| executor.sleep_until(deadline)),
+        cpu_time: cpu_time.map(Budget::new),
     };
     executor.spawn(task);
     Ok(process)
@@ -250,6 +253,9 @@ async fn run(state: State, export: Export, mode: i32) -> ExitStatus {
     store.limiter(|state| &mut state.limits);
     store.epoch_deadline_async_yield_and_update(1);
     let ended = async {
+        if let Some(fuel) = sandbox.fuel {
+            store.set_fuel(fuel)?;
+        }
         let instance = prepared.instance.instantiate_async(&mut store).await?;
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
@@ -280,9 +286,26 @@ struct Task {
     process: Arc<HostProcess>,
     sandbox: Weak<SandboxInner>,
     timeout: Option<Sleep>,
+    cpu_time: Option<Budget>,
 }
 
 impl Task {
+    /// Runs the guest until it yields, waits or ends; how the process has ended, if it has.
+    fn run(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
+        let run = self.run.as_mut()?;
+        let polled = match &mut self.cpu_time {
+            None => run.as_mut().poll(cx),
+            Some(budget) => budget.spend(|| run.as_mut().poll(cx)),
+        };
+        match polled {
+            Poll::Ready(status) => Some(status),
+            Poll::Pending if self.cpu_time.as_ref().is_some_and(Budget::is_spent) => {
+                Some(ExitStatus::limited(Limit::CpuTime))
+            }
+            Poll::Pending => None,
+        }
+    }
+
     fn end(&self, status: ExitStatus) {
         if let Some(sandbox) = self.sandbox.upgrade() {
             sandbox.dead(self.process.identity.pid);
@@ -311,13 +334,11 @@ impl Future for Task {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let status = match self.doomed(cx) {
-            Some(status) => status,
-            None => match self.run.as_mut().map(|run| run.as_mut().poll(cx)) {
-                Some(Poll::Pending) => return Poll::Pending,
-                Some(Poll::Ready(status)) => status,
-                None => return Poll::Ready(()),
-            },
+        if self.run.is_none() {
+            return Poll::Ready(());
+        }
+        let Some(status) = self.doomed(cx).or_else(|| self.run(cx)) else {
+            return Poll::Pending;
         };
         // First the store goes, and with it what the process held; then those who wait are told.
         self.run = None;

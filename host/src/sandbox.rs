@@ -44,6 +44,7 @@ pub struct SandboxBuilder {
     memory: usize,
     max_processes: usize,
     parallelism: Option<usize>,
+    fuel: Option<u64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
 }
@@ -64,6 +65,22 @@ impl SandboxBuilder {
     /// How many threads run processes at once. Default: the CPU count.
     pub fn parallelism(mut self, n: usize) -> Self {
         self.parallelism = Some(n);
+        self
+    }
+
+    /// How much fuel each process gets; out of it, it ends with -24, and the status names the limit.
+    /// One unit is about one WebAssembly instruction, so the same work always needs the same fuel:
+    /// for limits that do not depend on the machine. Default: no limit. Counting costs time, a
+    /// tenth to a half in loops; programs are compiled for it, so it is the sandbox's and not a
+    /// process's. The native backend has no such thing.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().fuel(1_000_000_000).build()?;
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.fuel = Some(units);
         self
     }
 
@@ -103,6 +120,7 @@ impl SandboxBuilder {
             linker,
             parallelism,
             memory: self.memory,
+            fuel: self.fuel,
             max_processes: self.max_processes,
             alive: Arc::new(AtomicUsize::new(0)),
             // The embedding program is number 1.
@@ -143,6 +161,7 @@ impl SandboxBuilder {
             .max_wasm_stack(WASM_STACK)
             .async_stack_size(STACK)
             .epoch_interruption(true)
+            .consume_fuel(self.fuel.is_some())
             .wasm_backtrace_max_frames(None)
             .memory_init_cow(true);
         if self.cache {
@@ -163,6 +182,7 @@ pub(crate) struct SandboxInner {
     linker: Linker<State>,
     pub(crate) parallelism: usize,
     pub(crate) memory: usize,
+    pub(crate) fuel: Option<u64>,
     pub(crate) max_processes: usize,
     pub(crate) alive: Arc<AtomicUsize>,
     last_pid: AtomicU32,
@@ -239,6 +259,7 @@ impl Sandbox {
             memory: MEMORY,
             max_processes: MAX_PROCESSES,
             parallelism: None,
+            fuel: None,
             cache: true,
             cache_directory: None,
         }

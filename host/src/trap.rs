@@ -1,6 +1,6 @@
 //! How an end inside wasmtime reads as an exit status.
 
-use procbox_core::{ExitStatus, signal};
+use procbox_core::{ExitStatus, Limit, signal};
 use wasmtime::{Error, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -20,6 +20,7 @@ pub(crate) fn status(result: Result<i32, Error>) -> Ended {
         return Ended { status: ExitStatus::exited(*code), message: None };
     }
     match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Ended { status: ExitStatus::limited(Limit::Fuel), message: None },
         Some(trap) => Ended {
             status: ExitStatus::signaled(signal_of(*trap)),
             message: Some(trap.to_string()),
@@ -39,7 +40,6 @@ fn signal_of(trap: Trap) -> i32 {
             signal::FPE
         }
         Trap::UnreachableCodeReached => signal::ABRT,
-        Trap::OutOfFuel => signal::XCPU,
         Trap::Interrupt => signal::KILL,
         _ => signal::SEGV,
     }

@@ -251,7 +251,7 @@ impl NativeContext {
         };
         drop(zygote);
         let captured = stdout.filter(|_| spec.stdout == Output::Capture);
-        Child::new(pid, self.arena.clone(), Some(slot), spec.timeout, captured, reaper)
+        Child::new(pid, self.arena.clone(), Some(slot), spec, captured, reaper)
             .inspect_err(|_| self.undo(pid, Some(slot)))
     }
 
@@ -285,7 +285,7 @@ impl NativeContext {
         let child = spawner.spawn(&self.program, command)?;
         let captured = stdout.filter(|_| spec.stdout == Output::Capture);
         let pid = child.id() as i32;
-        Child::new(pid, self.arena.clone(), None, spec.timeout, captured, reaper)
+        Child::new(pid, self.arena.clone(), None, spec, captured, reaper)
             .inspect_err(|_| self.undo(pid, None))
     }
 }

@@ -11,6 +11,8 @@ mod connection;
 mod context;
 mod event;
 mod interrupt;
+
+mod limits;
 mod lock;
 mod object;
 mod orphans;

@@ -1,6 +1,7 @@
 //! A child process: joining, signalling and reading what it printed.
 
 use crate::arena::Arena;
+use crate::limits::Limits;
 use crate::reaper::Reaper;
 use crate::{interrupt, sys};
 use nix::errno::Errno;
@@ -8,11 +9,11 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use procbox_core::{Deadline, Error, ExitStatus, Limit, RawProcess, Result, Wait, signal};
+use procbox_core::{Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, Wait, signal};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,7 @@ pub(crate) struct Child {
     /// Its slot in the process table, if it is in the arena.
     slot: Option<u32>,
     status: Mutex<Option<ExitStatus>>,
-    deadline: Option<Instant>,
-    /// It was killed because its time was up.
-    overdue: AtomicBool,
+    pub(crate) limits: Limits,
     /// Threads that are blocked in `join`: they see the death themselves, and the reaper leaves
     /// the rest to them. One lock and one wake less on the way from death to join.
     joiners: AtomicU32,
@@ -43,7 +42,7 @@ impl Child {
         pid: i32,
         arena: Arc<Arena>,
         slot: Option<u32>,
-        timeout: Option<Duration>,
+        spec: &ProcessSpec,
         captured: Option<File>,
         reaper: &Arc<Reaper>,
     ) -> Result<Arc<Child>> {
@@ -55,8 +54,7 @@ impl Child {
             arena,
             slot,
             status: Mutex::new(None),
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-            overdue: AtomicBool::new(false),
+            limits: Limits::new(spec),
             joiners: AtomicU32::new(0),
             reaper: reaper.clone(),
             captured: captured.map(|file| Mutex::new((file, 0))),
@@ -73,15 +71,17 @@ impl Child {
         self.pidfd.as_fd()
     }
 
-    /// When its time is up; `None` also once it has been ended for that.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline.filter(|_| !self.overdue.load(Ordering::Relaxed))
-    }
-
-    /// Ends it because its time is up.
-    pub(crate) fn end_of_time(&self) {
-        self.overdue.store(true, Ordering::SeqCst);
-        self.signal(Signal::SIGKILL);
+    /// Ends it if it is beyond a limit; when to look again, if it has one.
+    pub(crate) fn keep_to_limits(&self, now: Instant) -> Option<Instant> {
+        // Not reaped while this is held, so its pid is not another's.
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.is_some() {
+            return None;
+        }
+        let (signal, look) = self.limits.look(self.pid, now);
+        drop(status);
+        signal.into_iter().for_each(|signal| self.signal(signal));
+        look
     }
 
     /// How it ended, if it has. The first to ask after its death reaps it and recovers what it
@@ -97,12 +97,10 @@ impl Child {
         let ended = match seen {
             Ok(WaitStatus::StillAlive) => return None,
             Ok(WaitStatus::Exited(_, code)) => ExitStatus::exited(code),
-            Ok(WaitStatus::Signaled(_, Signal::SIGKILL, _))
-                if self.overdue.load(Ordering::SeqCst) =>
-            {
-                ExitStatus::limited(Limit::WallClock)
-            }
-            Ok(WaitStatus::Signaled(_, by, _)) => ExitStatus::signaled(by as i32),
+            Ok(WaitStatus::Signaled(_, by, _)) => match self.limits.broken(by) {
+                Some(limit) => ExitStatus::limited(limit),
+                None => ExitStatus::signaled(by as i32),
+            },
             Ok(_) => return None,
             // A real-time signal, which nix has no name for.
             Err(Errno::EINVAL) => ExitStatus::signaled(signal::KILL),

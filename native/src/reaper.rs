@@ -1,6 +1,7 @@
 //! The reaper: one thread that waits for the deaths of all children of a context.
 //!
-//! It recovers what a dead process held, ends processes whose time is up, and leaves no zombies.
+//! It recovers what a dead process held, ends processes that are beyond a limit, and leaves no
+//! zombies.
 //! A thread that is blocked in `join` sees the death itself, and may be quicker.
 
 use crate::arena::Arena;
@@ -25,7 +26,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 /// What the thread and its context share.
 pub(crate) struct Reaper {
     epoll: Epoll,
-    /// Written to when there is a child with a deadline, or when the thread is to end.
+    /// Written to when there is a child with a limit, or when the thread is to end.
     news: EventFd,
     children: Mutex<HashMap<u64, Arc<Child>>>,
     /// Bumped whenever a child has ended.
@@ -73,7 +74,7 @@ impl Reaper {
         // `insert` then replaces what was reaped already.
         let key = child.pid() as u64;
         self.children().insert(key, child.clone());
-        if child.deadline().is_some() {
+        if child.limits.any() {
             let _ = self.news.write(1);
         }
         // Once for its death: what is left to a joiner must not keep this thread spinning.
@@ -91,7 +92,7 @@ impl Reaper {
         let mut events = [EpollEvent::empty(); 64];
         let mut pause = FIRST_LOOK;
         loop {
-            let mut timeout = self.end_overdue();
+            let mut timeout = self.keep_to_limits();
             if self.orphans.load(Ordering::SeqCst) {
                 timeout = Some(timeout.map_or(pause, |timeout| timeout.min(pause)));
                 pause = (pause * 2).min(LAST_LOOK);
@@ -150,17 +151,13 @@ impl Reaper {
         }
     }
 
-    /// Kills the children whose time is up; how long until the next one's is.
-    fn end_overdue(&self) -> Option<Duration> {
+    /// Ends the children that are beyond a limit; how long until one may be.
+    fn keep_to_limits(&self) -> Option<Duration> {
         let now = Instant::now();
-        let mut next: Option<Instant> = None;
-        for child in self.children().values() {
-            match child.deadline() {
-                Some(at) if at <= now => child.end_of_time(),
-                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
-                None => {}
-            }
-        }
+        // Not under the list's lock: whoever reaps a child holds the child's and wants the list's.
+        let limited: Vec<_> =
+            self.children().values().filter(|child| child.limits.any()).cloned().collect();
+        let next = limited.iter().filter_map(|child| child.keep_to_limits(now)).min();
         next.map(|next| next.saturating_duration_since(now))
     }
 }

@@ -49,7 +49,7 @@ Examples:
   procbox workers word-count.wasm
 
 Exit status of `run`: the program's own; 128 + n if signal n (or the trap that stands for it) ended
-it; 124 out of time; 126 not runnable; 127 not found; 130 after Ctrl-C. Of `map`: 0 if every task
+it; 124 out of time; 152 out of CPU time or fuel; 126 not runnable; 127 not found; 130 after Ctrl-C. Of `map`: 0 if every task
 went well, 1 if one failed.";
 
 #[derive(Subcommand)]
@@ -97,6 +97,10 @@ struct ProgramArgs {
     /// The most memory that each process may have (sandbox), e.g. 64M
     #[arg(long, value_name = "BYTES", value_parser = size)]
     memory: Option<usize>,
+    /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
+    /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
     /// How many processes the program may have at once (sandbox); room for them is made at the start
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_processes: usize,
@@ -118,6 +122,9 @@ struct RunArgs {
     /// End it after this long, with status 124, e.g. 500ms, 5s, 2m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    cpu: Option<Duration>,
     /// The program: a .wasm file or an executable
     #[arg(value_name = "PROGRAM")]
     path: PathBuf,

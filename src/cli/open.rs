@@ -44,12 +44,16 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     if let Some(bytes) = args.memory {
         builder = builder.memory(bytes);
     }
+    if let Some(units) = args.fuel {
+        builder = builder.fuel(units);
+    }
     builder.build()?.context_with(program, grants)
 }
 
 fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
-    if !args.dir.is_empty() || !args.dir_ro.is_empty() || args.memory.is_some() {
-        let why = "--dir, --dir-ro and --memory are for the sandbox: a native process has its caller's rights";
+    let confined = args.memory.is_some() || args.fuel.is_some();
+    if !args.dir.is_empty() || !args.dir_ro.is_empty() || confined {
+        let why = "--dir, --dir-ro, --memory and --fuel are for the sandbox: a native process has its caller's rights";
         return Err(Error::Invalid(why.into()));
     }
     let mut builder = Native::builder().program(native::Program::open(path)?);

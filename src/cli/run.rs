@@ -2,7 +2,7 @@
 
 use super::RunArgs;
 use super::open::{choose_worker, open};
-use procbox::{Backend, Error, Message, native};
+use procbox::{Backend, Error, Message, ProcessBuilder, native};
 use std::time::Duration;
 
 /// How long a program may take to end after Ctrl-C.
@@ -13,19 +13,11 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
     let ctx = open(&args.path, &args.program)?;
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
         Some(name) => {
-            let mut builder = ctx.worker(&name).raw_args(strings(&args.args)?);
-            if let Some(timeout) = args.timeout {
-                builder = builder.timeout(timeout);
-            }
-            builder.name(name).start()?
+            limited(ctx.worker(&name).raw_args(strings(&args.args)?), &args).name(name).start()?
         }
         None => {
-            let mut builder = ctx.main(args.args);
-            if let Some(timeout) = args.timeout {
-                builder = builder.timeout(timeout);
-            }
             let name = args.path.file_name().unwrap_or(args.path.as_os_str()).to_string_lossy();
-            builder.name(name).start()?
+            limited(ctx.main(args.args.clone()), &args).name(name).start()?
         }
     };
     let status = match process.join() {
@@ -52,6 +44,17 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
         }
     }
     Ok(status.cli_status())
+}
+
+/// What the options limit.
+fn limited<P>(mut builder: ProcessBuilder<P>, args: &RunArgs) -> ProcessBuilder<P> {
+    if let Some(timeout) = args.timeout {
+        builder = builder.timeout(timeout);
+    }
+    if let Some(cpu) = args.cpu {
+        builder = builder.cpu_time(cpu);
+    }
+    builder
 }
 
 /// Without `--worker` a program runs its `main`, whatever workers it has.

@@ -66,6 +66,23 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
+    /// Ends it once it has used this much CPU time, its own processes' not counted: exit code -24,
+    /// and the status names the limit. The default is never. It may overrun by a few milliseconds.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Limit, Result};
+    /// # fn example(ctx: Context) -> Result<()> {
+    /// let p = ctx.worker("grade").cpu_time(std::time::Duration::from_secs(2)).start()?;
+    /// if p.join()?.limit() == Some(Limit::CpuTime) {
+    ///     println!("too slow");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cpu_time(mut self, limit: Duration) -> Self {
+        self.spec.cpu_time = Some(limit);
+        self
+    }
+
     /// The process, not yet started.
     pub fn build(mut self) -> Process {
         if !self.named {

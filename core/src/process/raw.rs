@@ -57,6 +57,8 @@ pub struct ProcessSpec {
     pub stdout: Output,
     /// The wall-clock time after which it is ended.
     pub timeout: Option<Duration>,
+    /// The CPU time, of all its threads together, after which it is ended.
+    pub cpu_time: Option<Duration>,
 }
 
 /// Who a process is, as it and others see it.
@@ -111,6 +113,7 @@ impl ProcessSpec {
             stdin: Input::Inherit,
             stdout: Output::Inherit,
             timeout: None,
+            cpu_time: None,
         }
     }
 

@@ -7,11 +7,13 @@ use procbox_core::{
     Result, Wait, WorkerInfo,
 };
 use std::any::Any;
+use std::time::Duration;
 
 const KIND_MAIN: u32 = 0;
 const KIND_CALL: u32 = 1;
 const KIND_SERVE: u32 = 2;
 const FLAG_DAEMON: u32 = 1;
+const FLAG_CPU_TIME: u32 = 2;
 
 pub(super) struct GuestProcess {
     own: Own,
@@ -39,8 +41,9 @@ pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
         worker_len: worker.len() as u32,
         name: name.as_ptr(),
         name_len: name.len() as u32,
-        flags: if spec.identity.daemon { FLAG_DAEMON } else { 0 },
-        timeout: spec.timeout.map_or(-1, |t| Wait::AtMost(t).to_nanos()),
+        flags: FLAG_CPU_TIME | if spec.identity.daemon { FLAG_DAEMON } else { 0 },
+        timeout: limit(spec.timeout),
+        cpu_time: limit(spec.cpu_time),
     };
     match sys::process_start(&request, &spec.message.bytes, &numbers(spec.handles())?) {
         -11 => Err(Error::NoSuchWorker {
@@ -54,6 +57,11 @@ pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
             Ok(GuestProcess { own, pid: pid as u32 })
         }
     }
+}
+
+/// A limit of time as the host takes it.
+fn limit(time: Option<Duration>) -> i64 {
+    time.map_or(-1, |time| Wait::AtMost(time).to_nanos())
 }
 
 impl RawProcess for GuestProcess {

@@ -22,6 +22,7 @@ pub(super) struct Start {
     pub(super) name_len: u32,
     pub(super) flags: u32,
     pub(super) timeout: i64,
+    pub(super) cpu_time: i64,
 }
 
 /// The sizes of a message: bytes, then handles.

@@ -14,6 +14,7 @@ mod process;
 use crate::object::Object;
 use crate::process::State;
 use procbox_core::{Deadline, Error, Wait};
+use std::time::Duration;
 use wasmtime::{Caller, Extern, Linker};
 
 /// The one module name of the imports; another version would be another name.
@@ -126,6 +127,15 @@ impl<'a> Memory<'a> {
 
     fn u32(&self, at: usize) -> Option<u32> {
         self.get(at, 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
+    }
+
+    /// A limit of time in nanoseconds; 0 and below are none.
+    fn time(&self, at: usize) -> Result<Option<Duration>, Code> {
+        let bytes = self.get(at, 8).and_then(|b| b.try_into().ok()).ok_or(BAD_POINTER)?;
+        match Wait::from_nanos(i64::from_le_bytes(bytes)) {
+            Wait::AtMost(limit) => Ok(Some(limit)),
+            Wait::Forever | Wait::Never => Ok(None),
+        }
     }
 
     fn text(&self, at: u32, len: u32) -> Result<String, Code> {

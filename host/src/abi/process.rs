@@ -8,17 +8,19 @@ use crate::object::Object;
 use crate::process::{self, HostProcess, State};
 use crate::ready::{Source, until_ready};
 use crate::waiting::within;
-use procbox_core::{Entry, ExitStatus, Identity, Limit, ProcessSpec, RawProcess, Wait};
+use procbox_core::{Entry, ExitStatus, Identity, Limit, ProcessSpec, RawProcess};
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
-/// The bytes of `procbox_start_t`: kind, worker (pointer and length), name (likewise), flags, and
-/// the timeout in nanoseconds.
-const START: usize = 32;
+/// Where `procbox_start_t` has its times, in nanoseconds, behind six numbers: kind, worker (pointer
+/// and length), name (likewise), flags.
+const TIMEOUT: usize = 24;
+const CPU_TIME: usize = 32;
 const KIND_MAIN: u32 = 0;
 const KIND_CALL: u32 = 1;
 const KIND_SERVE: u32 = 2;
 const FLAG_DAEMON: u32 = 1;
+const FLAG_CPU_TIME: u32 = 2;
 
 /// What `self_interrupt` is asked.
 const INTERRUPT_IGNORE: i32 = 0;
@@ -129,8 +131,10 @@ fn start(
     let at = spec as usize;
     let fields: Vec<u32> =
         (0..6).map(|i| memory.u32(at + 4 * i).ok_or(BAD_POINTER)).collect::<Result<_, _>>()?;
-    let timeout = memory.get(at + START - 8, 8).and_then(|b| b.try_into().ok());
-    let timeout = i64::from_le_bytes(timeout.ok_or(BAD_POINTER)?);
+    let timeout = memory.time(at + TIMEOUT)?;
+    // Programs that do not say that they have it may be older than it.
+    let limited = fields[5] & FLAG_CPU_TIME != 0;
+    let cpu_time = if limited { memory.time(at + CPU_TIME)? } else { None };
     let worker = memory.text(fields[1], fields[2])?;
     let name = memory.text(fields[3], fields[4])?;
     let entry = match fields[0] {
@@ -159,10 +163,7 @@ fn start(
     spec.message.bytes = bytes;
     spec.message.handles = Object::into_handles(objects);
     spec.stdout = state.spec.stdout;
-    spec.timeout = match Wait::from_nanos(timeout) {
-        Wait::AtMost(limit) => Some(limit),
-        Wait::Forever | Wait::Never => None,
-    };
+    (spec.timeout, spec.cpu_time) = (timeout, cpu_time);
     if !state.table.has_room(1) {
         return Err(super::EXHAUSTED);
     }

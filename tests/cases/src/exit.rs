@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use anyhow::ensure;
-use procbox_guest::{Args, Context, ExitStatus, Limit, Untyped};
+use procbox_guest::{Args, Context, Error, ExitStatus, Limit, Untyped};
+use std::time::{Duration, Instant};
 
 fn status<A: Args<Untyped>>(ctx: &Context, worker: &str, args: A) -> anyhow::Result<ExitStatus> {
     let status = ctx.worker(worker).args(args).start()?.join()?;
@@ -77,10 +78,34 @@ pub(crate) fn out_of_wall_clock_time_names_the_limit(ctx: &Context) -> Verdict {
     out_of_time(runs_out(p)??)
 }
 
+pub(crate) fn out_of_cpu_time_is_xcpu(ctx: &Context) -> Verdict {
+    let started = ctx.event()?;
+    let limit = Duration::from_millis(100);
+    let p = ctx.worker("spins").args((&started,)).cpu_time(limit).start()?;
+    let began = Instant::now();
+    let status = p.join()?;
+    same((status.exitcode(), status.cli_status()), (-24, 152))?;
+    same(status.limit(), Some(Limit::CpuTime))?;
+    // It had what it was given: no process uses CPU time faster than time goes by.
+    ensure!(started.is_set() && began.elapsed() >= limit / 2, "it had {:?}", began.elapsed());
+    Ok(())
+}
+
+pub(crate) fn waiting_uses_no_cpu_time(ctx: &Context) -> Verdict {
+    let (started, go) = (ctx.event()?, ctx.event()?);
+    let limit = Duration::from_millis(100);
+    let p = ctx.worker("blocks").args((&started, &go)).cpu_time(limit).start()?;
+    started.wait()?;
+    refused(runs_out(|t| p.join_timeout(t))?, Error::TimedOut)?;
+    go.set();
+    ensure!(p.join()?.success());
+    Ok(())
+}
+
 pub(crate) fn a_kill_is_not_a_limit(ctx: &Context) -> Verdict {
     let never = ctx.event()?;
     let p = ctx.worker("blocks").args((&never, &ctx.event()?));
-    let p = p.timeout(std::time::Duration::MAX).daemon(true).start()?;
+    let p = p.timeout(Duration::MAX).cpu_time(Duration::MAX).daemon(true).start()?;
     never.wait()?;
     p.kill()?;
     same(p.join()?, ExitStatus::signaled(9))?;

@@ -119,6 +119,8 @@ cases! { $
         an_abort_is_abrt;
         terminate_is_143_and_kill_137_to_a_shell;
         out_of_wall_clock_time_names_the_limit;
+        out_of_cpu_time_is_xcpu;
+        waiting_uses_no_cpu_time;
         a_kill_is_not_a_limit;
     }
     lock {

@@ -1,0 +1,127 @@
+//! Ctrl-C: the real command, interrupted wherever it may be blocked.
+
+use super::*;
+
+/// The running processes whose parent this is.
+fn children_of(parent: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+/// The parent of a running process; `None` if there is no such process, or a zombie.
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // `pid (name) state ppid`, and the name may have anything in it.
+    let mut rest = stat.rsplit(')').next()?.split_whitespace();
+    if matches!(rest.next()?, "Z" | "X") { None } else { rest.next()?.parse().ok() }
+}
+
+/// Its children, theirs, and so on.
+fn descendants(of: u32) -> Vec<u32> {
+    let mut all = children_of(of);
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        let more = children_of(*pid);
+        all.extend(more);
+        next += 1;
+    }
+    all
+}
+
+/// Whom a SIGINT goes to.
+#[derive(Clone, Copy)]
+enum To {
+    /// The command and all that it started, as a terminal's Ctrl-C.
+    All,
+    /// The command alone, as `kill -INT`.
+    ItAlone,
+}
+
+/// Starts a command, waits until it or a worker says `started`, sends it a SIGINT. It is to end with
+/// 130 soon, and no process of its is to be left.
+fn interrupt(mut command: Command, input: &'static str, to: To) {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.process_group(0).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let (said, heard) = std::sync::mpsc::channel();
+    let out = child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>);
+    let err = child.stderr.take().map(|err| Box::new(err) as Box<dyn Read + Send>);
+    for stream in out.into_iter().chain(err) {
+        let said = said.clone();
+        spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let _ = said.send(line);
+            }
+        });
+    }
+    drop(said);
+    while heard.recv_timeout(PATIENCE).expect("it never says that it started") != "started" {}
+    let below = descendants(child.id());
+    let began = Instant::now();
+    let sign = if matches!(to, To::All) { "-" } else { "" };
+    let kill = format!("kill -INT {sign}{}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let status = wait(&mut child);
+    let took = began.elapsed();
+    let left = still_there_after(below, Duration::from_secs(5));
+    assert_eq!(status.code(), Some(130), "{status}");
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    assert_eq!(left, [] as [String; 0], "it leaves processes behind");
+    let rest: Vec<String> = heard.iter().collect();
+    assert!(!rest.iter().any(|line| line.contains("panicked")), "{rest:?}");
+}
+
+/// Which of these processes have not ended by then: what they are. They are killed.
+fn still_there_after(pids: Vec<u32>, patience: Duration) -> Vec<String> {
+    let late = Instant::now() + patience;
+    while pids.iter().any(|pid| parent_of(*pid).is_some()) && Instant::now() < late {
+        sleep(Duration::from_millis(2));
+    }
+    let left = pids.into_iter().filter(|pid| parent_of(*pid).is_some());
+    let tell = |pid: u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let _ = Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]).status();
+        format!("{pid} {} {}", name.trim(), String::from_utf8_lossy(&line).replace('\0', " "))
+    };
+    left.map(tell).collect()
+}
+
+fn interrupt_run(backend: Backend, word: &str, to: To) {
+    let mut command = command("run", &[&program("conformance", backend)]);
+    command.arg(word);
+    interrupt(command, "", to);
+}
+
+fn interrupt_map(backend: Backend, to: To) {
+    let program = program("conformance", backend);
+    let command = command("map -j 2 --worker does_as_told", &[&program]);
+    interrupt(command, "a\nspin\nb\n", to);
+}
+
+macro_rules! ctrl_c {
+    ($($name:ident: $call:ident($backend:ident $(, $word:literal)?);)*) => {
+        mod ctrl_c {
+            use super::*;
+            $(#[test] fn $name() { $call(Backend::$backend, $($word,)? To::All); })*
+        }
+        mod sigint_to_procbox_alone {
+            use super::*;
+            $(#[test] fn $name() { $call(Backend::$backend, $($word,)? To::ItAlone); })*
+        }
+    };
+}
+
+ctrl_c! {
+    ends_a_busy_native_program: interrupt_run(Native, "spin");
+    ends_a_blocked_native_program: interrupt_run(Native, "block");
+    ends_a_native_program_and_the_worker_that_it_joins: interrupt_run(Native, "block-in-join");
+    ends_a_native_map: interrupt_map(Native);
+    ends_a_busy_sandboxed_program: interrupt_run(Sandbox, "spin");
+    ends_a_blocked_sandboxed_program: interrupt_run(Sandbox, "block");
+    ends_a_sandboxed_program_and_the_worker_that_it_joins: interrupt_run(Sandbox, "block-in-join");
+    ends_a_sandboxed_map: interrupt_map(Sandbox);
+}

@@ -1,0 +1,163 @@
+//! `procbox map`.
+
+use super::*;
+
+#[test]
+fn map_counts_the_words_of_files_as_wc_does_in_their_order() {
+    let files = licenses();
+    let paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let mut due = String::new();
+    for file in &files {
+        let wc = Command::new("wc").arg(file).env("LC_ALL", "C").output().unwrap().stdout;
+        let wc = String::from_utf8(wc).unwrap();
+        let n: Vec<&str> = wc.split_whitespace().collect();
+        due += &format!("{} {} {}\n", n[1], n[0], n[2]);
+    }
+    for backend in BOTH {
+        for options in ["map -j 2", "map -j 4 --chunk-size 3", "map -j 1 --fresh --quiet"] {
+            let program = program("word-count", backend);
+            check(&run(command(options, &[&program]).args(&paths)), 0, &due);
+        }
+    }
+}
+
+#[test]
+fn map_unordered_gives_the_same_lines() {
+    let files = licenses();
+    let sorted = |ran: Ran| {
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let mut lines: Vec<_> = ran.stdout.lines().map(str::to_string).collect();
+        lines.sort();
+        lines
+    };
+    let [a, b] = BOTH.map(|backend| {
+        let program = program("word-count", backend);
+        sorted(run(command("map --unordered -j 3", &[&program]).args(&files)))
+    });
+    assert_eq!((&a, a.len()), (&b, files.len()));
+}
+
+#[test]
+fn map_takes_a_hundred_thousand_lines() {
+    let lines: String = (0..100_000).map(|n| format!("{}{n}\n", "word ".repeat(n % 4))).collect();
+    let due: String =
+        lines.lines().map(|l| format!("{} 0 {}\n", l.split(' ').count(), l.len())).collect();
+    for backend in BOTH {
+        let ran =
+            run_on(&mut command("map --quiet", &[&program("word-count", backend)]), &lines[..]);
+        assert_eq!((ran.status, &ran.stderr[..]), (0, ""));
+        assert!(ran.stdout == due, "{backend:?}: other results, {} bytes", ran.stdout.len());
+    }
+}
+
+#[test]
+fn the_last_line_needs_no_newline_and_an_empty_input_is_no_task() {
+    for backend in BOTH {
+        let program = program("word-count", backend);
+        let on = |input: &str| run_on(&mut command("map", &[&program]), input);
+        check(&on("a b\nc"), 0, "2 0 3\n1 0 1\n");
+        check(&on("\n\n"), 0, "0 0 0\n0 0 0\n");
+        check(&on(""), 0, "");
+    }
+}
+
+#[test]
+fn map_ends_quietly_when_its_reader_has_gone() {
+    for backend in BOTH {
+        let mut child = command("map --quiet", &[&program("word-count", backend)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It writes until nobody reads any more: `yes | procbox map ... | head -1`.
+        let writer = spawn(move || while stdin.write_all(b"a line of words\n").is_ok() {});
+        let stderr = text(child.stderr.take().unwrap());
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        assert_eq!(first, "4 0 15\n");
+        assert_eq!(wait(&mut child).code(), Some(0));
+        writer.join().unwrap();
+        assert_eq!(stderr.join().unwrap(), "");
+    }
+}
+
+#[test]
+fn map_makes_a_filter_of_a_plain_program() {
+    for backend in BOTH {
+        let program = program("plain", backend);
+        check(
+            &run_on(&mut command("map -j 2", &[&program]), "one\ntwo\nthree"),
+            0,
+            "ONE\nTWO\nTHREE\n",
+        );
+    }
+    let dir = folder();
+    let files: Vec<_> = (0..20).map(|n| dir.path().join(format!("{n}"))).collect();
+    let mut due = String::new();
+    for (n, file) in files.iter().enumerate() {
+        let text = format!("file {n}\n").repeat(n * 100);
+        std::fs::write(file, &text).unwrap();
+        due += &text;
+    }
+    check(&run(command("map -j 2", &[Path::new("/bin/cat")]).args(&files)), 0, &due);
+}
+
+#[test]
+fn a_plain_program_that_fails_fails_its_task_by_name() {
+    // `false` fails on everything.
+    let ran = run_on(&mut command("map", &[Path::new("/bin/false")]), "a\nb\n");
+    check(&ran, 1, "");
+    says(&ran, &["line 1", "line 2", "code 1"]);
+}
+
+#[test]
+fn an_endless_task_is_ended_and_the_others_go_on() {
+    for backend in BOTH {
+        let mut command = command(
+            "map -j 2 --worker does_as_told --task-timeout 1s",
+            &[&program("conformance", backend)],
+        );
+        let ran = run_on(&mut command, "a\nspin\nb\nc\n");
+        check(&ran, 1, "A\nB\nC\n");
+        says(&ran, &["line 2", "wall-clock"]);
+    }
+}
+
+#[test]
+fn map_as_a_whole_can_be_out_of_time() {
+    for backend in BOTH {
+        let mut command = command(
+            "map -j 1 --chunk-size 1 --worker does_as_told --timeout 1s",
+            &[&program("conformance", backend)],
+        );
+        check(&run_on(&mut command, "a\nspin\nb\n"), 124, "A\n");
+    }
+}
+
+#[test]
+fn failed_tasks_are_named_and_the_others_go_on() {
+    for backend in BOTH {
+        let mut command =
+            command("map -j 2 --worker does_as_told", &[&program("conformance", backend)]);
+        let ran = run_on(&mut command, "a\nfail\nb\npanic\nc\nexit 3\nd\nabort\ne\n");
+        check(&ran, 1, "A\nB\nC\nD\nE\n");
+        says(&ran, &["line 2: as it should", "line 4:", "line 6:", "code 3", "line 8:", "SIGABRT"]);
+    }
+}
+
+#[test]
+fn an_unreadable_input_is_named_and_the_others_go_on() {
+    let dir = folder();
+    let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+    std::fs::write(&a, "one two\n").unwrap();
+    std::fs::write(&b, "three\n").unwrap();
+    let missing = dir.path().join("missing");
+    for backend in BOTH {
+        let program = program("word-count", backend);
+        let ran = run(&mut command("map", &[&program, &a, &missing, dir.path(), &b]));
+        check(&ran, 1, "2 1 8\n1 1 6\n");
+        says(&ran, &[&missing.display().to_string(), &format!("{}: ", dir.path().display())]);
+    }
+}

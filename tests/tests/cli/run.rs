@@ -1,0 +1,258 @@
+//! `procbox run`: what a program gets, and what becomes of its end.
+
+use super::*;
+
+#[test]
+fn a_plain_program_gets_its_arguments_and_its_status_is_ours() {
+    for backend in BOTH {
+        let program = program("plain", backend);
+        let run = |words: &[&str]| run(command("run", &[&program]).args(words));
+        check(&run(&["args", "a", "b c", "--flag", "", "-x"]), 0, "a\nb c\n--flag\n\n-x\n");
+        check(&run(&["exit", "0"]), 0, "");
+        check(&run(&["exit", "7"]), 7, "");
+        check(&run(&["exit", "125"]), 125, "");
+        check(&run(&["cat", "/does/not/exist"]), 1, "");
+    }
+}
+
+#[test]
+fn a_program_exits_with_any_status_up_to_255() {
+    for backend in BOTH {
+        for status in [126, 200, 255] {
+            let mut command = command("run", &[&program("plain", backend)]);
+            check(&run(command.args(["exit", &status.to_string()])), status, "");
+        }
+    }
+}
+
+#[test]
+fn a_program_reads_stdin_and_writes_stdout() {
+    let text = "line\n".repeat(50_000);
+    for backend in BOTH {
+        let mut command = command("run", &[&program("conformance", backend)]);
+        let ran = run_on(command.arg("cat"), &text[..]);
+        assert_eq!((ran.status, ran.stdout == text), (0, true), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_sandboxed_program_sees_only_the_environment_it_was_given() {
+    let program = program("plain", Backend::Sandbox);
+    let mut command = command("run --env A=1 --env B=x=y", &[&program]);
+    check(&run(command.arg("env").env("SECRET", "s")), 0, "A=1\nB=x=y\n");
+}
+
+#[test]
+fn a_native_program_gets_its_environment_too() {
+    let mut command = command("run --env A=1", &[&program("plain", Backend::Native)]);
+    let ran = run(command.arg("env").env("MINE", "m"));
+    assert!(ran.stdout.contains("A=1\n") && ran.stdout.contains("MINE=m\n"), "{}", ran.stdout);
+}
+
+/// A folder with `open/in.txt` and `secret.txt`, and a link from the first to the second.
+fn guarded() -> tempfile::TempDir {
+    let dir = folder();
+    std::fs::create_dir(dir.path().join("open")).unwrap();
+    std::fs::write(dir.path().join("open/in.txt"), "inside").unwrap();
+    std::fs::write(dir.path().join("secret.txt"), "outside").unwrap();
+    std::os::unix::fs::symlink("../secret.txt", dir.path().join("open/link")).unwrap();
+    let absolute = dir.path().join("open/absolute");
+    std::os::unix::fs::symlink(dir.path().join("secret.txt"), absolute).unwrap();
+    dir
+}
+
+/// Runs the plain program in the sandbox, with one option about this folder.
+fn in_folder(dir: &Path, option: &str, words: &[&str]) -> Ran {
+    let grant = format!("{}::/data", dir.join("open").display());
+    let mut command = command("run", &[]);
+    command.args([option, &grant]).arg(program("plain", Backend::Sandbox));
+    run(command.args(words))
+}
+
+#[test]
+fn a_granted_folder_can_be_used() {
+    let dir = guarded();
+    check(&in_folder(dir.path(), "--dir", &["cat", "/data/in.txt"]), 0, "inside");
+    check(&in_folder(dir.path(), "--dir", &["write", "/data/out.txt", "new"]), 0, "");
+    assert_eq!(std::fs::read_to_string(dir.path().join("open/out.txt")).unwrap(), "new");
+    let ran = in_folder(dir.path(), "--dir-ro", &["list", "/data"]);
+    assert!(ran.status == 0 && ran.stdout.contains("in.txt\n"), "{ran:?}");
+}
+
+#[test]
+fn nothing_outside_a_granted_folder_can_be_opened() {
+    let dir = guarded();
+    let secret = dir.path().join("secret.txt");
+    let outside =
+        ["/data/../secret.txt", "/data/link", "/data/absolute", "/etc/passwd", "../secret.txt"];
+    for path in outside.into_iter().chain(secret.to_str()) {
+        let ran = in_folder(dir.path(), "--dir", &["cat", path]);
+        assert!(ran.status == 1 && ran.stdout.is_empty(), "{path}: {ran:?}");
+    }
+    let ran = in_folder(dir.path(), "--dir", &["write", "/data/link", "overwritten"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "outside");
+}
+
+#[test]
+fn a_folder_granted_for_reading_cannot_be_written() {
+    let dir = guarded();
+    check(&in_folder(dir.path(), "--dir-ro", &["cat", "/data/in.txt"]), 0, "inside");
+    for path in ["/data/out.txt", "/data/in.txt"] {
+        let ran = in_folder(dir.path(), "--dir-ro", &["write", path, "new"]);
+        assert_eq!(ran.status, 1, "{path}: {ran:?}");
+    }
+    assert_eq!(std::fs::read_to_string(dir.path().join("open/in.txt")).unwrap(), "inside");
+    assert!(!dir.path().join("open/out.txt").exists());
+}
+
+#[test]
+fn without_a_grant_there_are_no_files_and_no_network() {
+    let program = program("plain", Backend::Sandbox);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let out = [
+        &["cat", "/etc/passwd"][..],
+        &["cat", "Cargo.toml"],
+        &["list", "."],
+        &["list", "/"],
+        &["write", "x", "y"],
+        &["connect", &address],
+    ];
+    for words in out {
+        let ran = run(command("run", &[&program]).args(words));
+        assert!(ran.status == 1 && ran.stdout.is_empty(), "{words:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_granted_is_named() {
+    let ran =
+        run(&mut command("run --dir /no/such/folder", &[&program("plain", Backend::Sandbox)]));
+    assert_eq!((ran.status, &ran.stdout[..]), (1, ""), "{ran:?}");
+    says(&ran, &["/no/such/folder"]);
+}
+
+#[test]
+fn the_status_table() {
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        for (word, status) in [
+            ("echo", 0),
+            ("fail", 1),
+            ("panic", 101),
+            ("abort", 134),
+            ("divide", 136),
+            ("access", 139),
+        ] {
+            let ran = run(command("run", &[&program]).arg(word));
+            assert_eq!(ran.status, status, "{backend:?} {word}: {}", ran.stderr);
+        }
+        let ran = run(command("run", &[&program]).arg("fail"));
+        says(&ran, &["as it should"]);
+        let ran = run(command("run", &[&program]).arg("panic"));
+        says(&ran, &["as it should"]);
+    }
+}
+
+#[test]
+fn a_stack_overflow_in_main_is_139() {
+    for backend in BOTH {
+        let ran = run(command("run", &[&program("conformance", backend)]).arg("overflow"));
+        assert_eq!(ran.status, 139, "{backend:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_endless_program_is_out_of_time() {
+    for backend in BOTH {
+        for word in ["spin", "block"] {
+            let began = Instant::now();
+            let mut command = command("run --timeout 500ms", &[&program("conformance", backend)]);
+            let ran = run(command.arg(word));
+            check(&ran, 124, "started\n");
+            says(&ran, &["wall-clock"]);
+            assert!(began.elapsed() >= Duration::from_millis(500));
+        }
+    }
+}
+
+#[test]
+fn an_endless_program_is_out_of_cpu_time() {
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        let ran = run(command("run --cpu 200ms", &[&program]).arg("spin"));
+        check(&ran, 152, "started\n");
+        says(&ran, &["CPU time"]);
+    }
+}
+
+#[test]
+fn an_endless_program_is_out_of_fuel() {
+    let [native, sandboxed] = BOTH.map(|backend| program("conformance", backend));
+    let ran = run(command("run --fuel 10000000", &[&sandboxed]).arg("spin"));
+    check(&ran, 152, "started\n");
+    says(&ran, &["fuel"]);
+    check(&run(command("run --fuel 10000000", &[&sandboxed]).args(["echo", "a"])), 0, "a\n");
+    // The same work needs the same fuel: what is just too little is so every time.
+    let ends = |units: u64| {
+        run(command(&format!("run --quiet --fuel {units}"), &[&sandboxed]).args(["exit", "0"]))
+            .status
+    };
+    let (mut least, mut most) = (0, 10_000_000);
+    while most - least > 1 {
+        let middle = (least + most) / 2;
+        match ends(middle) {
+            0 => most = middle,
+            152 => least = middle,
+            other => panic!("{middle} units: {other}"),
+        }
+    }
+    assert!((0..5).all(|_| ends(least) == 152 && ends(most) == 0));
+    let refused = run(command("run --fuel 1", &[&native]).arg("spin"));
+    check(&refused, 2, "");
+    says(&refused, &["--fuel"]);
+}
+
+#[test]
+fn a_hand_written_module_traps_with_the_signals_numbers() {
+    let dir = folder();
+    for (body, status) in [
+        ("unreachable", 134),
+        ("(drop (i32.div_s (i32.const 1) (i32.const 0)))", 136),
+        ("(drop (i32.load (i32.const -4)))", 139),
+        ("(call $main)", 139),
+        ("(call_indirect (i32.const 0))", 139),
+        ("", 0),
+    ] {
+        let path = dir.path().join("trap.wasm");
+        let text = format!(
+            r#"(module (memory (export "memory") 1) (table 1 funcref)
+                (func $main (export "_start") {body}))"#
+        );
+        std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+        let ran = run(&mut command("run", &[&path]));
+        assert_eq!((ran.status, &ran.stdout[..]), (status, ""), "{body}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_worker_is_run_by_name_with_its_arguments() {
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        check(&run(&mut command("run --worker nothing", &[&program])), 0, "");
+        check(&run(&mut command("run --worker fails", &[&program])), 1, "");
+        check(&run(&mut command("run --worker panics", &[&program])), 101, "");
+        // Arguments that it does not take.
+        check(&run(command("run --worker nothing", &[&program]).arg("a")), 1, "");
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let program = program("conformance", Backend::Sandbox);
+    let ran = run(command("run --memory 64K", &[&program]).arg("exit").arg("0"));
+    assert_ne!(ran.status, 0, "a Rust program starts in 64 KiB: {ran:?}");
+    let mut enough = command("run --memory 64M", &[&program]);
+    check(&run(enough.args(["exit", "0"])), 0, "");
+}

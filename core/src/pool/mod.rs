@@ -59,7 +59,8 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     /// Runs one task and waits for its result.
     ///
     /// # Errors
-    /// [`Error::PoolClosed`], [`Error::Task`], [`Error::WorkerDied`], [`Error::Decode`].
+    /// [`crate::Error::PoolClosed`], [`crate::Error::Task`], [`crate::Error::WorkerDied`],
+    /// [`crate::Error::Decode`].
     pub fn apply<A: Args<P>>(&self, args: A) -> Result<R> {
         self.submit(args, None, false)?.get()
     }
@@ -67,7 +68,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     /// Runs one task; its result is fetched later.
     ///
     /// # Errors
-    /// [`Error::PoolClosed`], [`Error::PoolBroken`], [`Error::Encode`].
+    /// [`crate::Error::PoolClosed`], [`crate::Error::PoolBroken`], [`crate::Error::Encode`].
     pub fn apply_async<A: Args<P>>(&self, args: A) -> Result<TaskResult<R>> {
         self.submit(args, None, true)
     }
@@ -139,7 +140,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     /// Like [`Pool::map`], without waiting. All inputs are taken at once.
     ///
     /// # Errors
-    /// [`Error::PoolClosed`], [`Error::PoolBroken`], [`Error::Encode`].
+    /// [`crate::Error::PoolClosed`], [`crate::Error::PoolBroken`], [`crate::Error::Encode`].
     pub fn map_async<I>(&self, inputs: I) -> Result<TaskResult<Vec<R>>>
     where
         I: IntoIterator,
@@ -276,7 +277,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         self.engine.close();
     }
 
-    /// Ends the workers at once; what is pending fails with [`Error::PoolClosed`].
+    /// Ends the workers at once; what is pending fails with [`crate::Error::PoolClosed`].
     pub fn terminate(&self) {
         self.engine.terminate();
     }
@@ -284,7 +285,8 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     /// Waits until all tasks and then all workers have ended.
     ///
     /// # Errors
-    /// [`Error::PoolOpen`] before `close` or `terminate`, [`Error::Interrupted`] on Ctrl-C.
+    /// [`crate::Error::PoolOpen`] before `close` or `terminate`, [`crate::Error::Interrupted`] on
+    /// Ctrl-C.
     pub fn join(&self) -> Result<()> {
         self.engine.join()
     }

@@ -74,7 +74,8 @@ pub struct Identity {
     pub parent: Option<(u32, String)>,
 }
 
-/// What a backend implements for [`Process`]. Dropping it lets the process run on, unwatched.
+/// What a backend implements for [`crate::Process`]. Dropping it lets the process run on,
+/// unwatched.
 pub trait RawProcess: Any + Send + Sync {
     /// Its number: the OS's on the native backend, the context's in the sandbox.
     fn pid(&self) -> u32;
@@ -82,7 +83,7 @@ pub trait RawProcess: Any + Send + Sync {
     /// Waits until it has ended.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::JoinSelf`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`], [`crate::Error::JoinSelf`].
     fn join(&self, wait: Wait) -> Result<ExitStatus>;
 
     /// How it ended, `None` while it runs. Does not block.
@@ -95,7 +96,8 @@ pub trait RawProcess: Any + Send + Sync {
     fn kill(&self);
 
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
-    /// [`Error::Interrupted`], another ends with exit code -2. Nothing happens if it has ended.
+    /// [`crate::Error::Interrupted`], another ends with exit code -2. Nothing happens if it has
+    /// ended.
     fn interrupt(&self);
 
     /// What it printed so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.

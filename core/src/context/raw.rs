@@ -8,6 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// How a context runs its processes.
+///
+/// ```
+/// use procbox_core::Backend;
+/// assert_eq!(Backend::Sandbox.to_string(), "sandbox"); // as `procbox run --backend` has it
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {
     /// As OS processes.
@@ -29,6 +34,13 @@ impl fmt::Display for Backend {
 }
 
 /// What a backend implements. [`crate::Context`] is written on top of it.
+///
+/// ```
+/// use procbox_core::{Context, RawContext};
+/// fn context_of(backend: impl RawContext) -> Context {
+///     Context::from_raw(std::sync::Arc::new(backend))
+/// }
+/// ```
 pub trait RawContext: Send + Sync + 'static {
     /// Which backend this is.
     fn backend(&self) -> Backend;

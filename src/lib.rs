@@ -29,11 +29,30 @@ pub use procbox_host::Sandbox;
 pub use procbox_native::Native;
 
 /// The sandbox backend: programs, grants, limits.
+///
+/// ```no_run
+/// use procbox::Sandbox;
+/// use procbox::sandbox::{Grants, Program};
+/// let sandbox = Sandbox::builder().build()?;
+/// let grants = Grants::default().env("LANG", "C");
+/// let ctx = sandbox.context_with(Program::wasm("workers.wasm")?, grants)?;
+/// # drop(ctx);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub mod sandbox {
     pub use procbox_host::{FsPerms, Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
 }
 
-/// The native backend: programs, and Ctrl-C.
+/// The native backend: programs, and what they leave behind.
+///
+/// ```no_run
+/// use procbox::Native;
+/// use procbox::native::Program;
+/// let ctx = Native::builder().program(Program::open("workers")?).build()?;
+/// let pool = ctx.pool_of::<(u64,), u64>("double").build()?;
+/// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub mod native {
     pub use procbox_native::{Native, Program, adopt_orphans, init, kill_descendants};
 }
@@ -41,6 +60,18 @@ pub mod native {
 /// From now on Ctrl-C makes what the calling thread is blocked in return [`Error::Interrupted`], on
 /// both backends, and so every later wait until [`clear_interrupt`]. A second Ctrl-C before that
 /// kills the children and exits with 130. Call it on the main thread.
+///
+/// ```no_run
+/// # use procbox::{Error, Result};
+/// # fn example(ctx: procbox::Context) -> procbox_core::Result<()> {
+/// procbox::answer_ctrl_c()?;
+/// let q = ctx.queue::<u32>(16)?;
+/// match q.get() {
+///     Err(Error::Interrupted) => println!("Ctrl-C"),
+///     n => println!("{}", n?),
+/// }
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
@@ -51,6 +82,17 @@ pub fn answer_ctrl_c() -> Result<()> {
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
+///
+/// ```no_run
+/// # use procbox::{Error, Result};
+/// # fn example(p: procbox::Process) -> procbox_core::Result<()> {
+/// if p.join() == Err(Error::Interrupted) {
+///     procbox::clear_interrupt(); // or the next join would say the same
+///     p.terminate()?;
+///     println!("it {}", p.join()?);
+/// }
+/// # Ok(()) }
+/// ```
 pub fn clear_interrupt() {
     procbox_native::clear_interrupt();
     procbox_host::interrupt(false);

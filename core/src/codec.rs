@@ -13,6 +13,12 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// What travels: bytes, and the handles that they refer to by index.
+///
+/// ```
+/// let m = procbox_core::Message::of(&[7u8; 3])?;
+/// assert_eq!((m.bytes, m.handles.len()), (vec![7, 7, 7], 0));
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     /// The encoded value.
@@ -40,6 +46,14 @@ impl Message {
 
     /// Decodes the value. The message keeps its handles.
     ///
+    /// ```
+    /// use procbox_core::{Error, Message};
+    /// let m = Message::of(&300u64)?;
+    /// assert_eq!(m.value::<u64>()?, 300);
+    /// assert!(matches!(m.value::<u8>(), Err(Error::Decode { type_name: "u8", .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Decode`] if the bytes are not a whole `T`.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
@@ -47,6 +61,12 @@ impl Message {
     }
 
     /// Decodes the value, which alone has the handles from then on.
+    ///
+    /// ```
+    /// let m = procbox_core::Message::of("a")?;
+    /// assert_eq!(m.into_value::<String>()?, "a");
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Message::value`].
@@ -156,6 +176,14 @@ impl Flavor for Append<'_> {
 
 /// Appends a value to `bytes` and returns the handles in it.
 ///
+/// ```
+/// use procbox_core::{decode, encode};
+/// let mut bytes = vec![0];
+/// let handles = encode(&(1u8, true), &mut bytes)?;
+/// assert_eq!(decode::<(u8, bool)>(&bytes[1..], &handles)?, (1, true));
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
@@ -166,6 +194,11 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<V
 }
 
 /// Decodes a value that uses up all of `bytes` and may refer to `handles`.
+///
+/// ```
+/// let error = procbox_core::decode::<u8>(&[1, 2], &[]).unwrap_err();
+/// assert_eq!(error.to_string(), "cannot decode a u8: 1 bytes too many");
+/// ```
 ///
 /// # Errors
 /// [`Error::Decode`] if it is not that.

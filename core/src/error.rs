@@ -5,6 +5,14 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// What every fallible call of procbox returns.
+///
+/// ```
+/// use procbox_core::{Error, Result};
+/// fn half(n: u32) -> Result<u32> {
+///     if n % 2 == 0 { Ok(n / 2) } else { Err(Error::Invalid(format!("{n} is odd"))) }
+/// }
+/// assert_eq!(half(3).unwrap_err().to_string(), "3 is odd");
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed.

@@ -9,6 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a backend implements for [`Event`].
+///
+/// ```no_run
+/// # use procbox_core::{Error, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().event()?;
+/// assert_eq!(raw.wait(Wait::Never), Err(Error::TimedOut));
+/// raw.set();
+/// raw.wait(Wait::Forever)?;
+/// # Ok(()) }
+/// ```
 pub trait RawEvent: Any + Send + Sync {
     /// Sets the flag and wakes all who wait.
     fn set(&self);
@@ -41,26 +51,71 @@ pub struct Event(Arc<dyn RawEvent>);
 
 impl Event {
     /// Wraps what a backend made.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Event;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let event = Event::from_raw(ctx.raw().event()?); // what `Context::event` does
+    /// assert!(!event.is_set());
+    /// # Ok(()) }
+    /// ```
     pub fn from_raw(raw: Arc<dyn RawEvent>) -> Event {
         Event(raw)
     }
 
     /// Sets the flag; all who wait go on.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let event = ctx.event()?;
+    /// event.set();
+    /// event.set(); // it is set already: nothing changes
+    /// assert!(event.is_set());
+    /// # Ok(()) }
+    /// ```
     pub fn set(&self) {
         self.0.set();
     }
 
     /// Clears the flag.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let event = ctx.event()?;
+    /// event.set();
+    /// event.clear();
+    /// assert!(!event.wait_timeout(std::time::Duration::ZERO)?);
+    /// # Ok(()) }
+    /// ```
     pub fn clear(&self) {
         self.0.clear();
     }
 
     /// Whether it is set now.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let stop = ctx.event()?;
+    /// # stop.set();
+    /// while !stop.is_set() {
+    ///     println!("one more round");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn is_set(&self) -> bool {
         self.0.is_set()
     }
 
     /// Waits until it is set; the answer is always `true`.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let event = ctx.event()?;
+    /// let other = event.clone();
+    /// std::thread::spawn(move || other.set());
+    /// assert!(event.wait()?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Interrupted`] on Ctrl-C.
@@ -69,6 +124,18 @@ impl Event {
     }
 
     /// Waits at most `timeout`: `true` if it was set, `false` if the wait ran out.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let event = ctx.event()?;
+    /// # let setter = event.clone();
+    /// # std::thread::spawn(move || setter.set());
+    /// while !event.wait_timeout(Duration::from_secs(1))? {
+    ///     println!("still waiting");
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Interrupted`] on Ctrl-C.

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Signal numbers that exit codes are made of (Linux's).
+///
+/// ```
+/// use procbox_core::{ExitStatus, signal};
+/// assert_eq!(ExitStatus::signaled(signal::TERM).exitcode(), -15); // what `terminate` leads to
+/// ```
 pub mod signal {
     /// Ctrl-C.
     pub const INT: i32 = 2;
@@ -22,6 +27,11 @@ pub mod signal {
 }
 
 /// A limit that ended a process.
+///
+/// ```
+/// use procbox_core::{ExitStatus, Limit};
+/// assert_eq!(ExitStatus::limited(Limit::WallClock).to_string(), "ran out of wall-clock time");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Limit {
@@ -73,16 +83,35 @@ impl ExitStatus {
     pub const PANICKED: ExitStatus = ExitStatus { code: 101, limit: None };
 
     /// It exited with a code (0 to 255; other numbers are cut as the OS cuts them).
+    ///
+    /// ```
+    /// use procbox_core::ExitStatus;
+    /// assert_eq!(ExitStatus::exited(1), ExitStatus::FAILURE);
+    /// assert_eq!(ExitStatus::exited(256), ExitStatus::SUCCESS);
+    /// ```
     pub const fn exited(code: i32) -> ExitStatus {
         ExitStatus { code: code & 0xff, limit: None }
     }
 
     /// It was ended by a signal, or by a trap that stands for one.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, signal};
+    /// let crashed = ExitStatus::signaled(signal::SEGV);
+    /// assert_eq!(crashed.to_string(), "was killed by signal 11 (SIGSEGV)");
+    /// ```
     pub const fn signaled(signal: i32) -> ExitStatus {
         ExitStatus { code: -signal, limit: None }
     }
 
     /// It broke a limit.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, Limit, signal};
+    /// let late = ExitStatus::limited(Limit::WallClock);
+    /// assert_eq!(late.exitcode(), -9);
+    /// assert_ne!(late, ExitStatus::signaled(signal::KILL)); // it also says why
+    /// ```
     pub const fn limited(limit: Limit) -> ExitStatus {
         let signal = match limit {
             Limit::CpuTime | Limit::Fuel => signal::XCPU,
@@ -92,26 +121,57 @@ impl ExitStatus {
     }
 
     /// Python's number: 0 and above is an exit code, below is the negated signal.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, signal};
+    /// assert_eq!(ExitStatus::PANICKED.exitcode(), 101);
+    /// assert_eq!(ExitStatus::signaled(signal::INT).exitcode(), -2);
+    /// ```
     pub const fn exitcode(self) -> i32 {
         self.code
     }
 
     /// Whether it returned normally.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, signal};
+    /// assert!(ExitStatus::exited(0).success());
+    /// assert!(!ExitStatus::FAILURE.success() && !ExitStatus::signaled(signal::KILL).success());
+    /// ```
     pub const fn success(self) -> bool {
         self.code == 0
     }
 
     /// The signal that ended it, if one did.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, signal};
+    /// assert_eq!(ExitStatus::signaled(signal::ABRT).signal(), Some(signal::ABRT));
+    /// assert_eq!(ExitStatus::PANICKED.signal(), None); // a panic is an exit
+    /// ```
     pub const fn signal(self) -> Option<i32> {
         if self.code < 0 { Some(-self.code) } else { None }
     }
 
     /// The limit that it broke, if it did.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, Limit, signal};
+    /// assert_eq!(ExitStatus::limited(Limit::Memory).limit(), Some(Limit::Memory));
+    /// assert_eq!(ExitStatus::signaled(signal::KILL).limit(), None); // somebody else's doing
+    /// ```
     pub const fn limit(self) -> Option<Limit> {
         self.limit
     }
 
     /// The status that a shell would see: 128 + n for a signal, 124 when out of wall-clock time.
+    ///
+    /// ```
+    /// use procbox_core::{ExitStatus, Limit, signal};
+    /// assert_eq!(ExitStatus::exited(3).cli_status(), 3);
+    /// assert_eq!(ExitStatus::signaled(signal::TERM).cli_status(), 143);
+    /// assert_eq!(ExitStatus::limited(Limit::WallClock).cli_status(), 124);
+    /// ```
     pub const fn cli_status(self) -> u8 {
         match self.limit {
             Some(Limit::WallClock) => 124,

@@ -7,6 +7,15 @@ use std::sync::Arc;
 /// The right to one primitive, as it travels between processes beside a message's bytes.
 ///
 /// Users hold the typed wrappers, which turn into handles wherever they are serialised.
+///
+/// ```no_run
+/// # use procbox_core::Message;
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let q = ctx.queue::<u32>(16)?;
+/// let message = Message::of(&("results", &q))?;
+/// assert_eq!(message.handles.len(), 1); // the name is in its bytes, the queue beside them
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Handle {
@@ -24,6 +33,25 @@ pub enum Handle {
 
 impl Handle {
     /// What it is a handle of, in a word.
+    ///
+    /// ```
+    /// # use procbox_core::{Handle, RawEvent, Result, Wait};
+    /// # struct Flag;
+    /// # impl RawEvent for Flag {
+    /// #     fn set(&self) {}
+    /// #     fn clear(&self) {}
+    /// #     fn is_set(&self) -> bool {
+    /// #         false
+    /// #     }
+    /// #     fn wait(&self, _: Wait) -> Result<()> {
+    /// #         Ok(())
+    /// #     }
+    /// # }
+    /// # let event = procbox_core::Event::from_raw(std::sync::Arc::new(Flag));
+    /// let message = procbox_core::Message::of(&event)?;
+    /// assert_eq!(message.handles[0].kind(), "event");
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn kind(&self) -> &'static str {
         match self {
             Handle::Lock(_) => "lock",
@@ -42,6 +70,17 @@ impl fmt::Debug for Handle {
 }
 
 /// Something that [`crate::ready`] can wait for, together with others.
+///
+/// ```no_run
+/// # use procbox_core::{Wait, ready};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let (from, to) = ctx.simplex_pipe::<u32>()?;
+/// let q = ctx.queue::<u32>(16)?;
+/// q.put(&7)?;
+/// assert_eq!(ready(&ctx, &[from.waitable(), q.waitable()], Wait::Forever)?, [1]);
+/// # drop(to);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Waitable {

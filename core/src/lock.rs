@@ -12,6 +12,17 @@ use std::time::Duration;
 /// What a backend implements for [`Lock`].
 ///
 /// The holder is a thread of a process: a sandboxed process has one thread.
+///
+/// ```no_run
+/// # use procbox_core::{Error, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().lock()?;
+/// let acquired = raw.acquire(Wait::Never)?;
+/// assert!(!acquired.owner_died);
+/// raw.release()?;
+/// assert_eq!(raw.release(), Err(Error::NotHolder));
+/// # Ok(()) }
+/// ```
 pub trait RawLock: Any + Send + Sync {
     /// Takes the lock.
     ///
@@ -27,6 +38,17 @@ pub trait RawLock: Any + Send + Sync {
 }
 
 /// How a lock was acquired.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let lock = ctx.lock()?;
+/// let acquired = lock.acquire()?;
+/// if acquired.owner_died {
+///     eprintln!("the last holder died: looking through what it left");
+/// }
+/// lock.release()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "it says whether the last holder died with the data half changed"]
 pub struct Acquired {
@@ -52,11 +74,29 @@ pub struct Lock(Arc<dyn RawLock>);
 
 impl Lock {
     /// Wraps what a backend made.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Lock;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = Lock::from_raw(ctx.raw().lock()?); // what `Context::lock` does
+    /// drop(lock.lock()?);
+    /// # Ok(()) }
+    /// ```
     pub fn from_raw(raw: Arc<dyn RawLock>) -> Lock {
         Lock(raw)
     }
 
     /// Waits for the lock; the guard releases it when dropped.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.lock()?;
+    /// let guard = lock.lock()?;
+    /// assert_eq!(lock.lock().err(), Some(Error::AlreadyHeld)); // not reentrant
+    /// drop(guard);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::AlreadyHeld`] if the caller has it, [`Error::Interrupted`] on Ctrl-C.
@@ -66,6 +106,20 @@ impl Lock {
 
     /// Like [`Lock::lock`], for at most `timeout`.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// let guard = lock.lock()?;
+    /// std::thread::scope(|threads| {
+    ///     let other = threads.spawn(|| lock.lock_timeout(Duration::from_millis(10)).err());
+    ///     assert_eq!(other.join().unwrap(), Some(Error::TimedOut)); // this thread has it
+    /// });
+    /// drop(guard);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Lock::lock`], and [`Error::TimedOut`].
     pub fn lock_timeout(&self, timeout: Duration) -> Result<LockGuard<'_>> {
@@ -73,6 +127,18 @@ impl Lock {
     }
 
     /// Like [`Lock::lock`], without waiting.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// match lock.try_lock() {
+    ///     Ok(_guard) => println!("mine, until the end of this arm"),
+    ///     Err(Error::TimedOut) => println!("another has it"),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Lock::lock`], and [`Error::TimedOut`] if another has it.
@@ -87,6 +153,16 @@ impl Lock {
 
     /// Waits for the lock and keeps it until [`Lock::release`].
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// let acquired = lock.acquire()?;
+    /// assert!(!acquired.owner_died);
+    /// lock.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Lock::lock`].
     pub fn acquire(&self) -> Result<Acquired> {
@@ -94,6 +170,19 @@ impl Lock {
     }
 
     /// Like [`Lock::acquire`], for at most `timeout`.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// match lock.acquire_timeout(Duration::from_secs(1)) {
+    ///     Ok(_) => lock.release()?,
+    ///     Err(Error::TimedOut) => eprintln!("another has had it for a second"),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Lock::lock_timeout`].
@@ -103,6 +192,16 @@ impl Lock {
 
     /// Like [`Lock::acquire`], without waiting.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// if lock.try_acquire().is_ok() {
+    ///     lock.release()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Lock::try_lock`].
     pub fn try_acquire(&self) -> Result<Acquired> {
@@ -110,6 +209,16 @@ impl Lock {
     }
 
     /// Gives back what `acquire` took.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// assert_eq!(lock.release(), Err(Error::NotHolder));
+    /// let _ = lock.acquire()?;
+    /// lock.release()?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotHolder`] if the caller does not hold it.
@@ -142,6 +251,15 @@ impl<'de> Deserialize<'de> for Lock {
 /// Holds a [`Lock`] until dropped.
 ///
 /// It stays on the thread that acquired it, since that thread is the holder.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let lock = ctx.lock()?;
+/// let guard = lock.lock()?;
+/// drop(guard);
+/// assert!(lock.try_lock().is_ok());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct LockGuard<'a> {
@@ -152,6 +270,16 @@ pub struct LockGuard<'a> {
 
 impl LockGuard<'_> {
     /// Whether the holder before died without releasing.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let lock = ctx.lock()?;
+    /// let guard = lock.lock()?;
+    /// if guard.owner_died() {
+    ///     eprintln!("the last holder died: looking through what it left");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn owner_died(&self) -> bool {
         self.acquired.owner_died
     }

@@ -72,6 +72,14 @@ pub struct MainLoop<T> {
 impl Context {
     /// A main loop, for the thread that is going to [`MainLoop::run`] it.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<String>()?;
+    /// main.poster().exit(3)?;
+    /// assert_eq!(main.run(|text| println!("{text}"))?, 3);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn main_loop<T>(&self) -> Result<MainLoop<T>> {
@@ -81,11 +89,31 @@ impl Context {
 
 impl<T> MainLoop<T> {
     /// The right to post, for threads and, inside a message or among arguments, for processes.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<String>()?;
+    /// let p = ctx.worker("asks_main").args((&main.poster(),)).start()?;
+    /// let code = main.run(|text| println!("{text}"))?;
+    /// # drop((p, code));
+    /// # Ok(()) }
+    /// ```
     pub fn poster(&self) -> Poster<T> {
         Poster { queue: self.queue.clone() }
     }
 
     /// The right to post closures, for threads of this process.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let main = ctx.main_loop::<()>()?;
+    /// let (closures, right) = (main.closures(), main.poster());
+    /// std::thread::spawn(move || {
+    ///     closures.post(move || assert_eq!(right.exit(0), Ok(()))) // the closure may post too
+    /// });
+    /// assert_eq!(main.run(drop)?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn closures(&self) -> ClosurePoster {
         ClosurePoster { queue: self.queue.raw().clone(), closures: self.closures.clone() }
     }
@@ -95,6 +123,17 @@ impl<T: DeserializeOwned> MainLoop<T> {
     /// Runs what is posted, on the calling thread, until somebody posts an exit; the answer is its
     /// code. What was posted after that stays, for the next `run`.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<u32>()?;
+    /// main.poster().post(&20)?;
+    /// main.poster().exit(0)?;
+    /// let mut sum = 1;
+    /// main.run(|n| sum += n)?;
+    /// assert_eq!(sum, 21);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Interrupted`] on Ctrl-C, [`Error::Decode`] if somebody posted something else than a
     /// `T`. The loop can be run again after both.
@@ -103,6 +142,16 @@ impl<T: DeserializeOwned> MainLoop<T> {
     }
 
     /// Like [`MainLoop::run`], for at most `timeout`; a call that has begun is not cut short.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<String>()?;
+    /// let code = main.run_timeout(Duration::from_millis(10), |text| println!("{text}"));
+    /// assert_eq!(code, Err(Error::TimedOut)); // nobody posted an exit
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`MainLoop::run`], and [`Error::TimedOut`].
@@ -164,6 +213,17 @@ pub struct Poster<T> {
 impl<T> Poster<T> {
     /// Has the main thread run its function with this value. Does not wait for it.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<String>()?;
+    /// let poster = main.poster();
+    /// poster.post("hello")?; // a `&str` for a `String`
+    /// drop(main);
+    /// assert_eq!(poster.post("hello"), Err(Error::Closed));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Closed`] if the loop was dropped, [`Error::TooLarge`], [`Error::Encode`],
     /// [`Error::ForeignHandle`], [`Error::Interrupted`].
@@ -175,6 +235,16 @@ impl<T> Poster<T> {
     }
 
     /// Has [`MainLoop::run`] return this code, after what was posted before.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<u32>()?;
+    /// let poster = main.poster();
+    /// poster.post(&7)?;
+    /// poster.exit(3)?;
+    /// assert_eq!(main.run(|n| assert_eq!(n, 7))?, 3); // the call came first
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Closed`] if the loop was dropped, [`Error::Interrupted`].
@@ -228,6 +298,16 @@ pub struct ClosurePoster {
 
 impl ClosurePoster {
     /// Has the main thread run a closure. Does not wait for it.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let main = ctx.main_loop::<()>()?;
+    /// let (closures, right) = (main.closures(), main.poster());
+    /// closures.post(|| println!("on the main thread"))?;
+    /// right.exit(0)?;
+    /// main.run(drop)?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Closed`] if the loop was dropped, [`Error::Interrupted`]; the closure is dropped.

@@ -15,6 +15,18 @@ use std::time::Duration;
 ///
 /// An end is *gone* when no process holds a handle of it any more: all were dropped, or their
 /// holders ended or were killed.
+///
+/// ```no_run
+/// # use procbox_core::{Error, Message, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let (first, second) = ctx.raw().pipe(false)?; // simplex: the second sends
+/// second.send(b"hello", &[], Wait::Forever)?;
+/// let mut message = Message::default();
+/// first.recv(&mut message, Wait::Forever)?;
+/// assert_eq!(message.bytes, b"hello");
+/// assert_eq!(first.send(b"hello", &[], Wait::Never), Err(Error::Closed));
+/// # Ok(()) }
+/// ```
 pub trait RawPipe: Any + Send + Sync {
     /// Sends a message to the other end.
     ///
@@ -47,6 +59,15 @@ macro_rules! end {
 
         impl<T> $name<T> {
             /// Wraps what a backend made.
+            ///
+            /// ```no_run
+            #[doc = concat!("# use procbox_core::", stringify!($name), ";")]
+            /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+            /// let (first, second) = ctx.raw().pipe(true)?;
+            #[doc = concat!("let end = ", stringify!($name), "::<String>::from_raw(first);")]
+            /// # drop((second, end));
+            /// # Ok(()) }
+            /// ```
             pub fn from_raw(raw: Arc<dyn RawPipe>) -> Self {
                 $name { raw, of: PhantomData }
             }
@@ -98,11 +119,29 @@ end! {
 
 end! {
     /// The receiving end of a simplex pipe.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (from, to) = ctx.simplex_pipe::<u32>()?;
+    /// to.send(&7)?;
+    /// drop(to);
+    /// assert_eq!(from.recv()?, 7); // what was sent before is there
+    /// assert_eq!(from.recv(), Err(procbox_core::Error::Closed));
+    /// # Ok(()) }
+    /// ```
     Receiver
 }
 
 end! {
     /// The sending end of a simplex pipe.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (from, to) = ctx.simplex_pipe::<u32>()?;
+    /// drop(from);
+    /// assert_eq!(to.send(&7), Err(procbox_core::Error::Closed));
+    /// # Ok(()) }
+    /// ```
     Sender
 }
 
@@ -110,6 +149,13 @@ macro_rules! sends {
     ($name:ident) => {
         impl<T> $name<T> {
             /// Sends a value; waits while the pipe is full.
+            ///
+            /// ```no_run
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// end.send("hello")?; // a `&str` for a `String`
+            /// # Ok(()) }
+            /// ```
             ///
             /// # Errors
             /// [`Error::Closed`] if the other end is gone, [`Error::TooLarge`], [`Error::Encode`],
@@ -122,6 +168,19 @@ macro_rules! sends {
             }
 
             /// Like `send`, for at most `timeout`.
+            ///
+            /// ```no_run
+            /// # use procbox_core::Error;
+            /// # use std::time::Duration;
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// match end.send_timeout("hello", Duration::from_secs(1)) {
+            ///     Ok(()) => {}
+            ///     Err(Error::TimedOut) => eprintln!("nobody receives"),
+            ///     Err(e) => return Err(e),
+            /// }
+            /// # Ok(()) }
+            /// ```
             ///
             /// # Errors
             /// Those of `send`, and [`Error::TimedOut`].
@@ -140,6 +199,16 @@ macro_rules! sends {
 
             /// Like `send`, without waiting.
             ///
+            /// ```no_run
+            /// # use procbox_core::Error;
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// if end.try_send("hello") == Err(Error::TimedOut) {
+            ///     eprintln!("no room: dropped");
+            /// }
+            /// # Ok(()) }
+            /// ```
+            ///
             /// # Errors
             /// Those of `send`, and [`Error::TimedOut`].
             pub fn try_send<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
@@ -157,6 +226,20 @@ macro_rules! receives {
         impl<T: DeserializeOwned> $name<T> {
             /// Receives a value; waits until there is one.
             ///
+            /// ```no_run
+            /// # use procbox_core::Error;
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// loop {
+            ///     match end.recv() {
+            ///         Ok(text) => println!("{text}"),
+            ///         Err(Error::Closed) => break, // nothing is left
+            ///         Err(e) => return Err(e),
+            ///     }
+            /// }
+            /// # Ok(()) }
+            /// ```
+            ///
             /// # Errors
             /// [`Error::Closed`] if nothing is left and the other end is gone, [`Error::Decode`],
             /// [`Error::Interrupted`].
@@ -166,6 +249,19 @@ macro_rules! receives {
 
             /// Like `recv`, for at most `timeout`.
             ///
+            /// ```no_run
+            /// # use procbox_core::Error;
+            /// # use std::time::Duration;
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// match end.recv_timeout(Duration::from_secs(1)) {
+            ///     Ok(text) => println!("{text}"),
+            ///     Err(Error::TimedOut) => println!("nothing for a second"),
+            ///     Err(e) => return Err(e),
+            /// }
+            /// # Ok(()) }
+            /// ```
+            ///
             /// # Errors
             /// Those of `recv`, and [`Error::TimedOut`].
             pub fn recv_timeout(&self, timeout: Duration) -> Result<T> {
@@ -173,6 +269,15 @@ macro_rules! receives {
             }
 
             /// Like `recv`, without waiting.
+            ///
+            /// ```no_run
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// while let Ok(text) = end.try_recv() {
+            ///     println!("{text}");
+            /// }
+            /// # Ok(()) }
+            /// ```
             ///
             /// # Errors
             /// Those of `recv`, and [`Error::TimedOut`].
@@ -183,6 +288,16 @@ macro_rules! receives {
 
         impl<T> $name<T> {
             /// Whether a `recv` would not block: now, or before `timeout` has passed.
+            ///
+            /// ```no_run
+            /// # use std::time::Duration;
+            #[doc = concat!("# fn example(end: procbox_core::", stringify!($name), "<String>)")]
+            /// # -> procbox_core::Result<()> {
+            /// if end.poll(Duration::ZERO)? {
+            ///     println!("{}", end.recv()?);
+            /// }
+            /// # Ok(()) }
+            /// ```
             ///
             /// # Errors
             /// [`Error::Interrupted`] on Ctrl-C.
@@ -203,6 +318,19 @@ macro_rules! waitable {
     ($name:ident) => {
         impl<T> $name<T> {
             /// For [`crate::ready`].
+            ///
+            /// ```no_run
+            /// # use procbox_core::{Context, Result, Wait, ready};
+            #[doc = concat!("# use procbox_core::", stringify!($name), ";")]
+            #[doc = concat!("# fn example(ctx: Context, end: ", stringify!($name), "<String>)")]
+            /// # -> Result<()> {
+            /// let q = ctx.queue::<String>(16)?;
+            /// match ready(&ctx, &[end.waitable(), q.waitable()], Wait::Forever)?[0] {
+            ///     0 => println!("{}", end.recv()?),
+            ///     _ => println!("{}", q.get()?),
+            /// }
+            /// # Ok(()) }
+            /// ```
             pub fn waitable(&self) -> Waitable {
                 Waitable::Pipe(self.raw.clone())
             }

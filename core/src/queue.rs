@@ -40,6 +40,17 @@ impl Default for Bounds {
 /// What a backend implements for [`Queue`].
 ///
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
+///
+/// ```no_run
+/// # use procbox_core::{Bounds, Message, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().queue(Bounds::default())?;
+/// raw.put(b"bytes as they are", &[], Wait::Forever)?;
+/// let mut message = Message::default();
+/// raw.get(&mut message, Wait::Forever)?;
+/// assert_eq!(message.bytes, b"bytes as they are");
+/// # Ok(()) }
+/// ```
 pub trait RawQueue: Any + Send + Sync {
     /// Appends a message.
     ///
@@ -125,16 +136,40 @@ pub struct Queue<T: ?Sized> {
 
 impl<T> Queue<T> {
     /// Wraps what a backend made.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Bounds, Queue};
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let raw = ctx.raw().queue(Bounds::default())?;
+    /// let q: Queue<u32> = Queue::from_raw(raw); // what `Context::unbounded_queue` does
+    /// q.put(&7)?;
+    /// # Ok(()) }
+    /// ```
     pub fn from_raw(raw: Arc<dyn RawQueue>) -> Queue<T> {
         Queue { raw, of: PhantomData }
     }
 
     /// The untyped queue below.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// assert_eq!(q.raw().bounds().messages, Some(16));
+    /// # Ok(()) }
+    /// ```
     pub fn raw(&self) -> &Arc<dyn RawQueue> {
         &self.raw
     }
 
     /// Appends a value; waits while the queue is full.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<String>(16)?;
+    /// q.put("hello")?; // a `&str` for a `String`
+    /// q.put(&format!("{} messages before", q.len()))?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`crate::Error::Closed`], [`crate::Error::TooLarge`], [`crate::Error::Encode`],
@@ -148,6 +183,16 @@ impl<T> Queue<T> {
 
     /// Like [`Queue::put`], for at most `timeout`.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(1)?;
+    /// q.put(&1)?;
+    /// assert_eq!(q.put_timeout(&2, Duration::from_millis(10)), Err(Error::Full));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Queue::put`], and [`crate::Error::Full`].
     pub fn put_timeout<V: Serialize + ?Sized>(&self, value: &V, timeout: Duration) -> Result<()>
@@ -159,6 +204,18 @@ impl<T> Queue<T> {
 
     /// Like [`Queue::put`], without waiting.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// match q.try_put(&1) {
+    ///     Ok(()) => {}
+    ///     Err(Error::Full) => eprintln!("the consumers are behind: dropped"),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Queue::put`], and [`crate::Error::Full`].
     pub fn try_put<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
@@ -169,26 +226,73 @@ impl<T> Queue<T> {
     }
 
     /// The messages in it now; another process may change that at any moment.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// q.put(&1)?;
+    /// q.put(&2)?;
+    /// assert_eq!(q.len(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn len(&self) -> usize {
         self.raw.len()
     }
 
     /// Whether it is empty now.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// assert!(q.is_empty());
+    /// q.put(&1)?;
+    /// assert!(!q.is_empty());
+    /// # Ok(()) }
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
     /// Whether it holds as many messages as it may. An unbounded queue is never full.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(1)?;
+    /// q.put(&1)?;
+    /// assert!(q.is_full());
+    /// # Ok(()) }
+    /// ```
     pub fn is_full(&self) -> bool {
         self.raw.bounds().messages.is_some_and(|most| self.raw.len() >= most)
     }
 
     /// Closes it for all: puts fail at once, gets drain what is there and then fail.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// q.put(&1)?;
+    /// q.close();
+    /// assert_eq!(q.put(&2), Err(Error::Closed));
+    /// assert_eq!((q.get(), q.get()), (Ok(1), Err(Error::Closed)));
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         self.raw.close();
     }
 
     /// For [`crate::ready`].
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Wait, ready};
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (first, second) = (ctx.queue::<u32>(16)?, ctx.queue::<String>(16)?);
+    /// second.put("hello")?;
+    /// let those = [first.waitable(), second.waitable()];
+    /// assert_eq!(ready(&ctx, &those, Wait::Forever)?, [1]);
+    /// # Ok(()) }
+    /// ```
     pub fn waitable(&self) -> Waitable {
         Waitable::Queue(self.raw.clone())
     }
@@ -196,6 +300,21 @@ impl<T> Queue<T> {
 
 impl<T: DeserializeOwned> Queue<T> {
     /// Takes the oldest value; waits while the queue is empty.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(16)?;
+    /// # q.close();
+    /// loop {
+    ///     match q.get() {
+    ///         Ok(n) => println!("{n}"),
+    ///         Err(Error::Closed) => break, // and drained
+    ///         Err(e) => return Err(e),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`crate::Error::Closed`] once closed and drained, [`crate::Error::Decode`],
@@ -206,6 +325,15 @@ impl<T: DeserializeOwned> Queue<T> {
 
     /// Like [`Queue::get`], for at most `timeout`.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// assert_eq!(q.get_timeout(Duration::from_millis(10)), Err(Error::Empty));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Queue::get`], and [`crate::Error::Empty`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
@@ -213,6 +341,17 @@ impl<T: DeserializeOwned> Queue<T> {
     }
 
     /// Like [`Queue::get`], without waiting.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// q.put(&1)?;
+    /// q.put(&2)?;
+    /// while let Ok(n) = q.try_get() {
+    ///     println!("{n}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Queue::get`], and [`crate::Error::Empty`].

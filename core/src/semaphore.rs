@@ -9,6 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What a backend implements for [`Semaphore`].
+///
+/// ```no_run
+/// # use procbox_core::{Error, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().semaphore(1)?;
+/// raw.acquire(Wait::Forever)?;
+/// assert_eq!(raw.acquire(Wait::Never), Err(Error::TimedOut));
+/// raw.release()?;
+/// assert_eq!(raw.available(), 1);
+/// # Ok(()) }
+/// ```
 pub trait RawSemaphore: Any + Send + Sync {
     /// Takes a permit that comes back by itself when the calling process dies.
     ///
@@ -48,11 +59,30 @@ pub struct Semaphore(Arc<dyn RawSemaphore>);
 
 impl Semaphore {
     /// Wraps what a backend made.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Semaphore;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = Semaphore::from_raw(ctx.raw().semaphore(2)?); // what `Context::semaphore` does
+    /// assert_eq!(s.available(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn from_raw(raw: Arc<dyn RawSemaphore>) -> Semaphore {
         Semaphore(raw)
     }
 
     /// Waits for a permit, which is given back when dropped.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(1)?;
+    /// {
+    ///     let _permit = s.permit()?;
+    ///     assert_eq!(s.available(), 0);
+    /// }
+    /// assert_eq!(s.available(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`] on Ctrl-C.
@@ -62,6 +92,16 @@ impl Semaphore {
 
     /// Like [`Semaphore::permit`], for at most `timeout`.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(0)?;
+    /// let permit = s.permit_timeout(Duration::from_millis(10));
+    /// assert_eq!(permit.err(), Some(Error::TimedOut));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Semaphore::permit`], and [`crate::Error::TimedOut`].
     pub fn permit_timeout(&self, timeout: Duration) -> Result<Permit<'_>> {
@@ -69,6 +109,16 @@ impl Semaphore {
     }
 
     /// Like [`Semaphore::permit`], without waiting.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(1)?;
+    /// let permit = s.try_permit()?;
+    /// assert_eq!(s.try_permit().err(), Some(Error::TimedOut));
+    /// # drop(permit);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`crate::Error::TimedOut`] if there is none.
@@ -78,6 +128,15 @@ impl Semaphore {
 
     /// Waits for a permit and keeps it until [`Semaphore::release`].
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(2)?;
+    /// s.acquire()?;
+    /// assert_eq!(s.available(), 1);
+    /// s.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Semaphore::permit`].
     pub fn acquire(&self) -> Result<()> {
@@ -85,6 +144,19 @@ impl Semaphore {
     }
 
     /// Like [`Semaphore::acquire`], for at most `timeout`.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let s = ctx.semaphore(0)?;
+    /// match s.acquire_timeout(Duration::from_millis(10)) {
+    ///     Ok(()) => s.release()?,
+    ///     Err(Error::TimedOut) => println!("still too many at work"),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Semaphore::permit_timeout`].
@@ -94,6 +166,15 @@ impl Semaphore {
 
     /// Like [`Semaphore::acquire`], without waiting.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(1)?;
+    /// s.try_acquire()?;
+    /// assert_eq!(s.try_acquire(), Err(Error::TimedOut));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::TimedOut`] if there is none.
     pub fn try_acquire(&self) -> Result<()> {
@@ -102,6 +183,14 @@ impl Semaphore {
 
     /// Gives a permit back. Any process may, as in Python: it need not have acquired one.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(0)?;
+    /// s.release()?; // there is one permit more now
+    /// assert_eq!(s.available(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error::Invalid`] if there would be more permits than the count can hold.
     pub fn release(&self) -> Result<()> {
@@ -109,6 +198,13 @@ impl Semaphore {
     }
 
     /// The permits that are free now; another process may change that at any moment.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(2)?;
+    /// println!("{} may go on", s.available());
+    /// # Ok(()) }
+    /// ```
     pub fn available(&self) -> usize {
         self.0.available()
     }
@@ -138,12 +234,29 @@ impl<'de> Deserialize<'de> for Semaphore {
 }
 
 /// One permit of a [`Semaphore`], given back when dropped.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let s = ctx.semaphore(1)?;
+/// let permit = s.permit()?;
+/// drop(permit);
+/// assert_eq!(s.available(), 1);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "the permit is given back when dropped"]
 pub struct Permit<'a>(&'a Semaphore);
 
 impl Permit<'_> {
     /// Uses the permit up: it is not given back, by drop or by the death of the process.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(3)?;
+    /// s.permit()?.forget();
+    /// assert_eq!(s.available(), 2); // for good
+    /// # Ok(()) }
+    /// ```
     pub fn forget(self) {
         self.0.0.forget();
         std::mem::forget(self);

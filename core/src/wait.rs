@@ -22,6 +22,12 @@ pub enum Wait {
 
 impl Wait {
     /// The moment at which this wait, begun now, runs out.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// let until = Wait::AtMost(std::time::Duration::from_secs(60)).deadline();
+    /// assert!(!until.is_past()); // one deadline serves several waits that share the minute
+    /// ```
     pub fn deadline(self) -> Deadline {
         match self {
             Wait::Forever => Deadline(None),
@@ -31,11 +37,23 @@ impl Wait {
     }
 
     /// Whether this wait does not block at all.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// assert!(Wait::Never.is_never() && Wait::AtMost(std::time::Duration::ZERO).is_never());
+    /// assert!(!Wait::Forever.is_never());
+    /// ```
     pub fn is_never(self) -> bool {
         self == Wait::Never || self == Wait::AtMost(Duration::ZERO)
     }
 
     /// The ABI's and the wire's form: nanoseconds, negative for ever, 0 not at all.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// assert_eq!(Wait::AtMost(std::time::Duration::from_micros(5)).to_nanos(), 5000);
+    /// assert_eq!(Wait::AtMost(std::time::Duration::MAX).to_nanos(), Wait::Forever.to_nanos());
+    /// ```
     pub fn to_nanos(self) -> i64 {
         match self {
             Wait::Forever => -1,
@@ -45,6 +63,13 @@ impl Wait {
     }
 
     /// The inverse of [`Wait::to_nanos`]; every value has a meaning.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// assert_eq!(Wait::from_nanos(0), Wait::Never);
+    /// assert_eq!(Wait::from_nanos(-7), Wait::Forever);
+    /// assert_eq!(Wait::from_nanos(5000).to_nanos(), 5000);
+    /// ```
     pub fn from_nanos(nanos: i64) -> Wait {
         match nanos {
             0 => Wait::Never,
@@ -71,21 +96,50 @@ pub struct Deadline(Option<Instant>);
 
 impl Deadline {
     /// The moment, or `None` if it never comes.
+    ///
+    /// ```
+    /// use procbox_core::{Deadline, Wait};
+    /// let now = std::time::Instant::now();
+    /// assert_eq!(Deadline::from(Some(now)).instant(), Some(now));
+    /// assert_eq!(Wait::Forever.deadline().instant(), None);
+    /// ```
     pub fn instant(self) -> Option<Instant> {
         self.0
     }
 
     /// The time left, zero if it has passed, `None` if it never comes.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// use std::time::Duration;
+    /// let left = Wait::AtMost(Duration::from_secs(60)).deadline().remaining();
+    /// assert!(left.is_some_and(|left| left <= Duration::from_secs(60)));
+    /// assert_eq!(Wait::Never.deadline().remaining(), Some(Duration::ZERO));
+    /// ```
     pub fn remaining(self) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether the moment has passed.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// let until = Wait::AtMost(std::time::Duration::from_millis(1)).deadline();
+    /// while !until.is_past() {
+    ///     std::thread::yield_now();
+    /// }
+    /// ```
     pub fn is_past(self) -> bool {
         self.0.is_some_and(|at| at <= Instant::now())
     }
 
     /// What is left, as a wait.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// assert_eq!(Wait::Forever.deadline().wait(), Wait::Forever);
+    /// assert_eq!(Wait::Never.deadline().wait(), Wait::Never);
+    /// ```
     pub fn wait(self) -> Wait {
         match self.remaining() {
             None => Wait::Forever,
@@ -95,6 +149,12 @@ impl Deadline {
     }
 
     /// The earlier of two.
+    ///
+    /// ```
+    /// use procbox_core::Wait;
+    /// let soon = Wait::AtMost(std::time::Duration::from_secs(1)).deadline();
+    /// assert_eq!(Wait::Forever.deadline().min(soon), soon);
+    /// ```
     pub fn min(self, other: Deadline) -> Deadline {
         match (self.0, other.0) {
             (Some(a), Some(b)) => Deadline(Some(a.min(b))),

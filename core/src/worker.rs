@@ -12,6 +12,15 @@ use std::ops::Deref;
 
 /// A worker of this very program, by name, with the types of its arguments `P` and of what it
 /// returns `R`. It can also be called, as the function `F` that it is.
+///
+/// ```
+/// use procbox_core::Worker;
+/// fn twice(n: u64) -> u64 {
+///     2 * n
+/// }
+/// let double: Worker<(u64,), u64, fn(u64) -> u64> = Worker::new("double", twice);
+/// assert_eq!(double(4), 8);
+/// ```
 #[derive(Debug)]
 pub struct Worker<P, R, F> {
     name: &'static str,
@@ -20,12 +29,22 @@ pub struct Worker<P, R, F> {
 }
 
 impl<P, R, F> Worker<P, R, F> {
-    /// Names a function. `#[worker]` calls this.
+    /// Names a function. `#[worker]` calls this. For a worker of another program, whose function is
+    /// not at hand, `F` is `()`.
+    ///
+    /// ```
+    /// let remember = procbox_core::Worker::<(u64,), (), ()>::new("remember", ());
+    /// ```
     pub const fn new(name: &'static str, function: F) -> Worker<P, R, F> {
         Worker { name, function, types: PhantomData }
     }
 
     /// The worker's name.
+    ///
+    /// ```
+    /// let remember = procbox_core::Worker::<(u64,), (), ()>::new("remember", ());
+    /// assert_eq!(remember.name(), "remember");
+    /// ```
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -39,12 +58,30 @@ impl<P, R, F> Deref for Worker<P, R, F> {
 }
 
 /// A worker that is a struct with a `run`. `#[worker]` on its `impl` block writes this.
+///
+/// ```
+/// #[derive(serde::Serialize)]
+/// struct Clock {
+///     ticks: u32,
+/// }
+/// impl procbox_core::Runnable for Clock {
+///     const NAME: &'static str = "Clock";
+/// }
+/// ```
 pub trait Runnable: Serialize + Sized {
     /// The worker's name: the struct's.
     const NAME: &'static str;
 }
 
 /// What a program offers, as `procbox workers` prints it.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// for worker in ctx.workers()? {
+///     println!("{}", worker.signature.unwrap_or(worker.name));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerInfo {
     /// The worker's name.
@@ -56,6 +93,12 @@ pub struct WorkerInfo {
 /// A value that may be given where a `T` is expected: a `T` or a `&T`, and `&str` for `String`.
 ///
 /// Both sides have the same bytes on the wire.
+///
+/// ```
+/// fn takes<T, A: procbox_core::Arg<T>>(_: A) {}
+/// takes::<String, _>("a");
+/// takes::<u64, _>(&3);
+/// ```
 pub trait Arg<T: ?Sized>: Serialize {}
 
 impl<T: Serialize> Arg<T> for T {}
@@ -83,6 +126,11 @@ impl Args<()> for () {}
 
 /// In place of a worker's argument types where only its name is known: any arguments may be given,
 /// and the worker checks that they decode. Write `3u32`, not `3`, where it expects a `u32`.
+///
+/// ```
+/// fn takes<A: procbox_core::Args<procbox_core::Untyped>>(_: A) {}
+/// takes((3u32, "a"));
+/// ```
 #[derive(Debug)]
 pub struct Untyped;
 
@@ -98,6 +146,11 @@ args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5, A6 P6);
 args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5, A6 P6, A7 P7);
 
 /// The arguments of one call, still encoded.
+///
+/// ```
+/// let call = procbox_core::Call::new(&[3], Vec::new());
+/// assert_eq!(call.arguments::<(u8,)>(), Ok((3,)));
+/// ```
 #[derive(Debug)]
 pub struct Call<'a> {
     bytes: &'a [u8],
@@ -133,6 +186,18 @@ pub type Outcome = std::result::Result<(), String>;
 /// A worker's function: decodes its arguments, and puts its encoded result in place of what the
 /// message held. A pool's worker uses one message for all its tasks, so that a task need not
 /// allocate.
+///
+/// ```
+/// use procbox_core::{Call, Function, Message, end_of};
+/// let double: Function = |call, result| {
+///     let (n,): (u64,) = call.arguments()?;
+///     end_of(2 * n, result)
+/// };
+/// let (arguments, mut result) = (Message::of(&(4u64,))?, Message::default());
+/// double(Call::new(&arguments.bytes, arguments.handles), &mut result).unwrap();
+/// assert_eq!(result.value::<u64>()?, 8);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub type Function = fn(Call<'_>, &mut Message) -> Outcome;
 
 /// The outcome of a worker that cannot fail.

@@ -73,6 +73,14 @@ pub use procbox_core::*;
 pub use procbox_guest_macros::worker;
 
 /// What most programs use.
+///
+/// ```no_run
+/// use procbox_guest::prelude::*;
+/// let ctx: Context = procbox_guest::init()?;
+/// let q: Queue<String> = ctx.queue(16)?;
+/// # drop(q);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub mod prelude {
     pub use crate::{
         Bytes, Connection, Context, Error, Event, ExitStatus, Listener, Lock, MainLoop, Pipe, Pool,
@@ -86,6 +94,17 @@ pub mod prelude {
 /// same executable is also what runs the workers: there this call does not return.
 ///
 /// Dropping the last clone of the context terminates its daemon processes and joins the others.
+///
+/// ```no_run
+/// use procbox_guest::prelude::*;
+///
+/// fn main() -> Result<()> {
+///     let ctx = procbox_guest::init()?; // before anything else: workers go no further
+///     let pool = ctx.pool_of::<(u64,), u64>("double").build()?;
+///     println!("{:?}", pool.map(1..4u64)?);
+///     Ok(())
+/// }
+/// ```
 ///
 /// # Errors
 /// [`Error::Os`] if the system refuses what the native backend needs.
@@ -104,6 +123,16 @@ pub fn init() -> Result<Context> {
 
 /// The ambient context, in `main` and in workers alike.
 ///
+/// ```no_run
+/// use procbox_guest::prelude::*;
+///
+/// #[worker]
+/// fn doubled(numbers: Vec<u64>) -> Result<Vec<u64>> {
+///     let ctx = procbox_guest::context()?; // a worker may start workers
+///     ctx.pool_of::<(u64,), u64>("double").workers(2).build()?.map(numbers)
+/// }
+/// ```
+///
 /// # Errors
 /// Those of [`init`].
 pub fn context() -> Result<Context> {
@@ -115,6 +144,18 @@ pub fn context() -> Result<Context> {
 
 /// From now on Ctrl-C makes what this thread is blocked in return [`Error::Interrupted`], and so
 /// every later wait until [`clear_interrupt`]. Without it Ctrl-C ends the process. Call it in `main`.
+///
+/// ```no_run
+/// # use procbox_guest::prelude::*;
+/// let ctx = procbox_guest::init()?;
+/// procbox_guest::answer_ctrl_c()?;
+/// let q = ctx.queue::<u32>(16)?;
+/// match q.get() {
+///     Err(Error::Interrupted) => println!("Ctrl-C"),
+///     n => println!("{}", n?),
+/// }
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
@@ -129,6 +170,18 @@ pub fn answer_ctrl_c() -> Result<()> {
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
+///
+/// ```no_run
+/// # use procbox_guest::prelude::*;
+/// # let ctx = procbox_guest::init()?;
+/// # let p = ctx.worker("greet").args(("world",)).start()?;
+/// if p.join() == Err(Error::Interrupted) {
+///     procbox_guest::clear_interrupt(); // or the next join would say the same
+///     p.terminate()?;
+///     println!("it {}", p.join()?);
+/// }
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub fn clear_interrupt() {
     #[cfg(not(target_arch = "wasm32"))]
     procbox_native::clear_interrupt();
@@ -137,6 +190,14 @@ pub fn clear_interrupt() {
 }
 
 /// Whether Ctrl-C has come and was not cleared.
+///
+/// ```no_run
+/// procbox_guest::answer_ctrl_c()?;
+/// while !procbox_guest::interrupted() {
+///     println!("one more round");
+/// }
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub fn interrupted() -> bool {
     #[cfg(not(target_arch = "wasm32"))]
     return procbox_native::interrupted();

@@ -22,6 +22,15 @@ use wasmtime_wasi::WasiCtxBuilder;
 pub use wasmtime_wasi::FsPerms;
 
 /// What a program gets beyond stdio, clock and randomness. By default nothing.
+///
+/// ```no_run
+/// use procbox_host::{FsPerms, Grants, Program, Sandbox};
+/// let sandbox = Sandbox::builder().build()?;
+/// let grants = Grants::default().dir("texts", "/texts", FsPerms::ReadOnly).env("LANG", "C");
+/// let ctx = sandbox.context_with(Program::wasm("workers.wasm")?, grants)?;
+/// # drop(ctx);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
     dirs: Vec<(PathBuf, String, FsPerms)>,
@@ -34,6 +43,14 @@ pub struct Grants {
 
 impl Grants {
     /// A directory of the host, as the guest sees it.
+    ///
+    /// ```
+    /// use procbox_host::{FsPerms, Grants};
+    /// let grants = Grants::default()
+    ///     .dir("/usr/share/dict", "/words", FsPerms::ReadOnly)
+    ///     .dir("results", "/results", FsPerms::ReadWrite); // relative to the host's directory
+    /// # drop(grants);
+    /// ```
     pub fn dir(
         mut self,
         host: impl Into<PathBuf>,
@@ -45,12 +62,28 @@ impl Grants {
     }
 
     /// An environment variable.
+    ///
+    /// ```
+    /// use procbox_host::Grants;
+    /// let grants = Grants::default().env("LANG", "C").env("WHO", "world"); // nothing else is set
+    /// # drop(grants);
+    /// ```
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((key.into(), value.into()));
         self
     }
 
     /// Whether its processes may start processes. Default: yes, of the same program.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let alone = Grants::default().processes(false);
+    /// let ctx = sandbox.context_with(Program::wasm("plugin.wasm")?, alone)?;
+    /// let p = ctx.main([""; 0]).start()?; // it is one process, and stays one
+    /// # drop(p);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn processes(mut self, allowed: bool) -> Self {
         self.deny_processes = !allowed;
         self
@@ -58,18 +91,51 @@ impl Grants {
 
     /// Whether its listeners and clients meet those of the sandbox's other contexts that have this
     /// too. Default: no, they meet only those of their own context.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// # let (server, client) = (Program::wasm("server.wasm")?, Program::wasm("client.wasm")?);
+    /// let shared = Grants::default().shared_names(true);
+    /// let there = sandbox.context_with(server, shared.clone())?;
+    /// let here = sandbox.context_with(client, shared)?; // it finds who listens there
+    /// # drop((there, here));
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn shared_names(mut self, shared: bool) -> Self {
         self.shared_names = shared;
         self
     }
 
     /// Whether traps are left unmentioned on stderr. Default: they are mentioned.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let quiet = Grants::default().quiet(true);
+    /// let ctx = sandbox.context_with(Program::wasm("plugin.wasm")?, quiet)?;
+    /// let status = ctx.main([""; 0]).start()?.join()?;
+    /// println!("the plug-in {status}"); // the host's to tell
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn quiet(mut self, quiet: bool) -> Self {
         self.quiet = quiet;
         self
     }
 
     /// Who the embedding program is to its processes. Default: `MainProcess`, pid 1.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Identity;
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # fn example(sandbox: Sandbox, me: Identity) -> procbox_core::Result<()> {
+    /// let me = Identity { name: "editor".into(), ..me };
+    /// let grants = Grants::default().identity(me);
+    /// let ctx = sandbox.context_with(Program::wasm("workers.wasm")?, grants)?;
+    /// assert_eq!(ctx.current_process().name, "editor");
+    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self

@@ -23,10 +23,23 @@ pub struct Program {
 }
 
 /// What every WebAssembly file begins with.
+///
+/// ```
+/// let module = b"\0asm\x01\0\0\0";
+/// assert!(module.starts_with(procbox_host::MAGIC));
+/// ```
 pub const MAGIC: &[u8; 4] = b"\0asm";
 
 impl Program {
     /// Reads a `.wasm` file.
+    ///
+    /// ```
+    /// use procbox_core::Error;
+    /// use procbox_host::Program;
+    /// let missing = Program::wasm("/no/such.wasm");
+    /// assert_eq!(missing.err(), Some(Error::NotFound("/no/such.wasm".into())));
+    /// assert!(matches!(Program::wasm("/bin/sh"), Err(Error::NotRunnable { .. })));
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotRunnable`] if it cannot be read or is not WebAssembly.
@@ -41,6 +54,13 @@ impl Program {
     }
 
     /// A program that is in memory; the name is for messages.
+    ///
+    /// ```
+    /// use procbox_host::Program;
+    /// let text = Program::from_bytes("greeting", b"hello".to_vec());
+    /// let why = text.unwrap_err().to_string();
+    /// assert!(why.starts_with("greeting: not runnable: not a WebAssembly module"));
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotRunnable`] if it is not WebAssembly.
@@ -182,6 +202,12 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 /// Whether a file begins as a WebAssembly module does.
+///
+/// ```
+/// use std::path::Path;
+/// assert!(!procbox_host::is_wasm(Path::new("/bin/sh")));
+/// assert!(!procbox_host::is_wasm(Path::new("/no/such.wasm"))); // one that cannot be read is none
+/// ```
 pub fn is_wasm(path: &Path) -> bool {
     let mut magic = [0; 4];
     std::fs::File::open(path)

@@ -39,6 +39,13 @@ const KEEP_RESIDENT_BLIND: usize = 64 << 10;
 ///
 /// Defaults: 1 GiB of memory per process, 10,000 processes at once, as many threads as CPUs,
 /// compiled modules cached on disk.
+///
+/// ```no_run
+/// use procbox_host::Sandbox;
+/// let sandbox = Sandbox::builder().memory(64 << 20).max_processes(100).parallelism(2).build()?;
+/// assert_eq!(sandbox.processes(), 0);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SandboxBuilder {
     memory: usize,
@@ -51,18 +58,46 @@ pub struct SandboxBuilder {
 
 impl SandboxBuilder {
     /// The most linear memory, in bytes, that one process may have. Default 1 GiB.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().memory(64 << 20).build()?; // 64 MiB each
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
     }
 
     /// How many processes may live at once. Default 10,000.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use procbox_host::{Program, Sandbox};
+    /// let sandbox = Sandbox::builder().max_processes(1).build()?;
+    /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    /// let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.worker("writer").args((&q, u32::MAX)).daemon(true).start()?;
+    /// let second = ctx.worker("writer").args((&q, 3u32)).start();
+    /// assert!(matches!(second, Err(Error::Exhausted(_))));
+    /// # drop(p);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn max_processes(mut self, n: usize) -> Self {
         self.max_processes = n;
         self
     }
 
     /// How many threads run processes at once. Default: the CPU count.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// let sandbox = Sandbox::builder().parallelism(1).build()?; // they take turns
+    /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    /// assert_eq!(ctx.cpu_count(), 1);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn parallelism(mut self, n: usize) -> Self {
         self.parallelism = Some(n);
         self
@@ -85,18 +120,39 @@ impl SandboxBuilder {
     }
 
     /// Whether compiled modules are kept on disk for the next run. Default: yes.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().cache(false).build()?; // nothing is written to disk
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn cache(mut self, yes: bool) -> Self {
         self.cache = yes;
         self
     }
 
     /// Where they are kept. Default: wasmtime's own cache directory of this user.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().cache_directory("/var/cache/editor/plugins").build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn cache_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache_directory = Some(directory.into());
         self
     }
 
     /// The sandbox.
+    ///
+    /// ```
+    /// use procbox_core::Error;
+    /// use procbox_host::Sandbox;
+    /// let none = Sandbox::builder().max_processes(0).build();
+    /// assert!(matches!(none.err(), Some(Error::Invalid(_))));
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] for a limit of 0, [`Error::Os`] if the address space cannot be reserved.
@@ -254,6 +310,14 @@ pub struct Sandbox(Arc<Owner>);
 
 impl Sandbox {
     /// A builder with the defaults.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// let sandbox = Sandbox::builder().build()?; // with every default
+    /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    /// # drop(ctx);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             memory: MEMORY,
@@ -267,6 +331,16 @@ impl Sandbox {
 
     /// A context for a program, which gets stdio, clock and randomness and nothing else.
     ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    /// for worker in ctx.workers()? {
+    ///     println!("{}", worker.signature.unwrap_or(worker.name));
+    /// }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotRunnable`] if it is not a valid module or imports something that is not granted.
     pub fn context(&self, program: Program) -> Result<Context> {
@@ -274,6 +348,16 @@ impl Sandbox {
     }
 
     /// A context for a program that gets more.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use procbox_host::{FsPerms, Grants, Program, Sandbox};
+    /// # let (sandbox, program) = (Sandbox::builder().build()?, Program::wasm("workers.wasm")?);
+    /// let grants = Grants::default().dir("/no/such", "/texts", FsPerms::ReadOnly);
+    /// let refused = sandbox.context_with(program, grants);
+    /// assert!(matches!(refused.err(), Some(Error::Os { .. })));
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Sandbox::context`], and [`Error::Os`] for a directory that cannot be opened.
@@ -285,6 +369,16 @@ impl Sandbox {
     }
 
     /// How many processes live in it now.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    /// let p = ctx.worker("greet").args(("world",)).start()?;
+    /// p.join()?;
+    /// assert_eq!(sandbox.processes(), 0);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn processes(&self) -> usize {
         self.0.0.alive.load(Ordering::Acquire)
     }

@@ -49,23 +49,53 @@ pub struct Native {
 
 impl Native {
     /// A builder with every default.
+    ///
+    /// ```
+    /// let ctx = procbox_native::Native::builder().build()?;
+    /// assert!(ctx.parent_process().is_none());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn builder() -> Native {
         Native::default()
     }
 
     /// What the context's processes run; the default is the current program.
+    ///
+    /// ```
+    /// use procbox_native::{Native, Program};
+    /// let ctx = Native::builder().program(Program::open("/bin/sh")?).build()?;
+    /// assert!(ctx.workers()?.is_empty()); // a shell never heard of procbox, but has a `main`
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn program(mut self, program: Program) -> Native {
         self.program = Some(program);
         self
     }
 
     /// Sets a variable in the environment of the context's processes.
+    ///
+    /// ```no_run
+    /// use procbox_native::{Native, Program};
+    /// let ctx = Native::builder().program(Program::open("/bin/sh")?).env("WHO", "world").build()?;
+    /// let p = ctx.main(["-c", "echo hello, $WHO"]).start()?;
+    /// assert!(p.join()?.success());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Native {
         self.environment.push((key.into(), value.into()));
         self
     }
 
     /// A context with an arena of its own.
+    ///
+    /// ```
+    /// use procbox_core::{Error, Lock};
+    /// use procbox_native::Native;
+    /// let (a, b) = (Native::builder().build()?, Native::builder().build()?);
+    /// let q = a.queue::<Lock>(1)?;
+    /// assert_eq!(q.put(&b.lock()?), Err(Error::ForeignHandle)); // its arena is another
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Os`], [`Error::Exhausted`].
@@ -115,6 +145,14 @@ enum Current {
 ///
 /// It is closed (daemons are ended, other processes are joined) at the end of a worker, and in the
 /// first process when the last clone is dropped: keep one in `main`.
+///
+/// ```
+/// let ctx = procbox_native::context()?;
+/// let lock = ctx.lock()?;
+/// let again = procbox_native::context()?; // the same: its processes may have the lock too
+/// again.queue(1)?.put(&lock)?;
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Os`], [`Error::Exhausted`], [`Error::Invalid`] in a zygote that did not call

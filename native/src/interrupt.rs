@@ -31,6 +31,16 @@ thread_local! {
 /// [`Error::Interrupted`], and so does every later one until [`clear_interrupt`]. A second Ctrl-C
 /// before that kills all child processes and exits with status 130.
 ///
+/// ```
+/// use procbox_core::Error;
+/// procbox_native::answer_ctrl_c()?;
+/// let ctx = procbox_native::context()?;
+/// let q = ctx.queue::<u32>(1)?;
+/// # nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).unwrap();
+/// assert_eq!(q.get(), Err(Error::Interrupted)); // if Ctrl-C comes and nothing else
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Os`].
 pub fn answer_ctrl_c() -> Result<()> {
@@ -50,11 +60,31 @@ pub fn answer_ctrl_c() -> Result<()> {
 }
 
 /// Whether Ctrl-C arrived and was not cleared.
+///
+/// ```
+/// procbox_native::answer_ctrl_c()?;
+/// # nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).unwrap();
+/// while !procbox_native::interrupted() {
+///     println!("one more round");
+/// }
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst) != 0
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
+///
+/// ```
+/// # procbox_native::answer_ctrl_c()?;
+/// # nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).unwrap();
+/// if procbox_native::interrupted() {
+///     println!("saving what there is");
+///     procbox_native::clear_interrupt(); // from here on Ctrl-C may come again
+/// }
+/// assert!(!procbox_native::interrupted());
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub fn clear_interrupt() {
     INTERRUPTED.store(0, Ordering::SeqCst);
     if let Some(event) = EVENT_OWNER.get() {
@@ -66,6 +96,12 @@ pub fn clear_interrupt() {
 
 /// Has `hook` called, on a thread of procbox's own, whenever Ctrl-C arrives after
 /// [`answer_ctrl_c`]. Hooks stay for the life of the process.
+///
+/// ```
+/// procbox_native::on_interrupt(|| eprintln!("Ctrl-C: press it again to end at once"));
+/// procbox_native::answer_ctrl_c()?;
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub fn on_interrupt(hook: fn()) {
     HOOKS.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
 }

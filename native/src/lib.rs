@@ -41,6 +41,14 @@ pub use linkme;
 use procbox_core::Function;
 
 /// One worker of this program. `#[worker]` writes these.
+///
+/// ```
+/// use procbox_native::{WORKERS, WorkerEntry};
+/// fn worker(name: &str) -> Option<&'static WorkerEntry> {
+///     WORKERS.iter().find(|entry| entry.name == name)
+/// }
+/// assert!(worker("no_such").is_none());
+/// ```
 #[derive(Debug)]
 pub struct WorkerEntry {
     /// Its name.
@@ -53,6 +61,12 @@ pub struct WorkerEntry {
 }
 
 /// The workers of this program, gathered by the linker.
+///
+/// ```
+/// for entry in procbox_native::WORKERS {
+///     print!("{}", String::from_utf8_lossy(entry.about));
+/// }
+/// ```
 #[linkme::distributed_slice]
 pub static WORKERS: [WorkerEntry];
 
@@ -68,6 +82,15 @@ static SPEAKS: [u8; 1] = *b"\n";
 ///
 /// Otherwise it only sees to it that a stack overflow ends `main` as it ends a worker of either
 /// backend: by signal 11, where Rust's own handler would abort.
+///
+/// ```no_run
+/// fn main() -> procbox_core::Result<()> {
+///     procbox_native::init(); // before anything else: a zygote goes no further
+///     let ctx = procbox_native::context()?;
+///     ctx.worker("greet").args(("world",)).start()?.join()?;
+///     Ok(())
+/// }
+/// ```
 pub fn init() {
     // Looked at, so that the linker keeps it.
     std::hint::black_box(&SPEAKS);
@@ -77,6 +100,11 @@ pub fn init() {
 
 /// The arguments of this process's `main`, without the program's name. Arguments that are not
 /// UTF-8 have their odd bytes replaced.
+///
+/// ```
+/// let files = procbox_native::args();
+/// assert_eq!(files.len() + 1, std::env::args_os().len());
+/// ```
 pub fn args() -> Vec<String> {
     std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect()
 }

@@ -19,6 +19,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// From now on processes whose parent ends below this one become its own children.
 ///
+/// ```no_run
+/// procbox_native::adopt_orphans()?; // before the first start
+/// let ctx = procbox_native::context()?;
+/// let p = ctx.main(["--count"]).start()?;
+/// p.join()?;
+/// procbox_native::kill_descendants(); // also what `p` left running
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Os`].
 pub fn adopt_orphans() -> Result<()> {
@@ -27,6 +36,14 @@ pub fn adopt_orphans() -> Result<()> {
 
 /// Kills all children of this process and, after [`adopt_orphans`], all that descends from them.
 /// For the end of a program: nothing of procbox's works afterwards.
+///
+/// ```no_run
+/// # let ctx = procbox_native::context()?;
+/// let status = ctx.main(["--count"]).start()?.join()?;
+/// procbox_native::kill_descendants();
+/// std::process::exit(status.cli_status().into());
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 pub fn kill_descendants() {
     let mut quiet = 0;
     for _ in 0..ROUNDS {

@@ -35,6 +35,14 @@ fn not_runnable(path: &Path, why: impl ToString) -> Error {
 impl Program {
     /// The program at a path.
     ///
+    /// ```
+    /// use procbox_core::Error;
+    /// use procbox_native::Program;
+    /// let missing = Program::open("/no/such/program");
+    /// assert_eq!(missing.err(), Some(Error::NotFound("/no/such/program".into())));
+    /// assert!(matches!(Program::open("/"), Err(Error::NotRunnable { .. })));
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotRunnable`].
     pub fn open(path: impl AsRef<Path>) -> Result<Program> {
@@ -63,6 +71,12 @@ impl Program {
 
     /// The program that this process runs.
     ///
+    /// ```
+    /// let me = procbox_native::Program::current()?;
+    /// assert!(me.speaks_procbox());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// None now.
     pub fn current() -> Result<Program> {
@@ -72,16 +86,38 @@ impl Program {
     }
 
     /// Its path.
+    ///
+    /// ```
+    /// let sh = procbox_native::Program::open("/bin/sh")?;
+    /// assert_eq!(sh.path(), std::path::Path::new("/bin/sh"));
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether it is linked with procbox, so that its workers can be started by name.
+    ///
+    /// ```
+    /// use procbox_native::Program;
+    /// let sh = Program::open("/bin/sh")?;
+    /// if !sh.speaks_procbox() {
+    ///     println!("{} is run by its `main`", sh.path().display());
+    /// }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     pub fn speaks_procbox(&self) -> bool {
         self.current || self.workers.is_some()
     }
 
     /// What it offers; nothing, if it never heard of procbox.
+    ///
+    /// ```
+    /// for worker in procbox_native::Program::current()?.workers()? {
+    ///     println!("{}", worker.signature.unwrap_or(worker.name));
+    /// }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// None now; a program's file is read when it is opened.

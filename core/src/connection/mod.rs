@@ -17,6 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The most bytes of one message through a connection: 64 MiB.
+///
+/// ```no_run
+/// # use procbox_core::{Bytes, MAX_MESSAGE};
+/// # fn example(to: procbox_core::Connection<Bytes>, large: Vec<u8>) -> procbox_core::Result<()> {
+/// for part in large.chunks(MAX_MESSAGE / 2) {
+///     to.send(&Bytes(part.to_vec()))?;
+/// }
+/// # Ok(()) }
+/// ```
 pub const MAX_MESSAGE: usize = 64 << 20;
 
 /// How long a peer has to prove that it has the key, by default: 5 seconds.
@@ -24,6 +33,15 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// What a backend implements for [`Connection`]: messages of bytes, in order, their boundaries kept.
 /// Dropping it closes it.
+///
+/// ```no_run
+/// # use procbox_core::{Address, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().connect(&Address::from("greeter"), Wait::Forever)?;
+/// let mut first = Vec::new();
+/// raw.recv(&mut first, 128, Wait::Forever)?; // the listener's part of the handshake
+/// # Ok(()) }
+/// ```
 pub trait RawConnection: Send + Sync {
     /// Sends a message of at most [`MAX_MESSAGE`] bytes. It may return when the message is on its
     /// way in part; the rest then follows before anything else.
@@ -49,6 +67,15 @@ pub trait RawConnection: Send + Sync {
 
 /// What a backend implements for [`Listener`]. Dropping it frees the address and turns away whoever
 /// was not accepted.
+///
+/// ```no_run
+/// # use procbox_core::{Address, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().listen(&Address::from("greeter"))?;
+/// let peer = raw.accept(Wait::Forever)?; // it has proved nothing yet
+/// peer.send(b"hello", Wait::Forever)?;
+/// # Ok(()) }
+/// ```
 pub trait RawListener: Send + Sync {
     /// Waits for a client. Nothing of it is known yet.
     ///
@@ -174,17 +201,44 @@ pub struct Listener {
 impl Listener {
     /// How long a client has to prove that it has the key. Default: 5 seconds. Clients are heard one
     /// after another, so a silent one keeps the next waiting for as long.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let listener = ctx.listen("greeter", b"a shared secret")?;
+    /// let listener = listener.handshake_timeout(Duration::from_millis(100));
+    /// let client = listener.accept::<String>()?;
+    /// # drop(client);
+    /// # Ok(()) }
+    /// ```
     pub fn handshake_timeout(mut self, timeout: Duration) -> Listener {
         self.handshake = timeout;
         self
     }
 
     /// Where it listens.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Address;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let listener = ctx.listen(([127, 0, 0, 1], 0), b"a shared secret")?;
+    /// let Address::Tcp(address) = listener.address() else { unreachable!() };
+    /// assert_ne!(address.port(), 0); // a free one was found
+    /// # Ok(()) }
+    /// ```
     pub fn address(&self) -> &Address {
         self.raw.address()
     }
 
     /// Waits for a client and lets it in.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let listener = ctx.listen("greeter", b"a shared secret")?;
+    /// let client = listener.accept::<String>()?;
+    /// client.send("welcome")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::AuthenticationFailed`] if it did not prove in time that it has the key: it is gone,
@@ -196,6 +250,16 @@ impl Listener {
     /// Like [`Listener::accept`], for a client that comes within `timeout`. The time that it then has
     /// to prove itself comes on top.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let listener = ctx.listen("greeter", b"a shared secret")?;
+    /// let client = listener.accept_timeout::<String>(Duration::from_millis(10));
+    /// assert_eq!(client.err(), Some(Error::TimedOut)); // nobody came
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Listener::accept`], and [`Error::TimedOut`].
     pub fn accept_timeout<T>(&self, timeout: Duration) -> Result<Connection<T>> {
@@ -203,6 +267,15 @@ impl Listener {
     }
 
     /// Like [`Listener::accept`], for a client that has come already.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let listener = ctx.listen("greeter", b"a shared secret")?;
+    /// while let Ok(client) = listener.try_accept::<String>() {
+    ///     client.send("welcome")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Listener::accept`], and [`Error::TimedOut`].
@@ -232,6 +305,17 @@ impl Context {
     /// A listener under an address, for clients that have this key. Without a better one take
     /// [`crate::Identity::authkey`], which the processes of one program share.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let key = ctx.current_process().authkey;
+    /// let listener = ctx.listen("greeter", &key)?;
+    /// let second = ctx.listen("greeter", &key);
+    /// assert_eq!(second.err(), Some(Error::AddressInUse("greeter".into())));
+    /// # drop(listener);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::AddressInUse`], [`Error::NotGranted`] in the sandbox for an address that is not a
     /// name, [`Error::Invalid`] for an empty key or an address that makes no sense, [`Error::Os`].
@@ -243,6 +327,14 @@ impl Context {
 
     /// A connection to whoever listens under an address and has the same key. Waits for its turn.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let refused = ctx.connect::<String>("nobody", b"a shared secret");
+    /// assert_eq!(refused.err(), Some(Error::ConnectionRefused("nobody".into())));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::ConnectionRefused`] if nobody listens there, [`Error::AuthenticationFailed`] if one
     /// side does not accept the other, [`Error::Interrupted`] on Ctrl-C, and those of
@@ -252,6 +344,18 @@ impl Context {
     }
 
     /// Like [`Context::connect`], for at most `timeout`.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (key, soon) = (b"a shared secret", Duration::from_millis(10));
+    /// let listener = ctx.listen("greeter", key)?; // but it accepts nobody
+    /// let late = ctx.connect_timeout::<String>("greeter", key, soon);
+    /// assert_eq!(late.err(), Some(Error::TimedOut));
+    /// # drop(listener);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Context::connect`], and [`Error::TimedOut`] if the listener did not turn to it.

@@ -84,11 +84,31 @@ impl Drop for ContextInner {
 pub struct Context(Arc<ContextInner>);
 
 /// A context that does not keep its processes: see [`Context::downgrade`].
+///
+/// ```no_run
+/// # use procbox_core::WeakContext;
+/// # use std::sync::OnceLock;
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// static CONTEXT: OnceLock<WeakContext> = OnceLock::new();
+/// CONTEXT.get_or_init(|| ctx.downgrade());
+/// drop(ctx); // ends it: the global does not keep it
+/// assert!(CONTEXT.get().is_some_and(|weak| weak.upgrade().is_none()));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct WeakContext(Weak<ContextInner>);
 
 impl WeakContext {
     /// The context, unless the last clone of it was dropped.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let weak = ctx.downgrade();
+    /// if let Some(ctx) = weak.upgrade() {
+    ///     println!("{} processes still run", ctx.active_children().len());
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn upgrade(&self) -> Option<Context> {
         self.0.upgrade().map(Context)
     }
@@ -102,11 +122,30 @@ impl fmt::Debug for ContextInner {
 
 impl Context {
     /// For a place that must not delay the context's end, such as a global variable.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let weak = ctx.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(ctx); // the last clone
+    /// assert!(weak.upgrade().is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn downgrade(&self) -> WeakContext {
         WeakContext(Arc::downgrade(&self.0))
     }
 
     /// Wraps a backend.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Context;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let p = ctx.worker("greet").args(("world",)).start()?;
+    /// let second = Context::from_raw(ctx.raw().clone());
+    /// assert!(second.active_children().is_empty()); // its own; the backend is shared
+    /// drop(ctx.lock()?);
+    /// # Ok(()) }
+    /// ```
     pub fn from_raw(raw: Arc<dyn RawContext>) -> Context {
         Context(Arc::new(ContextInner {
             raw,
@@ -116,16 +155,42 @@ impl Context {
     }
 
     /// The backend.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Wait;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (here, there) = ctx.raw().pipe(true)?;
+    /// there.send(b"bytes as they are", &[], Wait::Never)?;
+    /// # drop(here);
+    /// # Ok(()) }
+    /// ```
     pub fn raw(&self) -> &Arc<dyn RawContext> {
         &self.0.raw
     }
 
     /// Which backend this is.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Backend;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// if ctx.backend() == Backend::Native {
+    ///     println!("the pids are the system's");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn backend(&self) -> Backend {
         self.0.raw.backend()
     }
 
     /// A lock that nobody holds.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.lock()?;
+    /// let guard = lock.try_lock()?;
+    /// assert!(!guard.owner_died());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Exhausted`].
@@ -135,6 +200,13 @@ impl Context {
 
     /// A semaphore with this many permits.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let s = ctx.semaphore(2)?;
+    /// assert_eq!(s.available(), 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn semaphore(&self, permits: usize) -> Result<Semaphore> {
@@ -142,6 +214,13 @@ impl Context {
     }
 
     /// An event that is clear.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let event = ctx.event()?;
+    /// assert!(!event.is_set());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Exhausted`].
@@ -151,6 +230,16 @@ impl Context {
 
     /// A queue that holds at most `messages`.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(1)?;
+    /// q.put(&1)?;
+    /// assert_eq!(q.try_put(&2), Err(Error::Full));
+    /// assert!(matches!(ctx.queue::<u32>(0), Err(Error::Invalid(_))));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Invalid`] if that is 0, [`Error::Exhausted`].
     pub fn queue<T>(&self, messages: usize) -> Result<Queue<T>> {
@@ -159,6 +248,16 @@ impl Context {
 
     /// A queue that holds as many messages as fit into [`Bounds::MAX_BYTES`].
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.unbounded_queue::<u32>()?;
+    /// for n in 0..10_000 {
+    ///     q.try_put(&n)?;
+    /// }
+    /// assert!(!q.is_full());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn unbounded_queue<T>(&self) -> Result<Queue<T>> {
@@ -166,6 +265,15 @@ impl Context {
     }
 
     /// A queue with bounds of its own.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Bounds, Bytes, Error};
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue_with::<Bytes>(Bounds { messages: None, bytes: 1 << 20 })?;
+    /// let large = Bytes(vec![0; 2 << 20]);
+    /// assert!(matches!(q.put(&large), Err(Error::TooLarge { .. })));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] if a bound is 0, [`Error::Exhausted`].
@@ -178,6 +286,15 @@ impl Context {
 
     /// The two ends of a duplex pipe.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (here, there) = ctx.pipe::<u32>()?;
+    /// here.send(&20)?;
+    /// there.send(&(there.recv()? + 1))?;
+    /// assert_eq!(here.recv()?, 21);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn pipe<T>(&self) -> Result<(Pipe<T>, Pipe<T>)> {
@@ -187,6 +304,14 @@ impl Context {
 
     /// The two ends of a simplex pipe: what the second sends, the first receives.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (from, to) = ctx.simplex_pipe::<u32>()?;
+    /// to.send(&7)?;
+    /// assert_eq!(from.recv()?, 7);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn simplex_pipe<T>(&self) -> Result<(Receiver<T>, Sender<T>)> {
@@ -195,11 +320,28 @@ impl Context {
     }
 
     /// A process of one of this program's own workers; its arguments are checked at compile time.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Queue, Result, Worker};
+    /// # fn example<R, F>(ctx: Context, writer: Worker<(Queue<u32>, u32), R, F>) -> Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// let p = ctx.process(writer).args((&q, 3)).start()?; // `writer` is a `#[worker] fn`
+    /// assert!(p.join()?.success());
+    /// # Ok(()) }
+    /// ```
     pub fn process<P, R, F>(&self, worker: Worker<P, R, F>) -> ProcessBuilder<P> {
         self.builder(Entry::Call(worker.name().to_string()))
     }
 
     /// A process of a worker that is a struct with a `run`.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Result, Runnable};
+    /// # fn example<W: Runnable>(ctx: Context, clock: W) -> Result<()> {
+    /// let p = ctx.process_of(&clock).name("clock").start()?; // `clock` is of a `#[worker] impl`
+    /// assert!(p.join()?.success());
+    /// # Ok(()) }
+    /// ```
     pub fn process_of<W: Runnable>(&self, worker: &W) -> ProcessBuilder<(W,)> {
         let mut builder: ProcessBuilder<(W,)> = self.builder(Entry::Call(W::NAME.to_string()));
         match Message::of(&(worker,)) {
@@ -211,11 +353,28 @@ impl Context {
 
     /// A process of a worker of the context's program, by name. The worker checks that the arguments
     /// decode; their types have to be the worker's to the letter (`3u32`, not `3`).
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// let p = ctx.worker("writer").args((&q, 3u32)).start()?;
+    /// p.join()?;
+    /// assert_eq!((q.get()?, q.get()?, q.get()?), (0, 1, 2));
+    /// # Ok(()) }
+    /// ```
     pub fn worker(&self, name: &str) -> ProcessBuilder<Untyped> {
         self.builder(Entry::Call(name.to_string()))
     }
 
     /// A process of the program's `main`, with these arguments.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Input;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.main(["--count"]).stdin(Input::Bytes(b"some words\n".to_vec())).start()?;
+    /// assert!(p.join()?.success());
+    /// # Ok(()) }
+    /// ```
     pub fn main<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> ProcessBuilder<()> {
         self.builder(Entry::Main(args.into_iter().map(Into::into).collect()))
     }
@@ -247,17 +406,43 @@ impl Context {
     }
 
     /// A pool of processes of one of this program's own workers.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Result, Worker};
+    /// # fn example<F>(ctx: Context, double: Worker<(u64,), u64, F>) -> Result<()> {
+    /// let pool = ctx.pool(double).workers(2).build()?; // `double` is a `#[worker] fn`
+    /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
+    /// # Ok(()) }
+    /// ```
     pub fn pool<P, R, F>(&self, worker: Worker<P, R, F>) -> PoolBuilder<P, R> {
         PoolBuilder::new(self.clone(), Entry::Serve(worker.name().to_string()))
     }
 
     /// A pool of a worker of the context's program, by name. The worker checks the arguments.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64,), u64>("double").workers(2).build()?;
+    /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
+    /// # Ok(()) }
+    /// ```
     pub fn pool_of<P, R>(&self, name: &str) -> PoolBuilder<P, R> {
         PoolBuilder::new(self.clone(), Entry::Serve(name.to_string()))
     }
 
     /// A pool over a program that knows nothing of procbox: each task is one run of its `main`,
     /// with the task's bytes on stdin; what it prints is the result.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Bytes;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let texts: Vec<Vec<u8>> = Vec::new();
+    /// let pool = ctx.pool_of_main(["--count"]).workers(2).build()?;
+    /// for (index, counted) in pool.imap(texts.into_iter().map(Bytes)) {
+    ///     println!("text {index}: {}", String::from_utf8_lossy(&counted?));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn pool_of_main<S: Into<String>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -267,6 +452,14 @@ impl Context {
 
     /// What the context's program offers.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// for worker in ctx.workers()? {
+    ///     println!("{}", worker.signature.unwrap_or(worker.name));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotRunnable`].
     pub fn workers(&self) -> Result<Vec<WorkerInfo>> {
@@ -274,21 +467,53 @@ impl Context {
     }
 
     /// Who the calling process is.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let me = ctx.current_process();
+    /// println!("{} has pid {}", me.name, me.pid);
+    /// # Ok(()) }
+    /// ```
     pub fn current_process(&self) -> Identity {
         self.0.raw.identity()
     }
 
     /// The pid and name of the calling process's parent; `None` in the first process.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// match ctx.parent_process() {
+    ///     Some((pid, name)) => println!("started by {name}, process {pid}"),
+    ///     None => println!("the first process"),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn parent_process(&self) -> Option<(u32, String)> {
         self.0.raw.identity().parent
     }
 
     /// The processes that this context started and that have not ended; those that have are reaped.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// for p in ctx.active_children() {
+    ///     p.terminate()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn active_children(&self) -> Vec<Process> {
         self.0.alive()
     }
 
     /// How many CPUs the processes can use.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let busy = ctx.cpu_count().div_ceil(2); // leaves the other half to others
+    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(busy).build()?;
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn cpu_count(&self) -> usize {
         self.0.raw.cpu_count()
     }

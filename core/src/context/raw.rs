@@ -8,6 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// How a context runs its processes.
+///
+/// ```
+/// use procbox_core::Backend;
+/// assert_eq!(Backend::Sandbox.to_string(), "sandbox"); // as `procbox run --backend` has it
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backend {
     /// As OS processes.
@@ -28,7 +33,14 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What a backend implements. [`Context`] is written on top of it.
+/// What a backend implements. [`crate::Context`] is written on top of it.
+///
+/// ```
+/// use procbox_core::{Context, RawContext};
+/// fn context_of(backend: impl RawContext) -> Context {
+///     Context::from_raw(std::sync::Arc::new(backend))
+/// }
+/// ```
 pub trait RawContext: Send + Sync + 'static {
     /// Which backend this is.
     fn backend(&self) -> Backend;
@@ -36,63 +48,63 @@ pub trait RawContext: Send + Sync + 'static {
     /// A lock that nobody holds.
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
+    /// [`crate::Error::Exhausted`].
     fn lock(&self) -> Result<Arc<dyn RawLock>>;
 
     /// A semaphore with this many permits.
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
+    /// [`crate::Error::Exhausted`].
     fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>>;
 
     /// An event that is clear.
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
+    /// [`crate::Error::Exhausted`].
     fn event(&self) -> Result<Arc<dyn RawEvent>>;
 
     /// An empty queue.
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
+    /// [`crate::Error::Exhausted`].
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>>;
 
     /// The two ends of a pipe. When not duplex, the first only receives and the second only sends.
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
+    /// [`crate::Error::Exhausted`].
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)>;
 
     /// A listener under an address.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`], [`Error::NotGranted`], [`Error::Os`].
+    /// [`crate::Error::AddressInUse`], [`crate::Error::NotGranted`], [`crate::Error::Os`].
     fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>>;
 
     /// A connection to whoever listens under an address; waits while too many others do.
     ///
     /// # Errors
-    /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::NotGranted`],
-    /// [`Error::Interrupted`], [`Error::Os`].
+    /// [`crate::Error::ConnectionRefused`], [`crate::Error::TimedOut`],
+    /// [`crate::Error::NotGranted`], [`crate::Error::Interrupted`], [`crate::Error::Os`].
     fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>>;
 
     /// Starts a process.
     ///
     /// # Errors
-    /// [`Error::NoSuchWorker`], [`Error::NotRunnable`], [`Error::NotGranted`], [`Error::Exhausted`],
-    /// [`Error::ForeignHandle`].
+    /// [`crate::Error::NoSuchWorker`], [`crate::Error::NotRunnable`],
+    /// [`crate::Error::NotGranted`], [`crate::Error::Exhausted`], [`crate::Error::ForeignHandle`].
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>>;
 
     /// Waits until at least one is ready; the answer is the indices of those that are.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::ForeignHandle`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`], [`crate::Error::ForeignHandle`].
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>>;
 
     /// What the program offers.
     ///
     /// # Errors
-    /// [`Error::NotRunnable`].
+    /// [`crate::Error::NotRunnable`].
     fn workers(&self) -> Result<Vec<WorkerInfo>>;
 
     /// Who the calling process is.

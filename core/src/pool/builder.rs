@@ -7,6 +7,15 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 /// What a pool is about to be. Made by [`Context::pool`].
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let builder = ctx.pool_of::<(u64,), bool>("is_prime").workers(4).retries(2);
+/// let pool = builder.task_timeout(Duration::from_secs(10)).build()?;
+/// assert!(pool.apply((7u64,))?);
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing runs before build"]
 pub struct PoolBuilder<P, R> {
     context: Context,
@@ -22,6 +31,14 @@ impl<P, R> PoolBuilder<P, R> {
     }
 
     /// How many workers; the default is the CPU count. 0 is an error.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(2).build()?;
+    /// assert_eq!(ctx.active_children().len(), 2);
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn workers(mut self, n: usize) -> Self {
         self.options.workers = Some(n);
         self
@@ -31,12 +48,30 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// The default is 1 for `imap`, and for `map` a sixteenth of each worker's share, 1024 at most.
     /// A worker that dies takes with it the results of its chunk that it has not sent yet.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").chunk_size(100).build()?;
+    /// assert_eq!(pool.map(0..1000u64)?.len(), 1000); // in ten messages each way
+    /// # Ok(()) }
+    /// ```
     pub fn chunk_size(mut self, n: usize) -> Self {
         self.options.chunk_size = Some(n);
         self
     }
 
     /// Runs a task whose worker died again, up to `n` times; for idempotent work. Default 0.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").retries(2).build()?;
+    /// match pool.apply((7u64,)) {
+    ///     Err(Error::WorkerDied { attempts, .. }) => assert_eq!(attempts, 3),
+    ///     end => assert!(end?),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn retries(mut self, n: u32) -> Self {
         self.options.retries = n;
         self
@@ -44,6 +79,14 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// Whether a chunk whose worker died may be run again, task by task, so that only the guilty
     /// task fails. Default `false`; [`PoolBuilder::retries`] implies it.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime").idempotent(true);
+    /// let pool = builder.chunk_size(100).build()?; // a death fails one task, not up to 100
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn idempotent(mut self, yes: bool) -> Self {
         self.options.idempotent = yes;
         self
@@ -51,12 +94,32 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// Ends a worker that is at one task for longer than this; the task fails. Default: never.
     /// Implies a chunk size of 1.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime").task_timeout(Duration::from_secs(1));
+    /// match builder.build()?.apply((7u64,)) {
+    ///     Err(Error::WorkerDied { status, .. }) => eprintln!("7: the worker {status}"),
+    ///     end => assert!(end?),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn task_timeout(mut self, timeout: Duration) -> Self {
         self.options.task_timeout = Some(timeout);
         self
     }
 
     /// Replaces a worker after this many chunks. Default: never. 0 is an error.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime").max_tasks_per_child(1000);
+    /// let pool = builder.build()?; // what leaks in a worker is gone after 1000 chunks
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
     pub fn max_tasks_per_child(mut self, n: u64) -> Self {
         self.options.max_tasks = n;
         self
@@ -64,18 +127,43 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// A new process for each task, so that no byte of one task can reach the next. Implies a chunk
     /// size of 1.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(2).fresh_per_task().build()?;
+    /// pool.map(0..10u64)?; // in ten processes, two at a time
+    /// # Ok(()) }
+    /// ```
     pub fn fresh_per_task(mut self) -> Self {
         self.options.fresh = true;
         self
     }
 
     /// Where its workers print to. Default: where the parent does.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Output;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").stdout(Output::Stderr).build()?;
+    /// println!("only this is on stdout: {}", pool.apply((7u64,))?);
+    /// # Ok(()) }
+    /// ```
     pub fn stdout(mut self, stdout: Output) -> Self {
         self.options.stdout = stdout;
         self
     }
 
     /// Calls another worker of the program, with these arguments, in every process before its tasks.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Result, Worker};
+    /// # type IsPrime<F> = Worker<(u64,), bool, F>;
+    /// # type Greet<F> = Worker<(String,), (), F>;
+    /// # fn example<F, G>(ctx: Context, is_prime: IsPrime<F>, greet: Greet<G>) -> Result<()> {
+    /// let pool = ctx.pool(is_prime).initializer(greet, ("world",)).workers(2).build()?;
+    /// assert!(pool.apply((7u64,))?); // its worker has greeted before
+    /// # Ok(()) }
+    /// ```
     pub fn initializer<Q, S, F, A: Args<Q>>(mut self, worker: Worker<Q, S, F>, args: A) -> Self {
         match Message::of(&args) {
             Ok(message) => self.options.initializer = Some((worker.name().to_string(), message)),
@@ -85,6 +173,14 @@ impl<P, R> PoolBuilder<P, R> {
     }
 
     /// The pool, its workers started.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let nobody = ctx.pool_of::<(u64,), bool>("is_prime").workers(0).build();
+    /// assert!(matches!(nobody, Err(Error::Invalid(_))));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
@@ -108,6 +204,14 @@ impl<P, R> PoolBuilder<P, R> {
     }
 
     /// Lends a new pool to `f` and terminates it afterwards, on unwind too.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime");
+    /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
+    /// assert_eq!(flags.len(), 10); // and the workers are gone
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`PoolBuilder::build`], and what `f` returns.

@@ -55,6 +55,14 @@ impl Options {
 }
 
 /// What happened in a pool so far.
+///
+/// ```no_run
+/// # use procbox_core::Counters;
+/// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+/// let Counters { submitted, done, failed, .. } = pool.counters();
+/// println!("{} of {submitted} tasks have ended", done + failed);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Tasks taken.

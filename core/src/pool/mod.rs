@@ -59,22 +59,46 @@ pub struct Pool<P, R> {
 impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     /// Runs one task and waits for its result.
     ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// assert!(pool.apply((7u64,))?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::PoolClosed`], [`Error::Task`], [`Error::WorkerDied`], [`Error::Decode`].
+    /// [`crate::Error::PoolClosed`], [`crate::Error::Task`], [`crate::Error::WorkerDied`],
+    /// [`crate::Error::Decode`].
     pub fn apply<A: Args<P>>(&self, args: A) -> Result<R> {
         self.submit(args, None, false)?.get()
     }
 
     /// Runs one task; its result is fetched later.
     ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let (a, b) = (pool.apply_async((7u64,))?, pool.apply_async((8u64,))?);
+    /// assert_eq!((a.get()?, b.get()?), (true, false));
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::PoolClosed`], [`Error::PoolBroken`], [`Error::Encode`].
+    /// [`crate::Error::PoolClosed`], [`crate::Error::PoolBroken`], [`crate::Error::Encode`].
     pub fn apply_async<A: Args<P>>(&self, args: A) -> Result<TaskResult<R>> {
         self.submit(args, None, true)
     }
 
     /// Like [`Pool::apply_async`]; when the task has ended, `then` is called with its result on the
     /// thread that drives the pool. It should be short.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async_with((7u64,), |end| match end {
+    ///     Ok(prime) => println!("7 is a prime: {prime}"),
+    ///     Err(why) => eprintln!("7: {why}"),
+    /// })?;
+    /// assert!(result.get()?); // the callback leaves it to its caller
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Pool::apply_async`].
@@ -105,6 +129,12 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     /// Runs a task per input, each the single argument of the worker, and waits for all results, in
     /// the order of the inputs. Inputs are taken as the workers get to them.
     ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// assert_eq!(pool.map([7u64, 8, 9])?, [true, false, false]);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The first error among the results, by input order, once all tasks have ended.
     pub fn map<I>(&self, inputs: I) -> Result<Vec<R>>
@@ -116,6 +146,13 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     }
 
     /// Like [`Pool::map`], with a tuple of arguments per input.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of::<(u64, u64), u64>("primes_between").build()?;
+    /// assert_eq!(pool.starmap([(0u64, 10u64), (10, 20)])?, [4, 4]);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Pool::map`].
@@ -130,8 +167,16 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
 
     /// Like [`Pool::map`], without waiting. All inputs are taken at once.
     ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let flags = pool.map_async(0..1000u64)?;
+    /// println!("meanwhile");
+    /// assert_eq!(flags.get()?.into_iter().filter(|&prime| prime).count(), 168);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::PoolClosed`], [`Error::PoolBroken`], [`Error::Encode`].
+    /// [`crate::Error::PoolClosed`], [`crate::Error::PoolBroken`], [`crate::Error::Encode`].
     pub fn map_async<I>(&self, inputs: I) -> Result<TaskResult<Vec<R>>>
     where
         I: IntoIterator,
@@ -141,6 +186,15 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     }
 
     /// Like [`Pool::map_async`]; `then` is called as in [`Pool::apply_async_with`].
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let flags = pool.map_async_with(0..1000u64, |end| {
+    ///     println!("{} are done", end.as_ref().map_or(0, Vec::len));
+    /// })?;
+    /// assert_eq!(flags.get()?.len(), 1000);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Pool::map_async`].
@@ -158,6 +212,13 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
 
     /// Like [`Pool::starmap`], without waiting. All inputs are taken at once.
     ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64, u64), u64>) -> procbox_core::Result<()> {
+    /// let counts = pool.starmap_async((0..100u64).map(|n| (n * 1000, (n + 1) * 1000)))?;
+    /// println!("{} primes below 100,000", counts.get()?.iter().sum::<u64>());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Pool::map_async`].
     pub fn starmap_async<I>(&self, inputs: I) -> Result<TaskResult<Vec<R>>>
@@ -169,6 +230,13 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     }
 
     /// Like [`Pool::starmap_async`]; `then` is called as in [`Pool::apply_async_with`].
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64, u64), u64>) -> procbox_core::Result<()> {
+    /// let tell = |end: &procbox_core::Result<Vec<u64>>| println!("{end:?}");
+    /// pool.starmap_async_with([(0u64, 10u64), (10, 20)], tell)?.get()?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`Pool::map_async`].
@@ -215,6 +283,14 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
 
     /// A task per input; results come in the order of the inputs, as an iterator. Inputs are taken
     /// a bounded number ahead, so an endless iterator needs constant memory.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let primes = pool.imap(0u64..).filter(|(_, prime)| *prime == Ok(true)); // without end
+    /// let first: Vec<usize> = primes.map(|(index, _)| index).take(4).collect();
+    /// assert_eq!(first, [2, 3, 5, 7]);
+    /// # Ok(()) }
+    /// ```
     pub fn imap<I>(
         &self,
         inputs: I,
@@ -227,6 +303,14 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     }
 
     /// Like [`Pool::imap`], with the results as they come, each with its input's index.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// for (index, prime) in pool.imap_unordered(100..200u64) {
+    ///     println!("{}: {}", 100 + index, prime?);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn imap_unordered<I>(
         &self,
         inputs: I,
@@ -294,29 +378,85 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     }
 
     /// What tells this pool that inputs of [`Pool::imap_polled`] have come.
+    ///
+    /// ```no_run
+    /// # use std::{sync::mpsc, task::Poll};
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let (sender, receiver) = mpsc::channel::<u64>();
+    /// let bell = pool.bell();
+    /// std::thread::spawn(move || {
+    ///     sender.send(7).unwrap();
+    ///     drop(sender);
+    ///     bell.ring(); // also after the last
+    /// });
+    /// # let inputs = std::iter::from_fn(move || match receiver.try_recv() {
+    /// #     Ok(n) => Some(Poll::Ready(n)),
+    /// #     Err(mpsc::TryRecvError::Empty) => Some(Poll::Pending),
+    /// #     Err(mpsc::TryRecvError::Disconnected) => None,
+    /// # });
+    /// assert_eq!(pool.imap_polled(inputs, true).collect::<Vec<_>>(), [(0, Ok(true))]);
+    /// # Ok(()) }
+    /// ```
     pub fn bell(&self) -> Bell {
         Bell::new(&self.engine)
     }
 
     /// Takes no more tasks; those that it has are done.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// pool.close();
+    /// assert_eq!(pool.apply((8u64,)), Err(Error::PoolClosed));
+    /// assert!(result.get()?);
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         self.engine.close();
     }
 
-    /// Ends the workers at once; what is pending fails with [`Error::PoolClosed`].
+    /// Ends the workers at once; what is pending fails with [`crate::Error::PoolClosed`].
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let flags = pool.map_async(0..1_000_000u64)?;
+    /// pool.terminate();
+    /// assert_eq!(flags.get(), Err(Error::PoolClosed));
+    /// # Ok(()) }
+    /// ```
     pub fn terminate(&self) {
         self.engine.terminate();
     }
 
     /// Waits until all tasks and then all workers have ended.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// assert_eq!(pool.join(), Err(Error::PoolOpen));
+    /// pool.close();
+    /// pool.join()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::PoolOpen`] before `close` or `terminate`, [`Error::Interrupted`] on Ctrl-C.
+    /// [`crate::Error::PoolOpen`] before `close` or `terminate`, [`crate::Error::Interrupted`] on
+    /// Ctrl-C.
     pub fn join(&self) -> Result<()> {
         self.engine.join()
     }
 
     /// What happened so far.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// pool.map(0..100u64)?;
+    /// let so_far = pool.counters();
+    /// assert_eq!((so_far.submitted, so_far.done, so_far.failed), (100, 100, 0));
+    /// # Ok(()) }
+    /// ```
     pub fn counters(&self) -> Counters {
         self.engine.counters()
     }

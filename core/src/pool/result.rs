@@ -291,6 +291,15 @@ impl<R> TaskResult<R> {
 
     /// Waits for the result and takes it.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// assert!(result.get()?);
+    /// assert_eq!(result.get(), Err(Error::Closed)); // it was taken
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The task's error; [`Error::Interrupted`] on Ctrl-C; [`Error::Closed`] if it was taken before.
     pub fn get(&self) -> Result<R> {
@@ -298,6 +307,18 @@ impl<R> TaskResult<R> {
     }
 
     /// Like [`TaskResult::get`], for at most `timeout`.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// match result.get_timeout(Duration::from_secs(1)) {
+    ///     Err(Error::TimedOut) => println!("not yet; it can be asked for again"),
+    ///     end => println!("7 is a prime: {}", end?),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Those of [`TaskResult::get`], and [`Error::TimedOut`].
@@ -312,6 +333,16 @@ impl<R> TaskResult<R> {
 
     /// Waits until the result is there, at most `timeout`, and says whether it is.
     ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// while !result.wait(Duration::from_secs(1))? {
+    ///     println!("still waiting");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Interrupted`] on Ctrl-C.
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
@@ -323,11 +354,31 @@ impl<R> TaskResult<R> {
     }
 
     /// Whether the result is there.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// if result.wait(Duration::from_secs(1))? {
+    ///     assert!(result.ready()); // so `get` does not wait
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn ready(&self) -> bool {
         self.promise.is_ready()
     }
 
     /// Whether the task went well; `None` while it runs, and after the result was taken.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// if result.wait(Duration::from_secs(1))? {
+    ///     assert_eq!(result.successful(), Some(true));
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn successful(&self) -> Option<bool> {
         self.promise.peek()
     }

@@ -41,6 +41,18 @@ const KEPT_ROOM: usize = 1 << 20;
 /// `find` looks up other workers of the program by name, for the initializer. `guarded` calls a
 /// function and says how that ended; a backend catches panics there if it can.
 ///
+/// ```no_run
+/// use procbox_core::{Call, Function, Message, TaskEnd, serve};
+/// # fn arguments_of_this_process() -> Message { Message::default() }
+/// # fn find(_: &str) -> Option<Function> { None }
+/// # fn example(function: Function) -> procbox_core::Result<()> {
+/// let guarded = |function: Function, call: Call<'_>, result: &mut Message| {
+///     function(call, result).map_or_else(TaskEnd::Failed, |()| TaskEnd::Done)
+/// };
+/// serve(arguments_of_this_process(), function, &find, &guarded)?;
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// The message of a failed initializer, or what the pool's queues say.
 pub fn serve(
@@ -142,6 +154,13 @@ fn send() -> Result<bool> {
 
 /// For a backend that cannot catch panics: reports that the running task panicked, before the
 /// process ends. Nothing happens outside a task.
+///
+/// ```no_run
+/// std::panic::set_hook(Box::new(|info| {
+///     procbox_core::panicked(info.payload_as_str().unwrap_or("of an unprintable kind"));
+///     std::process::exit(101);
+/// }));
+/// ```
 pub fn panicked(message: &str) {
     note(&TaskEnd::Panicked(message.to_string()), &Message::default());
     // The process ends either way; a pool that is gone needs no report.

@@ -13,6 +13,19 @@ use std::time::Duration;
 
 /// Tells a pool that inputs have come. Made by [`crate::Pool::bell`], for whoever provides the
 /// inputs of [`crate::Pool::imap_polled`] from another thread.
+///
+/// ```no_run
+/// # fn example(bell: procbox_core::Bell, sender: std::sync::mpsc::Sender<String>) {
+/// std::thread::spawn(move || {
+///     for line in std::io::stdin().lines().map_while(Result::ok) {
+///         let _ = sender.send(line);
+///         bell.ring();
+///     }
+///     drop(sender);
+///     bell.ring();
+/// });
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Bell(Weak<Engine>);
 
@@ -24,6 +37,14 @@ impl Bell {
     /// Makes every wait for a result look at its inputs again. Ring after an input can be had, and
     /// after the last one too; a ring too many costs a few hundred nanoseconds. Nothing happens when
     /// the pool is gone.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) {
+    /// let bell = pool.bell();
+    /// drop(pool);
+    /// bell.ring(); // nothing happens
+    /// # }
+    /// ```
     pub fn ring(&self) {
         if let Some(engine) = self.0.upgrade() {
             engine.ring();
@@ -60,6 +81,15 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
 /// The results of [`crate::Pool::imap`]: an iterator that takes inputs as it goes.
 ///
 /// Each item is the input's index and the task's result.
+///
+/// ```no_run
+/// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+/// let mut results = pool.imap([7u64, 8]);
+/// assert_eq!(results.next(), Some((0, Ok(true))));
+/// assert_eq!(results.next(), Some((1, Ok(false))));
+/// assert_eq!(results.next(), None);
+/// # Ok(()) }
+/// ```
 pub struct TaskResults<R, I> {
     engine: Arc<Engine>,
     inputs: std::iter::Fuse<I>,
@@ -190,6 +220,20 @@ where
     }
 
     /// Like `next`, for at most `timeout`; a wait that runs out can be tried again.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let mut results = pool.imap(0..100u64);
+    /// match results.next_timeout(Duration::from_secs(1)) {
+    ///     Ok(Some((index, prime))) => println!("{index}: {}", prime?),
+    ///     Ok(None) => println!("that was all"),
+    ///     Err(Error::TimedOut) => println!("not yet; it can be asked for again"),
+    ///     Err(e) => return Err(e),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Interrupted`] on Ctrl-C.

@@ -24,6 +24,14 @@ const FAILED: u8 = 1;
 const PANICKED: u8 = 2;
 
 /// How one task ended, as its worker saw it.
+///
+/// ```
+/// use procbox_core::{Outcome, TaskEnd};
+/// fn end(outcome: Outcome) -> TaskEnd {
+///     outcome.map_or_else(TaskEnd::Failed, |()| TaskEnd::Done)
+/// }
+/// assert!(matches!(end(Err("no".into())), TaskEnd::Failed(_)));
+/// ```
 #[derive(Debug)]
 pub enum TaskEnd {
     /// With a result.

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let p = ctx.worker("writer").args((3u32,)).name("w").start()?;
+/// let p = ctx.worker("greet").args(("world",)).name("greeter").start()?;
 /// println!("{} is {}, alive: {}", p.pid()?, p.name(), p.is_alive());
 /// assert_eq!(p.join()?.exitcode(), 0);
 /// # Ok(()) }
@@ -46,6 +46,15 @@ impl Process {
     }
 
     /// Starts it.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// p.start()?;
+    /// assert_eq!(p.start(), Err(Error::AlreadyStarted));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::AlreadyStarted`] the second time, [`Error::NoSuchWorker`], [`Error::NotRunnable`],
@@ -73,6 +82,13 @@ impl Process {
 
     /// The backend's process.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).start()?;
+    /// assert_eq!(p.raw()?.pid(), p.pid()?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn raw(&self) -> Result<Arc<dyn RawProcess>> {
@@ -85,6 +101,14 @@ impl Process {
 
     /// Waits until it has ended, and says how.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).start()?;
+    /// let status = p.join()?;
+    /// assert!(status.success(), "it {status}"); // "it panicked (exit code 101)", for example
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::JoinSelf`], [`Error::Interrupted`] on Ctrl-C.
     pub fn join(&self) -> Result<ExitStatus> {
@@ -93,6 +117,18 @@ impl Process {
 
     /// Like [`Process::join`], for at most `timeout`.
     ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// assert_eq!(p.join_timeout(Duration::from_millis(10)), Err(Error::TimedOut));
+    /// assert_eq!((q.get()?, q.get()?), (0, 1));
+    /// assert!(p.join()?.success());
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Process::join`], and [`Error::TimedOut`].
     pub fn join_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
@@ -100,21 +136,61 @@ impl Process {
     }
 
     /// Whether it was started and has not ended.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// assert!(!p.is_alive()); // not yet
+    /// p.start()?;
+    /// p.join()?;
+    /// assert!(!p.is_alive()); // not any more
+    /// # Ok(()) }
+    /// ```
     pub fn is_alive(&self) -> bool {
         self.raw().is_ok_and(|raw| raw.status().is_none())
     }
 
     /// How it ended; `None` before it did.
+    ///
+    /// ```no_run
+    /// # use procbox_core::ExitStatus;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// assert_eq!(p.status(), None);
+    /// p.start()?;
+    /// p.join()?;
+    /// assert_eq!(p.status(), Some(ExitStatus::SUCCESS));
+    /// # Ok(()) }
+    /// ```
     pub fn status(&self) -> Option<ExitStatus> {
         self.raw().ok()?.status()
     }
 
     /// Python's number for how it ended; `None` before it did.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// p.kill()?;
+    /// p.join()?;
+    /// assert_eq!(p.exitcode(), Some(-9));
+    /// # Ok(()) }
+    /// ```
     pub fn exitcode(&self) -> Option<i32> {
         self.status().map(ExitStatus::exitcode)
     }
 
     /// Ends it: exit code -15.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// p.terminate()?;
+    /// assert_eq!(p.join()?.exitcode(), -15);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
@@ -123,6 +199,18 @@ impl Process {
     }
 
     /// Ends it, which it cannot prevent: exit code -9.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// p.terminate()?;
+    /// if p.join_timeout(Duration::from_secs(1)).is_err() {
+    ///     p.kill()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
@@ -133,6 +221,16 @@ impl Process {
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
     /// [`Error::Interrupted`], another ends with exit code -2.
     ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.worker("writer").args((&q, u32::MAX)).start()?;
+    /// q.get()?; // it is at work
+    /// p.interrupt()?;
+    /// assert_eq!(p.join()?.exitcode(), -2); // `writer` does not answer Ctrl-C
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn interrupt(&self) -> Result<()> {
@@ -140,6 +238,16 @@ impl Process {
     }
 
     /// Frees what the process object holds. Most of its methods then say [`Error::Closed`].
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let p = ctx.worker("greet").args(("world",)).start()?;
+    /// p.join()?;
+    /// p.close()?;
+    /// assert_eq!(p.join(), Err(Error::Closed));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::StillRunning`].
@@ -153,11 +261,28 @@ impl Process {
     }
 
     /// Its name.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let (a, b) = (ctx.worker("greet").build(), ctx.worker("greet").name("b").build());
+    /// assert_eq!((a.name(), b.name()), ("Process-1".into(), "b".into()));
+    /// # Ok(()) }
+    /// ```
     pub fn name(&self) -> String {
         self.state().identity.name.clone()
     }
 
     /// Its number.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// assert_eq!(p.pid(), Err(Error::NotStarted));
+    /// p.start()?;
+    /// println!("{} is process {}", p.name(), p.pid()?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotStarted`].
@@ -169,11 +294,28 @@ impl Process {
     }
 
     /// Whether it ends with its parent.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// assert!(ctx.worker("greet").daemon(true).build().daemon());
+    /// assert!(!ctx.worker("greet").build().daemon()); // its parent is none
+    /// # Ok(()) }
+    /// ```
     pub fn daemon(&self) -> bool {
         self.state().identity.daemon
     }
 
     /// Changes the daemon flag.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// p.set_daemon(true)?;
+    /// p.start()?;
+    /// assert_eq!(p.set_daemon(false), Err(Error::AlreadyStarted));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::AlreadyStarted`] after start.
@@ -189,11 +331,28 @@ impl Process {
     }
 
     /// The key that it inherited.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// assert_eq!(p.authkey(), ctx.current_process().authkey);
+    /// # Ok(()) }
+    /// ```
     pub fn authkey(&self) -> Bytes {
         self.state().identity.authkey.clone()
     }
 
     /// What it printed so far, if its stdout is captured; taken out.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Output;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).stdout(Output::Capture).start()?;
+    /// p.join()?;
+    /// println!("it said {}", String::from_utf8_lossy(&p.output()?));
+    /// assert!(p.output()?.is_empty()); // taken out
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
@@ -203,6 +362,18 @@ impl Process {
 
     /// Something to wait for together with others.
     ///
+    /// ```no_run
+    /// # use procbox_core::{Wait, ready};
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(16)?;
+    /// let p = ctx.worker("writer").args((&q, 3u32)).start()?;
+    /// let those = [q.waitable(), p.sentinel()?];
+    /// if ready(&ctx, &those, Wait::Forever)?.contains(&1) {
+    ///     println!("it {}", p.join()?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn sentinel(&self) -> Result<Sentinel> {
@@ -211,6 +382,18 @@ impl Process {
 }
 
 /// What [`Process::sentinel`] gives: ready when the process has ended.
+///
+/// ```no_run
+/// # use procbox_core::{Process, Result, Sentinel, Wait, ready};
+/// # fn example(ctx: procbox_core::Context) -> Result<()> {
+/// let greet = |name: &str| ctx.worker("greet").args((name,)).start();
+/// let children = [greet("you")?, greet("world")?];
+/// let sentinels = children.iter().map(Process::sentinel).collect::<Result<Vec<Sentinel>>>()?;
+/// for index in ready(&ctx, &sentinels, Wait::Forever)? {
+///     println!("{} has ended", children[index].name());
+/// }
+/// # Ok(()) }
+/// ```
 pub type Sentinel = Waitable;
 
 impl fmt::Debug for Process {

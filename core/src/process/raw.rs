@@ -6,6 +6,13 @@ use std::any::Any;
 use std::time::Duration;
 
 /// What a process executes.
+///
+/// ```
+/// use procbox_core::{Entry, Message};
+/// let entry = Entry::Main(vec!["--count".into()]);
+/// assert_eq!(Message::of(&entry)?.value::<Entry>()?, entry); // it travels to who starts it
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// The program's `main`, with these arguments (its own name not among them).
@@ -17,6 +24,14 @@ pub enum Entry {
 }
 
 /// Where a process's standard input comes from.
+///
+/// ```no_run
+/// # use procbox_core::{Input, Output};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let quiet = ctx.main(["--count"]).stdin(Input::Null).stdout(Output::Null);
+/// assert!(quiet.start()?.join()?.success());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Input {
     /// The parent's own.
@@ -29,6 +44,16 @@ pub enum Input {
 }
 
 /// Where a process's standard output goes.
+///
+/// ```no_run
+/// # use procbox_core::{Input, Output};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let counting = ctx.main(["--count"]).stdin(Input::Bytes(b"some words\n".to_vec()));
+/// let p = counting.stdout(Output::Capture).start()?;
+/// p.join()?;
+/// println!("it said {}", String::from_utf8_lossy(&p.output()?));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Output {
     /// The parent's own.
@@ -43,6 +68,17 @@ pub enum Output {
 }
 
 /// Everything a backend needs to start a process.
+///
+/// ```no_run
+/// # use procbox_core::{Entry, Message, ProcessSpec, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let mut spec = ProcessSpec::new(Entry::Call("greet".into()), ctx.current_process());
+/// spec.message = Message::of(&("world",))?;
+/// spec.identity.name = "greeter".into();
+/// let raw = ctx.raw().start(spec)?; // what `ProcessBuilder::start` leads to
+/// assert!(raw.join(Wait::Forever)?.success());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct ProcessSpec {
     /// What it executes.
@@ -62,6 +98,16 @@ pub struct ProcessSpec {
 }
 
 /// Who a process is, as it and others see it.
+///
+/// ```
+/// use procbox_core::{Bytes, Identity};
+/// # let (daemon, authkey) = (false, Bytes(b"a shared secret".to_vec()));
+/// let first = Identity { name: "MainProcess".into(), pid: 1, daemon, authkey, parent: None };
+/// let parent = Some((first.pid, first.name.clone()));
+/// let child = Identity { name: "Process-1".into(), pid: 2, parent, ..first };
+/// assert_eq!(child.authkey, Bytes(b"a shared secret".to_vec())); // inherited
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Its name: `MainProcess`, `Process-N`, or what was set.
@@ -76,7 +122,20 @@ pub struct Identity {
     pub parent: Option<(u32, String)>,
 }
 
-/// What a backend implements for [`Process`]. Dropping it lets the process run on, unwatched.
+/// What a backend implements for [`crate::Process`]. Dropping it lets the process run on,
+/// unwatched.
+///
+/// ```no_run
+/// # use procbox_core::Wait;
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let q = ctx.queue::<u32>(1)?;
+/// let raw = ctx.worker("writer").args((&q, 2u32)).start()?.raw()?; // its second put waits
+/// assert_eq!(raw.status(), None);
+/// raw.kill();
+/// let status = raw.join(Wait::Forever)?;
+/// assert_eq!(raw.status(), Some(status));
+/// # Ok(()) }
+/// ```
 pub trait RawProcess: Any + Send + Sync {
     /// Its number: the OS's on the native backend, the context's in the sandbox.
     fn pid(&self) -> u32;
@@ -84,7 +143,7 @@ pub trait RawProcess: Any + Send + Sync {
     /// Waits until it has ended.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::JoinSelf`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`], [`crate::Error::JoinSelf`].
     fn join(&self, wait: Wait) -> Result<ExitStatus>;
 
     /// How it ended, `None` while it runs. Does not block.
@@ -97,7 +156,8 @@ pub trait RawProcess: Any + Send + Sync {
     fn kill(&self);
 
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
-    /// [`Error::Interrupted`], another ends with exit code -2. Nothing happens if it has ended.
+    /// [`crate::Error::Interrupted`], another ends with exit code -2. Nothing happens if it has
+    /// ended.
     fn interrupt(&self);
 
     /// What it printed so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
@@ -105,6 +165,19 @@ pub trait RawProcess: Any + Send + Sync {
 }
 impl ProcessSpec {
     /// A spec with everything at its default.
+    ///
+    /// ```
+    /// use procbox_core::{Entry, Identity, Input, ProcessSpec};
+    /// # let me = Identity {
+    /// #     name: String::new(),
+    /// #     pid: 0,
+    /// #     daemon: false,
+    /// #     authkey: Vec::new().into(),
+    /// #     parent: None,
+    /// # };
+    /// let spec = ProcessSpec::new(Entry::Call("greet".into()), me);
+    /// assert_eq!((spec.stdin, spec.timeout), (Input::Inherit, None));
+    /// ```
     pub fn new(entry: Entry, identity: Identity) -> ProcessSpec {
         ProcessSpec {
             entry,
@@ -118,6 +191,16 @@ impl ProcessSpec {
     }
 
     /// The handles among the arguments.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Entry, Message, ProcessSpec};
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let mut spec = ProcessSpec::new(Entry::Call("writer".into()), ctx.current_process());
+    /// let q = ctx.queue::<u32>(16)?;
+    /// spec.message = Message::of(&(&q, 3u32))?;
+    /// assert_eq!(spec.handles()[0].kind(), "queue");
+    /// # Ok(()) }
+    /// ```
     pub fn handles(&self) -> &[Handle] {
         &self.message.handles
     }

@@ -54,7 +54,9 @@ pub mod sandbox {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub mod native {
-    pub use procbox_native::{Native, Program, adopt_orphans, init, kill_descendants};
+    pub use procbox_native::{
+        Native, Program, adopt_orphans, init, interrupted_by_terminal, kill_descendants,
+    };
 }
 
 /// From now on Ctrl-C makes what the calling thread is blocked in return [`Error::Interrupted`], on

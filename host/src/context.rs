@@ -21,7 +21,8 @@ use wasmtime_wasi::WasiCtxBuilder;
 
 pub use wasmtime_wasi::FsPerms;
 
-/// What a program gets beyond stdio, clock and randomness. By default nothing.
+/// What a program gets beyond stdio, clock and randomness. By default nothing but the right to start
+/// processes of its own program.
 ///
 /// ```no_run
 /// use procbox_host::{FsPerms, Grants, Program, Sandbox};

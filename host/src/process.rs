@@ -176,7 +176,9 @@ impl Alive {
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
         match room {
             Ok(_) => Ok(Alive(count.clone())),
-            Err(_) => Err(Error::Exhausted(format!("room: {most} sandboxed processes live"))),
+            Err(_) => {
+                Err(Error::Exhausted(format!("room for more than {most} sandboxed processes")))
+            }
         }
     }
 }

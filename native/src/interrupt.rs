@@ -4,19 +4,21 @@
 //! the children that are on record here and exits with 130, with async-signal-safe calls alone.
 
 use crate::sync::futex;
-use crate::sys;
+use crate::sys::{self, Sigint};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use procbox_core::{Error, Result};
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// 1 from Ctrl-C until [`clear_interrupt`].
 static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
 /// The eventfd that the handler writes to, readable while interrupted; -1 when not answering.
 static EVENT: AtomicI32 = AtomicI32::new(-1);
+/// Whether it came from a terminal, which sends it to the other programs there too.
+static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
 static EVENT_OWNER: OnceLock<EventFd> = OnceLock::new();
 static HOOKS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
 /// The children to kill on the second Ctrl-C: pids, 0 for none. Those beyond are left to die of
@@ -56,7 +58,7 @@ pub fn answer_ctrl_c() -> Result<()> {
         .name("procbox-ctrl-c".into())
         .spawn(call_hooks)
         .map_err(|e| Error::os("thread", e))?;
-    sys::on_sigint(handler).map_err(|e| Error::os("sigaction", e))
+    sys::on_sigint(on_sigint).map_err(|e| Error::os("sigaction", e))
 }
 
 /// Whether Ctrl-C arrived and was not cleared.
@@ -87,11 +89,22 @@ pub fn interrupted() -> bool {
 /// ```
 pub fn clear_interrupt() {
     INTERRUPTED.store(0, Ordering::SeqCst);
+    FROM_TERMINAL.store(false, Ordering::SeqCst);
     if let Some(event) = EVENT_OWNER.get() {
         // It fails only when there is nothing to read.
         let _ = event.read();
     }
     futex::wake_all(&INTERRUPTED);
+}
+
+/// Whether the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
+/// started there have it too; after a `kill -INT` they may not.
+///
+/// ```
+/// assert!(!procbox_native::interrupted_by_terminal());
+/// ```
+pub fn interrupted_by_terminal() -> bool {
+    interrupted() && FROM_TERMINAL.load(Ordering::SeqCst)
 }
 
 /// Has `hook` called, on a thread of procbox's own, whenever Ctrl-C arrives after
@@ -137,12 +150,31 @@ pub(crate) fn forget_child(pid: i32) {
     let _ = CHILDREN.iter().find(mine);
 }
 
-extern "C" fn handler(_: i32) {
+/// Notes an interrupt and wakes who is blocked, from a signal handler; whether it was the first.
+fn note() -> bool {
     let errno = Errno::last_raw();
-    if INTERRUPTED.swap(1, Ordering::SeqCst) == 0 {
+    let first = INTERRUPTED.swap(1, Ordering::SeqCst) == 0;
+    if first {
         futex::wake_all(&INTERRUPTED);
         sys::signal_event(EVENT.load(Ordering::SeqCst));
-        Errno::set_raw(errno);
+    }
+    Errno::set_raw(errno);
+    first
+}
+
+/// In a worker: its parent asks for it to be interrupted.
+pub(crate) extern "C" fn requested(_: i32) {
+    if answers() {
+        note();
+    } else {
+        sys::end_by_sigint();
+    }
+}
+
+fn on_sigint(from: Sigint) {
+    FROM_TERMINAL.fetch_or(from == Sigint::Terminal, Ordering::SeqCst);
+    // One that is passed on may have come from the terminal before.
+    if note() || from == Sigint::Passed {
         return;
     }
     for pid in &CHILDREN {

@@ -31,7 +31,9 @@ mod sys;
 mod zygote;
 
 pub use context::{Native, context};
-pub use interrupt::{answer_ctrl_c, clear_interrupt, interrupted, on_interrupt};
+pub use interrupt::{
+    answer_ctrl_c, clear_interrupt, interrupted, interrupted_by_terminal, on_interrupt,
+};
 pub use orphans::{adopt_orphans, kill_descendants};
 pub use program::Program;
 

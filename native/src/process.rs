@@ -197,7 +197,11 @@ impl RawProcess for NativeProcess {
     }
 
     fn interrupt(&self) {
-        self.0.signal(Signal::SIGINT);
+        match self.0.slot {
+            Some(_) => sys::pidfd_request_interrupt(self.0.pidfd()),
+            // A program's `main`, which may know nothing of procbox.
+            None => sys::pidfd_interrupt(self.0.pidfd()),
+        }
     }
 
     fn output(&self) -> Vec<u8> {

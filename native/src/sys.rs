@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// Which side of a fork this is.
 pub(crate) enum Fork {
@@ -81,6 +82,40 @@ pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) };
 }
 
+/// Interrupts a worker.
+pub(crate) fn pidfd_request_interrupt(pidfd: BorrowedFd<'_>) {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: no pointer is passed.
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            interrupt_request(),
+            no_info,
+            0,
+        );
+    }
+}
+
+/// Sends a SIGINT that says that procbox passes it on, so that a program of procbox's that had it
+/// from the terminal too does not take it for a second one.
+pub(crate) fn pidfd_interrupt(pidfd: BorrowedFd<'_>) {
+    // SAFETY: all-zero is a valid value of it.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    info.si_signo = libc::SIGINT;
+    info.si_code = libc::SI_QUEUE;
+    // SAFETY: the kernel reads the local.
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGINT,
+            &raw const info,
+            0,
+        );
+    }
+}
+
 /// Takes a descriptor that this process was given: by a message, by exec, by the kernel.
 pub(crate) fn own(fd: RawFd) -> OwnedFd {
     // SAFETY: the callers pass each descriptor once, and nobody else owns it.
@@ -126,26 +161,90 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Installs the handler of Ctrl-C. Blocked system calls return `EINTR`.
-pub(crate) fn on_sigint(handler: extern "C" fn(i32)) -> Result<(), Errno> {
-    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
+/// Where a SIGINT came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sigint {
+    /// A terminal, which sends it to all of its foreground group.
+    Terminal,
+    /// A `kill` by whoever, to this process or to a group.
+    Killed,
+    /// procbox: [`pidfd_interrupt`].
+    Passed,
+}
+
+/// Who handles SIGINT.
+type SigintHandler = fn(Sigint);
+
+static ON_SIGINT: OnceLock<SigintHandler> = OnceLock::new();
+
+/// Installs the handler of Ctrl-C, once. Blocked system calls return `EINTR`.
+pub(crate) fn on_sigint(handler: SigintHandler) -> Result<(), Errno> {
+    extern "C" fn handle(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: with SA_SIGINFO the kernel passes a pointer to what it knows of the signal.
+        let from = match unsafe { (*info).si_code } {
+            libc::SI_QUEUE => Sigint::Passed,
+            libc::SI_KERNEL => Sigint::Terminal,
+            _ => Sigint::Killed,
+        };
+        if let Some(handler) = ON_SIGINT.get() {
+            handler(from);
+        }
+    }
+    let _ = ON_SIGINT.set(handler);
+    let handler = SigHandler::SigAction(handle);
+    let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::empty());
     // SAFETY: the handler makes async-signal-safe calls only.
     unsafe { nix::sys::signal::sigaction(Signal::SIGINT, &action) }.map(drop)
 }
 
-/// Ignores Ctrl-C.
-pub(crate) fn ignore_sigint() {
+/// Ignores Ctrl-C, and keeps what comes for processes that are being forked until they can have it:
+/// Linux keeps a blocked signal also while it is ignored.
+pub(crate) fn hold_interrupts() {
     set_action(Signal::SIGINT, SigHandler::SigIgn);
+    // SAFETY: it writes to and reads from a local.
+    unsafe {
+        let mut held: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut held);
+        libc::sigaddset(&mut held, libc::SIGINT);
+        libc::sigaddset(&mut held, interrupt_request());
+        libc::sigprocmask(libc::SIG_BLOCK, &held, std::ptr::null_mut());
+    }
 }
 
 /// What a new worker process starts with: default crashes (std's handler would turn a stack
-/// overflow into an abort), nothing blocked, Ctrl-C as told.
-pub(crate) fn reset_signals(answers_ctrl_c: bool) {
+/// overflow into an abort), Ctrl-C as told, interrupts on request, nothing blocked.
+pub(crate) fn reset_signals(answers_ctrl_c: bool, on_request: extern "C" fn(i32)) {
     reset_crash_signals();
     if answers_ctrl_c {
         set_action(Signal::SIGINT, SigHandler::SigDfl);
     }
+    // SAFETY: the handler makes async-signal-safe calls only.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = on_request as *const () as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(interrupt_request(), &action, std::ptr::null_mut());
+    }
     let _ = nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// The signal that asks a worker to be interrupted. Not SIGINT: a worker whose parent answers Ctrl-C
+/// ignores that one, since the terminal sends it to the whole group.
+fn interrupt_request() -> i32 {
+    libc::SIGRTMAX() - 5
+}
+
+/// Ends the process by SIGINT, from a signal handler.
+pub(crate) fn end_by_sigint() {
+    // SAFETY: async-signal-safe calls; the set is a local.
+    unsafe {
+        libc::signal(libc::SIGINT, libc::SIG_DFL);
+        let mut open: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut open);
+        libc::sigaddset(&mut open, libc::SIGINT);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &open, std::ptr::null_mut());
+        libc::kill(libc::getpid(), libc::SIGINT);
+    }
 }
 
 /// Lets a crash be a crash: takes out the handler with which Rust turns a stack overflow into an

@@ -8,7 +8,7 @@ use crate::arena::Arena;
 use crate::object;
 use crate::sync::robust;
 use crate::sys::{self, Fork};
-use crate::{WORKERS, WorkerEntry, context};
+use crate::{WORKERS, WorkerEntry, context, interrupt};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
@@ -57,7 +57,7 @@ fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
     }
     let arena = Arena::attach(arena)?;
     // Ctrl-C goes to the whole group; the parent decides what becomes of it.
-    sys::ignore_sigint();
+    sys::hold_interrupts();
     let _ = prctl::set_name(c"procbox-zygote");
     robust::before_fork();
     warm_up();
@@ -170,7 +170,7 @@ fn begin(
             sys::exit_now(1);
         }
     }
-    sys::reset_signals(answers_ctrl_c);
+    sys::reset_signals(answers_ctrl_c, interrupt::requested);
     if let Ok(name) = CString::new(identity.name.as_str()) {
         let _ = prctl::set_name(&name);
     }

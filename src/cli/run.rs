@@ -22,10 +22,11 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
     };
     let status = match process.join() {
         Err(Error::Interrupted) => {
-            // One that answers Ctrl-C gets a moment to end by itself. A native one has it from the
-            // terminal too; a second SIGINT from here would kill it at once.
+            // One that answers Ctrl-C gets a moment to end by itself. A native one has it already if
+            // it came from a terminal.
+            let has_it = ctx.backend() == Backend::Native && native::interrupted_by_terminal();
             procbox::clear_interrupt();
-            if ctx.backend() == Backend::Sandbox {
+            if !has_it {
                 process.interrupt()?;
             }
             // However that goes, it is over; what it leaves behind is killed by who gets the error.

@@ -208,8 +208,11 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
+    /// [`Error::Invalid`] for more than 2^31 - 1 permits, [`Error::Exhausted`].
     pub fn semaphore(&self, permits: usize) -> Result<Semaphore> {
+        if i32::try_from(permits).is_err() {
+            return Err(Error::Invalid("a semaphore has at most 2^31 - 1 permits".into()));
+        }
         self.0.raw.semaphore(permits).map(Semaphore::from_raw)
     }
 
@@ -539,7 +542,10 @@ impl fmt::Debug for Context {
 ///
 /// # Errors
 /// [`Error::TimedOut`], [`Error::Interrupted`] on Ctrl-C, [`Error::ForeignHandle`] for something of
-/// another context.
+/// another context, [`Error::Invalid`] for a wait for ever for nothing.
 pub fn ready(ctx: &Context, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {
+    if those.is_empty() && wait == Wait::Forever {
+        return Err(Error::Invalid("there is nothing to wait for, and no end of it".into()));
+    }
     ctx.0.raw.ready(those, wait)
 }

@@ -172,7 +172,7 @@ impl<P> ProcessBuilder<P> {
             context: Arc::downgrade(&self.context),
             state: Mutex::new(State {
                 identity: self.spec.identity.clone(),
-                phase: Phase::Built(self.error.map_or(Ok(self.spec), Err)),
+                phase: Phase::Built(self.error.map_or(Ok(Box::new(self.spec)), Err)),
             }),
         }))
     }

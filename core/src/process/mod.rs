@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 enum Phase {
-    Built(Result<ProcessSpec>),
+    /// Or why it cannot be started.
+    Built(Result<Box<ProcessSpec>>),
     Running(Arc<dyn RawProcess>),
     Closed,
 }
@@ -58,24 +59,30 @@ impl Process {
     ///
     /// # Errors
     /// [`Error::AlreadyStarted`] the second time, [`Error::NoSuchWorker`], [`Error::NotRunnable`],
-    /// [`Error::DaemonStart`] in a daemon, [`Error::Exhausted`] when there is no room for one more.
+    /// [`Error::DaemonStart`] in a daemon, [`Error::NotGranted`], [`Error::Exhausted`] when there is no
+    /// room for one more, [`Error::Encode`] and [`Error::ForeignHandle`] for what its arguments are,
+    /// [`Error::Closed`] when the context is gone. One that failed says the same again: build another.
     pub fn start(&self) -> Result<()> {
         let mut state = self.state();
         let context = self.0.context.upgrade().ok_or(Error::Closed)?;
-        match std::mem::replace(&mut state.phase, Phase::Closed) {
-            Phase::Built(Ok(mut spec)) => {
-                spec.identity = state.identity.clone();
-                let raw = context.start(spec)?;
+        let Phase::Built(spec) = &mut state.phase else { return Err(Error::AlreadyStarted) };
+        // A start that panicked in the backend was one.
+        let spec = std::mem::replace(spec, Err(Error::AlreadyStarted));
+        let started = spec.and_then(|mut spec| {
+            spec.identity = state.identity.clone();
+            context.start(*spec)
+        });
+        match started {
+            Ok(raw) => {
                 state.identity.pid = raw.pid();
                 state.phase = Phase::Running(raw);
                 drop(state);
                 context.remember(self);
                 Ok(())
             }
-            Phase::Built(Err(e)) => Err(e),
-            other => {
-                state.phase = other;
-                Err(Error::AlreadyStarted)
+            Err(e) => {
+                state.phase = Phase::Built(Err(e.clone()));
+                Err(e)
             }
         }
     }
@@ -110,7 +117,7 @@ impl Process {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotStarted`], [`Error::JoinSelf`], [`Error::Interrupted`] on Ctrl-C.
+    /// [`Error::NotStarted`], [`Error::Closed`], [`Error::JoinSelf`], [`Error::Interrupted`] on Ctrl-C.
     pub fn join(&self) -> Result<ExitStatus> {
         self.raw()?.join(Wait::Forever)
     }
@@ -150,7 +157,7 @@ impl Process {
         self.raw().is_ok_and(|raw| raw.status().is_none())
     }
 
-    /// How it ended; `None` before it did.
+    /// How it ended; `None` before it did, and once it is closed.
     ///
     /// ```no_run
     /// # use procbox_core::ExitStatus;
@@ -166,7 +173,7 @@ impl Process {
         self.raw().ok()?.status()
     }
 
-    /// Python's number for how it ended; `None` before it did.
+    /// Python's number for how it ended; `None` before it did, and once it is closed.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -270,6 +277,29 @@ impl Process {
     /// ```
     pub fn name(&self) -> String {
         self.state().identity.name.clone()
+    }
+
+    /// Gives it another name.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// p.set_name("greeter")?;
+    /// assert_eq!(p.name(), "greeter");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::AlreadyStarted`] after start.
+    pub fn set_name(&self, name: impl Into<String>) -> Result<()> {
+        let mut state = self.state();
+        match state.phase {
+            Phase::Built(_) => {
+                state.identity.name = name.into();
+                Ok(())
+            }
+            _ => Err(Error::AlreadyStarted),
+        }
     }
 
     /// Its number.

@@ -5,9 +5,9 @@ use super::primitives::{
 };
 use super::{connection, process, sys};
 use procbox_core::{
-    Address, Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawConnection, RawContext,
-    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
-    Waitable, WorkerInfo,
+    Address, Backend, Bounds, Bytes, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
+    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable,
+    WorkerInfo,
 };
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -33,8 +33,7 @@ impl RawContext for GuestContext {
     }
 
     fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {
-        let permits = i32::try_from(permits)
-            .map_err(|_| Error::Invalid("a semaphore has at most 2^31 - 1 permits".into()))?;
+        let permits = i32::try_from(permits).unwrap_or(i32::MAX);
         Ok(Arc::new(GuestSemaphore(own(sys::semaphore_new(permits))?)))
     }
 

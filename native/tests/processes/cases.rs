@@ -679,6 +679,14 @@ fn ctrl_c_interrupts_the_main_thread() -> Result<()> {
         clear_interrupt();
     }
     until("the hook was called", || CALLED.load(Ordering::SeqCst) > 0);
+    // The workers of one that answers do not heed the terminal, but heed their parent.
+    for _ in 0..50 {
+        let p = ctx.worker("waits_for").args((&event,)).start()?;
+        let _ = std::process::Command::new("kill").args(["-INT", &p.pid()?.to_string()]).status();
+        assert!(p.is_alive());
+        p.interrupt()?;
+        assert_eq!(join(&p)?, -2);
+    }
     p.kill()?;
     assert_eq!(join(&p)?, -9);
     assert!(lock.lock()?.owner_died());

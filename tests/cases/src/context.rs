@@ -34,6 +34,8 @@ pub(crate) fn ready_says_which_queues_have_something(ctx: &Context) -> Verdict {
     let all = [ctx.queue::<u32>(1)?, ctx.queue(1)?, ctx.queue(1)?];
     let those = [all[0].waitable(), all[1].waitable(), all[2].waitable()];
     refused(ready(ctx, &those, Wait::Never), Error::TimedOut)?;
+    refused(ready(ctx, &[], Wait::Never), Error::TimedOut)?;
+    ensure!(matches!(ready(ctx, &[], Wait::Forever), Err(Error::Invalid(_))));
     refused(runs_out(|t| ready(ctx, &those, Wait::AtMost(t)))?, Error::TimedOut)?;
     all[1].put(&1)?;
     same(ready(ctx, &those, Wait::Forever)?, [1])?;

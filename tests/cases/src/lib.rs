@@ -100,12 +100,15 @@ cases! { $
         terminate_ends_a_busy_loop;
         kill_ends_a_busy_loop;
         a_process_can_be_killed_at_once_after_its_start;
+        interrupt_ends_a_process_that_does_not_answer_it;
+        interrupt_ends_the_blocked_call_of_a_process_that_answers;
         busy_loops_starve_nobody;
         a_join_that_runs_out_can_be_repeated;
         many_may_live_at_once;
         two_hundred_starts_one_after_another;
         workers_start_workers;
         an_unknown_worker_is_named_with_those_that_there_are;
+        a_process_that_could_not_be_started_says_why_again;
         arguments_that_do_not_decode_fail_the_worker;
     }
     exit {

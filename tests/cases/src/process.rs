@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use crate::{Clock, Order};
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use procbox_guest::{Context, Error, ExitStatus, Identity, Queue};
 use std::time::Duration;
 
@@ -73,6 +73,13 @@ pub(crate) fn a_process_has_a_name(ctx: &Context) -> Verdict {
     let p = ctx.worker("says_who").args((&out,)).name("clock").start()?;
     same(p.name(), "clock")?;
     same(out.get()?.name, "clock")?;
+    p.join()?;
+    let p = ctx.worker("says_who").args((&out,)).build();
+    p.set_name("watch")?;
+    p.start()?;
+    same(out.get()?.name, "watch")?;
+    refused(p.set_name("late"), Error::AlreadyStarted)?;
+    same(p.name(), "watch")?;
     p.join()?;
     Ok(())
 }
@@ -272,8 +279,42 @@ pub(crate) fn an_unknown_worker_is_named_with_those_that_there_are(ctx: &Context
             ensure!(available.iter().any(|w| w == "Clock"), "{available:?}");
             Ok(())
         }
-        other => anyhow::bail!("{other:?}"),
+        other => bail!("{other:?}"),
     }
+}
+
+pub(crate) fn a_process_that_could_not_be_started_says_why_again(ctx: &Context) -> Verdict {
+    let p = ctx.worker("nobody").build();
+    let Err(why @ Error::NoSuchWorker { .. }) = p.start() else { bail!("it started") };
+    refused(p.start(), why)?;
+    refused(p.join(), Error::NotStarted)?;
+    ensure!(!p.is_alive() && ctx.active_children().is_empty());
+    Ok(())
+}
+
+pub(crate) fn interrupt_ends_a_process_that_does_not_answer_it(ctx: &Context) -> Verdict {
+    for process in [blocked(ctx)?, spinning(ctx)?] {
+        process.interrupt()?;
+        same((exitcode(&process)?, process.join()?.cli_status()), (-2, 130))?;
+    }
+    // However soon it comes. It may also come too late.
+    let never = ctx.event()?;
+    for _ in 0..100 {
+        let p = ctx.worker("blocks").args((&ctx.event()?, &never)).start()?;
+        p.interrupt()?;
+        same(exitcode(&p)?, -2)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn interrupt_ends_the_blocked_call_of_a_process_that_answers(ctx: &Context) -> Verdict {
+    let (started, out) = (ctx.event()?, ctx.queue::<bool>(1)?);
+    let p = ctx.worker("answers_an_interrupt").args((&started, &out)).start()?;
+    about_to_block(&started)?;
+    p.interrupt()?;
+    // It says whether it was interrupted, and ends as it likes.
+    same(out.get()?, true)?;
+    same(exitcode(&p)?, 0)
 }
 
 pub(crate) fn arguments_that_do_not_decode_fail_the_worker(ctx: &Context) -> Verdict {

@@ -39,8 +39,8 @@ enum To {
 }
 
 /// Starts a command, waits until it or a worker says `started`, sends it a SIGINT. It is to end with
-/// 130 soon, and no process of its is to be left.
-fn interrupt(mut command: Command, input: &'static str, to: To) {
+/// 130 soon, and no process of its is to be left. What it says then.
+fn interrupt(mut command: Command, input: &'static str, to: To) -> Vec<String> {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.process_group(0).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -72,6 +72,7 @@ fn interrupt(mut command: Command, input: &'static str, to: To) {
     assert_eq!(left, [] as [String; 0], "it leaves processes behind");
     let rest: Vec<String> = heard.iter().collect();
     assert!(!rest.iter().any(|line| line.contains("panicked")), "{rest:?}");
+    rest
 }
 
 /// Which of these processes have not ended by then: what they are. They are killed.
@@ -94,6 +95,15 @@ fn interrupt_run(backend: Backend, word: &str, to: To) {
     let mut command = command("run", &[&program("conformance", backend)]);
     command.arg(word);
     interrupt(command, "", to);
+}
+
+/// The program answers: what it was blocked in says that it was interrupted.
+fn answered(backend: Backend, what: &str, to: To) {
+    let mut command = command("run", &[&program("conformance", backend)]);
+    command.args(["answer-in", what]);
+    let said = interrupt(command, "", to);
+    let due = format!("{what}: Err(Interrupted)");
+    assert!(said.contains(&due), "{due} is not in {said:?}");
 }
 
 fn interrupt_map(backend: Backend, to: To) {
@@ -124,4 +134,48 @@ ctrl_c! {
     ends_a_blocked_sandboxed_program: interrupt_run(Sandbox, "block");
     ends_a_sandboxed_program_and_the_worker_that_it_joins: interrupt_run(Sandbox, "block-in-join");
     ends_a_sandboxed_map: interrupt_map(Sandbox);
+}
+
+macro_rules! answered {
+    ($($name:ident $what:literal;)*) => {
+        mod answered_by_a_native_program {
+            use super::*;
+            mod ctrl_c {
+                use super::*;
+                $(#[test] fn $name() { answered(Backend::Native, $what, To::All); })*
+            }
+            mod sigint_to_procbox_alone {
+                use super::*;
+                $(#[test] fn $name() { answered(Backend::Native, $what, To::ItAlone); })*
+            }
+        }
+        mod answered_by_a_sandboxed_program {
+            use super::*;
+            mod ctrl_c {
+                use super::*;
+                $(#[test] fn $name() { answered(Backend::Sandbox, $what, To::All); })*
+            }
+            mod sigint_to_procbox_alone {
+                use super::*;
+                $(#[test] fn $name() { answered(Backend::Sandbox, $what, To::ItAlone); })*
+            }
+        }
+    };
+}
+
+answered! {
+    in_join "join";
+    in_join_timeout "join-timeout";
+    in_get "get";
+    in_put "put";
+    in_acquire_of_a_lock "acquire-lock";
+    in_acquire_of_a_permit "acquire-permit";
+    in_wait "wait";
+    in_recv "recv";
+    in_poll "poll";
+    in_ready "ready";
+    in_accept "accept";
+    in_the_main_loop "main-loop";
+    in_the_result_of_a_pool "pool-result";
+    in_a_map "map";
 }

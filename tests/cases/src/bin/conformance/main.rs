@@ -4,6 +4,7 @@
 // Workers are started by name.
 #![allow(dead_code, reason = "the cases, in another crate, start these workers by name")]
 
+mod answers;
 mod crash;
 mod meetings;
 mod primitives;
@@ -50,15 +51,22 @@ fn main() -> anyhow::Result<()> {
             ctx.event()?.wait()?;
         }
         ["block-in-join"] => {
-            let (started, forever) = (ctx.event()?, ctx.event()?);
-            let p = ctx.process(processes::blocks).args((&started, &forever)).start()?;
-            started.wait()?;
+            let p = blocked(&ctx)?;
             announce()?;
             p.join()?;
         }
+        ["answer-in", what] => answers::answer_in(&ctx, what)?,
         _ => anyhow::bail!("conformance is started by the tests, and they say what it should do"),
     }
     Ok(())
+}
+
+/// A worker that is blocked for ever.
+fn blocked(ctx: &Context) -> Result<Process> {
+    let (started, forever) = (ctx.event()?, ctx.event()?);
+    let p = ctx.process(processes::blocks).args((&started, &forever)).start()?;
+    started.wait()?;
+    Ok(p)
 }
 
 /// Says on stdout that it is at work, for whoever is about to end it.

@@ -17,7 +17,7 @@ fn increments(lock: Lock, cell: Queue<u64>, times: u64) -> Result<()> {
 }
 
 #[worker]
-fn holds_lock(lock: Lock, held: Event, go: Event) -> Result<()> {
+pub(crate) fn holds_lock(lock: Lock, held: Event, go: Event) -> Result<()> {
     let _guard = lock.lock()?;
     held.set();
     go.wait().map(drop)

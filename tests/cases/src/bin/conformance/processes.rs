@@ -52,6 +52,16 @@ fn spins(started: Event) {
 }
 
 #[worker]
+fn answers_an_interrupt(started: Event, out: Queue<bool>) -> Result<()> {
+    procbox_guest::answer_ctrl_c()?;
+    let never = procbox_guest::context()?.event()?;
+    started.set();
+    let ended = never.wait();
+    procbox_guest::clear_interrupt();
+    out.put(&(ended == Err(Error::Interrupted)))
+}
+
+#[worker]
 pub(crate) fn blocks(started: Event, go: Event) -> Result<()> {
     started.set();
     go.wait().map(drop)

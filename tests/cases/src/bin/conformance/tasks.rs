@@ -72,7 +72,7 @@ fn dies_while_there_are(tokens: Queue<()>) -> u64 {
 }
 
 #[worker]
-fn waits_task(go: Event) -> Result<u64> {
+pub(crate) fn waits_task(go: Event) -> Result<u64> {
     go.wait()?;
     Ok(1)
 }

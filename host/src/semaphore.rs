@@ -2,7 +2,7 @@
 
 use crate::executor::Executor;
 use crate::waiting::{self, WaitList};
-use procbox_core::{Error, RawSemaphore, Result, Wait};
+use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -30,9 +30,10 @@ impl HostSemaphore {
     }
 
     pub(crate) fn give(&self, n: usize) -> Result<()> {
+        let sum = |now: usize| now.checked_add(n).filter(|sum| *sum <= Semaphore::MAX_PERMITS);
         self.permits
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |now| now.checked_add(n))
-            .map_err(|_| Error::Invalid("a semaphore cannot count that many permits".into()))?;
+            .fetch_update(Ordering::Release, Ordering::Relaxed, sum)
+            .map_err(|_| Error::too_many_permits())?;
         self.released.wake(n);
         Ok(())
     }

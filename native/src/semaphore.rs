@@ -9,16 +9,12 @@ use crate::arena::layout::{BODY, Hold, SemaphoreCore, Tag};
 use crate::arena::table::Held;
 use crate::sync::futex;
 use crate::sync::robust::Guard;
-use procbox_core::{Deadline, Error, RawSemaphore, Result, Wait};
+use procbox_core::{Deadline, Error, RawSemaphore, Result, Semaphore, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// A semaphore, by handle.
 pub(crate) struct NativeSemaphore(pub(crate) Arc<Held>);
-
-fn invalid() -> Error {
-    Error::Invalid("a semaphore counts to 4294967295".into())
-}
 
 /// Takes the semaphore's lock; counts again if the last holder died.
 fn guard(arena: &Arena, object: u64) -> Result<(Guard<'_>, &SemaphoreCore)> {
@@ -54,7 +50,7 @@ pub(crate) fn give_back_all(arena: &Arena, object: u64, hold: &Hold) -> Result<(
 
 impl NativeSemaphore {
     pub(crate) fn create(arena: &Arc<Arena>, permits: usize) -> Result<NativeSemaphore> {
-        let permits = u32::try_from(permits).map_err(|_| invalid())?;
+        let permits = u32::try_from(permits).map_err(|_| Error::too_many_permits())?;
         let size = BODY + size_of::<SemaphoreCore>() as u64;
         let held = arena.create_object(size, Tag::SEMAPHORE, |_, object| {
             for word in 0..size_of::<SemaphoreCore>() as u64 / 8 {
@@ -100,10 +96,10 @@ impl RawSemaphore for NativeSemaphore {
         let permits = &self.0.hold().permits;
         if permits.load(Ordering::Relaxed) > 0 {
             permits.fetch_sub(1, Ordering::Release);
-        } else if core.total.load(Ordering::Relaxed) < u64::from(u32::MAX) {
+        } else if core.total.load(Ordering::Relaxed) < Semaphore::MAX_PERMITS as u64 {
             core.total.fetch_add(1, Ordering::Release);
         } else {
-            return Err(invalid());
+            return Err(Error::too_many_permits());
         }
         core.free.fetch_add(1, Ordering::Release);
         drop(guard);

@@ -133,16 +133,34 @@ fn kill_all(ctx: &Context) {
     }
 }
 
-/// The children of this process that have ended and were not reaped, and the files it has open.
-pub fn leftovers() -> (usize, usize) {
-    let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+/// What a process has that starts others: what has to be the same again afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Belongings {
+    /// Its children, those that have ended and were not reaped among them.
+    pub children: usize,
+    /// The files it has open.
+    pub files: usize,
+    /// Its threads.
+    pub threads: usize,
+    /// The mappings of shared memory.
+    pub shared_memory: usize,
+}
+
+/// What this process has now.
+pub fn belongings() -> Belongings {
+    let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
     let me = std::process::id().to_string();
-    let is_zombie_of_ours = |stat: &String| {
+    let is_ours = |stat: &String| {
         // `pid (name) state ppid`, and the name may have anything in it.
-        let mut rest = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        rest.next() == Some("Z") && rest.next() == Some(&me)
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1) == Some(&me)
     };
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let stats = entries.filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
-    (stats.filter(is_zombie_of_ours).count(), files)
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    Belongings {
+        children: stats.filter(is_ours).count(),
+        files: count("/proc/self/fd"),
+        threads: count("/proc/self/task"),
+        shared_memory: maps.lines().filter(|line| line.contains("memfd:procbox")).count(),
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How many processes are blocked.
 const BLOCKED: usize = 1000;
 /// How long they are watched.
-const WATCHED: Duration = Duration::from_secs(3);
+const WATCHED: Duration = Duration::from_secs(10);
 /// What they may use of one core.
 const SHARE: f64 = 0.01;
 /// `USER_HZ`: the unit of the times in /proc/PID/stat on Linux.

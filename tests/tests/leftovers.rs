@@ -3,7 +3,7 @@
 
 use anyhow::ensure;
 use procbox::{Context, Error, Message, Queue, Wait, ready};
-use procbox_tests::{Backend, context, leftovers, sandbox, watched};
+use procbox_tests::{Backend, Belongings, belongings, context, sandbox, watched};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -18,10 +18,10 @@ fn until(done: impl Fn() -> bool) {
     }
 }
 
-/// Two hundred processes, half of them joined, a quarter killed, a quarter left to themselves.
-fn start_two_hundred(ctx: &Context) -> anyhow::Result<()> {
+/// A thousand processes: half of them joined, a quarter killed, a quarter left to themselves.
+fn start_a_thousand(ctx: &Context) -> anyhow::Result<()> {
     let (started, forever) = (ctx.event()?, ctx.event()?);
-    for n in 0..200 {
+    for n in 0..1000 {
         match n % 4 {
             0 => drop(ctx.worker("nothing").start()?),
             1 => {
@@ -36,24 +36,36 @@ fn start_two_hundred(ctx: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first start brings up what is kept: a zygote, threads, a channel to them.
+fn after_a_start(ctx: &Context) -> anyhow::Result<Belongings> {
+    ensure!(ctx.worker("nothing").start()?.join()?.success());
+    Ok(belongings())
+}
+
+fn is_no_more_than(before: Belongings) -> bool {
+    let now = belongings();
+    now.children <= before.children
+        && now.files <= before.files
+        && now.threads <= before.threads
+        && now.shared_memory <= before.shared_memory
+}
+
 #[test]
-fn two_hundred_native_starts_leave_no_zombie_and_no_open_file() {
+fn a_thousand_native_starts_leave_no_process_file_thread_or_shared_memory() {
     let _turn = alone();
     watched(Backend::Native, |ctx| {
-        // The first brings the zygote up, and its files.
-        ensure!(ctx.worker("nothing").start()?.join()?.success());
-        let (_, files) = leftovers();
-        start_two_hundred(ctx)?;
-        until(|| leftovers().0 == 0 && leftovers().1 <= files);
+        let before = after_a_start(ctx)?;
+        start_a_thousand(ctx)?;
+        until(|| is_no_more_than(before));
         Ok(())
     });
 }
 
 #[test]
-fn a_native_context_that_ends_leaves_no_process_and_no_open_file() {
+fn a_native_context_that_ends_leaves_no_process_file_thread_or_shared_memory() {
     let _turn = alone();
     watched(Backend::Native, |_| {
-        let (_, files) = leftovers();
+        let before = belongings();
         for _ in 0..3 {
             let ctx = context(Backend::Native)?;
             ensure!(ctx.worker("nothing").start()?.join()?.success());
@@ -61,17 +73,20 @@ fn a_native_context_that_ends_leaves_no_process_and_no_open_file() {
             ctx.worker("blocks").args((&started, &forever)).daemon(true).start()?;
             started.wait()?;
         }
-        until(|| leftovers() == (0, files));
+        until(|| is_no_more_than(before));
         Ok(())
     });
 }
 
 #[test]
-fn two_hundred_sandboxed_starts_leave_no_instance() {
+fn a_thousand_sandboxed_starts_leave_no_instance_file_or_thread() {
     let _turn = alone();
     watched(Backend::Sandbox, |ctx| {
-        start_two_hundred(ctx)?;
-        until(|| sandbox().processes() == 0);
+        // As many runners as there are CPUs, once there was enough to do.
+        start_a_thousand(ctx)?;
+        let before = after_a_start(ctx)?;
+        start_a_thousand(ctx)?;
+        until(|| sandbox().processes() == 0 && is_no_more_than(before));
         Ok(())
     });
 }

@@ -208,10 +208,10 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than 2^31 - 1 permits, [`Error::Exhausted`].
+    /// [`Error::Invalid`] for more than [`Semaphore::MAX_PERMITS`], [`Error::Exhausted`].
     pub fn semaphore(&self, permits: usize) -> Result<Semaphore> {
-        if i32::try_from(permits).is_err() {
-            return Err(Error::Invalid("a semaphore has at most 2^31 - 1 permits".into()));
+        if permits > Semaphore::MAX_PERMITS {
+            return Err(Error::too_many_permits());
         }
         self.0.raw.semaphore(permits).map(Semaphore::from_raw)
     }

@@ -79,11 +79,13 @@ pub(crate) fn a_killed_waiter_hurts_nobody(ctx: &Context) -> Verdict {
     same(exitcode(&other)?, 0)
 }
 
-pub(crate) fn an_event_is_handed_on_ten_thousand_times_between_two(ctx: &Context) -> Verdict {
+pub(crate) fn an_event_is_handed_on_a_hundred_thousand_times_between_two(ctx: &Context) -> Verdict {
     ring(ctx, 2)
 }
 
-pub(crate) fn an_event_is_handed_on_ten_thousand_times_between_four(ctx: &Context) -> Verdict {
+pub(crate) fn an_event_is_handed_on_a_hundred_thousand_times_between_four(
+    ctx: &Context,
+) -> Verdict {
     ring(ctx, 4)
 }
 
@@ -91,7 +93,7 @@ fn ring(ctx: &Context, processes: usize) -> Verdict {
     let all = (0..processes).map(|_| ctx.event()).collect::<Result<Vec<Event>>>()?;
     let start = |i: usize| {
         let next = &all[(i + 1) % processes];
-        ctx.worker("hands_on_an_event").args((&all[i], next, 10_000u64)).daemon(true).start()
+        ctx.worker("hands_on_an_event").args((&all[i], next, 100_000u64)).daemon(true).start()
     };
     let ps = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all[0].set();

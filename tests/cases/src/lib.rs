@@ -136,8 +136,8 @@ cases! { $
         a_killed_waiter_takes_no_lock_with_it;
         a_holder_that_ends_without_releasing_leaves_a_free_lock;
         a_wait_for_a_lock_runs_out;
-        a_lock_is_handed_on_ten_thousand_times_between_two;
-        a_lock_is_handed_on_ten_thousand_times_between_four;
+        a_lock_is_handed_on_a_hundred_thousand_times_between_two;
+        a_lock_is_handed_on_a_hundred_thousand_times_between_four;
     }
     semaphore {
         a_semaphore_counts_permits;
@@ -147,10 +147,11 @@ cases! { $
         a_killed_holder_gives_its_permit_back;
         a_forgotten_permit_does_not_come_back;
         more_may_be_released_than_were_acquired;
+        a_semaphore_counts_to_two_billion_and_no_further;
         a_wait_for_a_permit_runs_out;
         a_killed_waiter_takes_no_permit_with_it;
-        a_permit_is_handed_on_ten_thousand_times_between_two;
-        a_permit_is_handed_on_ten_thousand_times_between_four;
+        a_permit_is_handed_on_a_hundred_thousand_times_between_two;
+        a_permit_is_handed_on_a_hundred_thousand_times_between_four;
     }
     event {
         an_event_is_set_and_cleared;
@@ -159,8 +160,8 @@ cases! { $
         one_waits_in_vain_and_one_for_ever;
         a_set_is_seen_also_if_it_is_cleared_at_once;
         a_killed_waiter_hurts_nobody;
-        an_event_is_handed_on_ten_thousand_times_between_two;
-        an_event_is_handed_on_ten_thousand_times_between_four;
+        an_event_is_handed_on_a_hundred_thousand_times_between_two;
+        an_event_is_handed_on_a_hundred_thousand_times_between_four;
     }
     queue {
         first_in_is_first_out;
@@ -185,8 +186,8 @@ cases! { $
         killed_producers_never_break_a_queue;
         killed_consumers_lose_only_what_they_had;
         a_killed_getter_takes_no_wake_with_it;
-        a_message_is_handed_on_ten_thousand_times_between_two;
-        a_message_is_handed_on_ten_thousand_times_between_four;
+        a_message_is_handed_on_a_hundred_thousand_times_between_two;
+        a_message_is_handed_on_a_hundred_thousand_times_between_four;
     }
     pipe {
         a_duplex_pipe_goes_both_ways;

@@ -124,18 +124,18 @@ pub(crate) fn a_wait_for_a_lock_runs_out(ctx: &Context) -> Verdict {
     same(exitcode(&p)?, 0)
 }
 
-pub(crate) fn a_lock_is_handed_on_ten_thousand_times_between_two(ctx: &Context) -> Verdict {
+pub(crate) fn a_lock_is_handed_on_a_hundred_thousand_times_between_two(ctx: &Context) -> Verdict {
     contended(ctx, 2)
 }
 
-pub(crate) fn a_lock_is_handed_on_ten_thousand_times_between_four(ctx: &Context) -> Verdict {
+pub(crate) fn a_lock_is_handed_on_a_hundred_thousand_times_between_four(ctx: &Context) -> Verdict {
     contended(ctx, 4)
 }
 
 /// Each takes it ten thousand times; a wake that is lost would leave one waiting.
 fn contended(ctx: &Context, processes: usize) -> Verdict {
     let lock = ctx.lock()?;
-    let start = |_| ctx.worker("contends").args((&lock, 10_000u64)).daemon(true).start();
+    let start = |_| ctx.worker("contends").args((&lock, 100_000u64)).daemon(true).start();
     let all = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all.iter().try_for_each(|p| same(exitcode(p)?, 0))
 }

@@ -310,16 +310,20 @@ pub(crate) fn a_killed_getter_takes_no_wake_with_it(ctx: &Context) -> Verdict {
     Ok(())
 }
 
-pub(crate) fn a_message_is_handed_on_ten_thousand_times_between_two(ctx: &Context) -> Verdict {
+pub(crate) fn a_message_is_handed_on_a_hundred_thousand_times_between_two(
+    ctx: &Context,
+) -> Verdict {
     ring(ctx, 2)
 }
 
-pub(crate) fn a_message_is_handed_on_ten_thousand_times_between_four(ctx: &Context) -> Verdict {
+pub(crate) fn a_message_is_handed_on_a_hundred_thousand_times_between_four(
+    ctx: &Context,
+) -> Verdict {
     ring(ctx, 4)
 }
 
 fn ring(ctx: &Context, processes: usize) -> Verdict {
-    const ROUNDS: u64 = 10_000;
+    const ROUNDS: u64 = 100_000;
     let all = (0..processes).map(|_| ctx.queue::<u64>(1)).collect::<Result<Vec<_>>>()?;
     let start = |i: usize| {
         let next = &all[(i + 1) % processes];

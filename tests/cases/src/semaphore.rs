@@ -88,6 +88,16 @@ pub(crate) fn more_may_be_released_than_were_acquired(ctx: &Context) -> Verdict 
     same(one.available(), 3)
 }
 
+pub(crate) fn a_semaphore_counts_to_two_billion_and_no_further(ctx: &Context) -> Verdict {
+    let too_many = ctx.semaphore(Semaphore::MAX_PERMITS + 1);
+    ensure!(matches!(too_many, Err(Error::Invalid(_))), "{too_many:?}");
+    let most = ctx.semaphore(Semaphore::MAX_PERMITS)?;
+    ensure!(matches!(most.release(), Err(Error::Invalid(_))));
+    same(most.available(), Semaphore::MAX_PERMITS)?;
+    most.acquire()?;
+    Ok(most.release()?)
+}
+
 pub(crate) fn a_wait_for_a_permit_runs_out(ctx: &Context) -> Verdict {
     let none = ctx.semaphore(0)?;
     refused(runs_out(|t| none.permit_timeout(t))?, Error::TimedOut)?;
@@ -112,11 +122,13 @@ pub(crate) fn a_killed_waiter_takes_no_permit_with_it(ctx: &Context) -> Verdict 
     same(none.available(), 1)
 }
 
-pub(crate) fn a_permit_is_handed_on_ten_thousand_times_between_two(ctx: &Context) -> Verdict {
+pub(crate) fn a_permit_is_handed_on_a_hundred_thousand_times_between_two(ctx: &Context) -> Verdict {
     ring(ctx, 2)
 }
 
-pub(crate) fn a_permit_is_handed_on_ten_thousand_times_between_four(ctx: &Context) -> Verdict {
+pub(crate) fn a_permit_is_handed_on_a_hundred_thousand_times_between_four(
+    ctx: &Context,
+) -> Verdict {
     ring(ctx, 4)
 }
 
@@ -124,7 +136,7 @@ fn ring(ctx: &Context, processes: usize) -> Verdict {
     let all = (0..processes).map(|_| ctx.semaphore(0)).collect::<Result<Vec<Semaphore>>>()?;
     let start = |i: usize| {
         let next = &all[(i + 1) % processes];
-        ctx.worker("hands_on_a_permit").args((&all[i], next, 10_000u64)).daemon(true).start()
+        ctx.worker("hands_on_a_permit").args((&all[i], next, 100_000u64)).daemon(true).start()
     };
     let ps = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all[0].release()?;

@@ -1,6 +1,8 @@
 //! Handles: a process's right to one primitive, and what one can wait for.
 
-use crate::{RawEvent, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore};
+use crate::{
+    RawConnection, RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -90,6 +92,10 @@ pub enum Waitable {
     Pipe(Arc<dyn RawPipe>),
     /// Ready when the process has ended.
     Process(Arc<dyn RawProcess>),
+    /// Ready when a `recv` would not block: a message is there whole, or the peer is gone.
+    Connection(Arc<dyn RawConnection>),
+    /// Ready when somebody waits to be accepted.
+    Listener(Arc<dyn RawListener>),
 }
 
 impl fmt::Debug for Waitable {
@@ -98,6 +104,8 @@ impl fmt::Debug for Waitable {
             Waitable::Queue(_) => "Waitable(queue)",
             Waitable::Pipe(_) => "Waitable(pipe)",
             Waitable::Process(_) => "Waitable(process)",
+            Waitable::Connection(_) => "Waitable(connection)",
+            Waitable::Listener(_) => "Waitable(listener)",
         })
     }
 }

@@ -1,12 +1,13 @@
 //! Waiting for several things at once.
 
+use crate::connection::HostListener;
 use crate::executor::Executor;
 use crate::object::Object;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::queue::HostQueue;
 use crate::waiting::{self, WaitList};
-use procbox_core::{Error, Result, Wait, Waitable};
+use procbox_core::{Error, PipeConnection, Result, Wait, Waitable};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -41,6 +42,13 @@ impl Source {
                 own::<PipeEnd>(raw.clone())?.incoming().map(|queue| Source::Queue(queue.clone()))
             }
             Waitable::Process(raw) => own(raw.clone()).map(Source::Process),
+            Waitable::Connection(raw) => {
+                let PipeConnection(end) = &*own::<PipeConnection>(raw.clone())?;
+                Source::of_waitable(&Waitable::Pipe(end.clone()))
+            }
+            Waitable::Listener(raw) => {
+                Ok(Source::Queue(own::<HostListener>(raw.clone())?.backlog().clone()))
+            }
             _ => Err(Error::ForeignHandle),
         }
     }

@@ -6,7 +6,7 @@
 
 mod door;
 
-pub(crate) use door::{connect, listen};
+pub(crate) use door::{NativeListener, connect, listen};
 
 use crate::interrupt;
 use nix::errno::Errno;
@@ -31,12 +31,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Blocks until the socket has one of `events`, it is time to look again, or Ctrl-C.
-fn block(fd: BorrowedFd<'_>, events: PollFlags, until: Deadline) -> Result<()> {
+/// Blocks until one of these has what is polled for, it is time to look again, or Ctrl-C.
+pub(crate) fn block(mut fds: Vec<PollFd<'_>>, until: Deadline) -> Result<()> {
     if until.is_past() {
         return Err(Error::TimedOut);
     }
-    let mut fds = vec![PollFd::new(fd, events)];
     let watched = interrupt::watched_fd();
     fds.extend(watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     // A year is the longest that the kernel is asked for; the caller asks again.
@@ -135,7 +134,7 @@ impl Incoming {
 }
 
 /// One end of a connection.
-struct NativeConnection {
+pub(crate) struct NativeConnection {
     socket: Socket,
     incoming: Mutex<Incoming>,
     /// The rest of a message that was sent in part.
@@ -143,6 +142,21 @@ struct NativeConnection {
 }
 
 impl NativeConnection {
+    /// What there is to poll for while a message is awaited: what is unsent may be awaited by the
+    /// peer.
+    pub(crate) fn awaited(&self) -> PollFd<'_> {
+        let mut events = PollFlags::POLLIN;
+        if !lock(&self.unsent).is_empty() {
+            events |= PollFlags::POLLOUT;
+        }
+        PollFd::new(self.socket.fd(), events)
+    }
+
+    /// Whether a `recv` would not block, after reading what has come so far.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.poll(Wait::Never) != Err(Error::TimedOut)
+    }
+
     /// Sends what can be sent of `unsent`; whether that was all.
     fn flush(&self, unsent: &mut Vec<u8>) -> Result<bool> {
         let mut written = 0;
@@ -164,7 +178,7 @@ impl NativeConnection {
     /// Waits until all was sent.
     fn drain(&self, until: Deadline) -> Result<()> {
         while !self.flush(&mut lock(&self.unsent))? {
-            block(self.socket.fd(), PollFlags::POLLOUT, until)?;
+            block(vec![PollFd::new(self.socket.fd(), PollFlags::POLLOUT)], until)?;
         }
         Ok(())
     }
@@ -186,12 +200,11 @@ impl NativeConnection {
                     return Ok(found);
                 }
             }
-            let mut events = PollFlags::POLLIN;
             // The peer may wait for the rest. If it takes no more it may still have sent something.
-            if !self.flush(&mut lock(&self.unsent)).unwrap_or(true) {
-                events |= PollFlags::POLLOUT;
+            if self.flush(&mut lock(&self.unsent)).is_err() {
+                lock(&self.unsent).clear();
             }
-            block(self.socket.fd(), events, until)?;
+            block(vec![self.awaited()], until)?;
         }
     }
 }
@@ -218,7 +231,7 @@ impl RawConnection for NativeConnection {
                     unsent.clear();
                 }
             }
-            block(self.socket.fd(), PollFlags::POLLOUT, until)?;
+            block(vec![PollFd::new(self.socket.fd(), PollFlags::POLLOUT)], until)?;
         }
         // A part is on its way. The rest goes now if there is time, or else with the next call.
         match self.drain(until) {

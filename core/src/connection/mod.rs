@@ -8,9 +8,10 @@ pub use address::Address;
 
 use crate::pipe::{receives, sends};
 use crate::queue::{with_encoded, with_received};
-use crate::{Bytes, Context, Error, Handle, Message, RawPipe, Result, Wait};
+use crate::{Bytes, Context, Error, Handle, Message, RawPipe, Result, Wait, Waitable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// raw.recv(&mut first, 128, Wait::Forever)?; // the listener's part of the handshake
 /// # Ok(()) }
 /// ```
-pub trait RawConnection: Send + Sync {
+pub trait RawConnection: Any + Send + Sync {
     /// Sends a message of at most [`MAX_MESSAGE`] bytes. It may return when the message is on its
     /// way in part; the rest then follows before anything else.
     ///
@@ -76,7 +77,7 @@ pub trait RawConnection: Send + Sync {
 /// peer.send(b"hello", Wait::Forever)?;
 /// # Ok(()) }
 /// ```
-pub trait RawListener: Send + Sync {
+pub trait RawListener: Any + Send + Sync {
     /// Waits for a client. Nothing of it is known yet.
     ///
     /// # Errors
@@ -167,6 +168,23 @@ sends!(Connection);
 receives!(Connection);
 
 impl<T> Connection<T> {
+    /// For [`crate::ready`]: ready when a `recv` would not block.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Connection, Context, Listener, Result, Wait, ready};
+    /// # fn example(ctx: Context, listener: Listener, client: Connection<String>) -> Result<()> {
+    /// for index in ready(&ctx, &[listener.waitable(), client.waitable()], Wait::Forever)? {
+    ///     match index {
+    ///         0 => drop(listener.accept::<String>()?),
+    ///         _ => println!("{}", client.recv()?),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn waitable(&self) -> Waitable {
+        Waitable::Connection(self.raw.0.clone())
+    }
+
     fn new(raw: Arc<dyn RawConnection>) -> Connection<T> {
         Connection { raw: Admitted(raw), of: PhantomData }
     }
@@ -228,6 +246,21 @@ impl Listener {
     /// ```
     pub fn address(&self) -> &Address {
         self.raw.address()
+    }
+
+    /// For [`crate::ready`]: ready when somebody has come, whoever that is.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// use procbox_core::{Wait, ready};
+    /// let listener = ctx.listen("greeter", b"a shared secret")?;
+    /// ready(&ctx, &[listener.waitable()], Wait::Forever)?;
+    /// let client = listener.try_accept::<String>()?;
+    /// # drop(client);
+    /// # Ok(()) }
+    /// ```
+    pub fn waitable(&self) -> Waitable {
+        Waitable::Listener(self.raw.clone())
     }
 
     /// Waits for a client and lets it in.

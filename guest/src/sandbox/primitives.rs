@@ -2,8 +2,8 @@
 
 use super::sys::{self, NOTED, check, try_then_wait};
 use procbox_core::{
-    Acquired, Bounds, Error, Handle, Message, RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore,
-    Result, Wait, Waitable,
+    Acquired, Bounds, Error, Handle, Message, PipeConnection, RawEvent, RawLock, RawPipe, RawQueue,
+    RawSemaphore, Result, Wait, Waitable,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -48,6 +48,11 @@ pub(super) fn waitable_number(waitable: &Waitable) -> Result<i32> {
         Waitable::Queue(raw) => number(&Handle::Queue(raw.clone())),
         Waitable::Pipe(raw) => number(&Handle::Pipe(raw.clone())),
         Waitable::Process(raw) => super::process::number(&**raw),
+        Waitable::Connection(raw) => match (&**raw as &dyn Any).downcast_ref() {
+            Some(PipeConnection(end)) => number(&Handle::Pipe(end.clone())),
+            None => Err(Error::ForeignHandle),
+        },
+        Waitable::Listener(raw) => super::connection::number(&**raw),
         _ => Err(Error::ForeignHandle),
     }
 }

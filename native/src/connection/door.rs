@@ -2,7 +2,7 @@
 
 use super::{Socket, block};
 use nix::errno::Errno;
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use procbox_core::{Address, Deadline, Error, RawConnection, RawListener, Result, Wait};
 use std::io::ErrorKind;
@@ -24,9 +24,25 @@ enum Door {
 }
 
 /// A listening socket.
-struct NativeListener {
+pub(crate) struct NativeListener {
     door: Door,
     address: Address,
+}
+
+impl NativeListener {
+    /// What there is to poll for while a client is awaited.
+    pub(crate) fn awaited(&self) -> PollFd<'_> {
+        let fd = match &self.door {
+            Door::Unix(door) => door.as_fd(),
+            Door::Tcp(door) => door.as_fd(),
+        };
+        PollFd::new(fd, PollFlags::POLLIN)
+    }
+
+    /// Whether somebody waits to be accepted.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(poll(&mut [self.awaited()], PollTimeout::ZERO), Ok(n) if n > 0)
+    }
 }
 
 impl RawListener for NativeListener {
@@ -46,11 +62,7 @@ impl RawListener for NativeListener {
                         ErrorKind::Interrupted | ErrorKind::ConnectionAborted
                     ) => {}
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    let fd = match &self.door {
-                        Door::Unix(door) => door.as_fd(),
-                        Door::Tcp(door) => door.as_fd(),
-                    };
-                    block(fd, PollFlags::POLLIN, until)?;
+                    block(vec![self.awaited()], until)?;
                 }
                 Err(e) => return Err(Error::os("accept", e)),
             }
@@ -143,7 +155,7 @@ fn connect_unix(
                 if until.is_past() {
                     return Err(Error::TimedOut);
                 }
-                match block(fd.as_fd(), PollFlags::empty(), again) {
+                match block(vec![PollFd::new(fd.as_fd(), PollFlags::empty())], again) {
                     Ok(()) | Err(Error::TimedOut) => {}
                     Err(e) => return Err(e),
                 }

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use anyhow::ensure;
-use procbox_guest::{Bytes, Connection, Context, Error, Event, Process, Queue};
+use procbox_guest::{Bytes, Connection, Context, Error, Event, Process, Queue, Wait, ready};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const KEY: &[u8] = b"a key";
@@ -38,6 +38,44 @@ pub(crate) fn strangers_with_the_key_talk(ctx: &Context) -> Verdict {
     refused(server.try_recv(), Error::TimedOut)?;
     refused(runs_out(|t| server.recv_timeout(t))?, Error::TimedOut)?;
     Ok(p.kill()?)
+}
+
+pub(crate) fn ready_waits_for_connections_and_listeners_too(ctx: &Context) -> Verdict {
+    let (name, p, _) = echoes(ctx)?;
+    let server = ctx.connect::<Bytes>(&*name, KEY)?;
+    let (q, go) = (ctx.queue::<u32>(1)?, ctx.queue::<u32>(1)?);
+    let listener = ctx.listen(&*crate::connection::name(ctx), KEY)?;
+    let sockets = [server.waitable(), listener.waitable()];
+    let all = [server.waitable(), q.waitable(), listener.waitable(), go.waitable()];
+    let others = [p.sentinel()?, server.waitable(), listener.waitable()];
+    for those in [&sockets[..], &all[..], &others[..]] {
+        refused(ready(ctx, those, Wait::Never), Error::TimedOut)?;
+        refused(runs_out(|t| ready(ctx, those, Wait::AtMost(t)))?, Error::TimedOut)?;
+        server.send(&Bytes(b"hello".to_vec()))?;
+        let found = ready(ctx, those, Wait::Forever)?;
+        ensure!(found.len() == 1, "{found:?}");
+        same(&server.recv()?.0[..], b"hello")?;
+    }
+    // What comes late wakes those who wait for it.
+    let address = listener.address().clone();
+    let late = ctx.worker("puts_and_then_connects").args((&q, address.to_string(), &go));
+    let late = late.daemon(true).start()?;
+    same(ready(ctx, &all, Wait::Forever)?, [1])?;
+    same(q.get()?, 1)?;
+    go.put(&1)?;
+    same(ready(ctx, &all[..3], Wait::Forever)?, [2])?;
+    same(ready(ctx, &sockets, Wait::Forever)?, [1])?;
+    refused(listener.accept::<Bytes>(), Error::AuthenticationFailed("it has another key"))?;
+    late.join()?;
+    // The end of a peer is something to receive, and the end of a process to wait for.
+    p.kill()?;
+    let mut found = Vec::new();
+    until(|| {
+        found = ready(ctx, &others, Wait::Forever).unwrap_or_default();
+        found.len() == 2
+    });
+    same(found, [0, 1])?;
+    refused(server.recv(), Error::Closed)
 }
 
 pub(crate) fn a_wrong_key_is_refused_on_both_sides(ctx: &Context) -> Verdict {

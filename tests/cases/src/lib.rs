@@ -222,6 +222,7 @@ cases! { $
     }
     connection {
         strangers_with_the_key_talk;
+        ready_waits_for_connections_and_listeners_too;
         a_wrong_key_is_refused_on_both_sides;
         a_refused_client_leaves_the_listener_as_it_was;
         a_message_of_a_mebibyte_crosses;

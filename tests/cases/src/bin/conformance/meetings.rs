@@ -37,6 +37,15 @@ fn echoes_to_strangers(
     }
 }
 
+#[worker]
+fn puts_and_then_connects(q: Queue<u32>, address: String, go: Queue<u32>) -> Result<()> {
+    q.put(&1)?;
+    go.get()?;
+    // It is refused, which is the listener's to say.
+    let _ = procbox_guest::context()?.connect::<Bytes>(address, b"another key");
+    Ok(())
+}
+
 fn echo(client: &Connection<Bytes>) -> Result<()> {
     loop {
         match client.recv() {

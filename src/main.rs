@@ -3,5 +3,6 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
+    procbox_benches::init();
     cli::main()
 }

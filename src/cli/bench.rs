@@ -1,13 +1,11 @@
 //! `procbox bench`: both backends and their peers, side by side, in one run.
 
-mod cases;
-mod peers;
-mod python;
-
 use super::BenchArgs;
+use super::samples::sample;
 use anyhow::Context as _;
+use procbox_benches::Case;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One row of the JSON output.
 #[derive(Serialize)]
@@ -18,17 +16,6 @@ pub(super) struct Figure {
     samples: usize,
 }
 
-/// Something that can be measured: runs `n` operations and says how long they took.
-pub(super) struct Case {
-    pub(super) group: &'static str,
-    pub(super) contender: &'static str,
-    /// How many operations a sample has; otherwise as many as fit its time.
-    pub(super) ops: Option<u64>,
-    pub(super) run: Box<dyn FnMut(u64) -> anyhow::Result<Duration>>,
-}
-
-/// The items of a large map.
-const MAP_ITEMS: u64 = 1_000_000;
 /// Where a sample cannot be shorter, there are fewer.
 const FEW_SAMPLES: usize = 5;
 /// The median of so many samples is the figure.
@@ -41,12 +28,9 @@ const QUICK_SAMPLE_TIME: Duration = Duration::from_millis(60);
 pub(super) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let only = args.only.as_deref().unwrap_or("");
-    let mut all = cases::cases()?;
-    all.extend(peers::cases());
-    all.extend(python::cases());
+    let bench = sample("bench")?;
+    let mut all = procbox_benches::cases(bench.parent().unwrap_or(&bench))?;
     all.retain(|case| format!("{} {}", case.group, case.contender).contains(only));
-    // Groups stay together, so that what is compared is measured close in time.
-    all.sort_by_key(|case| case.group);
     if all.is_empty() {
         anyhow::bail!("no group and contender has `{only}` in its name");
     }
@@ -95,15 +79,6 @@ fn ops_for(case: &mut Case, time: Duration) -> anyhow::Result<u64> {
         n *= 4;
     };
     Ok(((time.as_secs_f64() / per_op) as u64).clamp(1, 1 << 24))
-}
-
-/// Times the calls of a function.
-pub(super) fn timed(n: u64, mut f: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
-    let began = Instant::now();
-    for _ in 0..n {
-        f()?;
-    }
-    Ok(began.elapsed())
 }
 
 fn print_table(figures: &[Figure]) {

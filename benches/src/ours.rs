@@ -1,22 +1,17 @@
 //! The same operations on both backends.
 
-use super::{Case, MAP_ITEMS, timed};
-use crate::cli::samples::sample;
-use anyhow::Context as _;
-use procbox::{Bytes, Context, Native, Queue, Sandbox, native, sandbox};
+use super::{Case, MAP_ITEMS, QUEUED, SMALL, timed};
+use procbox_core::{Bytes, Context, PoolBuilder, Queue};
+use procbox_host::Sandbox;
+use procbox_native::Native;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The bytes of a small message.
-const SMALL: usize = 64;
-/// The messages that a queue holds here.
-const QUEUED: usize = 1024;
-
-pub(super) fn cases() -> anyhow::Result<Vec<Case>> {
-    let native = Native::builder().program(native::Program::open(sample("bench")?)?).build()?;
-    let sandbox = Sandbox::builder()
-        .build()?
-        .context(sandbox::Program::wasm(sample("bench.wasm")?)?)
-        .context("bench.wasm")?;
+pub(super) fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
+    let native = procbox_native::Program::open(programs.join("bench"))?;
+    let native = Native::builder().program(native).build()?;
+    let sandbox = procbox_host::Program::wasm(programs.join("bench.wasm"))?;
+    let sandbox = Sandbox::builder().build()?.context(sandbox)?;
     let mut cases = Vec::new();
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
@@ -75,27 +70,28 @@ fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
 }
 
 fn pool(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
-    let pool = ctx.pool_of::<(u64,), u64>("empty_task").chunk_size(1).build()?;
-    pool.apply((1u64,))?;
-    let began = Instant::now();
-    pool.map(0..n)?;
-    Ok(began.elapsed())
+    map(empty_task(ctx).chunk_size(1), n)
 }
 
 fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
-    let pool = ctx.pool_of::<(u64,), u64>("empty_task").build()?;
+    map(empty_task(ctx), n)
+}
+
+fn pool_fresh(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+    map(empty_task(ctx).fresh_per_task(), n)
+}
+
+fn empty_task(ctx: &Context) -> PoolBuilder<(u64,), u64> {
+    ctx.pool_of("empty_task")
+}
+
+/// Once the workers are up.
+fn map(builder: PoolBuilder<(u64,), u64>, n: u64) -> anyhow::Result<Duration> {
+    let pool = builder.build()?;
     pool.apply((1u64,))?;
     let began = Instant::now();
     let results = pool.map(0..n)?;
     let took = began.elapsed();
     anyhow::ensure!(results.len() as u64 == n, "results are missing");
     Ok(took)
-}
-
-fn pool_fresh(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
-    let pool = ctx.pool_of::<(u64,), u64>("empty_task").fresh_per_task().build()?;
-    pool.apply((1u64,))?;
-    let began = Instant::now();
-    pool.map(0..n)?;
-    Ok(began.elapsed())
 }

@@ -93,40 +93,23 @@ thread_local! {
     static RECEIVED: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One `encode`: puts the thread's state back as it was when dropped, also when a `Serialize` panics.
-struct Encoding {
+/// One `encode` that did not come to its end: puts the thread's state back as it was, also when a
+/// `Serialize` panics.
+struct Undo {
     outer: Sending,
 }
 
-impl Encoding {
-    #[inline]
-    fn begin() -> Encoding {
-        Encoding { outer: SENDING.replace(Sending { active: true, met: 0 }) }
-    }
-
-    /// The handles that were met.
-    #[inline]
-    fn handles(&self) -> Vec<Handle> {
-        match SENDING.get().met {
-            0 => Vec::new(),
-            met => take_last(met),
-        }
-    }
-}
-
-#[cold]
-fn take_last(n: usize) -> Vec<Handle> {
-    SENDING.set(Sending { met: 0, ..SENDING.get() });
-    SENT.with_borrow_mut(|sent| sent.split_off(sent.len().saturating_sub(n)))
-}
-
-impl Drop for Encoding {
-    #[inline]
+impl Drop for Undo {
     fn drop(&mut self) {
-        // Those of a value that could not be encoded are left.
-        drop(self.handles());
+        drop(take_last(SENDING.get().met));
         SENDING.set(self.outer);
     }
+}
+
+/// The last handles that were met.
+#[cold]
+fn take_last(n: usize) -> Vec<Handle> {
+    SENT.with_borrow_mut(|sent| sent.split_off(sent.len().saturating_sub(n)))
 }
 
 /// Puts the received handles back as they were, also when a `Deserialize` panics.
@@ -187,10 +170,15 @@ impl Flavor for Append<'_> {
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
-    let encoding = Encoding::begin();
+    let outer = SENDING.replace(Sending { active: true, met: 0 });
+    let undo = Undo { outer };
     postcard::serialize_with_flavor(value, Append(bytes))
         .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
-    Ok(encoding.handles())
+    std::mem::forget(undo);
+    match SENDING.replace(outer).met {
+        0 => Ok(Vec::new()),
+        met => Ok(take_last(met)),
+    }
 }
 
 /// Decodes a value that uses up all of `bytes` and may refer to `handles`.

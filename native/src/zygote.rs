@@ -195,7 +195,7 @@ fn call(entry: &WorkerEntry, serves: bool, message: Message) -> i32 {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         if serves {
             let find = |name: &str| find(name).map(|entry| entry.function);
-            serve(message, entry.function, &find, &guarded).map_err(|e| e.to_string())
+            serve(message, entry.function, &find, guarded).map_err(|e| e.to_string())
         } else {
             let Message { bytes, handles } = message;
             (entry.function)(Call::new(&bytes, handles), &mut Message::default())

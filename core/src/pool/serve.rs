@@ -3,6 +3,7 @@
 use super::wire::{INITIALIZER, Reader, TaskEnd, Writer};
 use crate::{Call, Error, Function, Handle, Message, Queue, RawQueue, Result, Wait};
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the start message of a serving process says.
@@ -10,9 +11,6 @@ use std::sync::Arc;
 /// How many chunks to do, where they come from and where their ends go. Both queues belong to this
 /// process alone, so that an untrusted worker can neither see nor forge another's.
 pub(super) type Terms = (u64, Queue<()>, Queue<()>);
-
-/// Calls a function with arguments and a place for its result, and says how that ended.
-type Guarded<'a> = &'a dyn Fn(Function, Call<'_>, &mut Message) -> TaskEnd;
 
 /// The ends of the chunk that is being run.
 struct Current {
@@ -24,9 +22,9 @@ struct Current {
 }
 
 thread_local! {
-    /// Here, for a panic hook that has to report before the process ends. Not borrowed while a task
-    /// runs.
-    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    /// Here too, for a panic hook that has to report before the process ends. Not borrowed while a
+    /// task runs.
+    static CURRENT: RefCell<Option<Rc<RefCell<Current>>>> = const { RefCell::new(None) };
     /// What the last chunk's ends were written in.
     static ROOM: RefCell<Message> =
         const { RefCell::new(Message { bytes: Vec::new(), handles: Vec::new() }) };
@@ -49,7 +47,7 @@ const KEPT_ROOM: usize = 1 << 20;
 /// let guarded = |function: Function, call: Call<'_>, result: &mut Message| {
 ///     function(call, result).map_or_else(TaskEnd::Failed, |()| TaskEnd::Done)
 /// };
-/// serve(arguments_of_this_process(), function, &find, &guarded)?;
+/// serve(arguments_of_this_process(), function, &find, guarded)?;
 /// # Ok(()) }
 /// ```
 ///
@@ -59,7 +57,7 @@ pub fn serve(
     call: Message,
     function: Function,
     find: &dyn Fn(&str) -> Option<Function>,
-    guarded: Guarded<'_>,
+    guarded: impl Fn(Function, Call<'_>, &mut Message) -> TaskEnd,
 ) -> Result<()> {
     let (most, tasks, results): Terms = call.into_value()?;
     let (mut task, mut result) = (Message::default(), Message::default());
@@ -74,16 +72,16 @@ pub fn serve(
         let mut parts = Reader::new(&task);
         let id = parts.u64()?;
         if id == INITIALIZER {
-            initialize(&mut parts, handles.collect(), find, guarded)?;
+            initialize(&mut parts, handles.collect(), find, &guarded)?;
             continue;
         }
         done += 1;
-        begin(id, results.raw());
+        let current = begin(id, results.raw());
         while !parts.is_done() {
             let (bytes, own) = parts.part_and_count()?;
-            let arguments = Call::new(bytes, handles.by_ref().take(own).collect::<Vec<Handle>>());
-            let end = guarded(function, arguments, &mut result);
-            note(&end, &result);
+            let own = if own == 0 { Vec::new() } else { handles.by_ref().take(own).collect() };
+            let end = guarded(function, Call::new(bytes, own), &mut result);
+            current.borrow_mut().note(&end, &result);
         }
         if !send()? {
             break;
@@ -96,7 +94,7 @@ fn initialize(
     parts: &mut Reader<'_>,
     handles: Vec<Handle>,
     find: &dyn Fn(&str) -> Option<Function>,
-    guarded: Guarded<'_>,
+    guarded: &impl Fn(Function, Call<'_>, &mut Message) -> TaskEnd,
 ) -> Result<()> {
     let (name, _) = parts.part_and_count()?;
     let name = String::from_utf8_lossy(name);
@@ -111,31 +109,35 @@ fn initialize(
     }
 }
 
-fn begin(id: u64, results: &Arc<dyn RawQueue>) {
+fn begin(id: u64, results: &Arc<dyn RawQueue>) -> Rc<RefCell<Current>> {
     let ends = Writer::again(id, ROOM.take());
-    CURRENT.replace(Some(Current { id, results: results.clone(), ends, count: 0 }));
+    let current = Current { id, results: results.clone(), ends, count: 0 };
+    let current = Rc::new(RefCell::new(current));
+    CURRENT.replace(Some(current.clone()));
+    current
 }
 
-fn note(end: &TaskEnd, result: &Message) {
-    CURRENT.with_borrow_mut(|current| {
-        if let Some(current) = current {
-            current.ends.end(end, result);
-            current.count += 1;
-        }
-    });
+impl Current {
+    #[inline]
+    fn note(&mut self, end: &TaskEnd, result: &Message) {
+        self.ends.end(end, result);
+        self.count += 1;
+    }
 }
 
 /// Sends the ends of the current chunk; `false` if the pool is gone.
 fn send() -> Result<bool> {
-    let Some(Current { id, results, ends, count }) = CURRENT.take() else {
+    let Some(current) = CURRENT.take() else {
         return Ok(true);
     };
-    let message = ends.finish();
+    let mut current = current.borrow_mut();
+    let Current { id, results, ends, count } = &mut *current;
+    let message = std::mem::replace(ends, Writer::new(*id)).finish();
     let sent = match results.put(&message.bytes, &message.handles, Wait::Forever) {
         // A result that no queue can carry is its chunk's failure, not the worker's.
         Err(e @ (Error::TooLarge { .. } | Error::ForeignHandle)) => {
-            let mut ends = Writer::new(id);
-            for _ in 0..count {
+            let mut ends = Writer::new(*id);
+            for _ in 0..*count {
                 ends.end(&TaskEnd::Failed(format!("the result cannot be sent: {e}")), &message);
             }
             results.put(&ends.finish().bytes, &[], Wait::Forever)
@@ -162,7 +164,10 @@ fn send() -> Result<bool> {
 /// }));
 /// ```
 pub fn panicked(message: &str) {
-    note(&TaskEnd::Panicked(message.to_string()), &Message::default());
+    if let Some(current) = CURRENT.with_borrow(Clone::clone) {
+        let end = TaskEnd::Panicked(message.to_string());
+        current.borrow_mut().note(&end, &Message::default());
+    }
     // The process ends either way; a pool that is gone needs no report.
     let _ = send();
 }

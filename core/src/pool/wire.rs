@@ -145,7 +145,9 @@ impl Tasks {
         };
         let length = bytes.len() - at - PART_HEADER;
         bytes[at..at + PART_HEADER].copy_from_slice(&header(length, own.len()));
-        handles.extend(own);
+        if !own.is_empty() {
+            handles.extend(own);
+        }
         self.count += 1;
         Ok(())
     }

@@ -53,7 +53,7 @@ pub fn enter(mode: i32, function: Function) -> i32 {
 
 fn run(mode: i32, function: Function, message: Message) -> i32 {
     if mode == SERVE {
-        return match serve(message, function, &find, &guarded) {
+        return match serve(message, function, &find, guarded) {
             Ok(()) => 0,
             Err(e) => failed(&e.to_string()),
         };

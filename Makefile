@@ -4,7 +4,7 @@ CARGO ?= cargo
 PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
 
-.PHONY: demo test bench programs build setup lint clean
+.PHONY: demo test models bench programs build setup lint clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -14,9 +14,14 @@ demo: build
 	  target/release/procbox map --backend $$backend -j 2 target/programs/$$p /usr/share/common-licenses/* || exit 1; \
 	done
 
-# All tests: unit, conformance on both backends, the real binary, doc tests.
+# All tests: unit, conformance on both backends, the real binary, doc tests; then the models.
 test: build
 	$(CARGO) test --release --workspace --exclude procbox-programs
+	@$(MAKE) --no-print-directory models
+
+# The lock-free protocols, in every interleaving: loom has its own atomics, and so its own build.
+models:
+	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p procbox-models --target-dir target/loom
 
 # The criterion groups, with their peers.
 bench: build

@@ -274,3 +274,83 @@ impl<'de> Deserialize<'de> for Bytes {
         d.deserialize_byte_buf(BytesVisitor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Some of everything that serde has.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Any {
+        Unit,
+        Number(i64),
+        Text(String),
+        List(Vec<Any>),
+        Both { first: Option<u8>, second: Bytes },
+    }
+
+    fn any_value() -> impl Strategy<Value = Any> {
+        let leaf = prop_oneof![
+            Just(Any::Unit),
+            any::<i64>().prop_map(Any::Number),
+            any::<String>().prop_map(Any::Text),
+            any::<(Option<u8>, Vec<u8>)>()
+                .prop_map(|(first, second)| Any::Both { first, second: Bytes(second) }),
+        ];
+        leaf.prop_recursive(4, 32, 8, |inner| {
+            prop::collection::vec(inner, 0..8).prop_map(Any::List)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(value in any_value(), before: Vec<u8>, junk in any::<u8>()) {
+            let mut bytes = before.clone();
+            let handles = encode(&value, &mut bytes).unwrap();
+            prop_assert_eq!((&bytes[..before.len()], handles.len()), (&before[..], 0));
+            bytes.drain(..before.len());
+            prop_assert_eq!(decode::<Any>(&bytes, &[]), Ok(value));
+            bytes.push(junk);
+            prop_assert!(decode::<Any>(&bytes, &[]).is_err(), "a byte too many");
+        }
+
+        #[test]
+        fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
+            let _ = decode::<Any>(&bytes, &[]);
+            let _ = decode::<Vec<(u32, String)>>(&bytes, &[]);
+        }
+    }
+
+    /// Serialises one message inside another, and fails or panics if asked.
+    struct Nested<'a>(&'a dyn Fn() -> Result<()>);
+
+    impl Serialize for Nested<'_> {
+        fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+            (self.0)().map_err(S::Error::custom)?;
+            s.serialize_unit()
+        }
+    }
+
+    /// Whether an `encode` runs on this thread, as far as a handle would know.
+    fn is_sending() -> bool {
+        SENDING.get().active || SENT.with_borrow(|sent| !sent.is_empty())
+    }
+
+    #[test]
+    fn however_an_encode_ends_nothing_of_it_is_left() {
+        let inner = || Message::of(&7u8).map(drop);
+        assert!(Message::of(&Nested(&inner)).is_ok() && !is_sending());
+        let fails = || Err(Error::Closed);
+        assert!(Message::of(&Nested(&fails)).is_err() && !is_sending());
+        let panics = || panic!("as it should");
+        let caught = std::panic::catch_unwind(|| Message::of(&Nested(&panics)));
+        assert!(caught.is_err() && !is_sending());
+        // One that fails inside another leaves the other as it was.
+        let inner_fails = || {
+            assert!(Message::of(&Nested(&fails)).is_err() && SENDING.get().active);
+            Ok(())
+        };
+        assert!(Message::of(&Nested(&inner_fails)).is_ok() && !is_sending());
+    }
+}

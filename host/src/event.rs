@@ -1,7 +1,8 @@
 //! The sandbox's event: a flag, and a count of how often it was set.
 
 use crate::executor::Executor;
-use crate::waiting::{self, WaitList};
+use crate::wait_list::WaitList;
+use crate::waiting;
 use procbox_core::{RawEvent, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

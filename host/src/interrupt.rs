@@ -4,7 +4,8 @@
 //! until it clears the interrupt. One that does not is ended by it, as the signal would end a native
 //! one.
 
-use crate::waiting::{self, WaitList};
+use crate::wait_list::WaitList;
+use crate::waiting;
 use procbox_core::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -23,8 +23,14 @@ mod ready;
 mod sandbox;
 mod semaphore;
 mod trap;
+mod wait_list;
 mod waiting;
 mod wasi;
+
+mod atomic {
+    //! What `wait_list` is made of; its models have loom's instead.
+    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering, fence};
+}
 
 pub use context::{FsPerms, Grants};
 pub use program::{MAGIC, Program, is_wasm};

@@ -1,7 +1,8 @@
 //! The sandbox's lock: one atomic word that names the holder.
 
 use crate::executor::Executor;
-use crate::waiting::{self, WaitList};
+use crate::wait_list::WaitList;
+use crate::waiting;
 use procbox_core::{Acquired, Error, RawLock, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

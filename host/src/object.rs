@@ -145,3 +145,49 @@ impl Table {
         std::mem::take(&mut self.slots).into_iter().flatten()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::Executor;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        /// Any sequence of opening, closing and asking, with numbers that were never given too.
+        #[test]
+        fn a_table_is_a_map_of_numbers(
+            steps in prop::collection::vec((any::<bool>(), -2i32..12), 0..60),
+        ) {
+            const MOST: u32 = 6;
+            let executor = Executor::new(1, Box::new(|| {}));
+            let mut table = Table::new(MOST);
+            let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
+            for (opens, number) in steps {
+                if opens {
+                    let event = Arc::new(HostEvent::new(executor.clone()));
+                    match table.insert(Object::Event(event.clone())) {
+                        Ok(new) => {
+                            prop_assert!(new > 0 && model.insert(new, event).is_none());
+                        }
+                        Err(_) => prop_assert_eq!(model.len(), MOST as usize),
+                    }
+                } else {
+                    let removed = table.remove(number).is_some();
+                    prop_assert_eq!(removed, model.remove(&number).is_some());
+                }
+                for number in -2..12 {
+                    let same = match (table.get(number), model.get(&number)) {
+                        (Some(Object::Event(a)), Some(b)) => Arc::ptr_eq(a, b),
+                        (None, None) => true,
+                        _ => false,
+                    };
+                    prop_assert!(same, "{} is another", number);
+                }
+                prop_assert!(table.has_room(MOST as usize - model.len()));
+                prop_assert!(!table.has_room(MOST as usize - model.len() + 1));
+            }
+            prop_assert_eq!(table.drain().count(), model.len());
+        }
+    }
+}

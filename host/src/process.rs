@@ -10,7 +10,8 @@ use crate::queue::Body;
 use crate::sandbox::SandboxInner;
 use crate::semaphore::HostSemaphore;
 use crate::trap;
-use crate::waiting::{self, WaitList};
+use crate::wait_list::WaitList;
+use crate::waiting;
 use crate::wasi;
 use procbox_core::{
     Entry, Error, ExitStatus, Identity, Input, Limit, ProcessSpec, RawProcess, Result, Wait, signal,

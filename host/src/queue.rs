@@ -2,7 +2,8 @@
 
 use crate::executor::{Executor, lock};
 use crate::object::Object;
-use crate::waiting::{self, WaitList};
+use crate::wait_list::WaitList;
+use crate::waiting;
 use procbox_core::{Bounds, Error, Handle, Message, RawQueue, Result, Wait};
 use std::collections::VecDeque;
 use std::ops::Deref;

@@ -1,7 +1,8 @@
 //! The sandbox's semaphore: a count, and per process what it has taken.
 
 use crate::executor::Executor;
-use crate::waiting::{self, WaitList};
+use crate::wait_list::WaitList;
+use crate::waiting;
 use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -22,7 +22,7 @@ use crate::sync::{futex, spin};
 use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, Wait};
 use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The largest message that fits into the packed position.
 const MOST_BYTES: usize = 1 << 30;
@@ -71,14 +71,9 @@ pub(crate) fn kick(arena: &Arena, offset: u64) -> Result<()> {
     if let Some(guard) = core.consumer.0.try_guard() {
         repair(arena, core, &guard, &core.got.0)?;
     }
-    bump(&core.items);
-    bump(&core.space);
+    core.items.bump(futex::wake_all);
+    core.space.bump(futex::wake_all);
     Ok(())
-}
-
-fn bump(word: &AtomicU32) {
-    word.fetch_add(1, Ordering::SeqCst);
-    futex::wake_all(word);
 }
 
 /// If the last holder of a side's lock died: takes the counts from the record that it points at.
@@ -94,9 +89,9 @@ fn repair(arena: &Arena, core: &QueueCore, guard: &Guard<'_>, side: &Side) -> Re
     side.bytes.store(arena.word(at + 16).load(Ordering::Relaxed), Ordering::Release);
     if std::ptr::eq(side, &core.got.0) {
         side.seen.store(core.put.0.at.load(Ordering::Acquire), Ordering::Relaxed);
-        bump(&core.space);
+        core.space.bump(futex::wake_all);
     } else {
-        bump(&core.items);
+        core.items.bump(futex::wake_all);
     }
     Ok(())
 }
@@ -108,8 +103,8 @@ pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
     repair(arena, core, &guard, &core.put.0)?;
     core.closed.store(1, Ordering::SeqCst);
     drop(guard);
-    bump(&core.items);
-    bump(&core.space);
+    core.items.bump(futex::wake_all);
+    core.space.bump(futex::wake_all);
     Ok(())
 }
 
@@ -199,20 +194,7 @@ impl<'a> Ring<'a> {
     /// The word that changes when [`Ring::is_ready`] may have, and its value. The caller looks at
     /// `is_ready` after this and before it waits.
     pub(crate) fn want_items(self) -> (&'a AtomicU32, u32) {
-        let value = self.core.items.load(Ordering::SeqCst);
-        self.core.items_wanted.store(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        (&self.core.items, value)
-    }
-
-    /// Tells those who wait, after the change was published. All are woken: if one were, and were
-    /// killed before it acted, the others would sleep on.
-    #[inline]
-    fn notify(self, word: &AtomicU32, wanted: &AtomicU32) {
-        fence(Ordering::SeqCst);
-        if wanted.load(Ordering::Relaxed) != 0 && wanted.swap(0, Ordering::SeqCst) != 0 {
-            bump(word);
-        }
+        self.core.items.announce()
     }
 
     fn fits(self, bytes: u64, got_messages: u64, got_bytes: u64) -> bool {
@@ -264,7 +246,7 @@ impl<'a> Ring<'a> {
                 if self.has_room_locked(size) {
                     self.append(bytes, &objects)?;
                     drop(guard);
-                    self.notify(&self.core.items, &self.core.items_wanted);
+                    self.core.items.changed(futex::wake_all);
                     return Ok(());
                 }
             }
@@ -275,11 +257,9 @@ impl<'a> Ring<'a> {
             if spin(|| self.has_room(size)) {
                 continue;
             }
-            let value = self.core.space.load(Ordering::SeqCst);
-            self.core.space_wanted.store(1, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
+            let announced = self.core.space.announce();
             if !self.has_room(size) {
-                self.arena.block(&[(&self.core.space, value)], until).map_err(|e| match e {
+                self.arena.block(&[announced], until).map_err(|e| match e {
                     Error::TimedOut => Error::Full,
                     other => other,
                 })?;
@@ -360,7 +340,7 @@ impl<'a> Ring<'a> {
         let mut deadline: Option<Deadline> = None;
         loop {
             if self.try_get(into)? {
-                self.notify(&self.core.space, &self.core.space_wanted);
+                self.core.space.changed(futex::wake_all);
                 return Ok(());
             }
             if wait.is_never() {

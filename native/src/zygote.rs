@@ -139,7 +139,7 @@ fn work(arena: Arc<Arena>, slot: u32, stdin: Option<OwnedFd>, stdout: Option<Own
     let code = match begin(&arena, slot, stdin, stdout) {
         Ok((entry, serves, message)) => call(entry, serves, message),
         Err(e) => {
-            eprintln!("error: {e}");
+            complain(&e.to_string());
             1
         }
     };
@@ -204,7 +204,7 @@ fn call(entry: &WorkerEntry, serves: bool, message: Message) -> i32 {
     match ended {
         Ok(Ok(())) => 0,
         Ok(Err(e)) => {
-            eprintln!("error: {e}");
+            complain(&e.to_string());
             1
         }
         // The panic hook has printed the message.
@@ -218,6 +218,12 @@ fn guarded(function: Function, arguments: Call<'_>, result: &mut Message) -> Tas
         Ok(Err(why)) => TaskEnd::Failed(why),
         Err(payload) => TaskEnd::Panicked(panic_message(&*payload)),
     }
+}
+
+/// Says why the process fails, in one write: others print there too.
+fn complain(why: &str) {
+    // If stderr is gone there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("error: {why}\n").as_bytes());
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {

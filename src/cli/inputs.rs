@@ -96,7 +96,7 @@ impl Ledger {
     }
 
     fn complain(&self, name: &str, error: &std::io::Error) {
-        eprintln!("procbox: {name}: {error}");
+        super::say(&format!("{name}: {error}"));
         self.0.borrow_mut().unreadable += 1;
     }
 

@@ -210,6 +210,7 @@ impl FromIterator<u64> for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::path::PathBuf;
 
     /// A path for a log, removed in the end.
@@ -323,6 +324,20 @@ mod tests {
         let scratch = Scratch::new("two", "");
         let _first = JobLog::open(&scratch.0, true).unwrap();
         assert!(JobLog::open(&scratch.0, true).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_ended_is_a_set(noted in prop::collection::vec((1u64..40, any::<bool>()), 0..80)) {
+            let (mut ended, mut model) = (Ended::default(), BTreeMap::new());
+            for (seq, success) in noted {
+                ended.note(seq, success);
+                model.insert(seq, success);
+            }
+            prop_assert!((0..45).all(|seq| ended.skips(seq) == model.contains_key(&seq)));
+            let again = ended.retry_failed(true);
+            prop_assert!((0..45).all(|seq| again.skips(seq) == (model.get(&seq) == Some(&true))));
+        }
     }
 
     #[test]

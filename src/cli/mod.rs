@@ -14,6 +14,7 @@ mod workers;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use procbox::{Error, native};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -270,11 +271,17 @@ pub(crate) fn main() -> ExitCode {
             if status == INTERRUPTED {
                 native::kill_descendants();
             } else {
-                eprintln!("procbox: {error:#}");
+                say(&format!("{error:#}"));
             }
             ExitCode::from(status)
         }
     }
+}
+
+/// Says a line on stderr, in one write: workers print there too.
+fn say(line: &str) {
+    // If stderr is gone there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("procbox: {line}\n").as_bytes());
 }
 
 /// The status that tells a script what went wrong.

@@ -39,7 +39,7 @@ impl Progress {
     pub(super) fn failed(&mut self, name: &str, why: &str) {
         self.ended += 1;
         self.failed += 1;
-        self.bar.suspend(|| eprintln!("procbox: {name}: {why}"));
+        self.bar.suspend(|| super::say(&format!("{name}: {why}")));
         self.bar.set_message(format!("{} failed", self.failed));
         self.bar.inc(1);
     }
@@ -59,13 +59,13 @@ impl Progress {
             0 => String::new(),
             n => format!("{n} skipped, "),
         };
-        eprintln!(
-            "procbox: {} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
+        super::say(&format!(
+            "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
             self.ended + unreadable,
             self.failed + unreadable,
             counters.retried,
             counters.replaced,
             self.ended as f64 / seconds,
-        );
+        ));
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
         // It could not end its own children.
         native::kill_descendants();
         if !args.program.quiet {
-            eprintln!("procbox: {}: out of {limit}", process.name());
+            super::say(&format!("{}: out of {limit}", process.name()));
         }
     }
     Ok(status.cli_status())

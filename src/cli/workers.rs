@@ -12,7 +12,7 @@ pub(super) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
         native::Program::open(&args.path)?.workers()?
     };
     if workers.is_empty() {
-        eprintln!("procbox: {}: no workers; its main is its one worker", args.path.display());
+        super::say(&format!("{}: no workers; its main is its one worker", args.path.display()));
     }
     for worker in workers {
         println!("{}", worker.signature.as_deref().unwrap_or(&worker.name));

@@ -389,3 +389,86 @@ impl<R> fmt::Debug for TaskResult<R> {
         write!(f, "TaskResult(ready: {})", self.ready())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{TaskEnd, Writer};
+    use super::*;
+    use crate::Message;
+    use proptest::prelude::*;
+
+    /// How a chunk's tasks end: a number each, or `None` for one that fails.
+    type Chunk = Vec<Option<u8>>;
+
+    /// The chunk's ends, as its worker would send them.
+    fn sent(ends: &[Option<u8>]) -> Message {
+        let mut writer = Writer::new(0);
+        for (n, end) in ends.iter().enumerate() {
+            match end {
+                Some(value) => {
+                    let result = Message { bytes: vec![*value], handles: Vec::new() };
+                    writer.end(&TaskEnd::Done, &result);
+                }
+                None => writer.end(&TaskEnd::Failed(n.to_string()), &Message::default()),
+            }
+        }
+        writer.finish()
+    }
+
+    proptest! {
+        /// Chunks come in any order, whole, cut in two by a worker that ended, or task by task.
+        #[test]
+        fn a_map_has_all_values_in_order_or_its_first_error(
+            chunks in prop::collection::vec(
+                prop::collection::vec(prop::option::weighted(0.95, any::<u8>()), 1..9), 0..12),
+            order in any::<u64>(),
+            about in 0usize..20,
+            sealed_first: bool,
+        ) {
+            let gather: Gather<u8> = Gather::new(about, None);
+            let mut waiting: Vec<(usize, Chunk)> = Vec::new();
+            let mut base = 0;
+            for chunk in &chunks {
+                gather.expect(chunk.len());
+                waiting.push((base, chunk.clone()));
+                base += chunk.len();
+            }
+            if sealed_first {
+                gather.seal();
+            }
+            let mut random = order | 1;
+            let mut pick = |n: usize| {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (random >> 33) as usize % n
+            };
+            while !waiting.is_empty() {
+                prop_assert!(!gather.is_ready());
+                let (base, chunk) = waiting.swap_remove(pick(waiting.len()));
+                let most = 1 + pick(chunk.len());
+                if most == 1 {
+                    gather.complete(base, match chunk[0] {
+                        Some(ref value) => Ok((std::slice::from_ref(value), &[][..])),
+                        None => Err(Error::Task("0".into())),
+                    });
+                } else {
+                    let message = sent(&chunk[..most]);
+                    let mut ends = Reader::new(&message);
+                    ends.u64().unwrap();
+                    let mut deferred = Vec::new();
+                    let taken = gather.complete_all(base, chunk.len(), &mut ends, &mut deferred);
+                    prop_assert_eq!((taken, deferred.len()), (most, 0));
+                }
+                if most < chunk.len() {
+                    waiting.push((base + most, chunk[most..].to_vec()));
+                }
+            }
+            if !sealed_first {
+                gather.seal();
+            }
+            prop_assert!(gather.is_ready());
+            let all: Vec<Option<u8>> = chunks.into_iter().flatten().collect();
+            let whole: Option<Vec<u8>> = all.into_iter().collect();
+            prop_assert_eq!(gather.take().map(Result::ok), Some(whole));
+        }
+    }
+}

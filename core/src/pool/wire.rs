@@ -272,6 +272,7 @@ fn torn() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_is_written_is_read() {
@@ -301,6 +302,35 @@ mod tests {
         assert_eq!((tasks.len(), left), (1, vec![Message::of(&(70_000u64,)).unwrap().bytes]));
         let alone = Tasks::one(&[1, 2], &[]);
         assert_eq!(alone.each().next().map(|(bytes, _)| bytes), Some(&[1u8, 2][..]));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_read(tasks: Vec<Vec<u8>>, id: u64, dropped in 0usize..10) {
+            let mut sent = Tasks::new();
+            tasks.iter().for_each(|bytes| sent.push_encoded(bytes, &[]));
+            sent.drop_first(dropped.min(tasks.len()));
+            let left = &tasks[dropped.min(tasks.len())..];
+            let each: Vec<_> = sent.each().map(|(bytes, _)| bytes.to_vec()).collect();
+            prop_assert_eq!(&each[..], left);
+            let message = sent.message(id);
+            let mut reader = Reader::new(message);
+            prop_assert_eq!(reader.u64(), Ok(id));
+            for bytes in left {
+                prop_assert_eq!(reader.part_and_count(), Ok((&bytes[..], 0)));
+            }
+            prop_assert!(reader.is_done());
+        }
+
+        #[test]
+        fn whatever_an_untrusted_worker_sends_is_read_to_an_end(bytes: Vec<u8>) {
+            let length = bytes.len();
+            let message = Message { bytes, handles: Vec::new() };
+            let mut reader = Reader::new(&message);
+            let _ = reader.u64();
+            let ends = std::iter::from_fn(|| reader.next_end()).take(length + 1).count();
+            prop_assert!(ends <= length, "each end has bytes of its own");
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ fn guarded(function: Function, arguments: Call<'_>, result: &mut Message) -> Tas
 }
 
 fn failed(why: &str) -> i32 {
-    eprintln!("error: {why}");
+    // In one write: others print there too. If stderr is gone there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("error: {why}\n").as_bytes());
     1
 }

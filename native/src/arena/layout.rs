@@ -4,6 +4,7 @@
 //! over the arena can confuse others, but cannot make them break Rust's rules.
 
 use crate::sync::robust::RobustLock;
+use crate::sync::signal::Signal;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Types that may be viewed in shared memory.
@@ -159,11 +160,9 @@ pub(crate) struct QueueCore {
     pub(crate) consumer: Line<RobustLock>,
     pub(crate) got: Line<Side>,
     /// Bumped when messages come, for those who wait for one.
-    pub(crate) items: AtomicU32,
-    pub(crate) items_wanted: AtomicU32,
+    pub(crate) items: Signal,
     /// Bumped when messages go, for those who wait for room.
-    pub(crate) space: AtomicU32,
-    pub(crate) space_wanted: AtomicU32,
+    pub(crate) space: Signal,
     pub(crate) closed: AtomicU32,
     pub(crate) unused: AtomicU32,
     pub(crate) most_messages: AtomicU64,

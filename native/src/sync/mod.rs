@@ -2,6 +2,12 @@
 
 pub(crate) mod futex;
 pub(crate) mod robust;
+pub(crate) mod signal;
+
+mod atomic {
+    //! What `signal` is made of; its models have loom's instead.
+    pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
+}
 
 use std::cell::Cell;
 use std::sync::OnceLock;

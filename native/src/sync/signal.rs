@@ -1,0 +1,55 @@
+//! How those who sleep until a state changes learn that it did: a word and a flag beside the state.
+//!
+//! Who would sleep *announces* that: reads the word, raises the flag, and looks at the state once more.
+//! If there is still nothing, it sleeps while the word has the value that it read. Who changes the
+//! state publishes the change first, then lowers the flag if it was up, changes the word and wakes
+//! all. Between raising the flag and the last look on one side, and between the change and the look
+//! at the flag on the other, stand fences, so one of the two sees the other (the pattern is
+//! Dekker's). If the waker sees the flag, the word changes: one that reads it before it sleeps does
+//! not sleep, and one that sleeps is woken. A change that nobody waits for costs one load.
+//!
+//! All are woken: if one were, and were killed before it acted, the others would sleep on. A waker
+//! that is killed between its change and the wake is made up for by whoever buries it.
+//!
+//! `tests/models` goes through the interleavings of this file.
+
+use super::atomic::{AtomicU32, Ordering, fence};
+
+/// A word that changes with the state beside it, and a flag that says that somebody sleeps.
+#[repr(C)]
+pub(crate) struct Signal {
+    word: AtomicU32,
+    wanted: AtomicU32,
+}
+
+impl Signal {
+    /// For the models: in an arena it is made of zeroes.
+    #[cfg(loom)]
+    pub(crate) fn new() -> Signal {
+        Signal { word: AtomicU32::new(0), wanted: AtomicU32::new(0) }
+    }
+
+    /// Says that the caller is about to sleep: the word, and the value while it has which to sleep. In
+    /// between the caller looks at the state.
+    pub(crate) fn announce(&self) -> (&AtomicU32, u32) {
+        let value = self.word.load(Ordering::SeqCst);
+        self.wanted.store(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        (&self.word, value)
+    }
+
+    /// Tells those who sleep, after a change was published. `wake_all` wakes whoever sleeps on a word.
+    #[inline]
+    pub(crate) fn changed(&self, wake_all: impl FnOnce(&AtomicU32)) {
+        fence(Ordering::SeqCst);
+        if self.wanted.load(Ordering::Relaxed) != 0 && self.wanted.swap(0, Ordering::SeqCst) != 0 {
+            self.bump(wake_all);
+        }
+    }
+
+    /// Tells all, whether they said that they sleep or not.
+    pub(crate) fn bump(&self, wake_all: impl FnOnce(&AtomicU32)) {
+        self.word.fetch_add(1, Ordering::SeqCst);
+        wake_all(&self.word);
+    }
+}

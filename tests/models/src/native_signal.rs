@@ -1,0 +1,129 @@
+//! `Signal` of the native backend, between threads for processes and with a futex made of a mutex.
+
+use crate::atomic::{AtomicU32, Ordering};
+use crate::signal::Signal;
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+
+/// What the kernel does: the look at the word and going to sleep are one step against a wake.
+struct Futex {
+    bucket: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Futex {
+    fn wait(&self, (word, expected): (&AtomicU32, u32)) {
+        let bucket = self.bucket.lock().unwrap();
+        if word.load(Ordering::SeqCst) == expected {
+            drop(self.woken.wait(bucket).unwrap());
+        }
+    }
+
+    fn wake_all(&self, _: &AtomicU32) {
+        drop(self.bucket.lock().unwrap());
+        self.woken.notify_all();
+    }
+}
+
+/// A state that counts, its signal, and the kernel.
+struct World {
+    messages: AtomicU32,
+    signal: Signal,
+    futex: Futex,
+}
+
+impl World {
+    fn new() -> Arc<World> {
+        Arc::new(World {
+            messages: AtomicU32::new(0),
+            signal: Signal::new(),
+            futex: Futex { bucket: Mutex::new(()), woken: Condvar::new() },
+        })
+    }
+
+    fn put(&self) {
+        self.messages.fetch_add(1, Ordering::Release);
+        self.signal.changed(|word| self.futex.wake_all(word));
+    }
+
+    /// Takes a message if there is one.
+    fn try_get(&self) -> bool {
+        let take = |n: u32| n.checked_sub(1);
+        self.messages.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+
+    /// As `Ring::get` does it: look, announce, look, sleep.
+    fn get(&self) {
+        while !self.try_get() {
+            let announced = self.signal.announce();
+            if self.try_get() {
+                return;
+            }
+            self.futex.wait(announced);
+        }
+    }
+}
+
+#[test]
+fn a_message_reaches_who_sleeps() {
+    loom::model(|| {
+        let world = World::new();
+        let getter = thread::spawn({
+            let world = world.clone();
+            move || world.get()
+        });
+        world.put();
+        getter.join().unwrap();
+    });
+}
+
+#[test]
+fn two_messages_reach_two_sleepers() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let world = World::new();
+        let getters =
+            [world.clone(), world.clone()].map(|world| thread::spawn(move || world.get()));
+        world.put();
+        world.put();
+        getters.into_iter().for_each(|getter| getter.join().unwrap());
+    });
+}
+
+#[test]
+fn messages_of_two_putters_reach_one_sleeper() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let world = World::new();
+        let putters =
+            [world.clone(), world.clone()].map(|world| thread::spawn(move || world.put()));
+        world.get();
+        world.get();
+        putters.into_iter().for_each(|putter| putter.join().unwrap());
+    });
+}
+
+/// One that announces itself and is then killed takes no wake from another: all are woken.
+#[test]
+fn a_sleeper_that_never_comes_back_keeps_nobody_asleep() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let world = World::new();
+        let killed = thread::spawn({
+            let world = world.clone();
+            move || {
+                let _ = world.signal.announce();
+            }
+        });
+        let getter = thread::spawn({
+            let world = world.clone();
+            move || world.get()
+        });
+        world.put();
+        killed.join().unwrap();
+        getter.join().unwrap();
+    });
+}

@@ -69,7 +69,7 @@ enum procbox_code {
     PROCBOX_FULL = -2,            /* the same, for a put into a queue */
     PROCBOX_EMPTY = -3,           /* the same, for a get from a queue */
     PROCBOX_CLOSED = -4,          /* the queue is closed, or the pipe's other end is gone */
-    PROCBOX_INTERRUPTED = -5,     /* reserved: a wait was interrupted */
+    PROCBOX_INTERRUPTED = -5,     /* Ctrl-C ended the wait of a process that answers it */
     PROCBOX_NOT_HOLDER = -6,      /* released by one that does not hold it */
     PROCBOX_ALREADY_HELD = -7,    /* acquired again by its holder */
     PROCBOX_BAD_HANDLE = -8,      /* no such handle, or of another kind */
@@ -81,7 +81,9 @@ enum procbox_code {
     PROCBOX_FOREIGN = -14,        /* reserved: a handle of another sandbox */
     PROCBOX_INVALID = -15,        /* a number out of range, a text that is not UTF-8 */
     PROCBOX_DAEMON_START = -16,   /* a daemon may not start processes */
-    PROCBOX_NOT_RUNNABLE = -17    /* the program has no _start */
+    PROCBOX_NOT_RUNNABLE = -17,   /* the program has no _start */
+    PROCBOX_ADDRESS_IN_USE = -18, /* somebody listens under this name already */
+    PROCBOX_REFUSED = -19         /* nobody listens under this name */
 };
 
 /* What a received handle is of. */
@@ -262,15 +264,15 @@ int32_t procbox_pipe_new(int32_t duplex, int32_t out[2]);
 
 /*
  * A listener by the name of len bytes (1 to 255). Who comes is received from it with message_try_get
- * or message_get: a message without bytes whose one handle is an end of a pipe. INVALID if the name is
- * in use or no UTF-8, BAD_POINTER.
+ * or message_get: a message without bytes whose one handle is an end of a pipe. ADDRESS_IN_USE;
+ * INVALID if the name is too long or no UTF-8, BAD_POINTER.
  */
 PROCBOX_IMPORT("connection_listen")
 int32_t procbox_connection_listen(const char *name, uint32_t len);
 
 /*
  * A connection to the listener of this name: an end of a duplex pipe. TIMED_OUT if its backlog is full,
- * an error if nobody listens. Who is at the other end is for the two to find out: the SDK has them
+ * REFUSED if nobody listens. Who is at the other end is for the two to find out: the SDK has them
  * prove that they know the authkey.
  */
 PROCBOX_IMPORT("connection_try_connect")

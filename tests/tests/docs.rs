@@ -16,16 +16,10 @@ fn page(path: &str) -> String {
 fn named(text: &str) -> BTreeSet<String> {
     let quoted = text.split('`').skip(1).step_by(2);
     let paths = quoted.filter_map(|word| word.split_once("::"));
-    let is_name =
-        |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c));
-    let is_case = |module: &str, name: &str| {
-        is_name(module)
-            && is_name(name)
-            && !name.is_empty()
-            && !module.starts_with("procbox")
-            && module != "std"
-    };
-    let cases = paths.filter(|(module, name)| is_case(module, name));
+    let ours = paths.filter(|(module, _)| !module.starts_with("procbox") && *module != "std");
+    let is_letter = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(is_letter);
+    let cases = ours.filter(|(module, name)| is_name(module) && is_name(name));
     cases.map(|(_, name)| name.to_string()).collect()
 }
 

@@ -1,6 +1,8 @@
 //! What the tests of the whole share: where the built programs are, contexts for them, and a
 //! watchdog.
 
+pub mod abi;
+
 use procbox::sandbox::Program;
 use procbox::{Context, Native, Result, Sandbox, native};
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let directory = Directory::new()?;
     let on_native = open_native(&directory.0)?;
-    let list = run(&on_native, "--list")?;
+    let list = run(&on_native, &["--list"])?;
     anyhow::ensure!(list.status.success(), "the tour {}", list.status);
     if args.list {
         write!(stdout(), "{}", list.output)?;
@@ -36,11 +36,17 @@ pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<u8> {
     let known: Vec<&str> =
         list.output.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let chosen = choose(&known, args.scenario.as_deref())?;
+    if args.source {
+        for scenario in chosen {
+            write!(stdout(), "{}", run(&on_native, &["--source", scenario])?.output)?;
+        }
+        return Ok(0);
+    }
     let on_sandbox = open_sandbox(&directory.0)?;
     let mut status = 0;
     for scenario in &chosen {
-        let native = run(&on_native, scenario)?;
-        let sandbox = run(&on_sandbox, scenario)?;
+        let native = run(&on_native, &[scenario])?;
+        let sandbox = run(&on_sandbox, &[scenario])?;
         if !show(&native, &sandbox)? {
             status = 1;
         }
@@ -74,8 +80,9 @@ fn open_sandbox(directory: &Path) -> anyhow::Result<Context> {
     Ok(Sandbox::builder().max_processes(100).build()?.context_with(program, grants)?)
 }
 
-fn run(ctx: &Context, argument: &str) -> anyhow::Result<Ran> {
-    let tour = ctx.main([argument]).stdout(Output::Capture).timeout(PATIENCE).name("tour");
+fn run(ctx: &Context, arguments: &[&str]) -> anyhow::Result<Ran> {
+    let tour =
+        ctx.main(arguments.iter().copied()).stdout(Output::Capture).timeout(PATIENCE).name("tour");
     let tour = tour.start()?;
     let status = tour.join()?;
     Ok(Ran { status, output: String::from_utf8_lossy(&tour.output()?).into_owned() })

@@ -242,11 +242,15 @@ once; the status is 1 if the two do not print the same.
 Examples:
   procbox demo
   procbox demo --list
-  procbox demo event")]
+  procbox demo event
+  procbox demo event --source           # how it is written")]
 struct DemoArgs {
     /// Say which scenarios there are
     #[arg(long)]
     list: bool,
+    /// Print a scenario's source instead of running it
+    #[arg(long, requires = "scenario")]
+    source: bool,
     /// Only this one
     #[arg(value_name = "SCENARIO", conflicts_with = "list")]
     scenario: Option<String>,

@@ -31,6 +31,17 @@ fn the_tour_itself_prints_the_same_lines_natively_and_in_the_sandbox() {
 }
 
 #[test]
+fn a_scenario_shows_its_source() {
+    let source = demo(&["lock", "--source"]);
+    assert!(source.status.success());
+    let text = String::from_utf8(source.stdout).unwrap();
+    assert!(
+        text.starts_with("//!") && text.contains("pub(crate) fn show(ctx: &Context)"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_unknown_scenario_is_refused_with_those_that_there_are() {
     let run = demo(&["waltz"]);
     assert_eq!(run.status.code(), Some(2));

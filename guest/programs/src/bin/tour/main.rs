@@ -3,50 +3,53 @@
 //!     procbox run target/programs/tour.wasm [SCENARIO]
 //!     target/programs/tour [SCENARIO]
 //!
-//! `tour` alone shows all of them, `tour --list` says which there are. Both backends print the same,
+//! `tour` alone shows all of them, `tour --list` says which there are, and `tour --source SCENARIO`
+//! prints one's source. Both backends print the same,
 //! so a scenario prints no pids and no times, and where two processes print, one waits for the other.
 
-mod s01_ctrl_c;
-mod s02_exit;
-mod s03_main_loop;
-mod s04_tick;
-mod s05_two_workers;
-mod s06_struct_worker;
-mod s07_daemon;
-mod s08_lock;
-mod s09_semaphore;
-mod s10_event;
-mod s11_queue;
-mod s12_pipe;
-mod s13_pool_async;
-mod s14_pool_in_order;
-mod s15_authkey;
-
+use anyhow::Context as _;
 use procbox_guest::Context;
 
 /// What a scenario comes to.
 type Shown = anyhow::Result<()>;
 
-/// Name, what it shows, and the function that shows it.
-type Scenario = (&'static str, &'static str, fn(&Context) -> Shown);
+/// One of the small programs.
+struct Scenario {
+    name: &'static str,
+    about: &'static str,
+    show: fn(&Context) -> Shown,
+    source: &'static str,
+}
 
-const SCENARIOS: [Scenario; 15] = [
-    ("ctrl-c", "main is blocked in a join: Ctrl-C is answered all the same", s01_ctrl_c::show),
-    ("exit", "a worker that exits ends itself alone", s02_exit::show),
-    ("main-loop", "a worker asks main to quit", s03_main_loop::show),
-    ("tick", "a worker ticks three times", s04_tick::show),
-    ("two-workers", "two workers, and a main that ends before them", s05_two_workers::show),
-    ("struct-worker", "a worker may be a struct with a `run`", s06_struct_worker::show),
-    ("daemon", "who ends with main, and who does not", s07_daemon::show),
-    ("lock", "two workers write lines to one file", s08_lock::show),
-    ("semaphore", "three workers and two permits", s09_semaphore::show),
-    ("event", "one waits for ever, one only for a while", s10_event::show),
-    ("queue", "values between processes", s11_queue::show),
-    ("pipe", "messages both ways, and one way", s12_pipe::show),
-    ("pool-async", "a pool of three does four tasks", s13_pool_async::show),
-    ("pool-in-order", "results are fetched in the order of the tasks", s14_pool_in_order::show),
-    ("authkey", "strangers meet, if they have the key", s15_authkey::show),
-];
+macro_rules! scenarios {
+    ($($name:literal $module:ident $about:literal;)*) => {
+        $(mod $module;)*
+        const SCENARIOS: &[Scenario] = &[$(Scenario {
+            name: $name,
+            about: $about,
+            show: $module::show,
+            source: include_str!(concat!(stringify!($module), ".rs")),
+        },)*];
+    };
+}
+
+scenarios! {
+    "ctrl-c" s01_ctrl_c "main is blocked in a join: Ctrl-C is answered all the same";
+    "exit" s02_exit "a worker that exits ends itself alone";
+    "main-loop" s03_main_loop "a worker asks main to quit";
+    "tick" s04_tick "a worker ticks three times";
+    "two-workers" s05_two_workers "two workers, and a main that ends before them";
+    "struct-worker" s06_struct_worker "a worker may be a struct with a `run`";
+    "daemon" s07_daemon "who ends with main, and who does not";
+    "lock" s08_lock "two workers write lines to one file";
+    "semaphore" s09_semaphore "three workers and two permits";
+    "event" s10_event "one waits for ever, one only for a while";
+    "queue" s11_queue "values between processes";
+    "pipe" s12_pipe "messages both ways, and one way";
+    "pool-async" s13_pool_async "a pool of three does four tasks";
+    "pool-in-order" s14_pool_in_order "results are fetched in the order of the tasks";
+    "authkey" s15_authkey "strangers meet, if they have the key";
+}
 
 fn main() -> anyhow::Result<()> {
     let ctx = procbox_guest::init()?;
@@ -55,19 +58,22 @@ fn main() -> anyhow::Result<()> {
     match args.as_slice() {
         [] => SCENARIOS.iter().try_for_each(|scenario| show(&ctx, scenario)),
         ["--list"] => {
-            SCENARIOS.iter().for_each(|(name, about, _)| println!("{name:<14} {about}"));
+            SCENARIOS.iter().for_each(|it| println!("{:<14} {}", it.name, it.about));
             Ok(())
         }
+        ["--source", asked] => find(asked).map(|scenario| print!("{}", scenario.source)),
         ["ctrl-c", "wait"] => s01_ctrl_c::wait(&ctx),
-        [asked] => match SCENARIOS.iter().find(|(name, _, _)| name == asked) {
-            Some(scenario) => show(&ctx, scenario),
-            None => anyhow::bail!("no scenario `{asked}`: `tour --list` says which there are"),
-        },
+        [asked] => show(&ctx, find(asked)?),
         _ => anyhow::bail!("one scenario at a time"),
     }
 }
 
-fn show(ctx: &Context, (name, about, run): &(&str, &str, fn(&Context) -> Shown)) -> Shown {
+fn find(asked: &str) -> anyhow::Result<&'static Scenario> {
+    let found = SCENARIOS.iter().find(|scenario| scenario.name == asked);
+    found.with_context(|| format!("no scenario `{asked}`: `tour --list` says which there are"))
+}
+
+fn show(ctx: &Context, Scenario { name, about, show, .. }: &Scenario) -> Shown {
     println!("== {name}: {about}");
-    run(ctx).map_err(|e| e.context(format!("scenario {name}")))
+    show(ctx).map_err(|e| e.context(format!("scenario {name}")))
 }

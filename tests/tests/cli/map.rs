@@ -148,6 +148,29 @@ fn failed_tasks_are_named_and_the_others_go_on() {
 }
 
 #[test]
+fn of_ten_thousand_files_four_are_bad_and_all_others_are_done_in_order() {
+    let dir = folder();
+    let paths: Vec<PathBuf> = (0..10_000).map(|n| dir.path().join(format!("{n:05}"))).collect();
+    let bad = [(100, "abort"), (5_000, "spin"), (7_500, "allocate")];
+    for (n, path) in paths.iter().enumerate() {
+        let told = bad.iter().find(|(bad, _)| *bad == n).map(|(_, told)| (*told).to_string());
+        std::fs::write(path, told.unwrap_or_else(|| format!("text {n}"))).unwrap();
+    }
+    std::fs::remove_file(&paths[9_999]).unwrap();
+    let good = (0..9_999).filter(|n| bad.iter().all(|(bad, _)| bad != n));
+    let due: String = good.map(|n| format!("TEXT {n}\n")).collect();
+    for (backend, limits) in [(Backend::Native, ""), (Backend::Sandbox, "--memory 64M")] {
+        let words = format!("map -j 2 --worker does_as_told --task-timeout 500ms {limits}");
+        let ran = run(command(&words, &[&program("conformance", backend)]).args(&paths));
+        assert_eq!(ran.status, 1, "{backend:?}: {}", ran.stderr);
+        assert!(ran.stdout == due, "{backend:?}: {} lines", ran.stdout.lines().count());
+        let named = |n: usize| format!("procbox: {}: ", paths[n].display());
+        says(&ran, &[&named(100), "SIGABRT", &named(5_000), "wall-clock", &named(7_500)]);
+        says(&ran, &[&named(9_999), "10000 tasks, 4 failed"]);
+    }
+}
+
+#[test]
 fn an_unreadable_input_is_named_and_the_others_go_on() {
     let dir = folder();
     let [a, b] = ["a", "b"].map(|name| dir.path().join(name));

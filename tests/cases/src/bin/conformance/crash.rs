@@ -30,3 +30,13 @@ pub(crate) fn spin() -> ! {
         n = black_box(n.wrapping_add(1));
     }
 }
+
+/// Takes memory without end, a mebibyte per millisecond: where that is not limited, something else
+/// has to end it before the machine has none left.
+pub(crate) fn allocate() -> ! {
+    let mut all = Vec::new();
+    loop {
+        all.push(black_box(vec![1u8; 1 << 20]));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}

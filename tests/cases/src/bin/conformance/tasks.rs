@@ -167,6 +167,7 @@ fn does_as_told(line: Bytes) -> anyhow::Result<String> {
             eprintln!("started");
             crash::spin()
         }
+        "allocate" => crash::allocate(),
         "fail" => bail!("as it should"),
         "panic" => panic!("as it should"),
         "exit 3" => std::process::exit(3),

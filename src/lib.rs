@@ -79,7 +79,7 @@ pub mod native {
 /// [`Error::Os`] if the signal handler cannot be installed.
 pub fn answer_ctrl_c() -> Result<()> {
     procbox_host::answer_interrupts();
-    procbox_native::on_interrupt(|| procbox_host::interrupt(true));
+    procbox_native::on_interrupt(procbox_host::interrupt);
     procbox_native::answer_ctrl_c()
 }
 
@@ -97,5 +97,4 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// ```
 pub fn clear_interrupt() {
     procbox_native::clear_interrupt();
-    procbox_host::interrupt(false);
 }

@@ -89,7 +89,9 @@ thread_local! {
     static SENDING: Cell<Sending> = const { Cell::new(Sending { active: false, met: 0 }) };
     /// The handles met by the `encode`s that run on this thread, the innermost one's last.
     static SENT: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
-    /// The handles that the `decode` that runs on this thread may refer to.
+    /// Whether a `decode` with handles runs on this thread.
+    static RECEIVING: Cell<bool> = const { Cell::new(false) };
+    /// The handles that it may refer to.
     static RECEIVED: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -113,11 +115,21 @@ fn take_last(n: usize) -> Vec<Handle> {
 }
 
 /// Puts the received handles back as they were, also when a `Deserialize` panics.
-struct Decoding(Vec<Handle>);
+struct Decoding {
+    outer: Vec<Handle>,
+    was_receiving: bool,
+}
+
+impl Decoding {
+    fn begin(handles: Vec<Handle>) -> Decoding {
+        Decoding { outer: RECEIVED.replace(handles), was_receiving: RECEIVING.replace(true) }
+    }
+}
 
 impl Drop for Decoding {
     fn drop(&mut self) {
-        RECEIVED.replace(std::mem::take(&mut self.0));
+        RECEIVED.replace(std::mem::take(&mut self.outer));
+        RECEIVING.set(self.was_receiving);
     }
 }
 
@@ -197,10 +209,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], handles: &[Handle]) -> Result<T
 /// Like [`decode`]; of the handles only those in the value are left.
 pub(crate) fn decode_owned<T: DeserializeOwned>(bytes: &[u8], handles: Vec<Handle>) -> Result<T> {
     let failed = |why: String| Error::Decode { type_name: std::any::type_name::<T>(), why };
-    let taken = if handles.is_empty() {
+    let taken = if handles.is_empty() && !RECEIVING.get() {
         postcard::take_from_bytes(bytes)
     } else {
-        let _decoding = Decoding(RECEIVED.replace(handles));
+        let _decoding = Decoding::begin(handles);
         postcard::take_from_bytes(bytes)
     };
     let (value, rest) = taken.map_err(|e| failed(e.to_string()))?;

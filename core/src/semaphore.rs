@@ -58,7 +58,7 @@ pub trait RawSemaphore: Any + Send + Sync {
 pub struct Semaphore(Arc<dyn RawSemaphore>);
 
 impl Semaphore {
-    /// The most permits that there can be of one: 2^31 - 1.
+    /// The most permits that a semaphore counts: 2^31 - 1.
     pub const MAX_PERMITS: usize = i32::MAX as usize;
 
     /// Wraps what a backend made.

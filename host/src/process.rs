@@ -159,8 +159,7 @@ impl Drop for State {
         }
         self.orphans.iter().for_each(|lock| lock.abandon(me));
         for (semaphore, permits) in self.permits.drain(..) {
-            // They were taken from it, so they fit.
-            let _ = semaphore.give(permits);
+            semaphore.take_back(permits);
         }
         for child in self.children.iter().filter(|c| c.identity.daemon) {
             child.doom(ExitStatus::signaled(signal::TERM));

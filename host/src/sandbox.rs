@@ -157,8 +157,10 @@ impl SandboxBuilder {
     /// # Errors
     /// [`Error::Invalid`] for a limit of 0, [`Error::Os`] if the address space cannot be reserved.
     pub fn build(self) -> Result<Sandbox> {
-        if self.memory == 0 || self.max_processes == 0 || self.parallelism == Some(0) {
-            return Err(Error::Invalid("a sandbox needs memory, processes and threads".into()));
+        let none = self.parallelism == Some(0) || self.fuel == Some(0);
+        if self.memory == 0 || self.max_processes == 0 || none {
+            let why = "a sandbox needs memory, processes and threads, and fuel if that is limited";
+            return Err(Error::Invalid(why.into()));
         }
         let engine = self.engine().map_err(|e| Error::os("sandbox", format!("{e:#}")))?;
         let mut linker: Linker<State> = Linker::new(&engine);

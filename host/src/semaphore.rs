@@ -38,6 +38,15 @@ impl HostSemaphore {
         self.released.wake(n);
         Ok(())
     }
+
+    /// Takes back what a process had, as far as that can be counted: others may have released what
+    /// they did not have.
+    pub(crate) fn take_back(&self, n: usize) {
+        let sum = |now: usize| Some(now.saturating_add(n).min(Semaphore::MAX_PERMITS));
+        // It always has a new value.
+        let _ = self.permits.fetch_update(Ordering::Release, Ordering::Relaxed, sum);
+        self.released.wake(n);
+    }
 }
 
 /// The embedding program's own permits are not given back for it: it is there as long as the

@@ -314,6 +314,7 @@ impl NativeContext {
             let file = file.try_clone().map_err(|e| Error::os("dup", e))?;
             command.stdout(Stdio::from(file));
         }
+        sys::reset_interrupts_of(&mut command);
         if spec.identity.daemon {
             sys::die_with_parent(&mut command);
         }

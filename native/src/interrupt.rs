@@ -11,7 +11,7 @@ use procbox_core::{Error, Result};
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// 1 from Ctrl-C until [`clear_interrupt`].
 static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
@@ -20,7 +20,11 @@ static EVENT: AtomicI32 = AtomicI32::new(-1);
 /// Whether it came from a terminal, which sends it to the other programs there too.
 static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
 static EVENT_OWNER: OnceLock<EventFd> = OnceLock::new();
-static HOOKS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+/// How many times it has come; for the thread that calls the hooks.
+static TIMES: AtomicU32 = AtomicU32::new(0);
+static HOOKS: Mutex<Vec<fn(bool)>> = Mutex::new(Vec::new());
+/// Whether handler and thread are there.
+static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// The children to kill on the second Ctrl-C: pids, 0 for none. Those beyond are left to die of
 /// their parent's death if they are daemons.
 static CHILDREN: [AtomicI32; 4096] = [const { AtomicI32::new(0) }; 4096];
@@ -46,8 +50,9 @@ thread_local! {
 /// # Errors
 /// [`Error::Os`].
 pub fn answer_ctrl_c() -> Result<()> {
-    ANSWERS.set(true);
-    if EVENT_OWNER.get().is_some() {
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *installed {
+        ANSWERS.set(true);
         return Ok(());
     }
     let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
@@ -58,7 +63,10 @@ pub fn answer_ctrl_c() -> Result<()> {
         .name("procbox-ctrl-c".into())
         .spawn(call_hooks)
         .map_err(|e| Error::os("thread", e))?;
-    sys::on_sigint(on_sigint).map_err(|e| Error::os("sigaction", e))
+    sys::on_sigint(on_sigint).map_err(|e| Error::os("sigaction", e))?;
+    *installed = true;
+    ANSWERS.set(true);
+    Ok(())
 }
 
 /// Whether Ctrl-C arrived and was not cleared.
@@ -88,13 +96,16 @@ pub fn interrupted() -> bool {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn clear_interrupt() {
-    INTERRUPTED.store(0, Ordering::SeqCst);
+    // Held, so that a hook that is late is not called for what was cleared.
+    let hooks = hooks();
+    hooks.iter().for_each(|hook| hook(false));
     FROM_TERMINAL.store(false, Ordering::SeqCst);
     if let Some(event) = EVENT_OWNER.get() {
         // It fails only when there is nothing to read.
         let _ = event.read();
     }
-    futex::wake_all(&INTERRUPTED);
+    // Last: until here another is a second one, and from here on a new one.
+    INTERRUPTED.store(0, Ordering::SeqCst);
 }
 
 /// Whether the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
@@ -107,16 +118,25 @@ pub fn interrupted_by_terminal() -> bool {
     interrupted() && FROM_TERMINAL.load(Ordering::SeqCst)
 }
 
-/// Has `hook` called, on a thread of procbox's own, whenever Ctrl-C arrives after
-/// [`answer_ctrl_c`]. Hooks stay for the life of the process.
+/// Has `hook` called whenever Ctrl-C arrives after [`answer_ctrl_c`], with `true`, on a thread of
+/// procbox's own, and whenever it is cleared, with `false`, by who clears it. Never both at once, and
+/// never with `true` for what was cleared. Hooks stay for the life of the process.
 ///
 /// ```
-/// procbox_native::on_interrupt(|| eprintln!("Ctrl-C: press it again to end at once"));
+/// procbox_native::on_interrupt(|came| {
+///     if came {
+///         eprintln!("Ctrl-C: press it again to end at once");
+///     }
+/// });
 /// procbox_native::answer_ctrl_c()?;
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
-pub fn on_interrupt(hook: fn()) {
-    HOOKS.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
+pub fn on_interrupt(hook: fn(bool)) {
+    hooks().push(hook);
+}
+
+fn hooks() -> MutexGuard<'static, Vec<fn(bool)>> {
+    HOOKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether this process answers Ctrl-C, so that its children need not.
@@ -156,6 +176,8 @@ fn note() -> bool {
     let first = INTERRUPTED.swap(1, Ordering::SeqCst) == 0;
     if first {
         futex::wake_all(&INTERRUPTED);
+        TIMES.fetch_add(1, Ordering::SeqCst);
+        futex::wake_all(&TIMES);
         sys::signal_event(EVENT.load(Ordering::SeqCst));
     }
     Errno::set_raw(errno);
@@ -167,7 +189,7 @@ pub(crate) extern "C" fn requested(_: i32) {
     if answers() {
         note();
     } else {
-        sys::end_by_sigint();
+        sys::raise_sigint();
     }
 }
 
@@ -185,14 +207,15 @@ fn on_sigint(from: Sigint) {
 
 fn call_hooks() {
     let forever = procbox_core::Deadline::from(None);
+    let mut seen = 0;
     loop {
-        while INTERRUPTED.load(Ordering::SeqCst) == 0 {
-            futex::wait_plain(&INTERRUPTED, 0, forever);
+        while TIMES.load(Ordering::SeqCst) == seen {
+            futex::wait_plain(&TIMES, seen, forever);
         }
-        let hooks = HOOKS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        hooks.iter().for_each(|hook| hook());
-        while INTERRUPTED.load(Ordering::SeqCst) != 0 {
-            futex::wait_plain(&INTERRUPTED, 1, forever);
+        seen = TIMES.load(Ordering::SeqCst);
+        let hooks = hooks();
+        if interrupted() {
+            hooks.iter().for_each(|hook| hook(true));
         }
     }
 }

@@ -7,18 +7,21 @@ use nix::sys::signal::Signal;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use procbox_core::{Limit, ProcessSpec};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A look at a process's CPU time is not worth more than one in so long.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
+/// How far a process that has waited, a little below its limit, may overrun it.
+const MOST_PAUSE: Duration = Duration::from_millis(50);
 /// How long a process that catches SIGXCPU has to end.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Where a process stands.
 #[derive(Clone, Copy)]
 enum State {
-    Within,
+    /// What it had used at the last look, and the pause since then.
+    Within(Duration, Duration),
     /// It was told that its CPU time is up, and may end by itself until then.
     Told(Instant),
     /// It was killed for this.
@@ -37,7 +40,7 @@ impl Limits {
         Limits {
             deadline: spec.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             cpu_time: spec.cpu_time,
-            state: Mutex::new(State::Within),
+            state: Mutex::new(State::Within(Duration::ZERO, LEAST_PAUSE)),
         }
     }
 
@@ -60,21 +63,27 @@ impl Limits {
                 *state = State::Killed(Limit::CpuTime);
                 return (Some(Signal::SIGKILL), None);
             }
-            State::Within => {}
+            State::Within(..) => {}
         }
         if self.deadline.is_some_and(|at| at <= now) {
             *state = State::Killed(Limit::WallClock);
             return (Some(Signal::SIGKILL), None);
         }
         let Some(limit) = self.cpu_time else { return (None, self.deadline) };
-        let left = limit.saturating_sub(cpu_time(pid));
+        let used = cpu_time(pid);
+        let left = limit.saturating_sub(used);
         if left.is_zero() {
             *state = State::Told(now + GRACE);
             return (Some(Signal::SIGXCPU), Some(now + GRACE));
         }
-        // It cannot be through with what is left before then, on all CPUs together.
-        let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-        let look = now.checked_add((left / cpus).max(LEAST_PAUSE));
+        // It cannot be through with what is left before then, on all CPUs together. One that waits, a
+        // little below its limit, is looked at less and less often.
+        let pause = match *state {
+            State::Within(before, pause) if before == used => (pause * 2).min(MOST_PAUSE),
+            _ => LEAST_PAUSE,
+        };
+        *state = State::Within(used, pause);
+        let look = now.checked_add((left / cpus()).max(pause));
         (None, [look, self.deadline].into_iter().flatten().min())
     }
 
@@ -90,7 +99,12 @@ impl Limits {
     }
 }
 
-/// The CPU time that a process has used so far; a zombie's is 0.
+fn cpus() -> u32 {
+    static CPUS: OnceLock<u32> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32))
+}
+
+/// The CPU time that a process has used so far.
 fn cpu_time(pid: i32) -> Duration {
     let used = clock_getcpuclockid(Pid::from_raw(pid)).and_then(clock_gettime);
     used.map_or(Duration::ZERO, Duration::from)

@@ -67,6 +67,11 @@ impl Child {
         self.pid
     }
 
+    /// Its context's.
+    pub(crate) fn arena(&self) -> &Arc<Arena> {
+        &self.arena
+    }
+
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }

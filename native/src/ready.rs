@@ -37,7 +37,10 @@ fn source<'a>(arena: &Arc<Arena>, it: &'a Waitable) -> Result<Source<'a>> {
             let pipe: Option<&NativePipe> = (&**raw as &dyn Any).downcast_ref();
             pipe.filter(|p| of_arena(&p.0.arena)).map(|p| Source::Ring(p.incoming()))
         }
-        Waitable::Process(raw) => (&**raw as &dyn Any).downcast_ref().map(Source::Process),
+        Waitable::Process(raw) => {
+            let process: Option<&NativeProcess> = (&**raw as &dyn Any).downcast_ref();
+            process.filter(|p| of_arena(p.0.arena())).map(Source::Process)
+        }
         Waitable::Connection(raw) => (&**raw as &dyn Any).downcast_ref().map(Source::Connection),
         Waitable::Listener(raw) => (&**raw as &dyn Any).downcast_ref().map(Source::Listener),
         _ => None,

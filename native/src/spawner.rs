@@ -81,6 +81,7 @@ impl Zygote {
         let mut command = Command::new(program.path());
         command.arg("--procbox-zygote").envs(environment.iter().cloned());
         command.env(ENVIRONMENT, format!("{},{arena}", theirs.as_raw_fd()));
+        sys::hold_interrupts_of(&mut command);
         sys::pass_fds(&mut command, vec![theirs.as_raw_fd(), arena]);
         let process = spawner.spawn(program, command)?;
         drop(theirs);

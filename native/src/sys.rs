@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which side of a fork this is.
 pub(crate) enum Fork {
@@ -201,14 +202,42 @@ pub(crate) fn on_sigint(handler: SigintHandler) -> Result<(), Errno> {
 /// Linux keeps a blocked signal also while it is ignored.
 pub(crate) fn hold_interrupts() {
     set_action(Signal::SIGINT, SigHandler::SigIgn);
+    block_interrupts();
+}
+
+/// Keeps Ctrl-C and requests pending.
+fn block_interrupts() {
     // SAFETY: it writes to and reads from a local.
     unsafe {
         let mut held: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut held);
-        libc::sigaddset(&mut held, libc::SIGINT);
-        libc::sigaddset(&mut held, interrupt_request());
+        for signal in [libc::SIGINT, interrupt_request(), parent_death()] {
+            libc::sigaddset(&mut held, signal);
+        }
         libc::sigprocmask(libc::SIG_BLOCK, &held, std::ptr::null_mut());
     }
+}
+
+/// Has the command's process begin with Ctrl-C blocked: one that is about to become a zygote is not to
+/// be ended by it on the way.
+pub(crate) fn hold_interrupts_of(command: &mut Command) {
+    let block = || {
+        block_interrupts();
+        Ok(())
+    };
+    // SAFETY: the closure makes async-signal-safe calls only.
+    unsafe { command.pre_exec(block) };
+}
+
+/// Has the command's process begin as one that a terminal starts: with Ctrl-C neither ignored, as it
+/// may be here, nor blocked.
+pub(crate) fn reset_interrupts_of(command: &mut Command) {
+    let reset = || {
+        set_action(Signal::SIGINT, SigHandler::SigDfl);
+        Ok(())
+    };
+    // SAFETY: the closure makes async-signal-safe calls only.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// What a new worker process starts with: default crashes (std's handler would turn a stack
@@ -218,13 +247,7 @@ pub(crate) fn reset_signals(answers_ctrl_c: bool, on_request: extern "C" fn(i32)
     if answers_ctrl_c {
         set_action(Signal::SIGINT, SigHandler::SigDfl);
     }
-    // SAFETY: the handler makes async-signal-safe calls only.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = on_request as *const () as libc::sighandler_t;
-        action.sa_flags = libc::SA_RESTART;
-        libc::sigaction(interrupt_request(), &action, std::ptr::null_mut());
-    }
+    handle(interrupt_request(), on_request, libc::SA_RESTART);
     let _ = nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
 
@@ -234,11 +257,54 @@ fn interrupt_request() -> i32 {
     libc::SIGRTMAX() - 5
 }
 
-/// Ends the process by SIGINT, from a signal handler.
-pub(crate) fn end_by_sigint() {
-    // SAFETY: async-signal-safe calls; the set is a local.
+/// The signal that a process which outlives its parent gets at its death.
+fn parent_death() -> i32 {
+    libc::SIGRTMAX() - 6
+}
+
+/// Installs a handler of a real-time signal, of which nix knows nothing.
+fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) {
+    // SAFETY: the handlers make async-signal-safe calls only.
     unsafe {
-        libc::signal(libc::SIGINT, libc::SIG_DFL);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as libc::sighandler_t;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
+    }
+}
+
+static PARENT_DIED: AtomicBool = AtomicBool::new(false);
+
+/// Has this process learn of the death of its parent, unless that is another by now. A blocked system
+/// call then returns `EINTR`.
+pub(crate) fn watch_parent(parent: Option<u32>) {
+    extern "C" fn note(_: i32) {
+        PARENT_DIED.store(true, Ordering::SeqCst);
+    }
+    handle(parent_death(), note, 0);
+    // SAFETY: no pointer is passed.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, parent_death()) };
+    // SAFETY: it has no preconditions.
+    if parent.is_some_and(|parent| parent != unsafe { libc::getppid() } as u32) {
+        PARENT_DIED.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether this process's parent has died, as far as it was told.
+pub(crate) fn parent_died() -> bool {
+    PARENT_DIED.load(Ordering::Relaxed)
+}
+
+/// Gives the process a SIGINT of its own, from a signal handler: it ends it, unless it has a handler
+/// for that. One that it ignores for its parent's sake ends it all the same.
+pub(crate) fn raise_sigint() {
+    // SAFETY: async-signal-safe calls; the sets are locals.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGINT, std::ptr::null(), &mut action);
+        if action.sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+        }
         let mut open: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut open);
         libc::sigaddset(&mut open, libc::SIGINT);

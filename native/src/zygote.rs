@@ -169,6 +169,8 @@ fn begin(
         if identity.parent.as_ref().is_some_and(|(pid, _)| *pid != parent) {
             sys::exit_now(1);
         }
+    } else {
+        sys::watch_parent(identity.parent.as_ref().map(|(pid, _)| *pid));
     }
     sys::reset_signals(answers_ctrl_c, interrupt::requested);
     if let Ok(name) = CString::new(identity.name.as_str()) {

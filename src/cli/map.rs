@@ -32,6 +32,10 @@ impl From<NoReader> for Outcome {
 pub(super) fn map(args: MapArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let ctx = open(&args.path, &args.program)?;
+    if args.program.fuel.is_some() && !is_fresh(&args, ctx.backend()) {
+        let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
+        return Err(Error::Invalid(why.into()).into());
+    }
     let pool = pool(&ctx, &args)?;
     let (log, ended) = joblog(&args)?;
     let total = (!args.inputs.is_empty())

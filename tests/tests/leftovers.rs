@@ -144,6 +144,9 @@ fn gives_away(ctx: &Context, theirs: &Context) -> anyhow::Result<()> {
     let (_here, there) = ctx.pipe::<Queue<u32>>()?;
     foreign("queue in a pipe", there.send(&inner))?;
     foreign("ready", ready(ctx, &[inner.waitable()], Wait::Never).map(drop))?;
+    let p = theirs.worker("nothing").start()?;
+    foreign("ready for a process", ready(ctx, &[p.sentinel()?], Wait::Never).map(drop))?;
+    p.join()?;
     // It was refused, and nothing else happened.
     ensure!(ctx.worker("nothing").start()?.join()?.success());
     Ok(())

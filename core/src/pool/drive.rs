@@ -3,8 +3,10 @@
 //! One thread at a time *drives*: it takes what the workers have to say, gives them more, and
 //! sleeps until there is news. Whoever waits for a result drives until it is there; a second waiter
 //! sleeps until the first has made progress or has stopped driving. For tasks that nobody waits for
-//! a background thread drives, where there are threads.
+//! a thread drives (`background`), where there are threads.
 
+#[cfg(not(target_family = "wasm"))]
+use super::background::Background;
 use super::engine::Engine;
 use super::result::lock;
 use crate::{Context, Deadline, Error, Queue, Result, Wait, ready};
@@ -21,9 +23,6 @@ struct Wheel {
     turns: u64,
     /// How many wait while another drives.
     waiting: usize,
-    /// Whether there is a background thread.
-    #[cfg(not(target_family = "wasm"))]
-    background: bool,
     /// Whether the driver sleeps until there is news from a worker.
     asleep: bool,
 }
@@ -38,6 +37,8 @@ pub(super) struct Helm {
     kick: Queue<()>,
     /// How many times the bell was rung.
     rings: AtomicU64,
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) background: Background,
 }
 
 impl Helm {
@@ -48,6 +49,8 @@ impl Helm {
             turned: Condvar::new(),
             kick: ctx.queue(1)?,
             rings: AtomicU64::new(0),
+            #[cfg(not(target_family = "wasm"))]
+            background: Background::default(),
         })
     }
 }
@@ -113,7 +116,7 @@ impl Engine {
         self.drive(done, wait, false)
     }
 
-    fn drive(&self, done: &dyn Fn() -> bool, wait: Wait, yielding: bool) -> Result<()> {
+    pub(super) fn drive(&self, done: &dyn Fn() -> bool, wait: Wait, yielding: bool) -> Result<()> {
         if done() {
             return Ok(());
         }
@@ -201,53 +204,16 @@ impl Engine {
     /// Sees to it that tasks move although nobody waits for them yet.
     #[cfg(not(target_family = "wasm"))]
     pub(super) fn drive_in_background(self: &Arc<Engine>) {
-        if std::mem::replace(&mut lock(&self.helm.wheel).background, true) {
-            return;
-        }
-        let engine = Arc::downgrade(self);
-        let name = "procbox-pool".to_string();
-        let spawned = std::thread::Builder::new().name(name).spawn(move || background(&engine));
-        if spawned.is_err() {
-            // Then tasks move when somebody waits for them.
-            lock(&self.helm.wheel).background = false;
-        }
+        super::background::start(self);
     }
 
     /// A sandboxed process has one thread: its pool moves while it waits for results.
     #[cfg(target_family = "wasm")]
     pub(super) fn drive_in_background(self: &Arc<Engine>) {}
-}
 
-/// How long a task may lie before the background thread takes the wheel.
-#[cfg(not(target_family = "wasm"))]
-const GRACE: Duration = Duration::from_millis(2);
-/// How many times it finds nothing to do before it ends.
-#[cfg(not(target_family = "wasm"))]
-const IDLE_ROUNDS: u32 = 100;
-
-#[cfg(not(target_family = "wasm"))]
-fn background(engine: &std::sync::Weak<Engine>) {
-    let mut idle = 0;
-    loop {
-        std::thread::sleep(GRACE);
-        let Some(engine) = engine.upgrade() else {
-            return;
-        };
-        let is_idle = || lock(&engine.state).pending == 0;
-        if !is_idle() {
-            idle = 0;
-            // Interrupted or out-steered: either way somebody else sees to it.
-            if engine.drive(&is_idle, Wait::Forever, true).is_err() {
-                std::thread::sleep(10 * GRACE);
-            }
-        } else {
-            idle += 1;
-            // Looked at under the lock: a task that comes now finds the flag down or the thread up.
-            let state = lock(&engine.state);
-            if idle > IDLE_ROUNDS && state.pending == 0 {
-                lock(&engine.helm.wheel).background = false;
-                return;
-            }
-        }
+    /// Ends the background thread, if there is one, so that nothing of the pool is left with it.
+    pub(super) fn end_background(&self) {
+        #[cfg(not(target_family = "wasm"))]
+        self.helm.background.end();
     }
 }

@@ -9,6 +9,7 @@ use super::slot::{Chunk, Given, News, Slot};
 use super::wire::{Reader, Tasks};
 use crate::{Context, Entry, Error, Message, Output, Result, Wait};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -106,13 +107,16 @@ pub(super) struct Engine {
 fn unlock(mut state: MutexGuard<'_, State>) {
     let deferred = std::mem::take(&mut state.deferred);
     drop(state);
-    for then in deferred {
-        then();
+    // One that panics takes no other's result with it.
+    let panics = deferred.into_iter().filter_map(|then| catch_unwind(AssertUnwindSafe(then)).err());
+    if let Some(panic) = panics.fold(None, |first: Option<_>, panic| first.or(Some(panic))) {
+        resume_unwind(panic);
     }
 }
 
 impl Engine {
     pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Engine>> {
+        let helm = Helm::new(&ctx)?;
         let workers = options.workers.unwrap_or_else(|| ctx.cpu_count()).max(1);
         let mut slots: Vec<Slot> = Vec::new();
         for _ in 0..workers {
@@ -137,14 +141,7 @@ impl Engine {
             counters: Counters::default(),
             deferred: Vec::new(),
         };
-        Ok(Arc::new(Engine {
-            helm: Helm::new(&ctx)?,
-            ctx,
-            entry,
-            options,
-            workers,
-            state: Mutex::new(state),
-        }))
+        Ok(Arc::new(Engine { helm, ctx, entry, options, workers, state: Mutex::new(state) }))
     }
 
     pub(super) fn counters(&self) -> Counters {

@@ -8,6 +8,8 @@
 //! There is no thread that must run for tasks to move: whoever waits for a result drives the
 //! engine (a wake of another thread costs more than a task).
 
+#[cfg(not(target_family = "wasm"))]
+mod background;
 mod builder;
 mod drive;
 mod engine;
@@ -467,6 +469,7 @@ impl<P, R> Drop for Pool<P, R> {
         self.engine.terminate();
         // It can only be interrupted, and the workers were told to end.
         let _ = self.engine.join();
+        self.engine.end_background();
     }
 }
 

@@ -71,6 +71,18 @@ struct Cell<R> {
     value: Mutex<Slot<R>>,
 }
 
+/// A value that is published once its callback has been called, also if that panicked.
+struct Promised<R> {
+    cell: Arc<Cell<R>>,
+    value: Option<Result<R>>,
+}
+
+impl<R> Drop for Promised<R> {
+    fn drop(&mut self) {
+        self.value.take().into_iter().for_each(|value| self.cell.publish(value));
+    }
+}
+
 impl<R> Cell<R> {
     fn new(then: Option<Callback<R>>) -> Cell<R> {
         Cell { ready: AtomicBool::new(false), value: Mutex::new((None, then)) }
@@ -85,10 +97,11 @@ impl<R> Cell<R> {
             self.publish(value);
             return None;
         };
-        let cell = self.clone();
+        let promised = Promised { cell: self.clone(), value: Some(value) };
         Some(Box::new(move || {
-            then(&value);
-            cell.publish(value);
+            if let Some(value) = &promised.value {
+                then(value);
+            }
         }))
     }
 

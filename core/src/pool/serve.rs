@@ -82,7 +82,10 @@ pub fn serve(
             let own = if own == 0 { Vec::new() } else { handles.by_ref().take(own).collect() };
             let end = guarded(function, Call::new(bytes, own), &mut result);
             current.borrow_mut().note(&end, &result);
+            // What was handed over is the message's alone; an idle worker holds nothing.
+            result.handles.clear();
         }
+        result.bytes.shrink_to(KEPT_ROOM);
         if !send()? {
             break;
         }
@@ -132,7 +135,7 @@ fn send() -> Result<bool> {
     };
     let mut current = current.borrow_mut();
     let Current { id, results, ends, count } = &mut *current;
-    let message = std::mem::replace(ends, Writer::new(*id)).finish();
+    let mut message = std::mem::replace(ends, Writer::new(*id)).finish();
     let sent = match results.put(&message.bytes, &message.handles, Wait::Forever) {
         // A result that no queue can carry is its chunk's failure, not the worker's.
         Err(e @ (Error::TooLarge { .. } | Error::ForeignHandle)) => {
@@ -145,6 +148,7 @@ fn send() -> Result<bool> {
         sent => sent,
     };
     if message.bytes.capacity() <= KEPT_ROOM {
+        message.handles.clear();
         ROOM.replace(message);
     }
     match sent {

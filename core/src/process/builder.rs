@@ -138,7 +138,7 @@ impl<P> ProcessBuilder<P> {
     }
 
     /// Ends it once it has used this much CPU time, its own processes' not counted: exit code -24,
-    /// and the status names the limit. The default is never. It may overrun by a few milliseconds.
+    /// and the status names the limit. The default is never. It may overrun by some milliseconds.
     ///
     /// ```no_run
     /// # use procbox_core::{Context, Limit, Result};

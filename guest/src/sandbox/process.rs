@@ -59,9 +59,9 @@ pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
     }
 }
 
-/// A limit of time as the host takes it.
+/// A limit of time as the host takes it, for whom 0 is none.
 fn limit(time: Option<Duration>) -> i64 {
-    time.map_or(-1, |time| Wait::AtMost(time).to_nanos())
+    time.map_or(-1, |time| Wait::AtMost(time.max(Duration::from_nanos(1))).to_nanos())
 }
 
 impl RawProcess for GuestProcess {

@@ -10,6 +10,7 @@ pub(crate) mod layout;
 pub(crate) mod recover;
 pub(crate) mod table;
 
+use crate::sys;
 use layout::{BODY, HEAP, Header, MAGIC, Object, SLOTS, Shared, Slot, TABLE, Tag};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -26,9 +27,12 @@ use table::Registry;
 /// What is asked for, and what is tried when the address space is limited.
 const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
 
-/// How often a process that is blocked looks whether its parent, who would do the recovery of dead
-/// processes, is dead itself.
+/// How often a blocked process whose parent is dead looks whether others in that position have died:
+/// nobody reaps them who would do their recovery.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
+/// How often one whose parent lives looks at that. It is told of the death by a signal, so this is for
+/// one that comes in the moment between the last look and going to sleep.
+const PARENT_CHECK: Duration = Duration::from_secs(30);
 
 /// The mapped arena, and what this process knows about itself in it.
 pub(crate) struct Arena {
@@ -205,21 +209,30 @@ impl Arena {
         self.me.load(Ordering::Relaxed)
     }
 
-    /// Waits like [`crate::sync::futex::wait`] on several words, and looks now and then whether
-    /// the parent is dead, so that a process whose ancestors were killed is not blocked for ever.
+    /// Waits like [`crate::sync::futex::wait`] on several words, and looks after those that have
+    /// nobody else once the parent is dead, so that a process whose ancestors were killed is not
+    /// blocked for ever.
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Interrupted`].
     pub(crate) fn block(&self, words: &[(&AtomicU32, u32)], until: Deadline) -> Result<()> {
         use crate::sync::futex::{Woke, wait, wait_many};
         let has_parent = self.parent.load(Ordering::Relaxed) != 0;
-        let slice = if has_parent { Wait::AtMost(ORPHAN_CHECK) } else { Wait::Forever };
+        let slice = match (has_parent, sys::parent_died()) {
+            (false, _) => Wait::Forever,
+            (true, false) => Wait::AtMost(PARENT_CHECK),
+            (true, true) => Wait::AtMost(ORPHAN_CHECK),
+        };
         let limit = until.min(slice.deadline());
         let woke = match words {
             [(word, expected)] => wait(word, *expected, limit),
             _ => wait_many(words, limit),
         };
         match woke {
+            Woke::Look if has_parent && sys::parent_died() => {
+                self.recover_orphaned();
+                Ok(())
+            }
             Woke::Look => Ok(()),
             Woke::Interrupted => Err(Error::Interrupted),
             Woke::TimedOut if until.is_past() => Err(Error::TimedOut),

@@ -10,8 +10,9 @@ use procbox_core::Deadline;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// The most words of one [`wait_many`]; the kernel's 128 less one for Ctrl-C and one for children.
-pub(crate) const MOST_WORDS: usize = 126;
+/// The most queues and pipes of one [`wait_many`]: the kernel's 128 words less one each for Ctrl-C,
+/// for children, and for sockets that another thread looks at.
+pub(crate) const MOST_WORDS: usize = 125;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -661,8 +661,8 @@ fn ctrl_c_interrupts_the_main_thread() -> Result<()> {
     static CALLED: AtomicU32 = AtomicU32::new(0);
     let ctx = ctx()?;
     answer_ctrl_c()?;
-    on_interrupt(|| {
-        CALLED.fetch_add(1, Ordering::SeqCst);
+    on_interrupt(|came| {
+        CALLED.fetch_add(u32::from(came), Ordering::SeqCst);
     });
     let (queue, event, lock) = (ctx.queue::<u8>(1)?, ctx.event()?, ctx.lock()?);
     let held = ctx.event()?;

@@ -41,6 +41,16 @@ pub(crate) fn another_child_is_joined_at_its_parents_end(ctx: &Context) -> Verdi
     same(out.len(), 1)
 }
 
+pub(crate) fn another_child_is_joined_after_a_pool_was_used_too(ctx: &Context) -> Verdict {
+    for _ in 0..20 {
+        let (go, out) = (ctx.event()?, ctx.queue::<u32>(1)?);
+        let parent = ctx.worker("leaves_a_child_and_uses_a_pool").args((&go, &out)).start()?;
+        same(exitcode(&parent)?, 0)?;
+        same(out.len(), 1)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn another_child_outlives_its_killed_parent(ctx: &Context) -> Verdict {
     let (started, go, out) = (ctx.event()?, ctx.event()?, ctx.queue::<u32>(1)?);
     let parent = ctx.worker("blocks_beside_a_child").args((&started, &go, &out)).start()?;

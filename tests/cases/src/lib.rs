@@ -238,6 +238,7 @@ cases! { $
         a_daemon_ends_with_its_killed_parent;
         a_daemon_that_is_joined_is_waited_for;
         another_child_is_joined_at_its_parents_end;
+        another_child_is_joined_after_a_pool_was_used_too;
         another_child_outlives_its_killed_parent;
         a_daemon_may_not_start_processes;
     }

@@ -132,7 +132,7 @@ pub(crate) fn a_lock_is_handed_on_a_hundred_thousand_times_between_four(ctx: &Co
     contended(ctx, 4)
 }
 
-/// Each takes it ten thousand times; a wake that is lost would leave one waiting.
+/// Each takes it a hundred thousand times; a wake that is lost would leave one waiting.
 fn contended(ctx: &Context, processes: usize) -> Verdict {
     let lock = ctx.lock()?;
     let start = |_| ctx.worker("contends").args((&lock, 100_000u64)).daemon(true).start();

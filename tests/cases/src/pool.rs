@@ -318,6 +318,16 @@ pub(crate) fn a_task_lets_go_of_its_handles(ctx: &Context) -> Verdict {
     drop(sender);
     same(receiver.recv()?, 1)?;
     // Nobody has the other end any more: neither the pool nor its worker, which lives.
+    refused(receiver.recv(), Error::Closed)?;
+    // Nor if the end was its result.
+    let pool: Pool<(Sender<u64>,), Sender<u64>> =
+        ctx.pool_of("gives_an_end_away").workers(1).build()?;
+    let (receiver, sender) = ctx.simplex_pipe::<u64>()?;
+    let back = pool.apply((&sender,))?;
+    drop(sender);
+    back.send(&1)?;
+    same(receiver.recv()?, 1)?;
+    drop(back);
     refused(receiver.recv(), Error::Closed)
 }
 

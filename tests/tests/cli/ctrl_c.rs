@@ -179,3 +179,64 @@ answered! {
     in_the_result_of_a_pool "pool-result";
     in_a_map "map";
 }
+
+/// In a terminal of its own, by the key: the signal comes from the kernel, to all that run there.
+fn answered_in_a_terminal(backend: Backend, words: &[&str], due: &str) {
+    let line = [
+        &[procbox().to_str().unwrap(), "run", program("conformance", backend).to_str().unwrap()],
+        words,
+    ]
+    .concat()
+    .join(" ");
+    let mut script = Command::new("script")
+        .args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keys = script.stdin.take().unwrap();
+    let mut lines = BufReader::new(script.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("started")), "{backend:?}: it never says so");
+    keys.write_all(b"\x03").unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(wait(&mut script).code(), Some(130), "{backend:?}: {rest:?}");
+    assert!(rest.iter().any(|line| line.contains(due)), "{backend:?}: {rest:?}");
+}
+
+#[test]
+fn the_key_in_a_terminal_is_answered_too() {
+    for backend in BOTH {
+        for what in ["join", "get", "pool-result"] {
+            let due = format!("{what}: Err(Interrupted)");
+            answered_in_a_terminal(backend, &["answer-in", what], &due);
+        }
+    }
+}
+
+/// Whenever it comes: while the command starts, while its program's zygote does, or later.
+#[test]
+fn ctrl_c_while_it_starts_is_130_and_nothing_else() {
+    for backend in BOTH {
+        for delay in 0..20 {
+            let mut command = command("map -j 2 --quiet", &[&program("word-count", backend)]);
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            // No input comes and none is at its end: only the signal ends it.
+            let _stdin = child.stdin.take();
+            sleep(Duration::from_micros(500 * delay));
+            let kill = format!("kill -INT -{}", child.id());
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+            let status = wait(&mut child);
+            let said = text(child.stderr.take().unwrap()).join().unwrap();
+            // Before it answers Ctrl-C, the signal itself ends it.
+            let by_signal = status.code().is_none();
+            assert!(by_signal || status.code() == Some(130), "after {delay}: {status}: {said}");
+            assert!(said.is_empty(), "after {delay}: {said}");
+        }
+    }
+}

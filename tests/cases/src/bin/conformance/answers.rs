@@ -33,7 +33,9 @@ pub(crate) fn answer_in(ctx: &Context, what: &str) -> anyhow::Result<()> {
         "poll" => blocked_in(|pipe| pipe.poll(Duration::MAX).map(drop), pipe),
         "ready" => blocked_in(|q| ready(ctx, &[q.waitable()], Wait::Forever).map(drop), q),
         "accept" => {
-            let listener = ctx.listen("nobody comes here", b"key")?;
+            // A name is the whole machine's.
+            let name = format!("nobody comes here {}", ctx.current_process().pid);
+            let listener = ctx.listen(name, b"key")?;
             blocked_in(|listener| listener.accept::<u32>().map(drop), listener)
         }
         "main-loop" => blocked_in(|main| main.run(drop).map(drop), ctx.main_loop::<u32>()?),

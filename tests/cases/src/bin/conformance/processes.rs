@@ -183,6 +183,25 @@ fn leaves_a_child(go: Event, out: Queue<u32>) -> Result<()> {
     procbox_guest::context()?.process(puts_when_told).args((&go, &out)).start().map(drop)
 }
 
+/// The child ends a little later than this worker does.
+#[worker]
+fn leaves_a_child_and_uses_a_pool(go: Event, out: Queue<u32>) -> Result<()> {
+    let ctx = procbox_guest::context()?;
+    ctx.process(puts_when_told_and_late).args((&go, &out)).start()?;
+    let pool = ctx.pool(super::tasks::double).workers(1).build()?;
+    let result = pool.apply_async((4u64,))?;
+    result.get()?;
+    go.set();
+    Ok(())
+}
+
+#[worker]
+fn puts_when_told_and_late(go: Event, out: Queue<u32>) -> Result<()> {
+    go.wait()?;
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    out.put(&7)
+}
+
 #[worker]
 fn blocks_beside_a_child(started: Event, go: Event, out: Queue<u32>) -> Result<()> {
     let ctx = procbox_guest::context()?;

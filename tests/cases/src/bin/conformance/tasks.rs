@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[worker]
-fn double(n: u64) -> u64 {
+pub(crate) fn double(n: u64) -> u64 {
     n * 2
 }
 
@@ -150,6 +150,11 @@ fn cannot_encode(n: u64, bad: u64) -> Picky {
 #[worker]
 fn sends_one(to: Sender<u64>) -> Result<()> {
     to.send(&1)
+}
+
+#[worker]
+fn gives_an_end_away(pipe: Sender<u64>) -> Sender<u64> {
+    pipe
 }
 
 #[worker]

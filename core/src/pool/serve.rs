@@ -19,19 +19,25 @@ struct Current {
     ends: Writer,
     /// How many ends that is.
     count: usize,
+    /// Whether there is such a chunk.
+    begun: bool,
 }
 
 thread_local! {
     /// Here too, for a panic hook that has to report before the process ends. Not borrowed while a
     /// task runs.
     static CURRENT: RefCell<Option<Rc<RefCell<Current>>>> = const { RefCell::new(None) };
-    /// What the last chunk's ends were written in.
-    static ROOM: RefCell<Message> =
-        const { RefCell::new(Message { bytes: Vec::new(), handles: Vec::new() }) };
 }
 
 /// A buffer that is larger than this is given back rather than kept for the next chunk.
 const KEPT_ROOM: usize = 1 << 20;
+
+/// Empties a message, and keeps its room unless that is large.
+fn clear(message: &mut Message) {
+    message.handles.clear();
+    message.bytes.clear();
+    message.bytes.shrink_to(KEPT_ROOM);
+}
 
 /// Serves the pool whose terms are in `call` with one worker's function. Returns when the pool
 /// closes, or after as many chunks as the terms allow.
@@ -61,6 +67,8 @@ pub fn serve(
 ) -> Result<()> {
     let (most, tasks, results): Terms = call.into_value()?;
     let (mut task, mut result) = (Message::default(), Message::default());
+    let current = Rc::new(RefCell::new(Current::new(results.raw())));
+    CURRENT.replace(Some(current.clone()));
     let mut done = 0;
     while done < most {
         match tasks.raw().get(&mut task, Wait::Forever) {
@@ -76,7 +84,7 @@ pub fn serve(
             continue;
         }
         done += 1;
-        let current = begin(id, results.raw());
+        current.borrow_mut().begin(id);
         while !parts.is_done() {
             let (bytes, own) = parts.part_and_count()?;
             let own = if own == 0 { Vec::new() } else { handles.by_ref().take(own).collect() };
@@ -85,10 +93,11 @@ pub fn serve(
             // What was handed over is the message's alone; an idle worker holds nothing.
             result.handles.clear();
         }
-        result.bytes.shrink_to(KEPT_ROOM);
-        if !send()? {
+        if !current.borrow_mut().send()? {
             break;
         }
+        clear(&mut result);
+        clear(&mut task);
     }
     Ok(())
 }
@@ -112,49 +121,48 @@ fn initialize(
     }
 }
 
-fn begin(id: u64, results: &Arc<dyn RawQueue>) -> Rc<RefCell<Current>> {
-    let ends = Writer::again(id, ROOM.take());
-    let current = Current { id, results: results.clone(), ends, count: 0 };
-    let current = Rc::new(RefCell::new(current));
-    CURRENT.replace(Some(current.clone()));
-    current
-}
-
 impl Current {
+    fn new(results: &Arc<dyn RawQueue>) -> Current {
+        let (results, ends) = (results.clone(), Writer::new(0));
+        Current { id: 0, results, ends, count: 0, begun: false }
+    }
+
+    fn begin(&mut self, id: u64) {
+        self.id = id;
+        self.ends.begin(id);
+        self.count = 0;
+        self.begun = true;
+    }
+
     #[inline]
     fn note(&mut self, end: &TaskEnd, result: &Message) {
         self.ends.end(end, result);
         self.count += 1;
     }
-}
 
-/// Sends the ends of the current chunk; `false` if the pool is gone.
-fn send() -> Result<bool> {
-    let Some(current) = CURRENT.take() else {
-        return Ok(true);
-    };
-    let mut current = current.borrow_mut();
-    let Current { id, results, ends, count } = &mut *current;
-    let mut message = std::mem::replace(ends, Writer::new(*id)).finish();
-    let sent = match results.put(&message.bytes, &message.handles, Wait::Forever) {
-        // A result that no queue can carry is its chunk's failure, not the worker's.
-        Err(e @ (Error::TooLarge { .. } | Error::ForeignHandle)) => {
-            let mut ends = Writer::new(*id);
-            for _ in 0..*count {
-                ends.end(&TaskEnd::Failed(format!("the result cannot be sent: {e}")), &message);
+    /// Sends the ends; `false` if the pool is gone.
+    fn send(&mut self) -> Result<bool> {
+        self.begun = false;
+        let message = self.ends.message_mut();
+        let sent = self.results.put(&message.bytes, &message.handles, Wait::Forever);
+        clear(message);
+        let sent = match sent {
+            // A result that no queue can carry is its chunk's failure, not the worker's.
+            Err(e @ (Error::TooLarge { .. } | Error::ForeignHandle)) => {
+                self.ends.begin(self.id);
+                let failed = TaskEnd::Failed(format!("the result cannot be sent: {e}"));
+                for _ in 0..self.count {
+                    self.ends.end(&failed, &Message::default());
+                }
+                self.results.put(&self.ends.message_mut().bytes, &[], Wait::Forever)
             }
-            results.put(&ends.finish().bytes, &[], Wait::Forever)
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => Ok(true),
+            Err(Error::Closed) => Ok(false),
+            Err(e) => Err(e),
         }
-        sent => sent,
-    };
-    if message.bytes.capacity() <= KEPT_ROOM {
-        message.handles.clear();
-        ROOM.replace(message);
-    }
-    match sent {
-        Ok(()) => Ok(true),
-        Err(Error::Closed) => Ok(false),
-        Err(e) => Err(e),
     }
 }
 
@@ -168,10 +176,11 @@ fn send() -> Result<bool> {
 /// }));
 /// ```
 pub fn panicked(message: &str) {
-    if let Some(current) = CURRENT.with_borrow(Clone::clone) {
-        let end = TaskEnd::Panicked(message.to_string());
-        current.borrow_mut().note(&end, &Message::default());
+    let Some(current) = CURRENT.with_borrow(Clone::clone) else { return };
+    let mut current = current.borrow_mut();
+    if current.begun {
+        current.note(&TaskEnd::Panicked(message.to_string()), &Message::default());
+        // The process ends either way; a pool that is gone needs no report.
+        let _ = current.send();
     }
-    // The process ends either way; a pool that is gone needs no report.
-    let _ = send();
 }

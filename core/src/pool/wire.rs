@@ -43,30 +43,32 @@ pub enum TaskEnd {
 }
 
 /// Writes a chunk or its ends, part by part: first the chunk's number, then a part per task.
-pub(super) struct Writer {
-    bytes: Vec<u8>,
-    handles: Vec<Handle>,
-}
+pub(super) struct Writer(Message);
 
 impl Writer {
     pub(super) fn new(id: u64) -> Writer {
-        Writer { bytes: id.to_le_bytes().to_vec(), handles: Vec::new() }
+        let mut writer = Writer(Message::default());
+        writer.begin(id);
+        writer
     }
 
-    /// Like [`Writer::new`], in the room that a message had which is not needed any more.
-    pub(super) fn again(id: u64, room: Message) -> Writer {
-        let Message { mut bytes, mut handles } = room;
-        bytes.clear();
-        handles.clear();
-        bytes.extend_from_slice(&id.to_le_bytes());
-        Writer { bytes, handles }
+    /// Begins anew, in the room that there is.
+    pub(super) fn begin(&mut self, id: u64) {
+        self.0.bytes.clear();
+        self.0.handles.clear();
+        self.0.bytes.extend_from_slice(&id.to_le_bytes());
+    }
+
+    /// What was written.
+    pub(super) fn message_mut(&mut self) -> &mut Message {
+        &mut self.0
     }
 
     #[inline]
     pub(super) fn part(&mut self, bytes: &[u8], handles: &[Handle]) {
-        self.bytes.extend_from_slice(&header(bytes.len(), handles.len()));
-        codec::append(&mut self.bytes, bytes);
-        self.handles.extend_from_slice(handles);
+        self.0.bytes.extend_from_slice(&header(bytes.len(), handles.len()));
+        codec::append(&mut self.0.bytes, bytes);
+        self.0.handles.extend_from_slice(handles);
     }
 
     /// How a task ended; `result` is looked at if it went well.
@@ -74,22 +76,22 @@ impl Writer {
     pub(super) fn end(&mut self, end: &TaskEnd, result: &Message) {
         match end {
             TaskEnd::Done => {
-                self.bytes.push(DONE);
+                self.0.bytes.push(DONE);
                 self.part(&result.bytes, &result.handles);
             }
             TaskEnd::Failed(why) => {
-                self.bytes.push(FAILED);
+                self.0.bytes.push(FAILED);
                 self.part(why.as_bytes(), &[]);
             }
             TaskEnd::Panicked(why) => {
-                self.bytes.push(PANICKED);
+                self.0.bytes.push(PANICKED);
                 self.part(why.as_bytes(), &[]);
             }
         }
     }
 
     pub(super) fn finish(self) -> Message {
-        Message { bytes: self.bytes, handles: self.handles }
+        self.0
     }
 }
 
@@ -107,8 +109,9 @@ impl Tasks {
 
     /// None yet, and room for so many bytes.
     pub(super) fn with_room(bytes: usize) -> Tasks {
-        let room = Message { bytes: Vec::with_capacity(bytes), handles: Vec::new() };
-        Tasks { message: Writer::again(0, room).finish(), count: 0 }
+        let mut writer = Writer(Message { bytes: Vec::with_capacity(bytes), ..Message::default() });
+        writer.begin(0);
+        Tasks { message: writer.finish(), count: 0 }
     }
 
     /// The bytes that they have.
@@ -153,8 +156,7 @@ impl Tasks {
     }
 
     pub(super) fn push_encoded(&mut self, bytes: &[u8], handles: &[Handle]) {
-        let Message { bytes: to, handles: all } = std::mem::take(&mut self.message);
-        let mut writer = Writer { bytes: to, handles: all };
+        let mut writer = Writer(std::mem::take(&mut self.message));
         writer.part(bytes, handles);
         self.message = writer.finish();
         self.count += 1;

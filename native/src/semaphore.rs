@@ -9,9 +9,9 @@ use crate::arena::layout::{BODY, Hold, SemaphoreCore, Tag};
 use crate::arena::table::Held;
 use crate::sync::futex;
 use crate::sync::robust::Guard;
-use procbox_core::{Deadline, Error, RawSemaphore, Result, Semaphore, Wait};
+use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::Ordering;
 
 /// A semaphore, by handle.
 pub(crate) struct NativeSemaphore(pub(crate) Arc<Held>);
@@ -24,17 +24,9 @@ fn guard(arena: &Arena, object: u64) -> Result<(Guard<'_>, &SemaphoreCore)> {
         let taken = arena.permits_taken(object)?;
         let free = core.total.load(Ordering::Relaxed).saturating_sub(taken);
         core.free.store(free as u32, Ordering::Release);
-        notify(core);
+        core.released.bump(futex::wake_all);
     }
     Ok((guard, core))
-}
-
-/// Wakes all who wait: one would do, but one that is then killed would take the wake with it.
-fn notify(core: &SemaphoreCore) {
-    fence(Ordering::SeqCst);
-    if core.wanted.load(Ordering::Relaxed) != 0 && core.wanted.swap(0, Ordering::SeqCst) != 0 {
-        futex::wake_all(&core.free);
-    }
 }
 
 /// For a dead process: its permits are free again, and whoever waits is woken, in case the process
@@ -44,7 +36,7 @@ pub(crate) fn give_back_all(arena: &Arena, object: u64, hold: &Hold) -> Result<(
     let permits = hold.permits.swap(0, Ordering::Relaxed);
     core.free.fetch_add(permits as u32, Ordering::Release);
     drop(guard);
-    futex::wake_all(&core.free);
+    core.released.bump(futex::wake_all);
     Ok(())
 }
 
@@ -64,30 +56,38 @@ impl NativeSemaphore {
         held.map(NativeSemaphore)
     }
 
-    fn free(&self) -> &AtomicU32 {
-        &self.0.arena.body::<SemaphoreCore>(self.0.offset).free
+    fn core(&self) -> &SemaphoreCore {
+        self.0.arena.body(self.0.offset)
+    }
+
+    /// Takes a permit if there is one; whether it did.
+    fn try_take(&self) -> Result<bool> {
+        let (_guard, core) = guard(&self.0.arena, self.0.offset)?;
+        let free = core.free.load(Ordering::Relaxed);
+        if free == 0 {
+            return Ok(false);
+        }
+        self.0.hold().permits.fetch_add(1, Ordering::Release);
+        core.free.store(free - 1, Ordering::Release);
+        Ok(true)
     }
 }
 
 impl RawSemaphore for NativeSemaphore {
     fn acquire(&self, wait: Wait) -> Result<()> {
-        let mut deadline: Option<Deadline> = None;
+        if self.try_take()? {
+            return Ok(());
+        }
+        if wait.is_never() {
+            return Err(Error::TimedOut);
+        }
+        let until = wait.deadline();
         loop {
-            {
-                let (_guard, core) = guard(&self.0.arena, self.0.offset)?;
-                let free = core.free.load(Ordering::Relaxed);
-                if free > 0 {
-                    self.0.hold().permits.fetch_add(1, Ordering::Release);
-                    core.free.store(free - 1, Ordering::Release);
-                    return Ok(());
-                }
-                if wait.is_never() {
-                    return Err(Error::TimedOut);
-                }
-                core.wanted.store(1, Ordering::SeqCst);
+            let announced = self.core().released.announce();
+            if self.try_take()? {
+                return Ok(());
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline());
-            self.0.arena.block(&[(self.free(), 0)], until)?;
+            self.0.arena.block(&[announced], until)?;
         }
     }
 
@@ -103,7 +103,7 @@ impl RawSemaphore for NativeSemaphore {
         }
         core.free.fetch_add(1, Ordering::Release);
         drop(guard);
-        notify(core);
+        core.released.changed(futex::wake_all);
         Ok(())
     }
 
@@ -116,6 +116,6 @@ impl RawSemaphore for NativeSemaphore {
     }
 
     fn available(&self) -> usize {
-        self.free().load(Ordering::Acquire) as usize
+        self.core().free.load(Ordering::Acquire) as usize
     }
 }

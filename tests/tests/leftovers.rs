@@ -106,6 +106,29 @@ fn a_sandboxed_context_that_ends_leaves_no_instance() {
 }
 
 #[test]
+fn a_sandbox_that_is_dropped_ends_what_is_blocked_in_it() {
+    let _turn = alone();
+    watched(Backend::Sandbox, |_| {
+        let sandbox = procbox::Sandbox::builder().max_processes(5).build()?;
+        let path = procbox_tests::program("conformance", Backend::Sandbox);
+        let ctx = sandbox.context(procbox::sandbox::Program::wasm(path)?)?;
+        let (here, there) = ctx.pipe::<u32>()?;
+        let (started, forever) = (ctx.event()?, ctx.event()?);
+        let parent = ctx.worker("blocks_beside_a_holder").args((&there, &started, &forever));
+        let parent = parent.start()?;
+        drop(there);
+        started.wait()?;
+        // Its child is no daemon, and nobody's now.
+        parent.kill()?;
+        parent.join()?;
+        ensure!(sandbox.processes() == 1);
+        drop((ctx, sandbox));
+        ensure!(here.recv() == Err(Error::Closed));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_pool_that_cannot_start_all_its_workers_keeps_none() {
     let _turn = alone();
     watched(Backend::Sandbox, |_| {
@@ -144,6 +167,9 @@ fn gives_away(ctx: &Context, theirs: &Context) -> anyhow::Result<()> {
     let (_here, there) = ctx.pipe::<Queue<u32>>()?;
     foreign("queue in a pipe", there.send(&inner))?;
     foreign("ready", ready(ctx, &[inner.waitable()], Wait::Never).map(drop))?;
+    let pool = ctx.pool_of::<(procbox::Event,), u64>("waits_task").workers(1).build()?;
+    foreign("task", pool.apply((&theirs.event()?,)).map(drop))?;
+    drop(pool);
     let p = theirs.worker("nothing").start()?;
     foreign("ready for a process", ready(ctx, &[p.sentinel()?], Wait::Never).map(drop))?;
     p.join()?;

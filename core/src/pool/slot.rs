@@ -97,8 +97,10 @@ impl Slot {
         let Entry::Serve(_) = entry else {
             return Ok(());
         };
+        // The initializer is not answered: were it in a chunk's place, nobody would say that it is free.
+        let room = options.depth() + usize::from(options.initializer.is_some());
         let tasks: Queue<()> =
-            ctx.queue_with(Bounds { messages: Some(options.depth()), ..Bounds::default() })?;
+            ctx.queue_with(Bounds { messages: Some(room), ..Bounds::default() })?;
         let results: Queue<()> = ctx.unbounded_queue()?;
         if let Some((name, arguments)) = &options.initializer {
             let mut writer = Writer::new(INITIALIZER);

@@ -211,5 +211,6 @@ pub(crate) struct SemaphoreCore {
     pub(crate) total: AtomicU64,
     /// The free ones; derived.
     pub(crate) free: AtomicU32,
-    pub(crate) wanted: AtomicU32,
+    /// For those who wait for one.
+    pub(crate) released: Signal,
 }

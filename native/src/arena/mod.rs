@@ -31,8 +31,9 @@ const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
 /// nobody reaps them who would do their recovery.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
 /// How often one whose parent lives looks at that. It is told of the death by a signal, so this is for
-/// one that comes in the moment between the last look and going to sleep.
-const PARENT_CHECK: Duration = Duration::from_secs(30);
+/// one that comes in the moment between the last look and going to sleep. It is longer than any test
+/// waits, so that it makes up for no wake that was lost.
+const PARENT_CHECK: Duration = Duration::from_secs(300);
 
 /// The mapped arena, and what this process knows about itself in it.
 pub(crate) struct Arena {

@@ -13,6 +13,8 @@ macro_rules! cases {
 cases! {
     two_hundred_processes_leave_nothing_behind
     more_starts_than_the_process_table_has_slots
+    one_that_ignores_its_limit_of_cpu_time_is_killed_for_it
+    one_can_wait_for_125_queues_and_no_more
     exit_codes
     output_is_captured_and_input_is_given
     plain_programs_run_too
@@ -77,6 +79,25 @@ fn is_running(pid: u32) -> bool {
 
 fn join(p: &Process) -> Result<i32> {
     p.join_timeout(Duration::from_secs(20)).map(ExitStatus::exitcode)
+}
+
+fn one_that_ignores_its_limit_of_cpu_time_is_killed_for_it() -> Result<()> {
+    let limit = Duration::from_millis(50);
+    let p = ctx()?.worker("ignores_its_limit").cpu_time(limit).start()?;
+    assert_eq!(p.join()?, ExitStatus::limited(procbox_core::Limit::CpuTime));
+    Ok(())
+}
+
+fn one_can_wait_for_125_queues_and_no_more() -> Result<()> {
+    let ctx = ctx()?;
+    let queues = (0..126).map(|_| ctx.queue::<u8>(1)).collect::<Result<Vec<_>>>()?;
+    let all: Vec<_> = queues.iter().map(Queue::waitable).collect();
+    assert!(matches!(ready(&ctx, &all, Wait::Never), Err(Error::Invalid(_))));
+    let short = Wait::AtMost(Duration::from_millis(5));
+    assert_eq!(ready(&ctx, &all[..125], short), Err(Error::TimedOut));
+    queues[124].put(&1)?;
+    assert_eq!(ready(&ctx, &all[..125], Wait::Forever)?, [124]);
+    Ok(())
 }
 
 fn more_starts_than_the_process_table_has_slots() -> Result<()> {

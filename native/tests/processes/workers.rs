@@ -42,6 +42,14 @@ worker! { exits(code: i32) { std::process::exit(code) } }
 worker! { panics() { panic!("as it should") } }
 worker! { fails() { Err(procbox_core::Error::Invalid("as it should".into())) } }
 worker! { aborts() { std::process::abort() } }
+worker! { ignores_its_limit() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is installed.
+    let _ = unsafe { signal(Signal::SIGXCPU, SigHandler::SigIgn) };
+    loop {
+        std::hint::spin_loop();
+    }
+} }
 worker! { overflows() {
     #[inline(never)]
     fn deeper(n: u64) -> u64 {

@@ -44,7 +44,7 @@ pub(crate) fn ready_waits_for_connections_and_listeners_too(ctx: &Context) -> Ve
     let (name, p, _) = echoes(ctx)?;
     let server = ctx.connect::<Bytes>(&*name, KEY)?;
     let (q, go) = (ctx.queue::<u32>(1)?, ctx.queue::<u32>(1)?);
-    let listener = ctx.listen(&*crate::connection::name(ctx), KEY)?;
+    let listener = ctx.listen(&*self::name(ctx), KEY)?;
     let sockets = [server.waitable(), listener.waitable()];
     let all = [server.waitable(), q.waitable(), listener.waitable(), go.waitable()];
     let others = [p.sentinel()?, server.waitable(), listener.waitable()];
@@ -76,6 +76,17 @@ pub(crate) fn ready_waits_for_connections_and_listeners_too(ctx: &Context) -> Ve
     });
     same(found, [0, 1])?;
     refused(server.recv(), Error::Closed)
+}
+
+pub(crate) fn ready_sees_the_end_of_a_process_beside_sockets(ctx: &Context) -> Verdict {
+    let listener = ctx.listen(&*name(ctx), KEY)?;
+    let (q, never) = (ctx.queue::<u32>(1)?, ctx.event()?);
+    for queues in [vec![], vec![q.waitable()]] {
+        let p = ctx.worker("blocks").args((&ctx.event()?, &never)).timeout(SHORT).start()?;
+        let those = [vec![p.sentinel()?, listener.waitable()], queues].concat();
+        same(ready(ctx, &those, Wait::Forever)?, [0])?;
+    }
+    Ok(())
 }
 
 pub(crate) fn a_wrong_key_is_refused_on_both_sides(ctx: &Context) -> Verdict {

@@ -1,7 +1,7 @@
 //! Events.
 
 use crate::support::*;
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use procbox_guest::{Context, Event, Result};
 use std::time::Duration;
 
@@ -62,6 +62,24 @@ pub(crate) fn a_set_is_seen_also_if_it_is_cleared_at_once(ctx: &Context) -> Verd
     });
     same(out.get()?, true)?;
     same(exitcode(&p)?, 0)
+}
+
+pub(crate) fn who_waits_sees_a_set_that_is_over_when_it_wakes(ctx: &Context) -> Verdict {
+    let (e, about) = (ctx.event()?, ctx.queue::<()>(1)?);
+    let out = ctx.queue::<bool>(1)?;
+    let p = ctx.worker("waits").args((&e, &about, &out)).daemon(true).start()?;
+    about.get()?;
+    // Few, so that none is seen by chance; more than one, since it may not wait yet.
+    for _ in 0..3 {
+        std::thread::sleep(SHORT);
+        e.set();
+        e.clear();
+        if let Ok(seen) = out.get_timeout(5 * SHORT) {
+            same(seen, true)?;
+            return same(exitcode(&p)?, 0);
+        }
+    }
+    bail!("it does not see it")
 }
 
 pub(crate) fn a_killed_waiter_hurts_nobody(ctx: &Context) -> Verdict {

@@ -135,3 +135,38 @@ pub(crate) fn a_pool_that_is_closed_early_replaces_its_workers_all_the_same(
     pool.join()?;
     same(ctx.active_children().len(), 0)
 }
+
+pub(crate) fn a_chunk_that_may_not_run_again_fails_with_its_worker(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "aborts_on_7").chunk_size(5).build()?;
+    for (n, result) in pool.imap(0..20u64) {
+        same(result.is_err(), (5..10).contains(&n))?;
+    }
+    same((pool.counters().failed, pool.counters().retried), (5, 0))
+}
+
+pub(crate) fn a_task_timeout_is_not_put_off_by_other_tasks(ctx: &Context) -> Verdict {
+    let pool: Pool<(u64, u64), u64> =
+        ctx.pool_of("spins_on").workers(1).task_timeout(Duration::from_millis(500)).build()?;
+    let slow = pool.apply_async((5u64, 5u64))?;
+    let mut others = Vec::new();
+    while slow.wait(Duration::from_millis(50)) == Ok(false) {
+        ensure!(others.len() < 100, "it was put off {} times", others.len());
+        others.push(pool.apply_async((1u64, 5u64))?);
+    }
+    ensure!(slow.get().is_err());
+    others.iter().try_for_each(|task| same(task.get(), Ok(1)))
+}
+
+pub(crate) fn starts_that_failed_are_forgotten_once_one_did_well(ctx: &Context) -> Verdict {
+    let tokens = ctx.queue::<()>(2)?;
+    let dies = Worker::<(Queue<()>,), u64, ()>::new("dies_while_there_are", ());
+    let pool = pool(ctx, "double").workers(1).max_tasks_per_child(1);
+    let pool = pool.initializer(dies, (&tokens,)).build()?;
+    // Two in a row at most, and more in all than a pool puts up with in a row.
+    while pool.counters().replaced < 8 {
+        let _ = tokens.try_put(&());
+        let _ = tokens.try_put(&());
+        same(pool.apply((4u64,))?, 8)?;
+    }
+    Ok(())
+}

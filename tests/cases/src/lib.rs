@@ -159,6 +159,7 @@ cases! { $
         a_set_wakes_all_who_wait;
         one_waits_in_vain_and_one_for_ever;
         a_set_is_seen_also_if_it_is_cleared_at_once;
+        who_waits_sees_a_set_that_is_over_when_it_wakes;
         a_killed_waiter_hurts_nobody;
         an_event_is_handed_on_a_hundred_thousand_times_between_two;
         an_event_is_handed_on_a_hundred_thousand_times_between_four;
@@ -179,6 +180,7 @@ cases! { $
         a_message_of_64_mib_arrives_whole except worker "its copies are many, and the parent shows it";
         a_message_that_never_fits_is_too_large;
         bytes_are_bounded_too;
+        room_in_bytes_lets_in_as_many_as_fit;
         a_queue_travels_in_a_queue;
         several_handles_travel_in_one_message;
         a_handle_in_a_message_outlives_its_sender;
@@ -201,6 +203,7 @@ cases! { $
         a_kill_wakes_who_waits_at_the_other_end;
         a_kill_wakes_who_cannot_send_to_the_other_end;
         an_end_travels_in_a_message;
+        an_end_in_a_message_to_nobody_is_gone;
     }
     context {
         the_program_tells_its_workers;
@@ -223,6 +226,7 @@ cases! { $
     connection {
         strangers_with_the_key_talk;
         ready_waits_for_connections_and_listeners_too;
+        ready_sees_the_end_of_a_process_beside_sockets;
         a_wrong_key_is_refused_on_both_sides;
         a_refused_client_leaves_the_listener_as_it_was;
         a_message_of_a_mebibyte_crosses;
@@ -251,6 +255,8 @@ cases! { $
         imap_takes_an_endless_iterator_as_it_goes;
         imap_unordered_gives_each_result_once;
         imap_unordered_does_not_wait_for_the_slow;
+        a_slow_task_keeps_no_other_waiting;
+        map_takes_inputs_as_the_workers_get_to_them;
         next_timeout_runs_out_and_can_be_repeated;
         imap_polled_gives_results_while_its_inputs_are_idle;
         the_bell_wakes_who_waits_for_inputs except guest "a sandboxed process has one thread";
@@ -292,5 +298,8 @@ cases! { $
         an_initializer_that_fails_breaks_the_pool;
         a_worker_is_replaced_after_so_many_tasks;
         a_pool_that_is_closed_early_replaces_its_workers_all_the_same;
+        a_chunk_that_may_not_run_again_fails_with_its_worker;
+        a_task_timeout_is_not_put_off_by_other_tasks;
+        starts_that_failed_are_forgotten_once_one_did_well;
     }
 }

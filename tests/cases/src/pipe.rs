@@ -148,3 +148,15 @@ pub(crate) fn an_end_travels_in_a_message(ctx: &Context) -> Verdict {
     drop(here);
     same(exitcode(&p)?, 0)
 }
+
+pub(crate) fn an_end_in_a_message_to_nobody_is_gone(ctx: &Context) -> Verdict {
+    let (here, there) = ctx.pipe::<u32>()?;
+    let (a, b) = ctx.pipe::<Pipe<u32>>()?;
+    a.send(&there)?;
+    drop(there);
+    refused(here.try_recv(), Error::TimedOut)?;
+    drop(b);
+    refused(here.recv(), Error::Closed)?;
+    drop(a);
+    Ok(())
+}

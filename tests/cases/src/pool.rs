@@ -93,6 +93,18 @@ pub(crate) fn imap_takes_an_endless_iterator_as_it_goes(ctx: &Context) -> Verdic
     Ok(())
 }
 
+pub(crate) fn map_takes_inputs_as_the_workers_get_to_them(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").chunk_size(1).build()?;
+    let most = std::cell::Cell::new(0);
+    let inputs = (0..2000u64).inspect(|_| {
+        let now = pool.counters();
+        most.set(most.get().max(now.submitted - now.done));
+    });
+    same(pool.map(inputs)?.len(), 2000)?;
+    ensure!(most.get() < 100, "{} tasks waited at once", most.get());
+    Ok(())
+}
+
 pub(crate) fn imap_unordered_gives_each_result_once(ctx: &Context) -> Verdict {
     let pool = pool(ctx, "double").build()?;
     let mut seen = vec![0; 500];
@@ -105,6 +117,17 @@ pub(crate) fn imap_unordered_gives_each_result_once(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn imap_unordered_does_not_wait_for_the_slow(ctx: &Context) -> Verdict {
+    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(2).build()?;
+    let (slow, fast) = (ctx.event()?, ctx.event()?);
+    fast.set();
+    let mut results = pool.imap_unordered([slow.clone(), fast]);
+    same(results.next(), Some((1, Ok(1))))?;
+    slow.set();
+    same(results.next(), Some((0, Ok(1))))?;
+    same(results.next(), None)
+}
+
+pub(crate) fn a_slow_task_keeps_no_other_waiting(ctx: &Context) -> Verdict {
     let pool: Pool<(u64, Event), u64> =
         ctx.pool_of("first_waits").workers(2).chunk_size(1).build()?;
     // The first task ends once the event is set, which is when all others have come.
@@ -398,9 +421,13 @@ pub(crate) fn a_map_fails_with_its_first_error(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn an_initializer_runs_before_the_tasks_of_each_worker(ctx: &Context) -> Verdict {
-    let remember = Worker::<(u64,), (), ()>::new("remember", ());
-    let pool = pool(ctx, "adds_the_remembered").initializer(remember, (1000u64,)).chunk_size(1);
-    same(pool.build()?.map(0..50u64)?, (1000..1050).collect::<Vec<u64>>())
+    let remember = || Worker::<(u64,), (), ()>::new("remember", ());
+    let pool =
+        || pool(ctx, "adds_the_remembered").initializer(remember(), (1000u64,)).chunk_size(1);
+    for pool in [pool(), pool().max_tasks_per_child(1), pool().fresh_per_task()] {
+        same(pool.build()?.map(0..50u64)?, (1000..1050).collect::<Vec<u64>>())?;
+    }
+    Ok(())
 }
 
 pub(crate) fn a_worker_keeps_its_state_from_task_to_task(ctx: &Context) -> Verdict {
@@ -409,7 +436,8 @@ pub(crate) fn a_worker_keeps_its_state_from_task_to_task(ctx: &Context) -> Verdi
 }
 
 pub(crate) fn with_a_fresh_process_per_task_no_state_leaks(ctx: &Context) -> Verdict {
-    let pool = pool(ctx, "counts_its_calls").fresh_per_task().build()?;
+    // A chunk size would put several tasks into one.
+    let pool = pool(ctx, "counts_its_calls").chunk_size(5).fresh_per_task().build()?;
     same(pool.map(0..20u64)?, [1; 20])?;
     same((pool.counters().failed, pool.counters().done), (0, 20))
 }

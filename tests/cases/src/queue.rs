@@ -2,7 +2,9 @@
 
 use crate::support::*;
 use anyhow::ensure;
-use procbox_guest::{Bounds, Bytes, Context, Error, Lock, Process, Queue, Result, Sender};
+use procbox_guest::{
+    Bounds, Bytes, Context, Error, Lock, Message, Process, Queue, Result, Sender, Wait,
+};
 use std::time::Duration;
 
 pub(crate) fn first_in_is_first_out(ctx: &Context) -> Verdict {
@@ -168,6 +170,19 @@ pub(crate) fn bytes_are_bounded_too(ctx: &Context) -> Verdict {
     same(q.get()?.len(), 600)?;
     q.try_put(&Bytes(vec![2; 600]))?;
     same(q.get()?, Bytes(vec![2; 600]))
+}
+
+pub(crate) fn room_in_bytes_lets_in_as_many_as_fit(ctx: &Context) -> Verdict {
+    let q: Queue<u32> = ctx.queue_with(Bounds { messages: None, bytes: 12 })?;
+    q.raw().put(&[0; 12], &[], Wait::Never)?;
+    let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<String>(2)?);
+    let start = |_| ctx.worker("puts").args((&q, 8u32, &about, &out)).daemon(true).start();
+    let all = (0..2).map(start).collect::<Result<Vec<_>, _>>()?;
+    (0..2).try_for_each(|_| about.get())?;
+    let_it_block();
+    q.raw().get(&mut Message::default(), Wait::Never)?;
+    (0..2).try_for_each(|_| same(out.get()?, "Ok(())"))?;
+    all.iter().try_for_each(|p| same(exitcode(p)?, 0))
 }
 
 pub(crate) fn a_queue_travels_in_a_queue(ctx: &Context) -> Verdict {

@@ -155,6 +155,14 @@ fn holds_an_end(pipe: Pipe<Bytes>, started: Event, forever: Event) -> Result<()>
     Ok(())
 }
 
+#[worker]
+fn blocks_beside_a_holder(pipe: Pipe<Bytes>, started: Event, forever: Event) -> Result<()> {
+    let ctx = procbox_guest::context()?;
+    ctx.process(holds_an_end).args((&pipe, &started, &forever)).start()?;
+    drop(pipe);
+    forever.wait().map(drop)
+}
+
 /// Receives until the other end is gone; as a daemon it holds its own end for as long as it lives.
 #[worker]
 fn listens(pipe: Pipe<u32>, started: Event) {

@@ -50,6 +50,8 @@ struct State {
     messages: VecDeque<Stored>,
     /// The bytes of all messages together.
     bytes: usize,
+    /// Somebody waits for room in bytes, so that a place may not do for who is woken first.
+    short_of_bytes: bool,
     closed: bool,
 }
 
@@ -70,7 +72,12 @@ impl HostQueue {
         HostQueue {
             executor,
             bounds,
-            state: Mutex::new(State { messages: VecDeque::new(), bytes: 0, closed: false }),
+            state: Mutex::new(State {
+                messages: VecDeque::new(),
+                bytes: 0,
+                short_of_bytes: false,
+                closed: false,
+            }),
             filled: WaitList::new(),
             drained: WaitList::new(),
             watched: WaitList::new(),
@@ -90,9 +97,11 @@ impl HostQueue {
         if state.closed {
             return Some(Err(Error::Closed));
         }
-        if self.bounds.messages.is_some_and(|most| state.messages.len() >= most)
-            || state.bytes + size > self.bounds.bytes
-        {
+        if state.bytes + size > self.bounds.bytes {
+            state.short_of_bytes = true;
+            return None;
+        }
+        if self.bounds.messages.is_some_and(|most| state.messages.len() >= most) {
             return None;
         }
         if let Some(stored) = slot.take() {
@@ -116,10 +125,10 @@ impl HostQueue {
         match state.messages.pop_front() {
             Some(stored) => {
                 state.bytes -= stored.body.len();
+                // Room in bytes may let several in, or another than who is first; a place lets in one.
+                let all = std::mem::take(&mut state.short_of_bytes);
                 drop(state);
-                // Room in bytes may let several in; a bounded count lets one.
-                let room = if self.bounds.messages.is_some() { 1 } else { usize::MAX };
-                self.drained.wake_ordered(room);
+                self.drained.wake_ordered(if all { usize::MAX } else { 1 });
                 Some(Ok(stored))
             }
             None if state.closed => Some(Err(Error::Closed)),

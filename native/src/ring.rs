@@ -71,6 +71,8 @@ pub(crate) fn kick(arena: &Arena, offset: u64) -> Result<()> {
     if let Some(guard) = core.consumer.0.try_guard() {
         repair(arena, core, &guard, &core.got.0)?;
     }
+    core.producer.0.kick();
+    core.consumer.0.kick();
     core.items.bump(futex::wake_all);
     core.space.bump(futex::wake_all);
     Ok(())

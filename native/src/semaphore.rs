@@ -33,6 +33,7 @@ fn guard(arena: &Arena, object: u64) -> Result<(Guard<'_>, &SemaphoreCore)> {
 /// died before it did that itself.
 pub(crate) fn give_back_all(arena: &Arena, object: u64, hold: &Hold) -> Result<()> {
     let (guard, core) = guard(arena, object)?;
+    core.lock.kick();
     let permits = hold.permits.swap(0, Ordering::Relaxed);
     core.free.fetch_add(permits as u32, Ordering::Release);
     drop(guard);

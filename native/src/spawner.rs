@@ -33,7 +33,11 @@ impl Spawner {
         let (sender, jobs) = mpsc::channel::<Job>();
         std::thread::Builder::new()
             .name("procbox-spawner".into())
-            .spawn(move || jobs.into_iter().for_each(|job| job()))
+            .spawn(move || {
+                // What it forks is not to run this program's handler before it is executed.
+                sys::set_sigint_blocked(true);
+                jobs.into_iter().for_each(|job| job());
+            })
             .map_err(|e| Error::os("thread", e))?;
         Ok(Spawner { jobs: Mutex::new(sender) })
     }

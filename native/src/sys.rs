@@ -2,9 +2,10 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -72,6 +73,17 @@ pub(crate) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
     match unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } {
         -1 => Err(io::Error::last_os_error()),
         fd => Ok(own(fd as RawFd)),
+    }
+}
+
+/// Whether a process is gone, or a zombie.
+pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
+    match pidfd_open(pid) {
+        Ok(pidfd) => {
+            let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+            matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+        }
+        Err(e) => e.raw_os_error() == Some(libc::ESRCH),
     }
 }
 
@@ -229,11 +241,21 @@ pub(crate) fn hold_interrupts_of(command: &mut Command) {
     unsafe { command.pre_exec(block) };
 }
 
+/// Keeps SIGINT from the calling thread and from what it forks, or lets it through again.
+pub(crate) fn set_sigint_blocked(blocked: bool) {
+    let mut sigint = SigSet::empty();
+    sigint.add(Signal::SIGINT);
+    let how = if blocked { SigmaskHow::SIG_BLOCK } else { SigmaskHow::SIG_UNBLOCK };
+    let _ = nix::sys::signal::pthread_sigmask(how, Some(&sigint), None);
+}
+
 /// Has the command's process begin as one that a terminal starts: with Ctrl-C neither ignored, as it
 /// may be here, nor blocked.
 pub(crate) fn reset_interrupts_of(command: &mut Command) {
     let reset = || {
         set_action(Signal::SIGINT, SigHandler::SigDfl);
+        // One that came since the fork is pending, and ends it now, as it should.
+        set_sigint_blocked(false);
         Ok(())
     };
     // SAFETY: the closure makes async-signal-safe calls only.

@@ -7,6 +7,7 @@
 use super::engine::Engine;
 use super::result::lock;
 use crate::Wait;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Background {
         };
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
             thread.thread().unpark();
-            // A callback that panicked has said so.
+            // It does not panic.
             let _ = thread.join();
         }
     }
@@ -62,19 +63,7 @@ pub(super) fn start(engine: &Arc<Engine>) {
     }
 }
 
-/// Says that the thread ends, also when a callback has panicked on it.
-struct Lower<'a>(&'a Weak<Engine>);
-
-impl Drop for Lower<'_> {
-    fn drop(&mut self) {
-        if let Some(engine) = self.0.upgrade() {
-            lock(&engine.helm.background.0).runs = false;
-        }
-    }
-}
-
 fn run(weak: &Weak<Engine>) {
-    let lower = Lower(weak);
     let mut idle = 0;
     let mut pause = GRACE;
     loop {
@@ -87,8 +76,11 @@ fn run(weak: &Weak<Engine>) {
         }
         if !is_idle() {
             idle = 0;
-            // Interrupted or out-steered: either way somebody else sees to it.
-            if engine.drive(&is_idle, Wait::Forever, true).is_err() {
+            let driven =
+                catch_unwind(AssertUnwindSafe(|| engine.drive(&is_idle, Wait::Forever, true)));
+            // Interrupted or out-steered, somebody else sees to it. A callback that panicked has said
+            // so, and the other tasks go on.
+            if matches!(driven, Ok(Err(_))) {
                 pause = PAUSE;
             }
             continue;
@@ -99,7 +91,6 @@ fn run(weak: &Weak<Engine>) {
             let mut state = lock(&engine.helm.background.0);
             if is_idle() {
                 state.runs = false;
-                std::mem::forget(lower);
                 return;
             }
         }

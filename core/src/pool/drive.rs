@@ -11,7 +11,8 @@ use super::engine::Engine;
 use super::result::lock;
 use crate::{Context, Deadline, Error, Queue, Result, Wait, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// How long a thread that waits for another to drive may take to notice Ctrl-C.
@@ -25,6 +26,8 @@ struct Wheel {
     waiting: usize,
     /// Whether the driver sleeps until there is news from a worker.
     asleep: bool,
+    /// The thread that drives.
+    driver: Option<ThreadId>,
 }
 
 /// What the threads that would drive share.
@@ -61,8 +64,8 @@ impl Engine {
         self.drive_until(&|| lock(&self.state).backlog.len() <= self.workers, Wait::Forever)
     }
 
-    /// Sleeps until a worker has news or something is due.
-    fn sleep(&self, deadline: Deadline) -> Result<()> {
+    /// Sleeps until a worker has news or something is due, or not at all if it need not.
+    fn sleep(&self, deadline: Deadline, need_not: &dyn Fn() -> bool) -> Result<()> {
         let mut those = vec![self.helm.kick.waitable()];
         let mut due = deadline;
         {
@@ -73,7 +76,8 @@ impl Engine {
             }
             lock(&self.helm.wheel).asleep = true;
         }
-        let woken = ready(&self.ctx, &those, due.wait());
+        // Looked at after saying so: what happened before is seen here, and what happens now wakes.
+        let woken = if need_not() { Ok(vec![]) } else { ready(&self.ctx, &those, due.wait()) };
         lock(&self.helm.wheel).asleep = false;
         // It is there to wake, not to be read; empty is as good.
         let _ = self.helm.kick.try_get();
@@ -124,12 +128,7 @@ impl Engine {
         loop {
             let seen = lock(&self.helm.wheel).turns;
             match self.helm.driver.try_lock() {
-                Ok(wheel) => {
-                    let result = self.steer(done, deadline, yielding);
-                    drop(wheel);
-                    self.turn();
-                    return result;
-                }
+                Ok(driver) => return self.hold(driver, done, deadline, yielding),
                 // A callback panicked while it drove; the state was unlocked then.
                 Err(TryLockError::Poisoned(poisoned)) => {
                     drop(poisoned);
@@ -142,6 +141,10 @@ impl Engine {
                     if yielding {
                         return Err(Error::TimedOut);
                     }
+                    if lock(&self.helm.wheel).driver == Some(std::thread::current().id()) {
+                        let why = "a callback cannot wait for another task of its pool";
+                        return Err(Error::Invalid(why.into()));
+                    }
                     self.wait_for_turn(seen, deadline)?;
                     self.check_interrupt()?;
                 }
@@ -150,6 +153,27 @@ impl Engine {
                 return Ok(());
             }
         }
+    }
+
+    /// Drives; lets go of the wheel and says so also when a callback panics.
+    fn hold(
+        &self,
+        driver: MutexGuard<'_, ()>,
+        done: &dyn Fn() -> bool,
+        deadline: Deadline,
+        yielding: bool,
+    ) -> Result<()> {
+        struct LetGo<'a>(&'a Engine, Option<MutexGuard<'a, ()>>);
+        impl Drop for LetGo<'_> {
+            fn drop(&mut self) {
+                lock(&self.0.helm.wheel).driver = None;
+                self.1 = None;
+                self.0.turn();
+            }
+        }
+        let _let_go = LetGo(self, Some(driver));
+        lock(&self.helm.wheel).driver = Some(std::thread::current().id());
+        self.steer(done, deadline, yielding)
     }
 
     fn steer(&self, done: &dyn Fn() -> bool, deadline: Deadline, yielding: bool) -> Result<()> {
@@ -161,11 +185,12 @@ impl Engine {
             if progress {
                 self.turn();
             }
-            if deadline.is_past() || yielding && lock(&self.helm.wheel).waiting > 0 {
+            let gives_way = || yielding && lock(&self.helm.wheel).waiting > 0;
+            if deadline.is_past() || gives_way() {
                 return Err(Error::TimedOut);
             }
             if !progress {
-                self.sleep(deadline)?;
+                self.sleep(deadline, &|| done() || gives_way())?;
             }
         }
     }

@@ -97,16 +97,20 @@ impl Slot {
         let Entry::Serve(_) = entry else {
             return Ok(());
         };
-        // The initializer is not answered: were it in a chunk's place, nobody would say that it is free.
-        let room = options.depth() + usize::from(options.initializer.is_some());
-        let tasks: Queue<()> =
-            ctx.queue_with(Bounds { messages: Some(room), ..Bounds::default() })?;
-        let results: Queue<()> = ctx.unbounded_queue()?;
-        if let Some((name, arguments)) = &options.initializer {
+        let initializer = options.initializer.as_ref().map(|(name, arguments)| {
             let mut writer = Writer::new(INITIALIZER);
             writer.part(name.as_bytes(), &[]);
             writer.part(&arguments.bytes, &arguments.handles);
-            let message = writer.finish();
+            writer.finish()
+        });
+        // It has room of its own: it is not answered, so if it were in the way of a chunk, nobody would
+        // say when it is not any more.
+        let (more, bytes) = initializer.as_ref().map_or((0, 0), |it| (1, it.bytes.len()));
+        let messages = Some(options.depth() + more);
+        let tasks: Queue<()> =
+            ctx.queue_with(Bounds { messages, bytes: Bounds::MAX_BYTES + bytes })?;
+        let results: Queue<()> = ctx.unbounded_queue()?;
+        if let Some(message) = initializer {
             tasks.raw().put(&message.bytes, &message.handles, Wait::Never)?;
         }
         let process = ctx

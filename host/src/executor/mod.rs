@@ -96,11 +96,12 @@ impl Executor {
         if self.ready.is_empty() || self.active.load(Ordering::Relaxed) >= self.parallelism {
             return false;
         }
-        let Some(runnable) = self.pop() else { return false };
-        self.active.fetch_add(1, Ordering::Relaxed);
+        // Before it leaves the queue, so that the pacer sees it in one of the two and does not rest.
+        self.active.fetch_add(1, Ordering::SeqCst);
         // A task of ours never panics by itself; the guest's traps are values. Should it happen all
         // the same, async-task has dropped the future and the count must still be right.
         let active = Active(&self.active);
+        let Some(runnable) = self.pop() else { return false };
         runnable.run();
         drop(active);
         true

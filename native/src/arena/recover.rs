@@ -8,10 +8,10 @@ use super::Arena;
 use super::alloc::{BURYING, GRAVEYARD};
 use super::layout::{BODY, End, FREE, Hold, Pipe, QueueCore, RUNNING, SLOTS, SemaphoreCore, Tag};
 use super::table::{HOLDS_SIZE, LINK, NEXT, SlotWords, release};
-use crate::{event, ring, semaphore};
+use crate::sync::robust::RobustLock;
+use crate::{event, ring, semaphore, sys};
 use nix::libc;
-use nix::sys::signal::kill;
-use nix::unistd::{Pid, getppid};
+use nix::unistd::getppid;
 use procbox_core::Result;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,6 +33,8 @@ impl Arena {
         if slot.state.load(Ordering::Acquire) == FREE {
             return Ok(());
         }
+        self.header().lock.0.kick();
+        self.header().recovery.0.kick();
         self.sync()?;
         // The kernel has marked the lock; unmark it for the slot's next process.
         drop(slot.life.try_guard());
@@ -75,6 +77,7 @@ impl Arena {
                     ring::kick(self, core)?;
                 }
             }
+            Some(Tag::LOCK) => self.body::<RobustLock>(object).kick(),
             Some(Tag::EVENT) => event::kick(self.body::<AtomicU32>(object)),
             Some(Tag::SEMAPHORE) => semaphore::give_back_all(self, object, hold)?,
             _ => {}
@@ -216,8 +219,9 @@ impl Arena {
                 continue;
             }
             let pid = slot.pid.load(Ordering::Relaxed) as libc::pid_t;
-            // When the main thread is dead, the process is when its pid is gone.
-            if slot.life.is_orphaned() && kill(Pid::from_raw(pid), None).is_err() {
+            // When the main thread is dead, the process is when it has ended: gone, or a zombie that
+            // nobody reaps.
+            if slot.life.is_free() && sys::has_ended(pid) {
                 self.recover(index);
             } else {
                 some_live = true;

@@ -78,8 +78,9 @@ pub(crate) fn wait_many(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Woke
         return Woke::Interrupted;
     }
     let shared = words.iter().map(|(word, value)| waiter(word, *value, SIZE_U32));
-    let private = watched.map(|word| waiter(word, 0, SIZE_U32 | libc::FUTEX_PRIVATE_FLAG as u32));
-    let waiters: Vec<Waiter> = shared.chain(private).collect();
+    // Not marked as private, though it is: the wake is not either, and the kernel tells them apart.
+    let interrupt = watched.map(|word| waiter(word, 0, SIZE_U32));
+    let waiters: Vec<Waiter> = shared.chain(interrupt).collect();
     let timeout = match remaining(deadline) {
         Some(d) if d.is_zero() => return Woke::TimedOut,
         other => other.map(|d| timespec(now() + d)),

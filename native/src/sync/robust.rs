@@ -293,9 +293,16 @@ impl RobustLock {
         Some(Guard { lock: self, owner_died, stays: PhantomData })
     }
 
-    /// Whether its holder died and nobody has taken it since.
-    pub(crate) fn is_orphaned(&self) -> bool {
-        self.word.load(Ordering::Acquire) & OWNER_DIED != 0
+    /// Whether nobody holds it, or who did has died.
+    pub(crate) fn is_free(&self) -> bool {
+        self.word.load(Ordering::Acquire) & TID == 0
+    }
+
+    /// Makes all who sleep look again: for a process that died when it had been woken, or before it
+    /// woke. The kernel wakes another in its place, but not if somebody took the lock in between
+    /// without having slept.
+    pub(crate) fn kick(&self) {
+        futex::wake_all(&self.word);
     }
 }
 

@@ -45,6 +45,8 @@ cases! {
     the_first_process_can_be_killed
     a_pool_does_its_tasks
     ctrl_c_interrupts_the_main_thread
+    ctrl_c_interrupts_another_thread_that_answers
+    an_orphan_that_nobody_reaps_gives_back_what_it_held
 }
 
 /// Other programs that this binary is, told by its arguments.
@@ -674,6 +676,44 @@ fn a_pool_does_its_tasks() -> Result<()> {
     assert_eq!(pool.apply((5,))?, 25);
     pool.close();
     pool.join()
+}
+
+fn ctrl_c_interrupts_another_thread_that_answers() -> Result<()> {
+    let ctx = ctx()?;
+    let (queue, ready) = (ctx.queue::<u8>(1)?, ctx.event()?);
+    let answering = std::thread::spawn({
+        let ready = ready.clone();
+        move || {
+            procbox_native::answer_ctrl_c()?;
+            ready.set();
+            queue.get()
+        }
+    });
+    ready.wait()?;
+    std::thread::sleep(Duration::from_millis(20));
+    let me = std::process::id().to_string();
+    let _ = std::process::Command::new("kill").args(["-INT", &me]).status();
+    assert!(matches!(answering.join(), Ok(Err(Error::Interrupted))));
+    procbox_native::clear_interrupt();
+    Ok(())
+}
+
+/// The last case: this process adopts orphans from here on, and reaps none.
+fn an_orphan_that_nobody_reaps_gives_back_what_it_held() -> Result<()> {
+    procbox_native::adopt_orphans()?;
+    let ctx = ctx()?;
+    let (here, there) = ctx.pipe::<u64>()?;
+    let (pids, ready, never) = (ctx.queue::<u32>(1)?, ctx.event()?, ctx.event()?);
+    let args = (&pids, &there, &ready, &never);
+    let parent = ctx.process(workers::starts_holder::worker()).args(args).start()?;
+    drop(there);
+    ready.wait()?;
+    let orphan = pids.get()?;
+    parent.kill()?;
+    assert_eq!(join(&parent)?, -9);
+    let _ = std::process::Command::new("kill").args(["-KILL", &orphan.to_string()]).status();
+    assert_eq!(here.recv(), Err(Error::Closed));
+    Ok(())
 }
 
 fn ctrl_c_interrupts_the_main_thread() -> Result<()> {

@@ -157,6 +157,19 @@ worker! { starts_survivor(pids: Queue<u32>, ready: Event, go: Event, end: Queue<
     pids.put(&child.pid()?)?;
     child.join().map(drop)
 } }
+worker! { starts_holder(pids: Queue<u32>, pipe: Pipe<u64>, ready: Event, never: Event) {
+    let ctx = procbox_native::context()?;
+    let p = ctx.process(holds_pipe::worker()).args((&pipe, &ready, &never)).start()?;
+    pids.put(&p.pid()?)?;
+    drop(pipe);
+    never.wait().map(drop)
+} }
+worker! { holds_pipe(pipe: Pipe<u64>, ready: Event, never: Event) {
+    ready.set();
+    never.wait()?;
+    drop(pipe);
+    Ok(())
+} }
 worker! { survives(ready: Event, go: Event, end: Queue<u32>) {
     ready.set();
     go.wait()?;

@@ -181,6 +181,7 @@ cases! { $
         a_message_that_never_fits_is_too_large;
         bytes_are_bounded_too;
         room_in_bytes_lets_in_as_many_as_fit;
+        room_for_a_small_message_is_not_kept_by_a_large_one;
         a_queue_travels_in_a_queue;
         several_handles_travel_in_one_message;
         a_handle_in_a_message_outlives_its_sender;
@@ -282,6 +283,9 @@ cases! { $
         with_a_fresh_process_per_task_no_state_leaks;
         terminate_ends_a_busy_pool_at_once;
         a_pool_that_is_dropped_ends_its_workers;
+        a_pool_may_be_dropped_at_any_moment;
+        a_callback_that_panics_takes_no_other_with_it except guest "a sandboxed process has one thread";
+        a_callback_cannot_wait_for_another_task;
         a_scope_ends_its_workers_on_unwind_too except guest "a panic ends a sandboxed process";
         arguments_and_results_of_32_mebibytes_arrive_whole;
         results_of_a_mebibyte_arrive_whole;

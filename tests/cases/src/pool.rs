@@ -462,6 +462,47 @@ pub(crate) fn a_pool_that_is_dropped_ends_its_workers(ctx: &Context) -> Verdict 
     same(ctx.active_children().len(), 0)
 }
 
+pub(crate) fn a_pool_may_be_dropped_at_any_moment(ctx: &Context) -> Verdict {
+    for round in 0..200u64 {
+        let pool = pool(ctx, "double").build()?;
+        (0..50u64).try_for_each(|n| pool.apply_async((n,)).map(drop))?;
+        // About when its background thread takes the wheel, drives, and lets go.
+        std::thread::sleep(Duration::from_micros(1_800 + 10 * round));
+    }
+    same(ctx.active_children().len(), 0)
+}
+
+pub(crate) fn a_callback_that_panics_takes_no_other_with_it(ctx: &Context) -> Verdict {
+    let pool = pool(ctx, "double").build()?;
+    let (said, heard) = std::sync::mpsc::channel();
+    pool.apply_async_with((0u64,), |_| panic!("as it should"))?;
+    for n in 1..=100u64 {
+        let said = said.clone();
+        // It fails if the case has.
+        pool.apply_async_with((n,), move |result| drop(said.send(result.clone())))?;
+    }
+    drop(said);
+    // Nobody waits for a result: they come all the same.
+    let sum: Result<u64> = heard.iter().sum();
+    same(sum, Ok((1..=100).map(|n| n * 2).sum()))
+}
+
+pub(crate) fn a_callback_cannot_wait_for_another_task(ctx: &Context) -> Verdict {
+    let pool = Arc::new(pool(ctx, "double").build()?);
+    let (other, heard) = (pool.clone(), Arc::new(Mutex::new(None)));
+    let ear = heard.clone();
+    let result = pool.apply_async_with((4u64,), move |_| {
+        let waited = other.apply((5u64,));
+        if let Ok(mut heard) = ear.lock() {
+            *heard = Some(waited);
+        }
+    })?;
+    same(result.get()?, 8)?;
+    let waited = heard.lock().ok().and_then(|mut heard| heard.take());
+    ensure!(matches!(waited, Some(Err(Error::Invalid(_)))), "{waited:?}");
+    same(pool.apply((5u64,))?, 10)
+}
+
 pub(crate) fn a_scope_ends_its_workers_on_unwind_too(ctx: &Context) -> Verdict {
     let never = ctx.event()?;
     let unwound = catch_unwind(AssertUnwindSafe(|| {

@@ -185,6 +185,25 @@ pub(crate) fn room_in_bytes_lets_in_as_many_as_fit(ctx: &Context) -> Verdict {
     all.iter().try_for_each(|p| same(exitcode(p)?, 0))
 }
 
+pub(crate) fn room_for_a_small_message_is_not_kept_by_a_large_one(ctx: &Context) -> Verdict {
+    let q: Queue<Bytes> = ctx.queue_with(Bounds { messages: Some(10), bytes: 100 })?;
+    let put = |size| q.raw().put(&vec![0; size], &[], Wait::Never);
+    put(50).and_then(|()| put(45))?;
+    let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<usize>(2)?);
+    let start = |size: usize| {
+        let p = ctx.worker("puts_bytes").args((&q, size, &about, &out)).daemon(true).start()?;
+        about.get()?;
+        let_it_block();
+        anyhow::Ok(p)
+    };
+    let (large, small) = (start(60)?, start(10)?);
+    // 45 are left: the small one fits, although the large one came first.
+    q.raw().get(&mut Message::default(), Wait::Never)?;
+    same(out.get()?, 10)?;
+    same(exitcode(&small)?, 0)?;
+    Ok(large.kill()?)
+}
+
 pub(crate) fn a_queue_travels_in_a_queue(ctx: &Context) -> Verdict {
     let inbox = ctx.queue::<Queue<u32>>(2)?;
     let p = ctx.worker("answers_in_each").args((&inbox,)).start()?;

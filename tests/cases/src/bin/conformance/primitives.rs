@@ -138,6 +138,15 @@ fn puts(q: Queue<u32>, n: u32, about: Queue<()>, out: Queue<String>) -> Result<(
     out.put(&format!("{put:?}"))
 }
 
+/// Puts a message of so many bytes, and says when it has.
+#[worker]
+fn puts_bytes(q: Queue<Bytes>, size: usize, about: Queue<()>, out: Queue<usize>) -> Result<()> {
+    about.put(&())?;
+    // One byte says how many there are.
+    q.put(&Bytes(vec![7; size - 1]))?;
+    out.put(&size)
+}
+
 #[worker]
 fn echoes_messages(from: Queue<Bytes>, to: Queue<Bytes>) -> Result<()> {
     loop {

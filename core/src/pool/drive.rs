@@ -17,6 +17,7 @@ use std::time::Duration;
 
 /// How long a thread that waits for another to drive may take to notice Ctrl-C.
 const LOOK_FOR_INTERRUPT: Duration = Duration::from_millis(100);
+
 /// Who drives, and news for those who do not.
 #[derive(Default)]
 struct Wheel {

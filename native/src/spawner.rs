@@ -35,7 +35,7 @@ impl Spawner {
             .name("procbox-spawner".into())
             .spawn(move || {
                 // What it forks is not to run this program's handler before it is executed.
-                sys::set_sigint_blocked(true);
+                sys::block_sigint();
                 jobs.into_iter().for_each(|job| job());
             })
             .map_err(|e| Error::os("thread", e))?;

@@ -89,25 +89,12 @@ pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
 
 /// Sends a signal to the process of a pidfd; nothing happens if it has ended.
 pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
-    let no_info = std::ptr::null::<libc::siginfo_t>();
-    let (fd, signal) = (pidfd.as_raw_fd(), signal as i32);
-    // SAFETY: no pointer is passed.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) };
+    send(pidfd, signal as i32, None);
 }
 
 /// Interrupts a worker.
 pub(crate) fn pidfd_request_interrupt(pidfd: BorrowedFd<'_>) {
-    let no_info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: no pointer is passed.
-    unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            interrupt_request(),
-            no_info,
-            0,
-        );
-    }
+    send(pidfd, interrupt_request(), None);
 }
 
 /// Sends a SIGINT that says that procbox passes it on, so that a program of procbox's that had it
@@ -117,16 +104,13 @@ pub(crate) fn pidfd_interrupt(pidfd: BorrowedFd<'_>) {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     info.si_signo = libc::SIGINT;
     info.si_code = libc::SI_QUEUE;
-    // SAFETY: the kernel reads the local.
-    unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            libc::SIGINT,
-            &raw const info,
-            0,
-        );
-    }
+    send(pidfd, libc::SIGINT, Some(&info));
+}
+
+fn send(pidfd: BorrowedFd<'_>, signal: i32, info: Option<&libc::siginfo_t>) {
+    let info = info.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the kernel reads the info, which is null or borrowed for the call.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
 }
 
 /// Takes a descriptor that this process was given: by a message, by exec, by the kernel.
@@ -217,16 +201,21 @@ pub(crate) fn hold_interrupts() {
     block_interrupts();
 }
 
-/// Keeps Ctrl-C and requests pending.
+/// Keeps Ctrl-C, requests and the parent's death pending.
 fn block_interrupts() {
-    // SAFETY: it writes to and reads from a local.
+    mask(libc::SIG_BLOCK, &[libc::SIGINT, interrupt_request(), parent_death()]);
+}
+
+/// Blocks or unblocks signals of the calling thread; also from a signal handler.
+fn mask(how: i32, signals: &[i32]) {
+    // SAFETY: async-signal-safe calls that write to and read from a local.
     unsafe {
-        let mut held: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut held);
-        for signal in [libc::SIGINT, interrupt_request(), parent_death()] {
-            libc::sigaddset(&mut held, signal);
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in signals {
+            libc::sigaddset(&mut set, *signal);
         }
-        libc::sigprocmask(libc::SIG_BLOCK, &held, std::ptr::null_mut());
+        libc::pthread_sigmask(how, &set, std::ptr::null_mut());
     }
 }
 
@@ -241,12 +230,9 @@ pub(crate) fn hold_interrupts_of(command: &mut Command) {
     unsafe { command.pre_exec(block) };
 }
 
-/// Keeps SIGINT from the calling thread and from what it forks, or lets it through again.
-pub(crate) fn set_sigint_blocked(blocked: bool) {
-    let mut sigint = SigSet::empty();
-    sigint.add(Signal::SIGINT);
-    let how = if blocked { SigmaskHow::SIG_BLOCK } else { SigmaskHow::SIG_UNBLOCK };
-    let _ = nix::sys::signal::pthread_sigmask(how, Some(&sigint), None);
+/// Keeps SIGINT from the calling thread and from what it forks.
+pub(crate) fn block_sigint() {
+    mask(libc::SIG_BLOCK, &[libc::SIGINT]);
 }
 
 /// Has the command's process begin as one that a terminal starts: with Ctrl-C neither ignored, as it
@@ -255,7 +241,7 @@ pub(crate) fn reset_interrupts_of(command: &mut Command) {
     let reset = || {
         set_action(Signal::SIGINT, SigHandler::SigDfl);
         // One that came since the fork is pending, and ends it now, as it should.
-        set_sigint_blocked(false);
+        mask(libc::SIG_UNBLOCK, &[libc::SIGINT]);
         Ok(())
     };
     // SAFETY: the closure makes async-signal-safe calls only.
@@ -320,19 +306,18 @@ pub(crate) fn parent_died() -> bool {
 /// Gives the process a SIGINT of its own, from a signal handler: it ends it, unless it has a handler
 /// for that. One that it ignores for its parent's sake ends it all the same.
 pub(crate) fn raise_sigint() {
-    // SAFETY: async-signal-safe calls; the sets are locals.
-    unsafe {
+    // SAFETY: an async-signal-safe call that writes to a local.
+    let action = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(libc::SIGINT, std::ptr::null(), &mut action);
-        if action.sa_sigaction == libc::SIG_IGN {
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
-        }
-        let mut open: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut open);
-        libc::sigaddset(&mut open, libc::SIGINT);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &open, std::ptr::null_mut());
-        libc::kill(libc::getpid(), libc::SIGINT);
+        action
+    };
+    if action.sa_sigaction == libc::SIG_IGN {
+        set_action(Signal::SIGINT, SigHandler::SigDfl);
     }
+    mask(libc::SIG_UNBLOCK, &[libc::SIGINT]);
+    // SAFETY: they have no preconditions.
+    unsafe { libc::kill(libc::getpid(), libc::SIGINT) };
 }
 
 /// Lets a crash be a crash: takes out the handler with which Rust turns a stack overflow into an

@@ -2,7 +2,8 @@
 //! executable and take turns. Also here: handles that go to a context which is not theirs.
 
 use anyhow::ensure;
-use procbox::{Context, Error, Message, Queue, Wait, ready};
+use procbox::sandbox::Program;
+use procbox::{Context, Error, Message, Queue, Sandbox, Wait, ready};
 use procbox_tests::{Backend, Belongings, belongings, context, sandbox, watched};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,14 @@ fn until(done: impl Fn() -> bool) {
     while !done() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
+}
+
+/// A sandbox that the other tests do not use, and a context in it.
+fn sandbox_of_its_own(processes: usize) -> anyhow::Result<(Sandbox, Context)> {
+    let sandbox = Sandbox::builder().max_processes(processes).build()?;
+    let path = procbox_tests::program("conformance", Backend::Sandbox);
+    let ctx = sandbox.context(Program::wasm(path)?)?;
+    Ok((sandbox, ctx))
 }
 
 /// A thousand processes: half of them joined, a quarter killed, a quarter left to themselves.
@@ -109,9 +118,7 @@ fn a_sandboxed_context_that_ends_leaves_no_instance() {
 fn a_sandbox_that_is_dropped_ends_what_is_blocked_in_it() {
     let _turn = alone();
     watched(Backend::Sandbox, |_| {
-        let sandbox = procbox::Sandbox::builder().max_processes(5).build()?;
-        let path = procbox_tests::program("conformance", Backend::Sandbox);
-        let ctx = sandbox.context(procbox::sandbox::Program::wasm(path)?)?;
+        let (sandbox, ctx) = sandbox_of_its_own(5)?;
         let (here, there) = ctx.pipe::<u32>()?;
         let (started, forever) = (ctx.event()?, ctx.event()?);
         let parent = ctx.worker("blocks_beside_a_holder").args((&there, &started, &forever));
@@ -132,9 +139,7 @@ fn a_sandbox_that_is_dropped_ends_what_is_blocked_in_it() {
 fn a_pool_that_cannot_start_all_its_workers_keeps_none() {
     let _turn = alone();
     watched(Backend::Sandbox, |_| {
-        let small = procbox::Sandbox::builder().max_processes(3).build()?;
-        let path = procbox_tests::program("conformance", Backend::Sandbox);
-        let ctx = small.context(procbox::sandbox::Program::wasm(path)?)?;
+        let (small, ctx) = sandbox_of_its_own(3)?;
         let pool = ctx.pool_of::<(u64,), u64>("double").workers(4).build();
         ensure!(matches!(pool, Err(Error::Exhausted(_))), "{pool:?}");
         ensure!(small.processes() == 0 && ctx.active_children().is_empty());
@@ -199,9 +204,5 @@ fn a_sandbox_refuses_native_handles() {
 #[test]
 fn a_sandbox_refuses_handles_of_another() {
     let _turn = alone();
-    watched(Backend::Sandbox, |ctx| {
-        let other = procbox::Sandbox::builder().max_processes(10).build()?;
-        let path = procbox_tests::program("conformance", Backend::Sandbox);
-        gives_away(ctx, &other.context(procbox::sandbox::Program::wasm(path)?)?)
-    });
+    watched(Backend::Sandbox, |ctx| gives_away(ctx, &sandbox_of_its_own(10)?.1));
 }

@@ -209,6 +209,11 @@ fn an_endless_program_is_out_of_fuel() {
         }
     }
     assert!((0..5).all(|_| ends(least) == 152 && ends(most) == 0));
+    // A process that is kept for many tasks would run dry in one that is not to blame.
+    let kept =
+        run(&mut command("map --fuel 10000000 --reuse --worker does_as_told", &[&sandboxed]));
+    check(&kept, 2, "");
+    says(&kept, &["--fuel", "--reuse"]);
     let refused = run(command("run --fuel 1", &[&native]).arg("spin"));
     check(&refused, 2, "");
     says(&refused, &["--fuel"]);

@@ -4,10 +4,10 @@
 //! A listener's backlog is a queue of pipe ends: to connect is to make a pipe and put one end into
 //! it, to accept is to take one out. Both wait as puts and gets wait.
 
-use crate::executor::{Executor, lock};
 use crate::object::Object;
 use crate::pipe::PipeEnd;
 use crate::queue::{HostQueue, Stored};
+use crate::runtime::{Runtime, lock};
 use crate::waiting;
 use procbox_core::{
     Address, Bounds, Error, MAX_MESSAGE, PipeConnection, RawConnection, RawListener, Result, Wait,
@@ -43,14 +43,14 @@ impl Names {
     /// [`Error::AddressInUse`].
     pub(crate) fn listen(
         self: &Arc<Names>,
-        executor: &Arc<Executor>,
+        runtime: &Arc<Runtime>,
         name: &str,
     ) -> Result<HostListener> {
         match lock(&self.0).entry(name.into()) {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
                 let bounds = Bounds { messages: Some(BACKLOG), ..Bounds::default() };
-                let backlog = Arc::new(HostQueue::new(executor.clone(), bounds));
+                let backlog = Arc::new(HostQueue::new(runtime.clone(), bounds));
                 free.insert(backlog.clone());
                 let address = Address::Name(name.into());
                 Ok(HostListener { names: self.clone(), address, backlog })
@@ -65,12 +65,12 @@ impl Names {
     /// [`Error::ConnectionRefused`].
     pub(crate) fn approach(
         &self,
-        executor: &Arc<Executor>,
+        runtime: &Arc<Runtime>,
         name: &str,
     ) -> Result<(Arc<PipeEnd>, Stored, Arc<HostQueue>)> {
         let backlog = lock(&self.0).get(name).cloned();
         let backlog = backlog.ok_or_else(|| Error::ConnectionRefused(name.into()))?;
-        let (ours, theirs) = PipeEnd::pair_with(executor, true, BOUNDS);
+        let (ours, theirs) = PipeEnd::pair_with(runtime, true, BOUNDS);
         let objects = vec![Object::Pipe(Arc::new(theirs))];
         Ok((Arc::new(ours), Stored { body: [].as_slice().into(), objects }, backlog))
     }
@@ -81,16 +81,16 @@ impl Names {
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::Interrupted`].
     pub(crate) fn connect(
         &self,
-        executor: &Arc<Executor>,
+        runtime: &Arc<Runtime>,
         name: &str,
         wait: Wait,
     ) -> Result<Arc<dyn RawConnection>> {
-        let (ours, theirs, backlog) = self.approach(executor, name)?;
+        let (ours, theirs, backlog) = self.approach(runtime, name)?;
         let mut slot = Some(theirs);
         let put = match backlog.try_put(&mut slot) {
             Some(put) => put,
             None => waiting::block(
-                executor,
+                runtime,
                 wait,
                 || None,
                 || async {
@@ -138,7 +138,7 @@ impl RawListener for HostListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
         let backlog = &self.backlog;
         let came =
-            waiting::block(&backlog.executor, wait, || backlog.try_take(), || backlog.take())?;
+            waiting::block(&backlog.runtime, wait, || backlog.try_take(), || backlog.take())?;
         match came.objects.into_iter().next() {
             Some(Object::Pipe(end)) => Ok(Arc::new(PipeConnection(end))),
             _ => Err(Error::Closed),

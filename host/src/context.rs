@@ -223,23 +223,23 @@ fn random_key() -> Result<Bytes> {
 
 impl HostContext {
     pub(crate) fn new_lock(&self) -> Arc<HostLock> {
-        Arc::new(HostLock::new(self.sandbox.executor.clone()))
+        Arc::new(HostLock::new(self.sandbox.runtime.clone()))
     }
 
     pub(crate) fn new_semaphore(&self, permits: usize) -> Arc<HostSemaphore> {
-        Arc::new(HostSemaphore::new(self.sandbox.executor.clone(), permits))
+        Arc::new(HostSemaphore::new(self.sandbox.runtime.clone(), permits))
     }
 
     pub(crate) fn new_event(&self) -> Arc<HostEvent> {
-        Arc::new(HostEvent::new(self.sandbox.executor.clone()))
+        Arc::new(HostEvent::new(self.sandbox.runtime.clone()))
     }
 
     pub(crate) fn new_queue(&self, bounds: Bounds) -> Arc<HostQueue> {
-        Arc::new(HostQueue::new(self.sandbox.executor.clone(), bounds))
+        Arc::new(HostQueue::new(self.sandbox.runtime.clone(), bounds))
     }
 
     pub(crate) fn new_pipe(&self, duplex: bool) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
-        let (a, b) = PipeEnd::pair(&self.sandbox.executor, duplex);
+        let (a, b) = PipeEnd::pair(&self.sandbox.runtime, duplex);
         (Arc::new(a), Arc::new(b))
     }
 }
@@ -272,12 +272,12 @@ impl RawContext for Root {
 
     fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
         let name = connection::name_of(address)?;
-        Ok(Arc::new(self.shared.names.listen(&self.shared.sandbox.executor, name)?))
+        Ok(Arc::new(self.shared.names.listen(&self.shared.sandbox.runtime, name)?))
     }
 
     fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
         let name = connection::name_of(address)?;
-        self.shared.names.connect(&self.shared.sandbox.executor, name, wait)
+        self.shared.names.connect(&self.shared.sandbox.runtime, name, wait)
     }
 
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
@@ -285,7 +285,7 @@ impl RawContext for Root {
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {
-        ready::block_until_ready(&self.shared.sandbox.executor, those, wait)
+        ready::block_until_ready(&self.shared.sandbox.runtime, those, wait)
     }
 
     fn workers(&self) -> Result<Vec<WorkerInfo>> {

@@ -1,6 +1,6 @@
 //! The sandbox's event: a flag, and a count of how often it was set.
 
-use crate::executor::Executor;
+use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::{RawEvent, Result, Wait};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) struct HostEvent {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     /// Bit 0: set now. The rest: how often it went from clear to set.
     word: AtomicU64,
     changed: WaitList,
@@ -17,15 +17,15 @@ pub(crate) struct HostEvent {
 const SET: u64 = 1;
 
 impl HostEvent {
-    pub(crate) fn new(executor: Arc<Executor>) -> HostEvent {
-        HostEvent { executor, word: AtomicU64::new(0), changed: WaitList::new() }
+    pub(crate) fn new(runtime: Arc<Runtime>) -> HostEvent {
+        HostEvent { runtime, word: AtomicU64::new(0), changed: WaitList::new() }
     }
 
     /// Waits until it is set, or has been since the call: a `clear` right behind the `set` does not
     /// leave waiters asleep.
     pub(crate) async fn wait_set(&self) -> Result<()> {
         let before = self.word.load(Ordering::Acquire) >> 1;
-        waiting::until(&self.executor, &self.changed, || {
+        waiting::until(&self.runtime, &self.changed, || {
             let word = self.word.load(Ordering::Acquire);
             (word & SET != 0 || word >> 1 != before).then_some(Ok(()))
         })
@@ -53,6 +53,6 @@ impl RawEvent for HostEvent {
 
     fn wait(&self, wait: Wait) -> Result<()> {
         let attempt = || self.is_set().then_some(Ok(()));
-        waiting::block(&self.executor, wait, attempt, || self.wait_set())
+        waiting::block(&self.runtime, wait, attempt, || self.wait_set())
     }
 }

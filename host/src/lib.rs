@@ -3,7 +3,7 @@
 //!
 //! One process = one store and instance from a pool + one task. Blocking in the guest suspends its
 //! fiber, never a thread. The files mirror those of the native backend; what only this one has is
-//! `executor` (who runs the tasks), `abi` (what a guest imports), `wasi` (its stdio, files and
+//! `runtime` (who runs the tasks), `abi` (what a guest imports), `wasi` (its stdio, files and
 //! clock) and `sandbox` (the engine).
 
 mod abi;
@@ -11,7 +11,6 @@ mod budget;
 mod connection;
 mod context;
 mod event;
-mod executor;
 mod interrupt;
 mod lock;
 mod object;
@@ -20,6 +19,7 @@ mod process;
 mod program;
 mod queue;
 mod ready;
+mod runtime;
 mod sandbox;
 mod semaphore;
 mod trap;
@@ -43,7 +43,7 @@ pub use sandbox::{Sandbox, SandboxBuilder};
 /// procbox_host::answer_interrupts();
 /// ```
 pub fn answer_interrupts() {
-    executor::answer_interrupts();
+    runtime::answer_interrupts();
 }
 
 /// Sets or clears the interrupt. For whoever answers Ctrl-C; from any thread.
@@ -53,5 +53,5 @@ pub fn answer_interrupts() {
 /// procbox_host::interrupt(false);
 /// ```
 pub fn interrupt(on: bool) {
-    executor::interrupt(on);
+    runtime::interrupt(on);
 }

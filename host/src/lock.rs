@@ -1,6 +1,6 @@
 //! The sandbox's lock: one atomic word that names the holder.
 
-use crate::executor::Executor;
+use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::{Acquired, Error, RawLock, Result, Wait};
@@ -29,7 +29,7 @@ impl Holder {
 }
 
 pub(crate) struct HostLock {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     /// The holder, or [`Holder::FREE`].
     holder: AtomicU64,
     /// The last holder died; told to the next.
@@ -38,9 +38,9 @@ pub(crate) struct HostLock {
 }
 
 impl HostLock {
-    pub(crate) fn new(executor: Arc<Executor>) -> HostLock {
+    pub(crate) fn new(runtime: Arc<Runtime>) -> HostLock {
         HostLock {
-            executor,
+            runtime,
             holder: AtomicU64::new(Holder::FREE),
             owner_died: AtomicBool::new(false),
             released: WaitList::new(),
@@ -62,7 +62,7 @@ impl HostLock {
     }
 
     pub(crate) async fn acquire_as(&self, me: Holder) -> Result<Acquired> {
-        waiting::until(&self.executor, &self.released, || self.try_acquire(me)).await
+        waiting::until(&self.runtime, &self.released, || self.try_acquire(me)).await
     }
 
     pub(crate) fn release_as(&self, me: Holder) -> Result<()> {
@@ -87,7 +87,7 @@ impl HostLock {
 impl RawLock for HostLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let me = Holder::thread();
-        waiting::block(&self.executor, wait, || self.try_acquire(me), || self.acquire_as(me))
+        waiting::block(&self.runtime, wait, || self.try_acquire(me), || self.acquire_as(me))
     }
 
     fn release(&self) -> Result<()> {

@@ -2,11 +2,11 @@
 
 use crate::connection::HostListener;
 use crate::event::HostEvent;
-use crate::executor::Executor;
 use crate::lock::HostLock;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::queue::HostQueue;
+use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use procbox_core::{Error, Handle, Result};
 use std::any::Any;
@@ -30,20 +30,17 @@ impl Object {
     /// Takes in handles of the embedding program.
     ///
     /// # Errors
-    /// [`Error::ForeignHandle`] if one is not of the sandbox that `executor` runs.
-    pub(crate) fn from_handles(
-        handles: &[Handle],
-        executor: &Arc<Executor>,
-    ) -> Result<Vec<Object>> {
-        handles.iter().map(|handle| Object::from_handle(handle, executor)).collect()
+    /// [`Error::ForeignHandle`] if one is not of the sandbox that `runtime` runs.
+    pub(crate) fn from_handles(handles: &[Handle], runtime: &Arc<Runtime>) -> Result<Vec<Object>> {
+        handles.iter().map(|handle| Object::from_handle(handle, runtime)).collect()
     }
 
-    fn from_handle(handle: &Handle, executor: &Arc<Executor>) -> Result<Object> {
+    fn from_handle(handle: &Handle, runtime: &Arc<Runtime>) -> Result<Object> {
         macro_rules! own {
             ($variant:ident, $raw:expr, $type:ty) => {{
                 let any: Arc<dyn Any + Send + Sync> = $raw.clone();
                 let own = any.downcast::<$type>().map_err(|_| Error::ForeignHandle)?;
-                if !Arc::ptr_eq(&own.executor, executor) {
+                if !Arc::ptr_eq(&own.runtime, runtime) {
                     return Err(Error::ForeignHandle);
                 }
                 Ok(Object::$variant(own))
@@ -149,7 +146,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::Executor;
+    use crate::runtime::Runtime;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -160,12 +157,12 @@ mod tests {
             steps in prop::collection::vec((any::<bool>(), -2i32..12), 0..60),
         ) {
             const MOST: u32 = 6;
-            let executor = Executor::new(1, Box::new(|| {}));
+            let runtime = Runtime::new(1, Box::new(|| {}));
             let mut table = Table::new(MOST);
             let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
             for (opens, number) in steps {
                 if opens {
-                    let event = Arc::new(HostEvent::new(executor.clone()));
+                    let event = Arc::new(HostEvent::new(runtime.clone()));
                     match table.insert(Object::Event(event.clone())) {
                         Ok(new) => {
                             prop_assert!(new > 0 && model.insert(new, event).is_none());

@@ -1,7 +1,7 @@
 //! One end of a sandbox pipe: a channel in, a channel out, and what its loss means.
 
-use crate::executor::Executor;
 use crate::queue::HostQueue;
+use crate::runtime::Runtime;
 use crate::waiting;
 use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, Wait};
 use std::sync::Arc;
@@ -12,31 +12,31 @@ const BOUNDS: Bounds = Bounds { messages: Some(1 << 16), bytes: Bounds::MAX_BYTE
 /// Every handle of this end is a reference to the same `PipeEnd`: when the last goes, with whoever
 /// held it, the end is gone.
 pub(crate) struct PipeEnd {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     incoming: Option<Arc<HostQueue>>,
     outgoing: Option<Arc<HostQueue>>,
 }
 
 impl PipeEnd {
-    pub(crate) fn pair(executor: &Arc<Executor>, duplex: bool) -> (PipeEnd, PipeEnd) {
-        PipeEnd::pair_with(executor, duplex, BOUNDS)
+    pub(crate) fn pair(runtime: &Arc<Runtime>, duplex: bool) -> (PipeEnd, PipeEnd) {
+        PipeEnd::pair_with(runtime, duplex, BOUNDS)
     }
 
     /// A pipe that holds no more than this, each way.
     pub(crate) fn pair_with(
-        executor: &Arc<Executor>,
+        runtime: &Arc<Runtime>,
         duplex: bool,
         bounds: Bounds,
     ) -> (PipeEnd, PipeEnd) {
-        let channel = || Arc::new(HostQueue::new(executor.clone(), bounds));
+        let channel = || Arc::new(HostQueue::new(runtime.clone(), bounds));
         let there = channel();
         let back = duplex.then(channel);
         let first = PipeEnd {
-            executor: executor.clone(),
+            runtime: runtime.clone(),
             incoming: Some(there.clone()),
             outgoing: back.clone(),
         };
-        let second = PipeEnd { executor: executor.clone(), incoming: back, outgoing: Some(there) };
+        let second = PipeEnd { runtime: runtime.clone(), incoming: back, outgoing: Some(there) };
         (first, second)
     }
 
@@ -58,7 +58,7 @@ impl PipeEnd {
 
     pub(crate) async fn readable(&self) -> Result<()> {
         let incoming = self.incoming()?;
-        waiting::until(&self.executor, incoming.watched(), || incoming.is_ready().then_some(Ok(())))
+        waiting::until(&self.runtime, incoming.watched(), || incoming.is_ready().then_some(Ok(())))
             .await
     }
 }
@@ -83,6 +83,6 @@ impl RawPipe for PipeEnd {
     fn poll(&self, wait: Wait) -> Result<()> {
         let incoming = self.incoming()?;
         let attempt = || incoming.is_ready().then_some(Ok(()));
-        waiting::block(&self.executor, wait, attempt, || self.readable())
+        waiting::block(&self.runtime, wait, attempt, || self.readable())
     }
 }

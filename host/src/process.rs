@@ -2,11 +2,11 @@
 
 use crate::budget::Budget;
 use crate::context::HostContext;
-use crate::executor::{Executor, Sleep, lock};
 use crate::interrupt::Interrupt;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Table};
 use crate::queue::Body;
+use crate::runtime::{Runtime, Sleep, lock};
 use crate::sandbox::SandboxInner;
 use crate::semaphore::HostSemaphore;
 use crate::trap;
@@ -29,7 +29,7 @@ const MOST_HANDLES: u32 = 1 << 20;
 
 /// A process as others see it.
 pub(crate) struct HostProcess {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
     fate: Mutex<Fate>,
@@ -60,7 +60,7 @@ impl HostProcess {
         };
         waker.into_iter().for_each(Waker::wake);
         // If it is running right now it has to give up its thread first.
-        self.executor.preempt();
+        self.runtime.preempt();
     }
 
     pub(crate) fn status_now(&self) -> Option<ExitStatus> {
@@ -72,7 +72,7 @@ impl HostProcess {
     }
 
     pub(crate) async fn joined(&self) -> Result<ExitStatus> {
-        waiting::until(&self.executor, &self.ended, || self.status_now().map(Ok)).await
+        waiting::until(&self.runtime, &self.ended, || self.status_now().map(Ok)).await
     }
 
     fn finish(&self, status: ExitStatus) {
@@ -90,7 +90,7 @@ impl RawProcess for HostProcess {
     }
 
     fn join(&self, wait: Wait) -> Result<ExitStatus> {
-        waiting::block(&self.executor, wait, || self.status_now().map(Ok), || self.joined())
+        waiting::block(&self.runtime, wait, || self.status_now().map(Ok), || self.joined())
     }
 
     fn status(&self) -> Option<ExitStatus> {
@@ -196,13 +196,13 @@ pub(crate) fn start(
     output: Arc<Mutex<Vec<u8>>>,
 ) -> Result<Arc<HostProcess>> {
     let sandbox = &context.sandbox;
-    let executor = &sandbox.executor;
+    let runtime = &sandbox.runtime;
     let export = context.program.export_of(&spec.entry)?;
-    let objects = Object::from_handles(spec.handles(), executor)?;
+    let objects = Object::from_handles(spec.handles(), runtime)?;
     let alive = Alive::new(&sandbox.alive, sandbox.max_processes)?;
     spec.identity.pid = sandbox.next_pid();
     let process = Arc::new(HostProcess {
-        executor: executor.clone(),
+        runtime: runtime.clone(),
         identity: spec.identity.clone(),
         interrupt: Interrupt::new(),
         fate: Mutex::new(Fate::default()),
@@ -233,10 +233,10 @@ pub(crate) fn start(
         run: Some(Box::pin(run(state, export, mode))),
         process: process.clone(),
         sandbox: Arc::downgrade(sandbox),
-        timeout: deadline.instant().map(|_| executor.sleep_until(deadline)),
+        timeout: deadline.instant().map(|_| runtime.sleep_until(deadline)),
         cpu_time: cpu_time.map(Budget::new),
     };
-    executor.spawn(task);
+    runtime.spawn(task);
     Ok(process)
 }
 
@@ -350,7 +350,7 @@ impl Future for Task {
 }
 
 impl Drop for Task {
-    /// An executor that goes takes its processes with it.
+    /// An runtime that goes takes its processes with it.
     fn drop(&mut self) {
         if self.run.take().is_some() {
             self.end(ExitStatus::signaled(signal::KILL));

@@ -1,7 +1,7 @@
 //! The sandbox's queue, and the channel that pipes are made of too.
 
-use crate::executor::{Executor, lock};
 use crate::object::Object;
+use crate::runtime::{Runtime, lock};
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::{Bounds, Error, Handle, Message, RawQueue, Result, Wait};
@@ -56,7 +56,7 @@ struct State {
 }
 
 pub(crate) struct HostQueue {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     bounds: Bounds,
     state: Mutex<State>,
     /// A message came, or it was closed: one taker each.
@@ -68,9 +68,9 @@ pub(crate) struct HostQueue {
 }
 
 impl HostQueue {
-    pub(crate) fn new(executor: Arc<Executor>, bounds: Bounds) -> HostQueue {
+    pub(crate) fn new(runtime: Arc<Runtime>, bounds: Bounds) -> HostQueue {
         HostQueue {
-            executor,
+            runtime,
             bounds,
             state: Mutex::new(State {
                 messages: VecDeque::new(),
@@ -116,7 +116,7 @@ impl HostQueue {
 
     pub(crate) async fn put_stored(&self, stored: Stored) -> Result<()> {
         let mut slot = Some(stored);
-        waiting::until(&self.executor, &self.drained, || self.try_put(&mut slot)).await
+        waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
     }
 
     /// `None` if there is no message.
@@ -137,7 +137,7 @@ impl HostQueue {
     }
 
     pub(crate) async fn take(&self) -> Result<Stored> {
-        waiting::until(&self.executor, &self.filled, || self.try_take()).await
+        waiting::until(&self.runtime, &self.filled, || self.try_take()).await
     }
 
     /// Whether a take would not wait.
@@ -176,20 +176,20 @@ impl HostQueue {
 
     pub(crate) fn put_handles(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
         self.check_size(bytes.len())?;
-        let objects = Object::from_handles(handles, &self.executor)?;
+        let objects = Object::from_handles(handles, &self.runtime)?;
         let mut slot = Some(Stored { body: bytes.into(), objects });
         if let Some(answer) = self.try_put(&mut slot) {
             return answer;
         }
         let attempt = || None;
         let put = move || async move {
-            waiting::until(&self.executor, &self.drained, || self.try_put(&mut slot)).await
+            waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
         };
-        waiting::block(&self.executor, wait, attempt, put)
+        waiting::block(&self.runtime, wait, attempt, put)
     }
 
     pub(crate) fn get_handles(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        let stored = waiting::block(&self.executor, wait, || self.try_take(), || self.take())?;
+        let stored = waiting::block(&self.runtime, wait, || self.try_take(), || self.take())?;
         into.bytes.clear();
         into.bytes.extend_from_slice(&stored.body);
         into.handles = Object::into_handles(stored.objects);

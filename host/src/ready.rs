@@ -1,11 +1,11 @@
 //! Waiting for several things at once.
 
 use crate::connection::HostListener;
-use crate::executor::Executor;
 use crate::object::Object;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::queue::HostQueue;
+use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::{Error, PipeConnection, Result, Wait, Waitable};
@@ -61,11 +61,11 @@ impl Source {
         }
     }
 
-    /// Whose executor wakes it: the mark of its sandbox.
-    fn executor(&self) -> &Arc<Executor> {
+    /// Whose runtime wakes it: the mark of its sandbox.
+    fn runtime(&self) -> &Arc<Runtime> {
         match self {
-            Source::Queue(queue) => &queue.executor,
-            Source::Process(process) => &process.executor,
+            Source::Queue(queue) => &queue.runtime,
+            Source::Process(process) => &process.runtime,
         }
     }
 
@@ -100,13 +100,13 @@ pub(crate) async fn until_ready(sources: &[Source]) -> Result<Vec<usize>> {
 }
 
 pub(crate) fn block_until_ready(
-    executor: &Arc<Executor>,
+    runtime: &Arc<Runtime>,
     those: &[Waitable],
     wait: Wait,
 ) -> Result<Vec<usize>> {
     let sources = those.iter().map(Source::of_waitable).collect::<Result<Vec<_>>>()?;
-    if sources.iter().any(|source| !Arc::ptr_eq(source.executor(), executor)) {
+    if sources.iter().any(|source| !Arc::ptr_eq(source.runtime(), runtime)) {
         return Err(Error::ForeignHandle);
     }
-    waiting::block(executor, wait, || ready_now(&sources), || until_ready(&sources))
+    waiting::block(runtime, wait, || ready_now(&sources), || until_ready(&sources))
 }

@@ -1,11 +1,11 @@
-//! The sandbox: an engine, its pool of instances, and the executor of their processes.
+//! The sandbox: an engine, its pool of instances, and the runtime of their processes.
 
 use crate::abi;
 use crate::connection::Names;
 use crate::context::{Grants, Root};
-use crate::executor::{Executor, lock};
 use crate::process::{HostProcess, State};
 use crate::program::Program;
+use crate::runtime::{Runtime, lock};
 use crate::wasi;
 use procbox_core::{Context, Error, ExitStatus, Result, signal};
 use std::collections::HashMap;
@@ -173,7 +173,7 @@ impl SandboxBuilder {
             .unwrap_or(1);
         let epoch = engine.clone();
         let inner = SandboxInner {
-            executor: Executor::new(parallelism, Box::new(move || epoch.increment_epoch())),
+            runtime: Runtime::new(parallelism, Box::new(move || epoch.increment_epoch())),
             engine,
             linker,
             parallelism,
@@ -235,7 +235,7 @@ impl SandboxBuilder {
 }
 
 pub(crate) struct SandboxInner {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     pub(crate) engine: Engine,
     linker: Linker<State>,
     pub(crate) parallelism: usize,

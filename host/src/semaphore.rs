@@ -1,6 +1,6 @@
 //! The sandbox's semaphore: a count, and per process what it has taken.
 
-use crate::executor::Executor;
+use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) struct HostSemaphore {
-    pub(crate) executor: Arc<Executor>,
+    pub(crate) runtime: Arc<Runtime>,
     permits: AtomicUsize,
     released: WaitList,
 }
 
 impl HostSemaphore {
-    pub(crate) fn new(executor: Arc<Executor>, permits: usize) -> HostSemaphore {
-        HostSemaphore { executor, permits: AtomicUsize::new(permits), released: WaitList::new() }
+    pub(crate) fn new(runtime: Arc<Runtime>, permits: usize) -> HostSemaphore {
+        HostSemaphore { runtime, permits: AtomicUsize::new(permits), released: WaitList::new() }
     }
 
     /// `None` if there is no permit.
@@ -27,7 +27,7 @@ impl HostSemaphore {
     }
 
     pub(crate) async fn take(&self) -> Result<()> {
-        waiting::until(&self.executor, &self.released, || self.try_take()).await
+        waiting::until(&self.runtime, &self.released, || self.try_take()).await
     }
 
     pub(crate) fn give(&self, n: usize) -> Result<()> {
@@ -53,7 +53,7 @@ impl HostSemaphore {
 /// semaphore is.
 impl RawSemaphore for HostSemaphore {
     fn acquire(&self, wait: Wait) -> Result<()> {
-        waiting::block(&self.executor, wait, || self.try_take(), || self.take())
+        waiting::block(&self.runtime, wait, || self.try_take(), || self.take())
     }
 
     fn release(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The one way in which everything here waits: try, listen, try again, sleep.
 
-use crate::executor::Executor;
 use crate::process::HostProcess;
+use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
 use procbox_core::{Deadline, Error, Result, Wait};
@@ -18,7 +18,7 @@ const SPINS: u32 = 7;
 ///
 /// Joining the list before the last try closes the window in which a wake could be missed.
 pub(crate) async fn until<T>(
-    executor: &Executor,
+    runtime: &Runtime,
     list: &WaitList,
     mut attempt: impl FnMut() -> Option<T>,
 ) -> T {
@@ -27,7 +27,7 @@ pub(crate) async fn until<T>(
             return answer;
         }
         // Spinning is of use only if whoever has the answer runs at the same time.
-        if executor.others_run() {
+        if runtime.others_run() {
             let backoff = Backoff::new();
             for _ in 0..SPINS {
                 backoff.spin();
@@ -68,7 +68,7 @@ pub(crate) async fn within<T>(
         return future.await;
     }
     let mut future = pin!(future);
-    let mut sleep = pin!(process.executor.sleep_until(deadline));
+    let mut sleep = pin!(process.runtime.sleep_until(deadline));
     let mut interrupt = pin!(process.interrupt.raised());
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
@@ -84,7 +84,7 @@ pub(crate) async fn within<T>(
 
 /// Waits on the calling thread. `attempt` is the form that does not wait, tried first.
 pub(crate) fn block<T, F: Future<Output = Result<T>>>(
-    executor: &Arc<Executor>,
+    runtime: &Arc<Runtime>,
     wait: Wait,
     attempt: impl FnOnce() -> Option<Result<T>>,
     future: impl FnOnce() -> F,
@@ -95,5 +95,5 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     if wait.is_never() {
         return Err(Error::TimedOut);
     }
-    executor.block_on(future(), wait.deadline())
+    runtime.block_on(future(), wait.deadline())
 }

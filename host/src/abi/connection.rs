@@ -52,8 +52,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 fn listen(state: &mut State, name: &str) -> Result<Code, Code> {
-    let executor = &state.context.sandbox.executor;
-    let listener = state.context.names.listen(executor, name).map_err(|e| code(&e))?;
+    let runtime = &state.context.sandbox.runtime;
+    let listener = state.context.names.listen(runtime, name).map_err(|e| code(&e))?;
     Ok(insert(state, Object::Listener(Arc::new(listener))))
 }
 
@@ -62,9 +62,9 @@ fn try_connect(state: &mut State, name: &str) -> Result<Code, Code> {
     if !state.table.has_room(1) {
         return Err(super::EXHAUSTED);
     }
-    let executor = &state.context.sandbox.executor;
+    let runtime = &state.context.sandbox.runtime;
     let (ours, theirs, backlog) =
-        state.context.names.approach(executor, name).map_err(|e| code(&e))?;
+        state.context.names.approach(runtime, name).map_err(|e| code(&e))?;
     match backlog.try_put(&mut Some(theirs)) {
         None => Err(TIMED_OUT),
         Some(Err(e)) => Err(code(&gone_is_refused(e, name))),
@@ -79,7 +79,7 @@ async fn connect(caller: &mut Caller<'_, State>, name: &str, timeout: i64) -> Re
     }
     let me = state.process.clone();
     let (ours, theirs, backlog) =
-        state.context.names.approach(&me.executor, name).map_err(|e| code(&e))?;
+        state.context.names.approach(&me.runtime, name).map_err(|e| code(&e))?;
     let put = within(&me, deadline(timeout), backlog.put_stored(theirs)).await;
     put.map_err(|e| code(&gone_is_refused(e, name)))?;
     Ok(insert(caller.data_mut(), Object::Pipe(ours)))

@@ -1,7 +1,7 @@
 //! WASI for a process: wasmtime's own implementation, with the process's grants and stdio.
 //!
 //! File calls run on the thread that runs the guest. Ours are only waiting (see `poll`: a guest that
-//! sleeps must suspend its fiber in our executor, by our clock) and exiting (see `exit`).
+//! sleeps must suspend its fiber in our runtime, by our clock) and exiting (see `exit`).
 
 mod clock;
 mod exit;

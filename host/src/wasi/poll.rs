@@ -1,7 +1,7 @@
 //! `poll_oneoff`: how a WASI guest sleeps.
 //!
 //! Written here instead of taken from wasmtime-wasi, whose clock needs a tokio runtime: sleeping
-//! goes through our executor's timers. Files and streams of ours never make a guest wait for
+//! goes through our runtime's timers. Files and streams of ours never make a guest wait for
 //! readiness (a read of a terminal blocks in the read), so they are always ready.
 //!
 //! The layouts are those of WASI preview 1 (`wasi_snapshot_preview1.witx`): a subscription has 48
@@ -63,11 +63,11 @@ async fn poll_oneoff(
         };
         wanted.push(read(bytes));
     }
-    let executor = state.process.executor.clone();
+    let runtime = state.process.runtime.clone();
     let ready = |w: &Subscription| w.wait.is_none_or(|d| d.is_zero());
     if !wanted.iter().any(ready) {
         let shortest = wanted.iter().filter_map(|w| w.wait).min().unwrap_or_default();
-        executor.sleep_until(procbox_core::Wait::AtMost(shortest).deadline()).await;
+        runtime.sleep_until(procbox_core::Wait::AtMost(shortest).deadline()).await;
         for w in &mut wanted {
             w.wait = w.wait.map(|d| d.saturating_sub(shortest));
         }

@@ -1,6 +1,6 @@
 //! Outside threads that block in a call of ours, and how Ctrl-C reaches them.
 
-use super::{Executor, lock};
+use super::{Runtime, lock};
 use procbox_core::{Deadline, Error, Result};
 use std::cell::Cell;
 use std::future::Future;
@@ -19,7 +19,7 @@ struct Bell {
     thread: Thread,
     state: AtomicU8,
     /// Whose tasks it runs meanwhile.
-    executor: Weak<Executor>,
+    runtime: Weak<Runtime>,
 }
 
 impl Wake for Bell {
@@ -33,9 +33,9 @@ impl Wake for Bell {
             // It runs somebody's guest: that guest should give the thread back.
             HELPING => {
                 if self.thread.id() != std::thread::current().id()
-                    && let Some(executor) = self.executor.upgrade()
+                    && let Some(runtime) = self.runtime.upgrade()
                 {
-                    executor.preempt();
+                    runtime.preempt();
                 }
             }
             _ => {}
@@ -90,20 +90,20 @@ impl Drop for Listed<'_> {
     }
 }
 
-impl Executor {
+impl Runtime {
     /// Blocks the calling thread until the future is done; meanwhile it runs tasks.
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Interrupted`], or what the future says.
     pub(crate) fn block_on<T>(
-        self: &Arc<Executor>,
+        self: &Arc<Runtime>,
         future: impl Future<Output = Result<T>>,
         deadline: Deadline,
     ) -> Result<T> {
         let bell = Arc::new(Bell {
             thread: std::thread::current(),
             state: AtomicU8::new(WOKEN),
-            executor: Arc::downgrade(self),
+            runtime: Arc::downgrade(self),
         });
         // On the list before the first look, so that an interrupt is either seen or rings.
         let _listed = ANSWERS.get().then(|| Listed::new(&bell));

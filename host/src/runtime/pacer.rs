@@ -1,11 +1,11 @@
-//! The pacer: one thread per executor that keeps time.
+//! The pacer: one thread per runtime that keeps time.
 //!
 //! While anything is ready, running or due it ticks once a millisecond: it fires the timers that
 //! are due, makes running guests yield, and wakes runners if tasks wait. With nothing to do it
 //! lingers for a while, so that a burst of short calls need not wake it each time, and then sleeps
 //! until the next timer: blocked processes cost nothing.
 
-use super::{Executor, lock};
+use super::{Runtime, lock};
 use procbox_core::Deadline;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -27,7 +27,7 @@ const TICKING: u8 = 0;
 const SLEEPING: u8 = 1;
 
 pub(super) struct Pacer {
-    executor: Weak<Executor>,
+    runtime: Weak<Runtime>,
     thread: OnceLock<Option<Thread>>,
     state: AtomicU8,
     stopped: AtomicBool,
@@ -41,9 +41,9 @@ struct Timers {
 }
 
 impl Pacer {
-    pub(super) fn new(executor: Weak<Executor>) -> Pacer {
+    pub(super) fn new(runtime: Weak<Runtime>) -> Pacer {
         Pacer {
-            executor,
+            runtime,
             thread: OnceLock::new(),
             state: AtomicU8::new(TICKING),
             stopped: AtomicBool::new(false),
@@ -54,9 +54,9 @@ impl Pacer {
     /// There is something to do now: sees to it that the pacer ticks.
     pub(super) fn see_to_it(&self) {
         let thread = self.thread.get_or_init(|| {
-            let executor = self.executor.clone();
+            let runtime = self.runtime.clone();
             let thread = std::thread::Builder::new().name("procbox-pace".into());
-            thread.spawn(move || pace(&executor)).ok().map(|t| t.thread().clone())
+            thread.spawn(move || pace(&runtime)).ok().map(|t| t.thread().clone())
         });
         // SeqCst: the push before this and the state after it must not be reordered, see `rest`.
         if self.state.load(Ordering::SeqCst) == SLEEPING
@@ -89,59 +89,59 @@ impl Pacer {
     }
 }
 
-fn pace(executor: &Weak<Executor>) {
+fn pace(runtime: &Weak<Runtime>) {
     let mut idle = 0;
     let mut ticks: u32 = 0;
     loop {
         std::thread::park_timeout(TICK);
-        let Some(executor) = executor.upgrade() else { return };
-        let pacer = &executor.pacer;
+        let Some(runtime) = runtime.upgrade() else { return };
+        let pacer = &runtime.pacer;
         let next = pacer.fire();
-        let waiting = !executor.ready.is_empty();
-        let running = executor.active.load(Ordering::Relaxed) > 0;
+        let waiting = !runtime.ready.is_empty();
+        let running = runtime.active.load(Ordering::Relaxed) > 0;
         if waiting {
-            executor.wake_runners();
+            runtime.wake_runners();
         }
         ticks = ticks.wrapping_add(1);
         if running && ticks.is_multiple_of(PREEMPT_TICKS) {
-            executor.preempt();
+            runtime.preempt();
         }
         idle = if waiting || running { 0 } else { idle + 1 };
         if idle < LINGER_TICKS {
             continue;
         }
         idle = 0;
-        if rest(executor, next) {
+        if rest(runtime, next) {
             return;
         }
     }
 }
 
 /// Sleeps until the next timer or until there is something to do. Whether to end.
-fn rest(executor: Arc<Executor>, next: Option<Instant>) -> bool {
-    let weak = Arc::downgrade(&executor);
-    let pacer = &executor.pacer;
+fn rest(runtime: Arc<Runtime>, next: Option<Instant>) -> bool {
+    let weak = Arc::downgrade(&runtime);
+    let pacer = &runtime.pacer;
     pacer.state.store(SLEEPING, Ordering::SeqCst);
     // Looked at again after saying so: a push or a timer from before is seen here, a later one
     // wakes us. A guest that runs has to be made to yield.
     let next_now = lock(&pacer.timers).by_time.keys().next().map(|(at, _)| *at);
-    let busy = !executor.ready.is_empty()
-        || executor.active.load(Ordering::SeqCst) > 0
+    let busy = !runtime.ready.is_empty()
+        || runtime.active.load(Ordering::SeqCst) > 0
         || next_now != next
         || pacer.stopped.load(Ordering::Acquire);
     if busy {
         pacer.state.store(TICKING, Ordering::SeqCst);
         return pacer.stopped.load(Ordering::Acquire);
     }
-    // Not held while asleep, so that the executor can be dropped.
-    drop(executor);
+    // Not held while asleep, so that the runtime can be dropped.
+    drop(runtime);
     loop {
         match next.map(|at| at.saturating_duration_since(Instant::now())) {
             None => std::thread::park(),
             Some(left) => std::thread::park_timeout(left),
         }
-        let Some(executor) = weak.upgrade() else { return true };
-        let pacer = &executor.pacer;
+        let Some(runtime) = weak.upgrade() else { return true };
+        let pacer = &runtime.pacer;
         let due = next.is_some_and(|at| at <= Instant::now());
         if due || pacer.state.load(Ordering::SeqCst) == TICKING {
             pacer.state.store(TICKING, Ordering::SeqCst);
@@ -150,16 +150,16 @@ fn rest(executor: Arc<Executor>, next: Option<Instant>) -> bool {
     }
 }
 
-/// A future that is ready at a deadline; see [`Executor::sleep_until`].
+/// A future that is ready at a deadline; see [`Runtime::sleep_until`].
 pub(crate) struct Sleep {
-    executor: Arc<Executor>,
+    runtime: Arc<Runtime>,
     deadline: Deadline,
     id: Option<(Instant, u64)>,
 }
 
 impl Sleep {
-    pub(super) fn new(executor: Arc<Executor>, deadline: Deadline) -> Sleep {
-        Sleep { executor, deadline, id: None }
+    pub(super) fn new(runtime: Arc<Runtime>, deadline: Deadline) -> Sleep {
+        Sleep { runtime, deadline, id: None }
     }
 }
 
@@ -172,7 +172,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let first = {
-            let mut timers = lock(&self.executor.pacer.timers);
+            let mut timers = lock(&self.runtime.pacer.timers);
             let id = self.id.unwrap_or_else(|| {
                 timers.next_id += 1;
                 (at, timers.next_id)
@@ -185,7 +185,7 @@ impl Future for Sleep {
         };
         // A pacer that sleeps for a later timer has to sleep for this one now.
         if first {
-            self.executor.pacer.see_to_it();
+            self.runtime.pacer.see_to_it();
         }
         Poll::Pending
     }
@@ -194,7 +194,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            lock(&self.executor.pacer.timers).by_time.remove(&id);
+            lock(&self.runtime.pacer.timers).by_time.remove(&id);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! - a *helper*: an outside thread that is blocked in a call of ours (join, get, ...) runs tasks
 //!   until its own call is done. So a start-run-join, or a message there and back, needs no wake of
 //!   another thread, which on many machines costs more than all the rest;
-//! - *runners*: threads of the executor, as many as there are CPUs, started when first needed.
+//! - *runners*: threads of the runtime, as many as there are CPUs, started when first needed.
 //!
 //! Who wakes them: only the *pacer* (see `pacer`), a thread that looks at the run queue every
 //! millisecond while there is anything to do. A task that becomes ready thus starts at once if
@@ -25,8 +25,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Thread;
 
-/// The executor of one sandbox. Its threads end when it is dropped.
-pub(crate) struct Executor {
+/// The runtime of one sandbox. Its threads end when it is dropped.
+pub(crate) struct Runtime {
     ready: Injector<Runnable>,
     /// Threads that run a task at this moment, helpers included.
     active: AtomicUsize,
@@ -50,10 +50,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Executor {
+impl Runtime {
     /// `preempt` must make every running guest yield soon; it is called every few milliseconds.
-    pub(crate) fn new(parallelism: usize, preempt: Box<dyn Fn() + Send + Sync>) -> Arc<Executor> {
-        Arc::new_cyclic(|this| Executor {
+    pub(crate) fn new(parallelism: usize, preempt: Box<dyn Fn() + Send + Sync>) -> Arc<Runtime> {
+        Arc::new_cyclic(|this| Runtime {
             ready: Injector::new(),
             active: AtomicUsize::new(0),
             parallelism,
@@ -64,11 +64,11 @@ impl Executor {
     }
 
     /// Runs a future to its end, in the background.
-    pub(crate) fn spawn(self: &Arc<Executor>, future: impl Future<Output = ()> + Send + 'static) {
-        let executor = Arc::downgrade(self);
+    pub(crate) fn spawn(self: &Arc<Runtime>, future: impl Future<Output = ()> + Send + 'static) {
+        let runtime = Arc::downgrade(self);
         let schedule = move |runnable| {
-            if let Some(executor) = executor.upgrade() {
-                executor.push(runnable);
+            if let Some(runtime) = runtime.upgrade() {
+                runtime.push(runnable);
             }
         };
         let (runnable, task) = async_task::spawn(future, schedule);
@@ -118,12 +118,12 @@ impl Executor {
     }
 
     /// A future that is ready at `deadline`.
-    pub(crate) fn sleep_until(self: &Arc<Executor>, deadline: procbox_core::Deadline) -> Sleep {
+    pub(crate) fn sleep_until(self: &Arc<Runtime>, deadline: procbox_core::Deadline) -> Sleep {
         Sleep::new(self.clone(), deadline)
     }
 
     /// Wakes as many idle runners as there is work and CPUs for. Called by the pacer.
-    fn wake_runners(self: &Arc<Executor>) {
+    fn wake_runners(self: &Arc<Runtime>) {
         let waiting = self.ready.len();
         let free = self.parallelism.saturating_sub(self.active.load(Ordering::Relaxed));
         let mut runners = lock(&self.runners);
@@ -131,10 +131,9 @@ impl Executor {
             if let Some(idle) = runners.idle.pop() {
                 idle.unpark();
             } else if runners.started < self.parallelism && !runners.stopped {
-                let executor = Arc::downgrade(self);
+                let runtime = Arc::downgrade(self);
                 let name = format!("procbox-run-{}", runners.started);
-                let thread =
-                    std::thread::Builder::new().name(name).spawn(move || runner(&executor));
+                let thread = std::thread::Builder::new().name(name).spawn(move || runner(&runtime));
                 // Without the thread, helpers and the other runners do the work.
                 if thread.is_ok() {
                     runners.started += 1;
@@ -155,8 +154,8 @@ impl Drop for Active<'_> {
 /// How many times a runner looks again before it sleeps: a few microseconds.
 const LOOKS: u32 = 200;
 
-fn runner(executor: &Weak<Executor>) {
-    while let Some(strong) = executor.upgrade() {
+fn runner(runtime: &Weak<Runtime>) {
+    while let Some(strong) = runtime.upgrade() {
         while strong.run_one() {}
         let looked = (0..LOOKS).any(|_| {
             std::hint::spin_loop();
@@ -177,7 +176,7 @@ fn runner(executor: &Weak<Executor>) {
     }
 }
 
-impl Drop for Executor {
+impl Drop for Runtime {
     fn drop(&mut self) {
         let mut runners = lock(&self.runners);
         runners.stopped = true;

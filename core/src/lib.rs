@@ -15,7 +15,7 @@
 //! To add a primitive: one raw trait and its wrapper in one file here, one variant of [`Handle`],
 //! one method of [`RawContext`], and one file in each backend.
 //!
-//! There are no OS calls in this crate but the one for random bytes, and it builds for
+//! There are no OS calls in this crate but for random bytes and the time, and it builds for
 //! `wasm32-wasip1`.
 
 mod codec;
@@ -31,8 +31,9 @@ mod pipe;
 mod pool;
 mod process;
 mod queue;
+mod random;
 mod semaphore;
-mod wait;
+mod time;
 mod worker;
 
 pub use codec::{Bytes, Message, decode, encode};
@@ -54,8 +55,9 @@ pub use process::{
     Entry, Identity, Input, Output, Process, ProcessBuilder, ProcessSpec, RawProcess, Sentinel,
 };
 pub use queue::{Bounds, Queue, RawQueue};
+pub use random::{Random, SystemRandom};
 pub use semaphore::{Permit, RawSemaphore, Semaphore};
-pub use wait::{Deadline, Wait};
+pub use time::{Clock, Deadline, SystemClock, Wait};
 pub use worker::{
     Arg, Args, Call, Function, Outcome, Runnable, Untyped, Worker, WorkerInfo, end_of,
     end_of_result,

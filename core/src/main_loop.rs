@@ -6,7 +6,7 @@
 //! [`MainLoop::run`] waits in a `get`, which Ctrl-C ends.
 
 use crate::queue::{with_encoded, with_received};
-use crate::{Arg, Context, Deadline, Error, Queue, RawQueue, Result, Wait};
+use crate::{Arg, Clock, Context, Error, Queue, RawQueue, Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
@@ -67,6 +67,7 @@ fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {
 pub struct MainLoop<T> {
     queue: Queue<Posted<T>>,
     closures: Arc<Mutex<Closures>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Context {
@@ -83,7 +84,11 @@ impl Context {
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn main_loop<T>(&self) -> Result<MainLoop<T>> {
-        Ok(MainLoop { queue: self.unbounded_queue()?, closures: Arc::default() })
+        Ok(MainLoop {
+            queue: self.unbounded_queue()?,
+            closures: Arc::default(),
+            clock: self.clock(),
+        })
     }
 }
 
@@ -138,7 +143,7 @@ impl<T: DeserializeOwned> MainLoop<T> {
     /// [`Error::Interrupted`] on Ctrl-C, [`Error::Decode`] if somebody posted something else than a
     /// `T`. The loop can be run again after both.
     pub fn run(&self, call: impl FnMut(T)) -> Result<i32> {
-        self.run_until(Wait::Forever.deadline(), call)
+        self.run_until(Wait::Forever, call)
     }
 
     /// Like [`MainLoop::run`], for at most `timeout`; a call that has begun is not cut short.
@@ -156,12 +161,13 @@ impl<T: DeserializeOwned> MainLoop<T> {
     /// # Errors
     /// Those of [`MainLoop::run`], and [`Error::TimedOut`].
     pub fn run_timeout(&self, timeout: Duration, call: impl FnMut(T)) -> Result<i32> {
-        self.run_until(Wait::AtMost(timeout).deadline(), call)
+        self.run_until(Wait::AtMost(timeout), call)
     }
 
-    fn run_until(&self, until: Deadline, mut call: impl FnMut(T)) -> Result<i32> {
+    fn run_until(&self, wait: Wait, mut call: impl FnMut(T)) -> Result<i32> {
+        let until = wait.deadline(&*self.clock);
         loop {
-            let posted = with_received(|m| self.queue.raw().get(m, until.wait()));
+            let posted = with_received(|m| self.queue.raw().get(m, until.wait(&*self.clock)));
             match posted {
                 Ok(Posted::Call(value)) => call(value),
                 Ok(Posted::Exit(code)) => return Ok(code),
@@ -174,7 +180,7 @@ impl<T: DeserializeOwned> MainLoop<T> {
                 Err(Error::Empty) => return Err(Error::TimedOut),
                 Err(e) => return Err(e),
             }
-            if until.is_past() {
+            if until.is_past(&*self.clock) {
                 return Err(Error::TimedOut);
             }
         }

@@ -9,7 +9,7 @@ use crate::arena::layout::{BODY, Hold, SemaphoreCore, Tag};
 use crate::arena::table::Held;
 use crate::sync::futex;
 use crate::sync::robust::Guard;
-use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
+use procbox_core::{Error, RawSemaphore, Result, Semaphore, SystemClock, Wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -82,7 +82,7 @@ impl RawSemaphore for NativeSemaphore {
         if wait.is_never() {
             return Err(Error::TimedOut);
         }
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         loop {
             let announced = self.core().released.announce();
             if self.try_take()? {

@@ -6,6 +6,7 @@ mod handshake;
 
 pub use address::Address;
 
+use self::handshake::Sources;
 use crate::pipe::{receives, sends};
 use crate::queue::{with_encoded, with_received};
 use crate::{Bytes, Context, Error, Handle, Message, RawPipe, Result, Wait, Waitable};
@@ -214,6 +215,7 @@ pub struct Listener {
     raw: Arc<dyn RawListener>,
     key: Bytes,
     handshake: Duration,
+    sources: Sources,
 }
 
 impl Listener {
@@ -318,7 +320,8 @@ impl Listener {
 
     fn accept_within<T>(&self, wait: Wait) -> Result<Connection<T>> {
         let peer = self.raw.accept(wait)?;
-        handshake::admit(&*peer, &self.key, Wait::AtMost(self.handshake).deadline())?;
+        let until = Wait::AtMost(self.handshake).deadline(&*self.sources.clock);
+        handshake::admit(&*peer, &self.key, until, &self.sources)?;
         Ok(Connection::new(peer))
     }
 }
@@ -355,7 +358,12 @@ impl Context {
     pub fn listen(&self, address: impl Into<Address>, key: &[u8]) -> Result<Listener> {
         check_key(key)?;
         let raw = self.raw().listen(&address.into().checked()?)?;
-        Ok(Listener { raw, key: Bytes(key.to_vec()), handshake: HANDSHAKE })
+        Ok(Listener {
+            raw,
+            key: Bytes(key.to_vec()),
+            handshake: HANDSHAKE,
+            sources: Sources::of(self),
+        })
     }
 
     /// A connection to whoever listens under an address and has the same key. Waits for its turn.
@@ -408,9 +416,10 @@ impl Context {
         wait: Wait,
     ) -> Result<Connection<T>> {
         check_key(key)?;
-        let until = wait.deadline();
-        let peer = self.raw().connect(&address.clone().checked()?, until.wait())?;
-        handshake::apply(&*peer, key, until, HANDSHAKE)?;
+        let sources = Sources::of(self);
+        let until = wait.deadline(&*sources.clock);
+        let peer = self.raw().connect(&address.clone().checked()?, until.wait(&*sources.clock))?;
+        handshake::apply(&*peer, key, until, HANDSHAKE, &sources)?;
         Ok(Connection::new(peer))
     }
 }

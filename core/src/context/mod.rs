@@ -5,7 +5,7 @@ mod raw;
 pub use raw::{Backend, RawContext};
 
 use crate::{
-    Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder, Process,
+    Bounds, Bytes, Clock, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder, Process,
     ProcessBuilder, ProcessSpec, Queue, RawProcess, Receiver, Result, Runnable, Semaphore, Sender,
     Untyped, Wait, Waitable, Worker, WorkerInfo,
 };
@@ -166,6 +166,11 @@ impl Context {
     /// ```
     pub fn raw(&self) -> &Arc<dyn RawContext> {
         &self.0.raw
+    }
+
+    /// The clock that its processes live by.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.0.raw.clock()
     }
 
     /// Which backend this is.

@@ -4,8 +4,8 @@ use super::engine::Options;
 use super::result::{Deferred, Sink};
 use super::wire::{INITIALIZER, Reader, Tasks, Writer};
 use crate::{
-    Bounds, Bytes, Context, Entry, Error, ExitStatus, Input, Limit, Message, Output, Process,
-    Queue, Result, Wait, Waitable, codec,
+    Bounds, Bytes, Clock, Context, Entry, Error, ExitStatus, Input, Limit, Message, Output,
+    Process, Queue, Result, Wait, Waitable, codec,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -140,6 +140,7 @@ impl Slot {
         ctx: &Context,
         entry: &Entry,
         options: &Options,
+        clock: &dyn Clock,
     ) -> Given {
         let sent = match (&self.life, entry) {
             (Some(Life { queues: Some((tasks, _)), .. }), _) => {
@@ -160,7 +161,7 @@ impl Slot {
             Ok(()) => {
                 self.given += 1;
                 if self.outstanding.is_empty() {
-                    self.begin_clock(options);
+                    self.begin_clock(options, clock);
                 }
                 self.outstanding.push_back(chunk);
                 Given::Yes
@@ -170,8 +171,8 @@ impl Slot {
         }
     }
 
-    fn begin_clock(&mut self, options: &Options) {
-        self.deadline = options.task_timeout.and_then(|t| Instant::now().checked_add(t));
+    fn begin_clock(&mut self, options: &Options, clock: &dyn Clock) {
+        self.deadline = options.task_timeout.and_then(|t| clock.now().checked_add(t));
     }
 
     /// What it has to say now.
@@ -191,13 +192,18 @@ impl Slot {
     }
 
     /// Takes the chunk with this number off the list, since it was answered.
-    pub(super) fn answered(&mut self, id: u64, options: &Options) -> Option<Chunk> {
+    pub(super) fn answered(
+        &mut self,
+        id: u64,
+        options: &Options,
+        clock: &dyn Clock,
+    ) -> Option<Chunk> {
         let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
         let chunk = self.outstanding.remove(at);
         self.answered += 1;
         self.deadline = None;
         if !self.outstanding.is_empty() {
-            self.begin_clock(options);
+            self.begin_clock(options, clock);
         }
         chunk
     }
@@ -243,8 +249,8 @@ impl Slot {
     }
 
     /// Ends a process whose task takes too long.
-    pub(super) fn check_clock(&mut self) {
-        if self.deadline.is_some_and(|at| at <= Instant::now()) {
+    pub(super) fn check_clock(&mut self, clock: &dyn Clock) {
+        if self.deadline.is_some_and(|at| at <= clock.now()) {
             self.deadline = None;
             self.timed_out = true;
             self.kill();

@@ -186,7 +186,7 @@ where
             if self.taken == self.given && !self.idle {
                 return self.refused.take().map(Err);
             }
-            let deadline = *deadline.get_or_insert_with(|| wait.deadline());
+            let deadline = *deadline.get_or_insert_with(|| wait.deadline(&*self.engine.clock));
             if let Err(e) = self.wait(rings, deadline) {
                 return Some(Err(e));
             }
@@ -203,7 +203,7 @@ where
             };
             there || self.idle && self.engine.rings() != rings
         };
-        self.engine.drive_until(&done, deadline.wait())
+        self.engine.drive_until(&done, deadline.wait(&*self.engine.clock))
     }
 
     /// The next result, if it is there.

@@ -6,7 +6,9 @@
 //! [`MainLoop::run`] waits in a `get`, which Ctrl-C ends.
 
 use crate::queue::{with_encoded, with_received};
-use crate::{Arg, Clock, Context, Error, Queue, RawQueue, Result, Wait};
+use crate::raw::RawQueue;
+use crate::time::Clock;
+use crate::{Arg, Context, Error, Queue, Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
@@ -56,7 +58,7 @@ fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {
 /// }
 /// # fn example(ctx: Context) -> Result<()> {
 /// let main: MainLoop<Call> = ctx.main_loop()?;
-/// let p = ctx.worker("asks_main").args((&main.poster(),)).daemon(true).start()?;
+/// let p = ctx.process("asks_main").args((&main.poster(),)).daemon(true).start()?;
 /// let code = main.run(|call| match call {
 ///     Call::Show(text) => println!("{text}"),
 /// })?;
@@ -98,7 +100,7 @@ impl<T> MainLoop<T> {
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let main = ctx.main_loop::<String>()?;
-    /// let p = ctx.worker("asks_main").args((&main.poster(),)).start()?;
+    /// let p = ctx.process("asks_main").args((&main.poster(),)).start()?;
     /// let code = main.run(|text| println!("{text}"))?;
     /// # drop((p, code));
     /// # Ok(()) }

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// A source of random bytes.
 ///
-/// A backend says by [`crate::RawContext::random`] where those of its processes come from.
+/// A backend says by [`crate::raw::RawContext::random`] where those of its processes come from.
 ///
 /// ```
 /// use procbox_core::{Random, SystemRandom};

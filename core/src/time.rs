@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// A source of time.
 ///
-/// A backend says by [`crate::RawContext::clock`] which one its processes live by.
+/// A backend says by [`crate::raw::RawContext::clock`] which one its processes live by.
 ///
 /// ```
 /// use procbox_core::{Clock, SystemClock};

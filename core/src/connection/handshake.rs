@@ -16,8 +16,10 @@
 //! do not have it. What follows the handshake is neither secret nor signed: it is for transports that
 //! stay on one machine.
 
-use super::RawConnection;
-use crate::{Clock, Context, Deadline, Error, Random, Result, Wait};
+use crate::random::Random;
+use crate::raw::RawConnection;
+use crate::time::{Clock, Deadline};
+use crate::{Context, Error, Result, Wait};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::sync::Arc;

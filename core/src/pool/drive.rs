@@ -9,7 +9,8 @@
 use super::background::Background;
 use super::engine::Engine;
 use super::result::lock;
-use crate::{Context, Deadline, Error, Queue, Result, Wait, ready};
+use crate::time::Deadline;
+use crate::{Context, Error, Queue, Result, Wait, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;

@@ -6,8 +6,10 @@
 use super::drive::Helm;
 use super::result::{Deferred, Sink, lock};
 use super::slot::{Chunk, Given, News, Slot};
-use super::wire::{Reader, Tasks};
-use crate::{Clock, Context, Entry, Error, Message, Output, Result, Wait};
+use crate::raw::{Entry, Message, Output};
+use crate::runner::wire::{Reader, Tasks};
+use crate::time::Clock;
+use crate::{Context, Error, Result, Wait};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};

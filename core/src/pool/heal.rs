@@ -2,7 +2,8 @@
 
 use super::engine::{Engine, State};
 use super::slot::Chunk;
-use crate::{Entry, Error, ExitStatus, Message, Result, signal};
+use crate::raw::{Entry, Message};
+use crate::{Error, ExitStatus, Result, signal};
 use std::time::Duration;
 
 /// Starts that may fail in a row, with growing pauses, before the pool is broken.

@@ -2,11 +2,10 @@
 
 use super::engine::Options;
 use super::result::{Deferred, Sink};
-use super::wire::{INITIALIZER, Reader, Tasks, Writer};
-use crate::{
-    Bounds, Bytes, Clock, Context, Entry, Error, ExitStatus, Input, Limit, Message, Output,
-    Process, Queue, Result, Wait, Waitable, codec,
-};
+use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
+use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
+use crate::time::Clock;
+use crate::{Bytes, Context, Error, ExitStatus, Limit, Process, Queue, Result, Wait, codec};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,7 +113,7 @@ impl Slot {
             tasks.raw().put(&message.bytes, &message.handles, Wait::Never)?;
         }
         let process = ctx
-            .with_entry::<super::serve::Terms>(entry.clone())
+            .of_entry::<crate::runner::Terms>(entry.clone())
             .args((options.max_tasks, &tasks, &results))
             .stdout(options.stdout)
             .daemon(true)
@@ -297,7 +296,7 @@ fn start_main(chunk: &Chunk, ctx: &Context, entry: &Entry) -> Result<Process> {
         return Err(Error::Invalid("a plain program takes one task at a time".into()));
     };
     let (Bytes(input),): (Bytes,) = codec::decode(bytes, handles)?;
-    ctx.with_entry::<()>(entry.clone())
+    ctx.of_entry::<()>(entry.clone())
         .stdin(Input::Bytes(input))
         .stdout(Output::Capture)
         .daemon(true)

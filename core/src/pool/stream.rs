@@ -2,8 +2,10 @@
 
 use super::engine::Engine;
 use super::result::{Deferred, Sink, TaskOutcome, decoded, lock};
-use super::wire::Tasks;
-use crate::{Deadline, Error, Message, Result, Wait};
+use crate::raw::Message;
+use crate::runner::wire::Tasks;
+use crate::time::Deadline;
+use crate::{Error, Result, Wait};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

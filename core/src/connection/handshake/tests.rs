@@ -1,7 +1,8 @@
 //! The handshake over pairs of channels, with peers that do what they should not.
 
 use super::*;
-use crate::{SystemClock, SystemRandom};
+use crate::random::SystemRandom;
+use crate::time::SystemClock;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::spawn;

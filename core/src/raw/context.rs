@@ -1,10 +1,10 @@
 //! What a backend implements: it makes primitives and starts processes.
 
-use crate::{
-    Address, Bounds, Clock, Identity, ProcessSpec, Random, RawConnection, RawEvent, RawListener,
-    RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, SystemClock, SystemRandom, Wait,
-    Waitable, WorkerInfo,
+use super::{
+    Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawListener, RawLock, RawPipe,
+    RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
+use crate::{Clock, Random, Result, SystemClock, SystemRandom, Wait};
 use std::fmt;
 use std::sync::Arc;
 

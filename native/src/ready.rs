@@ -5,12 +5,13 @@
 //! there are queues and sockets, a thread polls the sockets for as long and has a word of its own.
 
 use crate::arena::Arena;
-use crate::connection::{self, NativeConnection, NativeListener};
+use crate::connection::{NativeConnection, NativeListener};
 use crate::pipe::NativePipe;
 use crate::process::NativeProcess;
 use crate::queue::NativeQueue;
 use crate::ring::Ring;
 use crate::sync::futex::{self, MOST_WORDS};
+use crate::sync::poll::block;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use procbox_core::{Deadline, Error, RawProcess, Result, SystemClock, Wait, Waitable};
@@ -110,7 +111,7 @@ pub(crate) fn ready(
         match (words.is_empty(), sockets.is_empty()) {
             (true, false) => {
                 let pidfds = sources.iter().filter_map(Source::pidfd);
-                connection::block(sockets.into_iter().chain(pidfds).collect(), until)?;
+                block(sockets.into_iter().chain(pidfds).collect(), until)?;
             }
             (false, false) => block_on_both(arena, [vec![deaths], words].concat(), sockets, until)?,
             (_, true) => arena.block(&[vec![deaths], words].concat(), until)?,

@@ -6,6 +6,7 @@
 
 use crate::arena::Arena;
 use crate::process::Child;
+use crate::recover;
 use crate::sync::futex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -115,7 +116,7 @@ impl Reaper {
                 }
             }
             if self.orphans.load(Ordering::SeqCst) {
-                self.orphans.store(self.arena.recover_unwatched(), Ordering::SeqCst);
+                self.orphans.store(recover::recover_unwatched(&self.arena), Ordering::SeqCst);
             }
         }
     }
@@ -143,7 +144,7 @@ impl Reaper {
         self.deaths.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&self.deaths);
         // Its own children have nobody now.
-        if self.arena.recover_unwatched() && !self.orphans.swap(true, Ordering::SeqCst) {
+        if recover::recover_unwatched(&self.arena) && !self.orphans.swap(true, Ordering::SeqCst) {
             let _ = self.news.write(1);
         }
         if was_last && self.ending.load(Ordering::SeqCst) {

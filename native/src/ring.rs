@@ -11,45 +11,67 @@
 
 use crate::arena::Arena;
 use crate::arena::alloc::Txn;
-use crate::arena::layout::{QueueCore, Side, Tag};
-use crate::arena::table;
-use crate::object;
+use crate::arena::held::Held;
+use crate::arena::kind::Kind;
+use crate::arena::layout::{Line, shared};
+use crate::arena::record;
 use crate::segment::{
-    FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, begin_record, read_record, record_size,
+    FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, Side, begin_record, read_record,
+    record_size,
 };
-use crate::sync::robust::Guard;
+use crate::sync::robust::RobustLock;
+use crate::sync::signal::Signal;
 use crate::sync::{futex, spin};
 use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
 use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+shared! {
+    /// The two sides of a queue, each on lines of its own.
+    #[repr(align(64))]
+    pub(crate) struct Core {
+        producer: Line<RobustLock>,
+        put: Line<Side>,
+        consumer: Line<RobustLock>,
+        got: Line<Side>,
+        /// Bumped when messages come, for those who wait for one.
+        items: Signal,
+        /// Bumped when messages go, for those who wait for room.
+        space: Signal,
+        pub(crate) closed: AtomicU32,
+        unused: AtomicU32,
+        most_messages: AtomicU64,
+        most_bytes: AtomicU64,
+    }
+}
+
+pub(crate) const SIZE: u64 = size_of::<Core>() as u64;
 
 /// The largest message that fits into the packed position.
 const MOST_BYTES: usize = 1 << 30;
 
 /// The offset of a side's word, for transactions.
-const PUT_AT: u64 = (offset_of!(QueueCore, put) + offset_of!(Side, at)) as u64;
-const GOT_AT: u64 = (offset_of!(QueueCore, got) + offset_of!(Side, at)) as u64;
-const ITEMS: u64 = offset_of!(QueueCore, items) as u64;
-const SPACE: u64 = offset_of!(QueueCore, space) as u64;
+const PUT_AT: u64 = (offset_of!(Core, put) + offset_of!(Side, at)) as u64;
+const GOT_AT: u64 = (offset_of!(Core, got) + offset_of!(Side, at)) as u64;
+const ITEMS: u64 = offset_of!(Core, items) as u64;
+const SPACE: u64 = offset_of!(Core, space) as u64;
 
 /// A queue core in an arena.
 #[derive(Clone, Copy)]
 pub(crate) struct Ring<'a> {
     arena: &'a Arc<Arena>,
     offset: u64,
-    core: &'a QueueCore,
+    core: &'a Core,
 }
 
 /// Fills a core in a block that is not published yet, with its first segment.
 pub(crate) fn fill(arena: &Arena, txn: &mut Txn<'_>, offset: u64, bounds: Bounds) -> Result<()> {
-    let segment = txn.alloc(SEGMENT, Tag::SEGMENT)?;
+    let segment = txn.alloc(SEGMENT, SEGMENT_TAG)?;
     arena.word(segment + 8).store(SEGMENT, Ordering::Relaxed);
     begin_record(arena, segment + FIRST, 0, 0);
-    for word in 0..size_of::<QueueCore>() as u64 / 8 {
-        arena.word(offset + 8 * word).store(0, Ordering::Relaxed);
-    }
-    let core: &QueueCore = arena.at(offset);
+    arena.zero(offset, SIZE);
+    let core: &Core = arena.at(offset);
     let place = Place { segment, position: FIRST }.pack();
     core.put.0.at.store(place, Ordering::Relaxed);
     core.got.0.at.store(place, Ordering::Relaxed);
@@ -62,15 +84,11 @@ pub(crate) fn fill(arena: &Arena, txn: &mut Txn<'_>, offset: u64, bounds: Bounds
 
 /// After the death of a process that had the queue: repairs the counts and wakes all who wait, in
 /// case it died between a change and the wake for it.
-pub(crate) fn kick(arena: &Arena, offset: u64) -> Result<()> {
-    let core: &QueueCore = arena.at(offset);
+pub(crate) fn recover(arena: &Arena, offset: u64) -> Result<()> {
+    let core: &Core = arena.at(offset);
     // Who holds a lock now has made the repair, or will see that it must.
-    if let Some(guard) = core.producer.0.try_guard() {
-        repair(arena, core, &guard, &core.put.0)?;
-    }
-    if let Some(guard) = core.consumer.0.try_guard() {
-        repair(arena, core, &guard, &core.got.0)?;
-    }
+    core.producer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.put.0))?;
+    core.consumer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.got.0))?;
     core.producer.0.kick();
     core.consumer.0.kick();
     core.items.bump(futex::wake_all);
@@ -80,8 +98,8 @@ pub(crate) fn kick(arena: &Arena, offset: u64) -> Result<()> {
 
 /// If the last holder of a side's lock died: takes the counts from the record that it points at.
 #[inline]
-fn repair(arena: &Arena, core: &QueueCore, guard: &Guard<'_>, side: &Side) -> Result<()> {
-    if !guard.owner_died {
+fn repair(arena: &Arena, core: &Core, owner_died: bool, side: &Side) -> Result<()> {
+    if !owner_died {
         return Ok(());
     }
     // Its transaction may have moved the tail or the head and not be applied yet.
@@ -100,11 +118,12 @@ fn repair(arena: &Arena, core: &QueueCore, guard: &Guard<'_>, side: &Side) -> Re
 
 /// Closes a queue: once it returns, no put succeeds.
 pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
-    let core: &QueueCore = arena.at(offset);
-    let guard = core.producer.0.guard()?;
-    repair(arena, core, &guard, &core.put.0)?;
-    core.closed.store(1, Ordering::SeqCst);
-    drop(guard);
+    let core: &Core = arena.at(offset);
+    core.producer.0.hold(|owner_died| {
+        repair(arena, core, owner_died, &core.put.0)?;
+        core.closed.store(1, Ordering::SeqCst);
+        Ok(())
+    })?;
     core.items.bump(futex::wake_all);
     core.space.bump(futex::wake_all);
     Ok(())
@@ -112,41 +131,46 @@ pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
 
 /// Drops all messages of a queue that nobody gets from any more, with the handles in them.
 pub(crate) fn drain(arena: &Arena, offset: u64) -> Result<()> {
-    let core: &QueueCore = arena.at(offset);
-    let guard = core.consumer.0.guard()?;
-    repair(arena, core, &guard, &core.got.0)?;
-    loop {
-        let head = core.got.0.at.load(Ordering::Relaxed);
-        if head == core.put.0.at.load(Ordering::Acquire) {
-            core.got.0.seen.store(head, Ordering::Relaxed);
-            return Ok(());
-        }
-        let place = Place::unpack(head);
-        if follow_jump(arena, offset, place)? {
-            continue;
-        }
-        let record = read_record(arena, place)?;
-        if record.handles == 0 {
-            core.got.0.at.store(record.next.pack(), Ordering::Release);
-            record.count(&core.got.0);
-            continue;
-        }
-        let mut txn = arena.begin()?;
-        for i in 0..record.handles as u64 {
-            let object = arena.word(place.offset() + RECORD + 8 * i).load(Ordering::Relaxed);
-            if arena.tag(object).is_some_and(Tag::is_handle) {
-                table::release(&mut txn, object)?;
-            }
-        }
-        txn.set(offset + GOT_AT, record.next.pack())?;
-        txn.commit();
-        record.count(&core.got.0);
+    let core: &Core = arena.at(offset);
+    core.consumer.0.hold(|owner_died| {
+        repair(arena, core, owner_died, &core.got.0)?;
+        while drop_oldest(arena, core, offset)? {}
+        Ok(())
+    })
+}
+
+/// Drops the message at the head, under the consumers' lock; `false` if there is none.
+fn drop_oldest(arena: &Arena, core: &Core, offset: u64) -> Result<bool> {
+    let head = core.got.0.at.load(Ordering::Relaxed);
+    if head == core.put.0.at.load(Ordering::Acquire) {
+        core.got.0.seen.store(head, Ordering::Relaxed);
+        return Ok(false);
     }
+    let place = Place::unpack(head);
+    if follow_jump(arena, offset, place)? {
+        return Ok(true);
+    }
+    let record = read_record(arena, place)?;
+    if record.handles == 0 {
+        core.got.0.at.store(record.next.pack(), Ordering::Release);
+    } else {
+        arena.transaction(|txn| {
+            for i in 0..record.handles as u64 {
+                let object = arena.word(place.offset() + RECORD + 8 * i).load(Ordering::Relaxed);
+                if arena.kind(object).is_some_and(Kind::is_handle) {
+                    record::release(txn, object)?;
+                }
+            }
+            txn.set(offset + GOT_AT, record.next.pack())
+        })?;
+    }
+    record.count(&core.got.0);
+    Ok(true)
 }
 
 /// Frees the segment that a drained queue still has, as part of freeing the queue.
 pub(crate) fn free_last(arena: &Arena, txn: &mut Txn<'_>, offset: u64) -> Result<()> {
-    let core: &QueueCore = arena.at(offset);
+    let core: &Core = arena.at(offset);
     let segment = Place::unpack(core.got.0.at.load(Ordering::Relaxed)).segment;
     let size = arena.word(segment + 8).load(Ordering::Relaxed);
     txn.free(segment, size)
@@ -160,11 +184,11 @@ fn follow_jump(arena: &Arena, offset: u64, place: Place) -> Result<bool> {
         return Ok(false);
     }
     let segment = arena.word(at + RECORD).load(Ordering::Relaxed);
-    let mut txn = arena.begin()?;
     let next = Place { segment, position: FIRST };
-    txn.set(offset + GOT_AT, next.pack())?;
-    txn.free(place.segment, arena.word(place.segment + 8).load(Ordering::Relaxed))?;
-    txn.commit();
+    arena.transaction(|txn| {
+        txn.set(offset + GOT_AT, next.pack())?;
+        txn.free(place.segment, arena.word(place.segment + 8).load(Ordering::Relaxed))
+    })?;
     Ok(true)
 }
 
@@ -235,22 +259,13 @@ impl<'a> Ring<'a> {
         if bytes.len() > limit {
             return Err(Error::TooLarge { size: bytes.len(), limit });
         }
-        let objects = object::offsets(self.arena, handles)?;
+        let objects = self.arena.offsets(handles)?;
         let size = bytes.len() as u64;
         let mut deadline: Option<Deadline> = None;
         loop {
-            {
-                let guard = self.core.producer.0.guard()?;
-                repair(self.arena, self.core, &guard, &self.core.put.0)?;
-                if self.core.closed.load(Ordering::Relaxed) != 0 {
-                    return Err(Error::Closed);
-                }
-                if self.has_room_locked(size) {
-                    self.append(bytes, &objects)?;
-                    drop(guard);
-                    self.core.items.changed(futex::wake_all);
-                    return Ok(());
-                }
+            if self.try_put(bytes, &objects)? {
+                self.core.items.changed(futex::wake_all);
+                return Ok(());
             }
             if wait.is_never() {
                 return Err(Error::Full);
@@ -269,34 +284,55 @@ impl<'a> Ring<'a> {
         }
     }
 
+    /// Appends a message if there is room; whether there was.
+    #[inline]
+    fn try_put(self, bytes: &[u8], objects: &[u64]) -> Result<bool> {
+        self.core.producer.0.hold(|owner_died| {
+            repair(self.arena, self.core, owner_died, &self.core.put.0)?;
+            if self.core.closed.load(Ordering::Relaxed) != 0 {
+                return Err(Error::Closed);
+            }
+            if !self.has_room_locked(bytes.len() as u64) {
+                return Ok(false);
+            }
+            self.append(bytes, objects)?;
+            Ok(true)
+        })
+    }
+
     /// Writes a record behind the tail and publishes it. The caller holds the producers' lock.
     fn append(self, bytes: &[u8], objects: &[u64]) -> Result<()> {
         let (arena, put) = (self.arena, &self.core.put.0);
         let tail = Place::unpack(put.at.load(Ordering::Relaxed));
         let size = record_size(bytes.len(), objects.len());
         let room = arena.word(tail.segment + 8).load(Ordering::Relaxed);
+        // SAFETY of the records that are written: what is behind the tail, and a segment that is not
+        // linked yet, nobody else touches while the lock is held.
         if tail.position + size + JUMP_SIZE <= room {
             if objects.is_empty() {
-                let next = self.write_record(tail, tail, bytes, objects)?;
+                // SAFETY: as above.
+                let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
                 put.at.store(next.pack(), Ordering::Release);
             } else {
-                let mut txn = arena.begin()?;
-                let next = self.write_record(tail, tail, bytes, objects)?;
-                self.publish(&mut txn, next, objects)?;
-                txn.commit();
+                arena.transaction(|txn| {
+                    // SAFETY: as above.
+                    let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
+                    self.publish(txn, next, objects)
+                })?;
             }
         } else {
-            let mut txn = arena.begin()?;
-            let length = (FIRST + size + JUMP_SIZE).next_power_of_two().max(SEGMENT);
-            let segment = txn.alloc(length, Tag::SEGMENT)?;
-            arena.word(segment + 8).store(length, Ordering::Relaxed);
-            let first = Place { segment, position: FIRST };
-            let next = self.write_record(tail, first, bytes, objects)?;
-            // Behind the tail: seen by nobody before the tail is beyond it.
-            arena.word(tail.offset() + RECORD).store(segment, Ordering::Relaxed);
-            arena.word(tail.offset()).store(JUMP, Ordering::Relaxed);
-            self.publish(&mut txn, next, objects)?;
-            txn.commit();
+            arena.transaction(|txn| {
+                let length = (FIRST + size + JUMP_SIZE).next_power_of_two().max(SEGMENT);
+                let segment = txn.alloc(length, SEGMENT_TAG)?;
+                arena.word(segment + 8).store(length, Ordering::Relaxed);
+                let first = Place { segment, position: FIRST };
+                // SAFETY: as above.
+                let next = unsafe { self.write_record(tail, first, bytes, objects) }?;
+                // Behind the tail: seen by nobody before the tail is beyond it.
+                arena.word(tail.offset() + RECORD).store(segment, Ordering::Relaxed);
+                arena.word(tail.offset()).store(JUMP, Ordering::Relaxed);
+                self.publish(txn, next, objects)
+            })?;
         }
         let counted = put.messages.load(Ordering::Relaxed) + 1;
         put.messages.store(counted, Ordering::Release);
@@ -307,7 +343,7 @@ impl<'a> Ring<'a> {
 
     fn publish(self, txn: &mut Txn<'_>, next: Place, objects: &[u64]) -> Result<()> {
         for object in objects {
-            table::retain(txn, *object)?;
+            record::retain(txn, *object)?;
         }
         txn.set(self.offset + PUT_AT, next.pack())?;
         txn.wake(self.offset + ITEMS)
@@ -315,7 +351,17 @@ impl<'a> Ring<'a> {
 
     /// Writes a record at `at`, with the counts that stand at `tail`, and the beginning of the
     /// next, whose place it returns.
-    fn write_record(self, tail: Place, at: Place, bytes: &[u8], objects: &[u64]) -> Result<Place> {
+    ///
+    /// # Safety
+    /// Nobody else touches that place meanwhile: it is behind the tail, or in a segment that is not
+    /// linked yet, and the calling thread holds the producers' lock.
+    unsafe fn write_record(
+        self,
+        tail: Place,
+        at: Place,
+        bytes: &[u8],
+        objects: &[u64],
+    ) -> Result<Place> {
         let arena = self.arena;
         let messages = arena.word(tail.offset() + 8).load(Ordering::Relaxed);
         let before = arena.word(tail.offset() + 16).load(Ordering::Relaxed);
@@ -328,7 +374,8 @@ impl<'a> Ring<'a> {
             arena.word(to).store(*object, Ordering::Relaxed);
             to += 8;
         }
-        arena.write(to, bytes)?;
+        // SAFETY: the caller promises it.
+        unsafe { arena.write(to, bytes) }?;
         let position = at.position + record_size(bytes.len(), objects.len());
         let next = Place { segment: at.segment, position };
         begin_record(arena, next.offset(), messages + 1, before + bytes.len() as u64);
@@ -370,9 +417,37 @@ impl<'a> Ring<'a> {
 
     fn try_get(self, into: &mut Message) -> Result<bool> {
         let (core, got) = (self.core, &self.core.got.0);
-        let guard = core.consumer.0.guard()?;
-        repair(self.arena, core, &guard, got)?;
-        let place = loop {
+        core.consumer.0.hold(|owner_died| {
+            repair(self.arena, core, owner_died, got)?;
+            let Some(place) = self.oldest()? else { return Ok(false) };
+            let record = read_record(self.arena, place)?;
+            let handles = place.offset() + RECORD;
+            let bytes = handles + 8 * record.handles as u64;
+            // SAFETY: what is between head and tail changes only when the head passes it, and that is
+            // under this lock.
+            unsafe { self.arena.read(bytes, record.bytes, &mut into.bytes) }?;
+            if record.handles == 0 {
+                got.at.store(record.next.pack(), Ordering::Release);
+                record.count(got);
+                return Ok(true);
+            }
+            let words = (0..record.handles as u64).map(|i| self.arena.word(handles + 8 * i));
+            let objects: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
+            let taken = self.arena.take_handles(&objects, |txn| {
+                txn.set(self.offset + GOT_AT, record.next.pack())?;
+                txn.wake(self.offset + SPACE)
+            })?;
+            record.count(got);
+            into.handles.extend(taken.into_iter().filter_map(Held::handle));
+            Ok(true)
+        })
+    }
+
+    /// Where the oldest message is, if there is one. The caller holds the consumers' lock.
+    #[inline]
+    fn oldest(self) -> Result<Option<Place>> {
+        let (core, got) = (self.core, &self.core.got.0);
+        loop {
             let head = got.at.load(Ordering::Relaxed);
             if head == got.seen.load(Ordering::Relaxed) {
                 // Closed is read first: no message comes after it.
@@ -380,31 +455,13 @@ impl<'a> Ring<'a> {
                 let tail = core.put.0.at.load(Ordering::Acquire);
                 got.seen.store(tail, Ordering::Relaxed);
                 if head == tail {
-                    return if closed { Err(Error::Closed) } else { Ok(false) };
+                    return if closed { Err(Error::Closed) } else { Ok(None) };
                 }
             }
             let place = Place::unpack(head);
             if !follow_jump(self.arena, self.offset, place)? {
-                break place;
+                return Ok(Some(place));
             }
-        };
-        let record = read_record(self.arena, place)?;
-        let handles = place.offset() + RECORD;
-        self.arena.read(handles + 8 * record.handles as u64, record.bytes, &mut into.bytes)?;
-        if record.handles == 0 {
-            got.at.store(record.next.pack(), Ordering::Release);
-            record.count(got);
-            return Ok(true);
         }
-        let words = (0..record.handles as u64).map(|i| self.arena.word(handles + 8 * i));
-        let objects: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
-        let taken = self.arena.take_handles(&objects, |txn| {
-            txn.set(self.offset + GOT_AT, record.next.pack())?;
-            txn.wake(self.offset + SPACE)
-        })?;
-        record.count(got);
-        drop(guard);
-        into.handles.extend(taken.into_iter().filter_map(object::handle));
-        Ok(true)
     }
 }

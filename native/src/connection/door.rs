@@ -1,6 +1,7 @@
 //! Where connections come from: listening sockets, and those who come to them.
 
-use super::{Socket, block};
+use super::Socket;
+use crate::sync::poll::block;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};

@@ -1,8 +1,8 @@
 //! The cases. Nothing sleeps to let something happen: it waits for the condition.
 
-use crate::workers;
+use crate::{forgotten, until, workers};
 use procbox_core::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 type Case = fn() -> Result<()>;
 
@@ -53,21 +53,19 @@ cases! {
 pub(crate) fn main_of_another(args: &[String]) -> Option<i32> {
     match args.first()?.as_str() {
         "killed-root" => Some(i32::from(killed_root().is_err())),
+        forgotten::ARGUMENT => {
+            let ended = forgotten::program(args.get(1)?)?();
+            ended.err().map_or(Some(0), |e| {
+                eprintln!("{e}");
+                Some(1)
+            })
+        }
         _ => None,
     }
 }
 
 fn ctx() -> Result<Context> {
     procbox_native::Native::builder().build()
-}
-
-/// Waits for a condition; says what did not come true.
-fn until(what: &str, done: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !done() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it never came true that {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn open_files() -> usize {

@@ -74,6 +74,19 @@ worker! { holds_lock(lock: Lock, held: Event, forever: Event) {
     held.set();
     forever.wait().map(drop)
 } }
+worker! { drops_a_held_lock(shared: Lock, held: Event, forever: Event) {
+    std::mem::forget(shared.lock()?);
+    let ctx = procbox_native::context()?;
+    // On the thread's list in front of the shared one.
+    let own = ctx.lock()?;
+    std::mem::forget(own.lock()?);
+    drop(own);
+    let others = (0..100).map(|_| ctx.lock()).collect::<Result<Vec<_>>>()?;
+    held.set();
+    forever.wait()?;
+    drop(others);
+    Ok(())
+} }
 worker! { holds_permit(semaphore: Semaphore, held: Event, forever: Event) {
     semaphore.acquire()?;
     held.set();

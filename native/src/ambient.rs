@@ -1,18 +1,18 @@
 //! The ambient context: the one that a program and its workers have without making it.
 
 use crate::arena::Arena;
-use crate::context::NativeContext;
-use crate::program::Program;
 use crate::recover;
 use crate::start::request::ENVIRONMENT;
-use procbox_core::{Bytes, Context, Error, Identity, Random, Result, SystemRandom, WeakContext};
+use procbox_core::{
+    Bytes, Context, Error, Identity, Random, RawContext, Result, SystemRandom, WeakContext,
+};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How many random bytes an authkey has.
 const AUTHKEY: usize = 32;
 
 /// The ambient context's inner part: one per process, since handles belong to one arena.
-static AMBIENT: OnceLock<Arc<NativeContext>> = OnceLock::new();
+static AMBIENT: OnceLock<Arc<dyn RawContext>> = OnceLock::new();
 /// In a worker: what the ambient context is made of, if the worker asks for it.
 static INHERITED: OnceLock<(Arc<Arena>, Identity)> = OnceLock::new();
 /// The context around it, if the process has asked for it.
@@ -26,24 +26,14 @@ enum Current {
     Kept(Context),
 }
 
-/// The ambient context. In the first process it is a new one, in a worker process it is that of
-/// the process that started it; later calls return the same.
-///
-/// It is closed (daemons are ended, other processes are joined) at the end of a worker, and in the
-/// first process when the last clone is dropped: keep one in `main`.
-///
-/// ```
-/// let ctx = procbox_native::context()?;
-/// let lock = ctx.lock()?;
-/// let again = procbox_native::context()?; // the same: its processes may have the lock too
-/// again.queue(1)?.put(&lock)?;
-/// # Ok::<(), procbox_core::Error>(())
-/// ```
+/// The ambient context, which is made by `make` if it is not there yet.
 ///
 /// # Errors
-/// [`Error::Os`], [`Error::Exhausted`], [`Error::Invalid`] in a zygote that did not call
-/// [`crate::init`].
-pub fn context() -> Result<Context> {
+/// Those of `make`, [`Error::Os`], [`Error::Exhausted`], and [`Error::Invalid`] in a zygote that did
+/// not become one.
+pub(crate) fn context(
+    make: impl FnOnce(Arc<Arena>, Identity) -> Result<Arc<dyn RawContext>>,
+) -> Result<Context> {
     if std::env::var_os(ENVIRONMENT).is_some() {
         return Err(Error::Invalid("the program must call procbox's init first in main".into()));
     }
@@ -64,11 +54,11 @@ pub fn context() -> Result<Context> {
                 Some((arena, identity)) => (arena.clone(), identity.clone()),
                 None => (Arena::create(&recover::ABOVE)?, first_identity()?),
             };
-            let native = NativeContext::new(arena, identity, Program::current()?, Vec::new());
-            AMBIENT.get_or_init(|| Arc::new(native)).clone()
+            let native = make(arena, identity)?;
+            AMBIENT.get_or_init(|| native).clone()
         }
     };
-    let is_worker = native.who().parent.is_some();
+    let is_worker = native.identity().parent.is_some();
     let context = Context::from_raw(native);
     *current = if is_worker {
         Current::Kept(context.clone())
@@ -78,7 +68,7 @@ pub fn context() -> Result<Context> {
     Ok(context)
 }
 
-/// In a worker: what [`context`] is going to return.
+/// In a worker: what the ambient context is going to be made of.
 pub(crate) fn inherit(arena: Arc<Arena>, identity: Identity) {
     let _ = INHERITED.set((arena, identity));
 }
@@ -98,7 +88,7 @@ pub(crate) fn leave() {
 pub(crate) fn identity() -> Result<Identity> {
     match (INHERITED.get(), AMBIENT.get()) {
         (Some((_, identity)), _) => Ok(identity.clone()),
-        (None, Some(ambient)) => Ok(ambient.who().clone()),
+        (None, Some(ambient)) => Ok(ambient.identity()),
         (None, None) => first_identity(),
     }
 }

@@ -9,11 +9,11 @@ use crate::program::Program;
 use crate::queue::NativeQueue;
 use crate::semaphore::NativeSemaphore;
 use crate::start::Starter;
-use crate::{connection, ready};
+use crate::{ambient, connection, ready};
 use procbox_core::{
-    Address, Backend, Bounds, Entry, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
-    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable,
-    WorkerInfo,
+    Address, Backend, Bounds, Context, Entry, Identity, ProcessSpec, RawConnection, RawContext,
+    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
+    Waitable, WorkerInfo,
 };
 use std::sync::Arc;
 
@@ -34,11 +34,30 @@ impl NativeContext {
         let starter = Starter::new(arena.clone(), program, environment);
         NativeContext { arena, identity, starter }
     }
+}
 
-    /// Who this process is.
-    pub(crate) fn who(&self) -> &Identity {
-        &self.identity
-    }
+/// The ambient context: in the first process it is a new one, in a worker process it is that of
+/// the process that started it; later calls return the same.
+///
+/// It is closed (daemons are ended, other processes are joined) at the end of a worker, and in the
+/// first process when the last clone is dropped: keep one in `main`.
+///
+/// ```
+/// let ctx = procbox_native::context()?;
+/// let lock = ctx.lock()?;
+/// let again = procbox_native::context()?; // the same: its processes may have the lock too
+/// again.queue(1)?.put(&lock)?;
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Os`], [`Error::Exhausted`], [`Error::Invalid`] in a zygote that did not call
+/// [`crate::init`].
+pub fn context() -> Result<Context> {
+    ambient::context(|arena, identity| {
+        let native = NativeContext::new(arena, identity, Program::current()?, Vec::new());
+        Ok(Arc::new(native))
+    })
 }
 
 impl RawContext for NativeContext {

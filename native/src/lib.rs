@@ -17,7 +17,7 @@ mod lock;
 mod pipe;
 mod queue;
 mod ring;
-mod segment;
+
 mod semaphore;
 
 mod recover;
@@ -39,8 +39,8 @@ mod builder;
 mod context;
 mod ready;
 
-pub use ambient::context;
 pub use builder::{Native, NativeBuilder};
+pub use context::context;
 pub use interrupt::{
     answer_ctrl_c, clear_interrupt, interrupted, interrupted_by_terminal, on_interrupt,
 };

@@ -9,53 +9,27 @@
 //! A message with handles, and a change of segment, move the tail or the head in a transaction with
 //! the references and the blocks. docs/native.md says what SIGKILL leaves behind at each point.
 
+mod lifecycle;
+mod segment;
+
+pub(crate) use lifecycle::{Core, SIZE, close, drain, fill, free_last, recover};
+
 use crate::arena::Arena;
 use crate::arena::alloc::Txn;
 use crate::arena::held::Held;
-use crate::arena::kind::Kind;
-use crate::arena::layout::{Line, shared};
 use crate::arena::record;
-use crate::segment::{
-    FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, Side, begin_record, read_record,
+use crate::sync::{futex, spin};
+use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
+use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
+use segment::{
+    FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
     record_size,
 };
-use crate::sync::robust::RobustLock;
-use crate::sync::signal::Signal;
-use crate::sync::{futex, spin};
-use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
-use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-shared! {
-    /// The two sides of a queue, each on lines of its own.
-    #[repr(align(64))]
-    pub(crate) struct Core {
-        producer: Line<RobustLock>,
-        put: Line<Side>,
-        consumer: Line<RobustLock>,
-        got: Line<Side>,
-        /// Bumped when messages come, for those who wait for one.
-        items: Signal,
-        /// Bumped when messages go, for those who wait for room.
-        space: Signal,
-        pub(crate) closed: AtomicU32,
-        unused: AtomicU32,
-        most_messages: AtomicU64,
-        most_bytes: AtomicU64,
-    }
-}
-
-pub(crate) const SIZE: u64 = size_of::<Core>() as u64;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The largest message that fits into the packed position.
 const MOST_BYTES: usize = 1 << 30;
-
-/// The offset of a side's word, for transactions.
-const PUT_AT: u64 = (offset_of!(Core, put) + offset_of!(Side, at)) as u64;
-const GOT_AT: u64 = (offset_of!(Core, got) + offset_of!(Side, at)) as u64;
-const ITEMS: u64 = offset_of!(Core, items) as u64;
-const SPACE: u64 = offset_of!(Core, space) as u64;
 
 /// A queue core in an arena.
 #[derive(Clone, Copy)]
@@ -63,133 +37,6 @@ pub(crate) struct Ring<'a> {
     arena: &'a Arc<Arena>,
     offset: u64,
     core: &'a Core,
-}
-
-/// Fills a core in a block that is not published yet, with its first segment.
-pub(crate) fn fill(arena: &Arena, txn: &mut Txn<'_>, offset: u64, bounds: Bounds) -> Result<()> {
-    let segment = txn.alloc(SEGMENT, SEGMENT_TAG)?;
-    arena.word(segment + 8).store(SEGMENT, Ordering::Relaxed);
-    begin_record(arena, segment + FIRST, 0, 0);
-    arena.zero(offset, SIZE);
-    let core: &Core = arena.at(offset);
-    let place = Place { segment, position: FIRST }.pack();
-    core.put.0.at.store(place, Ordering::Relaxed);
-    core.got.0.at.store(place, Ordering::Relaxed);
-    core.got.0.seen.store(place, Ordering::Relaxed);
-    let messages = bounds.messages.map_or(u64::MAX, |most| most as u64);
-    core.most_messages.store(messages, Ordering::Relaxed);
-    core.most_bytes.store(bounds.bytes as u64, Ordering::Relaxed);
-    Ok(())
-}
-
-/// After the death of a process that had the queue: repairs the counts and wakes all who wait, in
-/// case it died between a change and the wake for it.
-pub(crate) fn recover(arena: &Arena, offset: u64) -> Result<()> {
-    let core: &Core = arena.at(offset);
-    // Who holds a lock now has made the repair, or will see that it must.
-    core.producer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.put.0))?;
-    core.consumer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.got.0))?;
-    core.producer.0.kick();
-    core.consumer.0.kick();
-    core.items.bump(futex::wake_all);
-    core.space.bump(futex::wake_all);
-    Ok(())
-}
-
-/// If the last holder of a side's lock died: takes the counts from the record that it points at.
-#[inline]
-fn repair(arena: &Arena, core: &Core, owner_died: bool, side: &Side) -> Result<()> {
-    if !owner_died {
-        return Ok(());
-    }
-    // Its transaction may have moved the tail or the head and not be applied yet.
-    arena.sync()?;
-    let at = Place::unpack(side.at.load(Ordering::Acquire)).offset();
-    side.messages.store(arena.word(at + 8).load(Ordering::Relaxed), Ordering::Release);
-    side.bytes.store(arena.word(at + 16).load(Ordering::Relaxed), Ordering::Release);
-    if std::ptr::eq(side, &core.got.0) {
-        side.seen.store(core.put.0.at.load(Ordering::Acquire), Ordering::Relaxed);
-        core.space.bump(futex::wake_all);
-    } else {
-        core.items.bump(futex::wake_all);
-    }
-    Ok(())
-}
-
-/// Closes a queue: once it returns, no put succeeds.
-pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
-    let core: &Core = arena.at(offset);
-    core.producer.0.hold(|owner_died| {
-        repair(arena, core, owner_died, &core.put.0)?;
-        core.closed.store(1, Ordering::SeqCst);
-        Ok(())
-    })?;
-    core.items.bump(futex::wake_all);
-    core.space.bump(futex::wake_all);
-    Ok(())
-}
-
-/// Drops all messages of a queue that nobody gets from any more, with the handles in them.
-pub(crate) fn drain(arena: &Arena, offset: u64) -> Result<()> {
-    let core: &Core = arena.at(offset);
-    core.consumer.0.hold(|owner_died| {
-        repair(arena, core, owner_died, &core.got.0)?;
-        while drop_oldest(arena, core, offset)? {}
-        Ok(())
-    })
-}
-
-/// Drops the message at the head, under the consumers' lock; `false` if there is none.
-fn drop_oldest(arena: &Arena, core: &Core, offset: u64) -> Result<bool> {
-    let head = core.got.0.at.load(Ordering::Relaxed);
-    if head == core.put.0.at.load(Ordering::Acquire) {
-        core.got.0.seen.store(head, Ordering::Relaxed);
-        return Ok(false);
-    }
-    let place = Place::unpack(head);
-    if follow_jump(arena, offset, place)? {
-        return Ok(true);
-    }
-    let record = read_record(arena, place)?;
-    if record.handles == 0 {
-        core.got.0.at.store(record.next.pack(), Ordering::Release);
-    } else {
-        arena.transaction(|txn| {
-            for i in 0..record.handles as u64 {
-                let object = arena.word(place.offset() + RECORD + 8 * i).load(Ordering::Relaxed);
-                if arena.kind(object).is_some_and(Kind::is_handle) {
-                    record::release(txn, object)?;
-                }
-            }
-            txn.set(offset + GOT_AT, record.next.pack())
-        })?;
-    }
-    record.count(&core.got.0);
-    Ok(true)
-}
-
-/// Frees the segment that a drained queue still has, as part of freeing the queue.
-pub(crate) fn free_last(arena: &Arena, txn: &mut Txn<'_>, offset: u64) -> Result<()> {
-    let core: &Core = arena.at(offset);
-    let segment = Place::unpack(core.got.0.at.load(Ordering::Relaxed)).segment;
-    let size = arena.word(segment + 8).load(Ordering::Relaxed);
-    txn.free(segment, size)
-}
-
-/// If a jump stands at the head: moves the head to the next segment and frees this one.
-#[inline]
-fn follow_jump(arena: &Arena, offset: u64, place: Place) -> Result<bool> {
-    let at = place.offset();
-    if arena.word(at).load(Ordering::Relaxed) != JUMP {
-        return Ok(false);
-    }
-    let segment = arena.word(at + RECORD).load(Ordering::Relaxed);
-    let next = Place { segment, position: FIRST };
-    arena.transaction(|txn| {
-        txn.set(offset + GOT_AT, next.pack())?;
-        txn.free(place.segment, arena.word(place.segment + 8).load(Ordering::Relaxed))
-    })?;
-    Ok(true)
 }
 
 impl<'a> Ring<'a> {
@@ -295,27 +142,30 @@ impl<'a> Ring<'a> {
             if !self.has_room_locked(bytes.len() as u64) {
                 return Ok(false);
             }
-            self.append(bytes, objects)?;
+            // SAFETY: this is under the producers' lock.
+            unsafe { self.append(bytes, objects) }?;
             Ok(true)
         })
     }
 
-    /// Writes a record behind the tail and publishes it. The caller holds the producers' lock.
-    fn append(self, bytes: &[u8], objects: &[u64]) -> Result<()> {
+    /// Writes a record behind the tail and publishes it.
+    ///
+    /// # Safety
+    /// The calling thread holds the producers' lock: what is behind the tail, and a segment that is not
+    /// linked yet, nobody else touches then.
+    unsafe fn append(self, bytes: &[u8], objects: &[u64]) -> Result<()> {
         let (arena, put) = (self.arena, &self.core.put.0);
         let tail = Place::unpack(put.at.load(Ordering::Relaxed));
         let size = record_size(bytes.len(), objects.len());
         let room = arena.word(tail.segment + 8).load(Ordering::Relaxed);
-        // SAFETY of the records that are written: what is behind the tail, and a segment that is not
-        // linked yet, nobody else touches while the lock is held.
         if tail.position + size + JUMP_SIZE <= room {
             if objects.is_empty() {
-                // SAFETY: as above.
+                // SAFETY: behind the tail, under the lock.
                 let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
                 put.at.store(next.pack(), Ordering::Release);
             } else {
                 arena.transaction(|txn| {
-                    // SAFETY: as above.
+                    // SAFETY: behind the tail, under the lock.
                     let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
                     self.publish(txn, next, objects)
                 })?;
@@ -326,7 +176,7 @@ impl<'a> Ring<'a> {
                 let segment = txn.alloc(length, SEGMENT_TAG)?;
                 arena.word(segment + 8).store(length, Ordering::Relaxed);
                 let first = Place { segment, position: FIRST };
-                // SAFETY: as above.
+                // SAFETY: the segment was allocated just now.
                 let next = unsafe { self.write_record(tail, first, bytes, objects) }?;
                 // Behind the tail: seen by nobody before the tail is beyond it.
                 arena.word(tail.offset() + RECORD).store(segment, Ordering::Relaxed);

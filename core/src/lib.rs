@@ -47,7 +47,7 @@ pub use bytes::Bytes;
 pub use codec::{decode, encode};
 pub use connection::{Connection, Listener};
 pub use context::{Context, WeakContext, ready};
-pub use error::{Error, Result};
+pub use error::{Error, OsError, Result};
 pub use event::Event;
 pub use exit::{ExitStatus, Limit, signal};
 pub use lock::{Lock, LockGuard};

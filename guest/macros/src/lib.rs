@@ -1,6 +1,7 @@
 //! `#[worker]` of procbox-guest, which re-exports and documents it.
 
 use proc_macro2::{Literal, TokenStream};
+use procbox_abi::{Line, SECTION, WORKER_PREFIX};
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{
@@ -164,7 +165,7 @@ fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {
     (quote!(#ty), plain)
 }
 
-/// The line that describes a worker in the program's file: `name TAB signature`.
+/// The line that describes a worker in the program's file.
 fn about(name: &str, signature: String) -> String {
     // Tokens come with spaces between them; this takes out those that nobody would write.
     let mut text = signature.replace('\n', " ");
@@ -185,18 +186,18 @@ fn about(name: &str, signature: String) -> String {
     ] {
         text = text.replace(from, to);
     }
-    format!("{name}\t{}\n", text.trim_start_matches("fn "))
+    Line { name, signature: Some(text.trim_start_matches("fn ")) }.to_string()
 }
 
 /// Makes a worker known: by an export and a custom section in WebAssembly, by a linked list of
 /// entries and a section of the same name natively.
 fn registration(name: &str, about: &str) -> TokenStream {
-    let export = format!("procbox_worker_{name}");
+    let export = format!("{WORKER_PREFIX}{name}");
     let length = about.len();
     let about = Literal::byte_string(about.as_bytes());
     quote! {
         #[used]
-        #[unsafe(link_section = ".procbox")]
+        #[unsafe(link_section = #SECTION)]
         static ABOUT: [u8; #length] = *#about;
 
         #[cfg(target_arch = "wasm32")]

@@ -13,7 +13,7 @@ fn main() -> anyhow::Result<()> {
         println!("the program offers {}", worker.name);
     }
     // The types are the worker's: bytes in, a text out. It checks what it gets.
-    let pool = ctx.pool_of::<(Bytes,), String>("count").workers(2).build()?;
+    let pool = ctx.pool::<(Bytes,), String>("count").workers(2).build()?;
     let paths: Vec<String> = std::env::args().skip(1).collect();
     let texts = paths.iter().map(std::fs::read).collect::<std::io::Result<Vec<_>>>()?;
     for (path, counted) in paths.iter().zip(pool.map(texts.into_iter().map(Bytes))?) {

@@ -16,7 +16,7 @@
 //! let sandbox = Sandbox::builder().memory(64 << 20).build()?;
 //! let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
 //! let q: Queue<u32> = ctx.queue(16)?;
-//! let p = ctx.worker("writer").args((&q, 3u32)).start()?;
+//! let p = ctx.process("writer").args((&q, 3u32)).start()?;
 //! for _ in 0..3 {
 //!     println!("{}", q.get()?);
 //! }
@@ -49,7 +49,7 @@ pub mod sandbox {
 /// use procbox::Native;
 /// use procbox::native::Program;
 /// let ctx = Native::builder().program(Program::open("workers")?).build()?;
-/// let pool = ctx.pool_of::<(u64,), u64>("double").build()?;
+/// let pool = ctx.pool::<(u64,), u64>("double").build()?;
 /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
 /// # Ok::<(), procbox_core::Error>(())
 /// ```

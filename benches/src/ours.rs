@@ -32,7 +32,7 @@ pub(super) fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
 
 fn spawn(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     timed(n, || {
-        let status = ctx.worker("nothing").start()?.join()?;
+        let status = ctx.process("nothing").start()?.join()?;
         anyhow::ensure!(status.success(), "the worker {status}");
         Ok(())
     })
@@ -40,8 +40,8 @@ fn spawn(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
 
 fn queue(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let q: Queue<Bytes> = ctx.queue(QUEUED)?;
-    let consumer = ctx.worker("get_many").args((&q, n)).start()?;
-    let producer = ctx.worker("put_many").args((&q, n, SMALL)).start()?;
+    let consumer = ctx.process("get_many").args((&q, n)).start()?;
+    let producer = ctx.process("put_many").args((&q, n, SMALL)).start()?;
     let began = Instant::now();
     producer.join()?;
     consumer.join()?;
@@ -51,7 +51,7 @@ fn queue(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
 fn lock(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let lock = ctx.lock()?;
     let took: Queue<u64> = ctx.queue(1)?;
-    let p = ctx.worker("lock_many").args((&lock, n, &took)).start()?;
+    let p = ctx.process("lock_many").args((&lock, n, &took)).start()?;
     let nanos = took.get()?;
     p.join()?;
     Ok(Duration::from_nanos(nanos))
@@ -60,8 +60,8 @@ fn lock(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
 fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let (a, b) = ctx.pipe::<Bytes>()?;
     let took: Queue<u64> = ctx.queue(1)?;
-    let echo = ctx.worker("echo").args((&b,)).start()?;
-    let ping = ctx.worker("ping").args((&a, n, &took)).start()?;
+    let echo = ctx.process("echo").args((&b,)).start()?;
+    let ping = ctx.process("ping").args((&a, n, &took)).start()?;
     drop((a, b));
     let nanos = took.get()?;
     ping.join()?;
@@ -82,7 +82,7 @@ fn pool_fresh(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
 }
 
 fn empty_task(ctx: &Context) -> PoolBuilder<(u64,), u64> {
-    ctx.pool_of("empty_task")
+    ctx.pool("empty_task")
 }
 
 /// Once the workers are up.

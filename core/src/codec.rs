@@ -4,28 +4,13 @@
 //! the list itself passes through a thread-local for the length of one `encode` or `decode`, since
 //! serde has no other way to hand a context to a nested `Serialize`.
 
-use crate::{Error, Handle, Result};
+use crate::raw::{Handle, Message};
+use crate::{Error, Result};
 use postcard::ser_flavors::Flavor;
-use serde::de::{DeserializeOwned, Error as _, Visitor};
+use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::{Cell, RefCell};
-use std::fmt;
-
-/// What travels: bytes, and the handles that they refer to by index.
-///
-/// ```
-/// let m = procbox_core::Message::of(&[7u8; 3])?;
-/// assert_eq!((m.bytes, m.handles.len()), (vec![7, 7, 7], 0));
-/// # Ok::<(), procbox_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct Message {
-    /// The encoded value.
-    pub bytes: Vec<u8>,
-    /// The handles in it, in the order of their indices.
-    pub handles: Vec<Handle>,
-}
 
 impl Message {
     /// Encodes a value.
@@ -238,58 +223,10 @@ pub(crate) fn deserialize_handle<'de, D: Deserializer<'de>>(d: D) -> Result<Hand
         .ok_or_else(|| D::Error::custom("the message does not carry this handle"))
 }
 
-/// A byte string: the same bytes on the wire as a `Vec<u8>`, copied at once instead of one by one.
-///
-/// ```
-/// use procbox_core::{Bytes, Message};
-/// let m = Message::of(&Bytes(vec![1, 2, 3]))?;
-/// assert_eq!(m.value::<Vec<u8>>()?, [1, 2, 3]);
-/// # Ok::<(), procbox_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Bytes(pub Vec<u8>);
-
-impl std::ops::Deref for Bytes {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<Vec<u8>> for Bytes {
-    fn from(bytes: Vec<u8>) -> Bytes {
-        Bytes(bytes)
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
-        struct BytesVisitor;
-        impl Visitor<'_> for BytesVisitor {
-            type Value = Bytes;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a byte string")
-            }
-            fn visit_bytes<E>(self, v: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(v.to_vec()))
-            }
-            fn visit_byte_buf<E>(self, v: Vec<u8>) -> Result<Bytes, E> {
-                Ok(Bytes(v))
-            }
-        }
-        d.deserialize_byte_buf(BytesVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Bytes;
     use proptest::prelude::*;
 
     /// Some of everything that serde has.

@@ -1,6 +1,6 @@
 //! The one error type of the library, made to be matched on.
 
-use crate::{ExitStatus, Semaphore};
+use crate::ExitStatus;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -140,16 +140,6 @@ impl Error {
 }
 
 impl Error {
-    /// An [`Error::Invalid`] for a semaphore of more than [`crate::Semaphore::MAX_PERMITS`].
-    ///
-    /// ```
-    /// let e = procbox_core::Error::too_many_permits();
-    /// assert_eq!(e.to_string(), "a semaphore has at most 2147483647 permits");
-    /// ```
-    pub fn too_many_permits() -> Error {
-        Error::Invalid(format!("a semaphore has at most {} permits", Semaphore::MAX_PERMITS))
-    }
-
     /// Whether trying to start the process again cannot help.
     pub(crate) fn is_permanent(&self) -> bool {
         matches!(

@@ -1,40 +1,12 @@
 //! A flag that processes wait for.
 
 use crate::codec::{deserialize_handle, serialize_handle};
-use crate::{Error, Handle, Result, Wait};
+use crate::raw::{Handle, RawEvent};
+use crate::{Error, Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a backend implements for [`Event`].
-///
-/// ```no_run
-/// # use procbox_core::{Error, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let raw = ctx.raw().event()?;
-/// assert_eq!(raw.wait(Wait::Never), Err(Error::TimedOut));
-/// raw.set();
-/// raw.wait(Wait::Forever)?;
-/// # Ok(()) }
-/// ```
-pub trait RawEvent: Any + Send + Sync {
-    /// Sets the flag and wakes all who wait.
-    fn set(&self);
-
-    /// Clears the flag.
-    fn clear(&self);
-
-    /// Whether it is set.
-    fn is_set(&self) -> bool;
-
-    /// Waits until it is set, or has been set since the call began.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
-    fn wait(&self, wait: Wait) -> Result<()>;
-}
 
 /// A flag: `set`, `clear`, and `wait` until it is set.
 ///

@@ -1,62 +1,63 @@
 //! The trait layer of procbox.
 //!
-//! A backend implements the *raw* traits of this crate: one small, object-safe trait per thing
-//! (bytes and handles, no generics). Users hold the *typed* wrappers, which are written once, here,
-//! on top of those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`],
+//! A backend implements the traits of [`raw`]: one small, object-safe trait per thing (bytes and
+//! handles, no generics). Users hold the *typed* wrappers, which are written once, here, on top of
+//! those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`],
 //! [`Connection`], [`MainLoop`] and [`Pool`].
 //!
-//! To write a new backend:
+//! The files stand on floors, and import from floors below only:
 //!
-//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`] and [`RawPipe`];
-//! 2. implement [`RawProcess`], [`RawListener`] and [`RawConnection`];
-//! 3. implement [`RawContext`], which makes all of them;
-//! 4. wrap the latter in a [`Context`]. Everything else, the pool included, follows.
+//! 1. `error`, `exit`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
+//!    messages and back; `observe`, events for those who watch;
+//! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
+//!    who start it, and [`runner`], as a process runs it;
+//! 3. `context`, `process`, `connection`, `main_loop`;
+//! 4. `pool`.
 //!
-//! To add a primitive: one raw trait and its wrapper in one file here, one variant of [`Handle`],
-//! one method of [`RawContext`], and one file in each backend.
+//! To add a primitive: one raw trait in `raw/`, its wrapper in a file here, one variant of
+//! [`raw::Handle`], one method of [`raw::RawContext`], and one file in each backend.
 //!
-//! There are no OS calls in this crate but the one for random bytes, and it builds for
+//! There are no OS calls in this crate but for random bytes and the time, and it builds for
 //! `wasm32-wasip1`.
 
+pub mod raw;
+pub mod runner;
+
+mod bytes;
 mod codec;
 mod connection;
 mod context;
 mod error;
 mod event;
 mod exit;
-mod handle;
 mod lock;
 mod main_loop;
 mod pipe;
 mod pool;
 mod process;
 mod queue;
+mod random;
 mod semaphore;
-mod wait;
+mod time;
 mod worker;
 
-pub use codec::{Bytes, Message, decode, encode};
-pub use connection::{
-    Address, Connection, Listener, MAX_MESSAGE, PipeConnection, RawConnection, RawListener,
-};
-pub use context::{Backend, Context, RawContext, WeakContext, ready};
+pub use bytes::Bytes;
+pub use codec::{decode, encode};
+pub use connection::{Connection, Listener};
+pub use context::{Context, WeakContext, ready};
 pub use error::{Error, Result};
-pub use event::{Event, RawEvent};
+pub use event::Event;
 pub use exit::{ExitStatus, Limit, signal};
-pub use handle::{Handle, Waitable};
-pub use lock::{Acquired, Lock, LockGuard, RawLock};
+pub use lock::{Lock, LockGuard};
 pub use main_loop::{ClosurePoster, MainLoop, Poster};
-pub use pipe::{Pipe, RawPipe, Receiver, Sender};
-pub use pool::{
-    Bell, Counters, Pool, PoolBuilder, TaskEnd, TaskResult, TaskResults, panicked, serve,
-};
-pub use process::{
-    Entry, Identity, Input, Output, Process, ProcessBuilder, ProcessSpec, RawProcess, Sentinel,
-};
-pub use queue::{Bounds, Queue, RawQueue};
-pub use semaphore::{Permit, RawSemaphore, Semaphore};
-pub use wait::{Deadline, Wait};
-pub use worker::{
-    Arg, Args, Call, Function, Outcome, Runnable, Untyped, Worker, WorkerInfo, end_of,
-    end_of_result,
-};
+pub use pipe::{Pipe, Receiver, Sender};
+pub use pool::{Bell, Counters, Pool, PoolBuilder, Serves, TaskResult, TaskResults};
+pub use process::{Complete, Process, ProcessBuilder, Starts};
+pub use queue::Queue;
+pub use random::{Random, SystemRandom};
+pub use semaphore::{Permit, Semaphore};
+pub use time::{Clock, Deadline, SystemClock, Wait};
+pub use worker::{Arg, Args, Runnable, Untyped, Worker};
+
+pub use raw::*;
+pub use runner::{Call, Function, Outcome, TaskEnd, end_of, end_of_result, panicked, serve};

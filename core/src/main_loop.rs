@@ -6,7 +6,9 @@
 //! [`MainLoop::run`] waits in a `get`, which Ctrl-C ends.
 
 use crate::queue::{with_encoded, with_received};
-use crate::{Arg, Context, Deadline, Error, Queue, RawQueue, Result, Wait};
+use crate::raw::RawQueue;
+use crate::time::Clock;
+use crate::{Arg, Context, Error, Queue, Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
@@ -56,7 +58,7 @@ fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {
 /// }
 /// # fn example(ctx: Context) -> Result<()> {
 /// let main: MainLoop<Call> = ctx.main_loop()?;
-/// let p = ctx.worker("asks_main").args((&main.poster(),)).daemon(true).start()?;
+/// let p = ctx.process("asks_main").args((&main.poster(),)).daemon(true).start()?;
 /// let code = main.run(|call| match call {
 ///     Call::Show(text) => println!("{text}"),
 /// })?;
@@ -67,6 +69,7 @@ fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {
 pub struct MainLoop<T> {
     queue: Queue<Posted<T>>,
     closures: Arc<Mutex<Closures>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Context {
@@ -83,7 +86,11 @@ impl Context {
     /// # Errors
     /// [`Error::Exhausted`].
     pub fn main_loop<T>(&self) -> Result<MainLoop<T>> {
-        Ok(MainLoop { queue: self.unbounded_queue()?, closures: Arc::default() })
+        Ok(MainLoop {
+            queue: self.unbounded_queue()?,
+            closures: Arc::default(),
+            clock: self.clock(),
+        })
     }
 }
 
@@ -93,7 +100,7 @@ impl<T> MainLoop<T> {
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let main = ctx.main_loop::<String>()?;
-    /// let p = ctx.worker("asks_main").args((&main.poster(),)).start()?;
+    /// let p = ctx.process("asks_main").args((&main.poster(),)).start()?;
     /// let code = main.run(|text| println!("{text}"))?;
     /// # drop((p, code));
     /// # Ok(()) }
@@ -138,7 +145,7 @@ impl<T: DeserializeOwned> MainLoop<T> {
     /// [`Error::Interrupted`] on Ctrl-C, [`Error::Decode`] if somebody posted something else than a
     /// `T`. The loop can be run again after both.
     pub fn run(&self, call: impl FnMut(T)) -> Result<i32> {
-        self.run_until(Wait::Forever.deadline(), call)
+        self.run_until(Wait::Forever, call)
     }
 
     /// Like [`MainLoop::run`], for at most `timeout`; a call that has begun is not cut short.
@@ -156,12 +163,13 @@ impl<T: DeserializeOwned> MainLoop<T> {
     /// # Errors
     /// Those of [`MainLoop::run`], and [`Error::TimedOut`].
     pub fn run_timeout(&self, timeout: Duration, call: impl FnMut(T)) -> Result<i32> {
-        self.run_until(Wait::AtMost(timeout).deadline(), call)
+        self.run_until(Wait::AtMost(timeout), call)
     }
 
-    fn run_until(&self, until: Deadline, mut call: impl FnMut(T)) -> Result<i32> {
+    fn run_until(&self, wait: Wait, mut call: impl FnMut(T)) -> Result<i32> {
+        let until = wait.deadline(&*self.clock);
         loop {
-            let posted = with_received(|m| self.queue.raw().get(m, until.wait()));
+            let posted = with_received(|m| self.queue.raw().get(m, until.wait(&*self.clock)));
             match posted {
                 Ok(Posted::Call(value)) => call(value),
                 Ok(Posted::Exit(code)) => return Ok(code),
@@ -174,7 +182,7 @@ impl<T: DeserializeOwned> MainLoop<T> {
                 Err(Error::Empty) => return Err(Error::TimedOut),
                 Err(e) => return Err(e),
             }
-            if until.is_past() {
+            if until.is_past(&*self.clock) {
                 return Err(Error::TimedOut);
             }
         }

@@ -2,52 +2,14 @@
 
 use crate::codec::{deserialize_handle, serialize_handle};
 use crate::queue::{with_encoded, with_received};
-use crate::{Error, Handle, Message, Result, Wait, Waitable};
+use crate::raw::{Handle, RawPipe, Waitable};
+use crate::{Error, Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a backend implements for one end of a pipe.
-///
-/// An end is *gone* when no process holds a handle of it any more: all were dropped, or their
-/// holders ended or were killed.
-///
-/// ```no_run
-/// # use procbox_core::{Error, Message, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let (first, second) = ctx.raw().pipe(false)?; // simplex: the second sends
-/// second.send(b"hello", &[], Wait::Forever)?;
-/// let mut message = Message::default();
-/// first.recv(&mut message, Wait::Forever)?;
-/// assert_eq!(message.bytes, b"hello");
-/// assert_eq!(first.send(b"hello", &[], Wait::Never), Err(Error::Closed));
-/// # Ok(()) }
-/// ```
-pub trait RawPipe: Any + Send + Sync {
-    /// Sends a message to the other end.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if the other end is gone or this end cannot send,
-    /// [`Error::TooLarge`], [`Error::ForeignHandle`], [`Error::Interrupted`].
-    fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()>;
-
-    /// Receives a message, in place of what `into` held.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if nothing is left and the other end is gone,
-    /// [`Error::Interrupted`].
-    fn recv(&self, into: &mut Message, wait: Wait) -> Result<()>;
-
-    /// Waits until a `recv` would not block: a message is there, or the other end is gone.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
-    fn poll(&self, wait: Wait) -> Result<()>;
-}
 
 macro_rules! end {
     ($(#[$doc:meta])* $name:ident) => {

@@ -1,44 +1,12 @@
 //! A counting semaphore between processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
-use crate::{Handle, Result, Wait};
+use crate::raw::{self, Handle, RawSemaphore};
+use crate::{Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a backend implements for [`Semaphore`].
-///
-/// ```no_run
-/// # use procbox_core::{Error, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let raw = ctx.raw().semaphore(1)?;
-/// raw.acquire(Wait::Forever)?;
-/// assert_eq!(raw.acquire(Wait::Never), Err(Error::TimedOut));
-/// raw.release()?;
-/// assert_eq!(raw.available(), 1);
-/// # Ok(()) }
-/// ```
-pub trait RawSemaphore: Any + Send + Sync {
-    /// Takes a permit that comes back by itself when the calling process dies.
-    ///
-    /// # Errors
-    /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
-    fn acquire(&self, wait: Wait) -> Result<()>;
-
-    /// Gives a permit back: one of this process's own, or else a new one.
-    ///
-    /// # Errors
-    /// [`crate::Error::Invalid`] if the count would overflow.
-    fn release(&self) -> Result<()>;
-
-    /// Turns a permit of this process into one that nobody gives back.
-    fn forget(&self);
-
-    /// The permits that are free now.
-    fn available(&self) -> usize;
-}
 
 /// A number of permits that processes share.
 ///
@@ -59,7 +27,7 @@ pub struct Semaphore(Arc<dyn RawSemaphore>);
 
 impl Semaphore {
     /// The most permits that a semaphore counts: 2^31 - 1.
-    pub const MAX_PERMITS: usize = i32::MAX as usize;
+    pub const MAX_PERMITS: usize = raw::MAX_PERMITS;
 
     /// Wraps what a backend made.
     ///

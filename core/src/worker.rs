@@ -1,12 +1,9 @@
-//! Workers: the functions of a program that can be started as processes or given tasks by a pool.
+//! Workers as those see them who start them: a name with the types of its arguments.
 //!
-//! On the starting side a worker is a name with the types of its arguments; on the running side it
-//! is a [`Function`] from one message to another. `#[worker]` of `procbox-guest` writes both.
+//! On the running side a worker is a [`crate::runner::Function`]. `#[worker]` of `procbox-guest`
+//! writes both.
 
-use crate::{Handle, Message, codec};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::fmt::Display;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
@@ -73,23 +70,6 @@ pub trait Runnable: Serialize + Sized {
     const NAME: &'static str;
 }
 
-/// What a program offers, as `procbox workers` prints it.
-///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// for worker in ctx.workers()? {
-///     println!("{}", worker.signature.unwrap_or(worker.name));
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkerInfo {
-    /// The worker's name.
-    pub name: String,
-    /// Its signature as written, if the program says.
-    pub signature: Option<String>,
-}
-
 /// A value that may be given where a `T` is expected: a `T` or a `&T`, and `&str` for `String`.
 ///
 /// Both sides have the same bytes on the wire.
@@ -144,96 +124,3 @@ args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4);
 args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5);
 args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5, A6 P6);
 args!(A0 P0, A1 P1, A2 P2, A3 P3, A4 P4, A5 P5, A6 P6, A7 P7);
-
-/// The arguments of one call, still encoded.
-///
-/// ```
-/// let call = procbox_core::Call::new(&[3], Vec::new());
-/// assert_eq!(call.arguments::<(u8,)>(), Ok((3,)));
-/// ```
-#[derive(Debug)]
-pub struct Call<'a> {
-    bytes: &'a [u8],
-    handles: Vec<Handle>,
-}
-
-impl<'a> Call<'a> {
-    /// The handles go with it: one that the worker drops is then gone.
-    pub fn new(bytes: &'a [u8], handles: Vec<Handle>) -> Call<'a> {
-        Call { bytes, handles }
-    }
-
-    /// Decodes the arguments, a tuple.
-    ///
-    /// ```
-    /// use procbox_core::{Call, Message};
-    /// let message = Message::of(&(3u32, "a"))?;
-    /// let call = Call::new(&message.bytes, message.handles);
-    /// assert_eq!(call.arguments::<(u32, String)>(), Ok((3, "a".to_string())));
-    /// # Ok::<(), procbox_core::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// The message of an [`crate::Error::Decode`].
-    pub fn arguments<P: DeserializeOwned>(self) -> std::result::Result<P, String> {
-        codec::decode_owned(self.bytes, self.handles).map_err(|e| e.to_string())
-    }
-}
-
-/// What a call came to: nothing more than its result, which is elsewhere, or its error's message.
-pub type Outcome = std::result::Result<(), String>;
-
-/// A worker's function: decodes its arguments, and puts its encoded result in place of what the
-/// message held. A pool's worker uses one message for all its tasks, so that a task need not
-/// allocate.
-///
-/// ```
-/// use procbox_core::{Call, Function, Message, end_of};
-/// let double: Function = |call, result| {
-///     let (n,): (u64,) = call.arguments()?;
-///     end_of(2 * n, result)
-/// };
-/// let (arguments, mut result) = (Message::of(&(4u64,))?, Message::default());
-/// double(Call::new(&arguments.bytes, arguments.handles), &mut result).unwrap();
-/// assert_eq!(result.value::<u64>()?, 8);
-/// # Ok::<(), procbox_core::Error>(())
-/// ```
-pub type Function = fn(Call<'_>, &mut Message) -> Outcome;
-
-/// The outcome of a worker that cannot fail.
-///
-/// ```
-/// use procbox_core::{Message, end_of};
-/// let mut result = Message::default();
-/// end_of(4u64, &mut result)?;
-/// assert_eq!(result.value(), Ok(4u64));
-/// # Ok::<(), String>(())
-/// ```
-///
-/// # Errors
-/// The message of the error if the value cannot be encoded.
-pub fn end_of<T: Serialize>(value: T, result: &mut Message) -> Outcome {
-    result.bytes.clear();
-    result.handles = codec::encode(&value, &mut result.bytes).map_err(|e| e.to_string())?;
-    Ok(())
-}
-
-/// The outcome of a worker that returns a `Result`.
-///
-/// ```
-/// use procbox_core::{Message, end_of_result};
-/// let failed: Result<u64, String> = Err("no".into());
-/// assert_eq!(end_of_result(failed, &mut Message::default()), Err("no".to_string()));
-/// ```
-///
-/// # Errors
-/// The error with its causes, as one line.
-pub fn end_of_result<T: Serialize, E: Display>(
-    ended: std::result::Result<T, E>,
-    result: &mut Message,
-) -> Outcome {
-    match ended {
-        Ok(value) => end_of(value, result),
-        Err(e) => Err(format!("{e:#}")),
-    }
-}

@@ -43,7 +43,7 @@ pub use procbox_core::*;
 /// returns a `Result` fails with exit code 1 and its error on stderr.
 ///
 /// On an `impl` block with a `fn run(self)` it makes the struct a worker: see
-/// [`Context::process_of`].
+/// [`Context::process`].
 ///
 /// ```
 /// use procbox_guest::prelude::*;
@@ -100,7 +100,7 @@ pub mod prelude {
 ///
 /// fn main() -> Result<()> {
 ///     let ctx = procbox_guest::init()?; // before anything else: workers go no further
-///     let pool = ctx.pool_of::<(u64,), u64>("double").build()?;
+///     let pool = ctx.pool::<(u64,), u64>("double").build()?;
 ///     println!("{:?}", pool.map(1..4u64)?);
 ///     Ok(())
 /// }
@@ -129,7 +129,7 @@ pub fn init() -> Result<Context> {
 /// #[worker]
 /// fn doubled(numbers: Vec<u64>) -> Result<Vec<u64>> {
 ///     let ctx = procbox_guest::context()?; // a worker may start workers
-///     ctx.pool_of::<(u64,), u64>("double").workers(2).build()?.map(numbers)
+///     ctx.pool::<(u64,), u64>("double").workers(2).build()?.map(numbers)
 /// }
 /// ```
 ///
@@ -174,7 +174,7 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// ```no_run
 /// # use procbox_guest::prelude::*;
 /// # let ctx = procbox_guest::init()?;
-/// # let p = ctx.worker("greet").args(("world",)).start()?;
+/// # let p = ctx.process("greet").args(("world",)).start()?;
 /// if p.join() == Err(Error::Interrupted) {
 ///     procbox_guest::clear_interrupt(); // or the next join would say the same
 ///     p.terminate()?;

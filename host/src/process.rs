@@ -14,7 +14,8 @@ use crate::wait_list::WaitList;
 use crate::waiting;
 use crate::wasi;
 use procbox_core::{
-    Entry, Error, ExitStatus, Identity, Input, Limit, ProcessSpec, RawProcess, Result, Wait, signal,
+    Entry, Error, ExitStatus, Identity, Input, Limit, ProcessSpec, RawProcess, Result, SystemClock,
+    Wait, signal,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -211,7 +212,7 @@ pub(crate) fn start(
     });
     sandbox.born(&process);
     let mode = matches!(spec.entry, Entry::Serve(_)) as i32;
-    let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline();
+    let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&SystemClock);
     let cpu_time = spec.cpu_time;
     let body = std::mem::take(&mut spec.message.bytes).as_slice().into();
     spec.message.handles.clear();

@@ -78,8 +78,8 @@ impl SandboxBuilder {
     /// let sandbox = Sandbox::builder().max_processes(1).build()?;
     /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
     /// let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, u32::MAX)).daemon(true).start()?;
-    /// let second = ctx.worker("writer").args((&q, 3u32)).start();
+    /// let p = ctx.process("writer").args((&q, u32::MAX)).daemon(true).start()?;
+    /// let second = ctx.process("writer").args((&q, 3u32)).start();
     /// assert!(matches!(second, Err(Error::Exhausted(_))));
     /// # drop(p);
     /// # Ok::<(), procbox_core::Error>(())
@@ -300,7 +300,7 @@ impl Drop for Owner {
 /// use procbox_host::{Program, Sandbox};
 /// let sandbox = Sandbox::builder().memory(64 << 20).build()?;
 /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
-/// let p = ctx.worker("greet").args(("world",)).start()?;
+/// let p = ctx.process("greet").args(("world",)).start()?;
 /// assert!(p.join()?.success());
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
@@ -376,7 +376,7 @@ impl Sandbox {
     /// # use procbox_host::{Program, Sandbox};
     /// # let sandbox = Sandbox::builder().build()?;
     /// let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
-    /// let p = ctx.worker("greet").args(("world",)).start()?;
+    /// let p = ctx.process("greet").args(("world",)).start()?;
     /// p.join()?;
     /// assert_eq!(sandbox.processes(), 0);
     /// # Ok::<(), procbox_core::Error>(())

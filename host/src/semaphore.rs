@@ -3,7 +3,7 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
+use procbox_core::{RawSemaphore, Result, Semaphore, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,7 +34,7 @@ impl HostSemaphore {
         let sum = |now: usize| now.checked_add(n).filter(|sum| *sum <= Semaphore::MAX_PERMITS);
         self.permits
             .fetch_update(Ordering::Release, Ordering::Relaxed, sum)
-            .map_err(|_| Error::too_many_permits())?;
+            .map_err(|_| procbox_core::raw::too_many_permits())?;
         self.released.wake(n);
         Ok(())
     }

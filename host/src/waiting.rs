@@ -4,7 +4,7 @@ use crate::process::HostProcess;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
-use procbox_core::{Deadline, Error, Result, Wait};
+use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -95,5 +95,5 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     if wait.is_never() {
         return Err(Error::TimedOut);
     }
-    runtime.block_on(future(), wait.deadline())
+    runtime.block_on(future(), wait.deadline(&SystemClock))
 }

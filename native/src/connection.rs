@@ -12,7 +12,7 @@ use crate::interrupt;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use procbox_core::{Deadline, Error, MAX_MESSAGE, RawConnection, Result, Wait};
+use procbox_core::{Deadline, Error, MAX_MESSAGE, RawConnection, Result, SystemClock, Wait};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,14 +33,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Blocks until one of these has what is polled for, it is time to look again, or Ctrl-C.
 pub(crate) fn block(mut fds: Vec<PollFd<'_>>, until: Deadline) -> Result<()> {
-    if until.is_past() {
+    if until.is_past(&SystemClock) {
         return Err(Error::TimedOut);
     }
     let watched = interrupt::watched_fd();
     fds.extend(watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     // A year is the longest that the kernel is asked for; the caller asks again.
     let limit = Duration::from_secs(365 * 24 * 3600);
-    let timeout = until.remaining().map(|d| TimeSpec::from(d.min(limit)));
+    let timeout = until.remaining(&SystemClock).map(|d| TimeSpec::from(d.min(limit)));
     match ppoll(&mut fds, timeout, None) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(e) => return Err(Error::os("poll", e)),
@@ -191,7 +191,7 @@ impl NativeConnection {
         wait: Wait,
         mut found: impl FnMut(&mut Incoming) -> Option<T>,
     ) -> Result<T> {
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         loop {
             {
                 let mut incoming = lock(&self.incoming);
@@ -214,7 +214,7 @@ impl RawConnection for NativeConnection {
         let size = bytes.len();
         let length = u32::try_from(size).ok().filter(|_| size <= MAX_MESSAGE);
         let length = length.ok_or(Error::TooLarge { size, limit: MAX_MESSAGE })?;
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         loop {
             {
                 let mut unsent = lock(&self.unsent);
@@ -268,7 +268,7 @@ impl RawConnection for NativeConnection {
 impl Drop for NativeConnection {
     fn drop(&mut self) {
         // What `send` took is sent, if the peer takes it.
-        let _ = self.drain(Wait::AtMost(LINGER).deadline());
+        let _ = self.drain(Wait::AtMost(LINGER).deadline(&SystemClock));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::arena::Arena;
 use crate::arena::layout::{BODY, Tag};
 use crate::arena::table::Held;
 use crate::sync::futex;
-use procbox_core::{Error, RawEvent, Result, Wait};
+use procbox_core::{Error, RawEvent, Result, SystemClock, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -62,7 +62,7 @@ impl RawEvent for NativeEvent {
         if wait.is_never() {
             return Err(Error::TimedOut);
         }
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         loop {
             let now = self.word().load(Ordering::Acquire);
             if is_due(now) {

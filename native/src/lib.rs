@@ -89,7 +89,7 @@ static SPEAKS: [u8; 1] = *b"\n";
 /// fn main() -> procbox_core::Result<()> {
 ///     procbox_native::init(); // before anything else: a zygote goes no further
 ///     let ctx = procbox_native::context()?;
-///     ctx.worker("greet").args(("world",)).start()?.join()?;
+///     ctx.process("greet").args(("world",)).start()?.join()?;
 ///     Ok(())
 /// }
 /// ```

@@ -6,7 +6,7 @@
 use nix::sys::signal::Signal;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use procbox_core::{Limit, ProcessSpec};
+use procbox_core::{Clock, Limit, ProcessSpec, SystemClock};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new(spec: &ProcessSpec) -> Limits {
         Limits {
-            deadline: spec.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            deadline: spec.timeout.and_then(|timeout| SystemClock.now().checked_add(timeout)),
             cpu_time: spec.cpu_time,
             state: Mutex::new(State::Within(Duration::ZERO, LEAST_PAUSE)),
         }

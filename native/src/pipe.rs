@@ -9,7 +9,7 @@ use crate::arena::layout::{BODY, End, Pipe, Tag};
 use crate::arena::recover::queues_of;
 use crate::arena::table::Held;
 use crate::ring::{Ring, fill};
-use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, Wait};
+use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, SystemClock, Wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -74,7 +74,7 @@ impl RawPipe for NativePipe {
     }
 
     fn poll(&self, wait: Wait) -> Result<()> {
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         while !self.incoming().is_ready() {
             if wait.is_never() {
                 return Err(Error::TimedOut);

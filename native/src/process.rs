@@ -9,7 +9,9 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use procbox_core::{Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, Wait, signal};
+use procbox_core::{
+    Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, SystemClock, Wait, signal,
+};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -136,10 +138,10 @@ impl Child {
             if let Some(status) = self.try_reap() {
                 break Ok(status);
             }
-            if until.is_past() {
+            if until.is_past(&SystemClock) {
                 break Err(Error::TimedOut);
             }
-            if let Err(e) = self.wait(until.remaining()) {
+            if let Err(e) = self.wait(until.remaining(&SystemClock)) {
                 break Err(e);
             }
         };
@@ -185,7 +187,7 @@ impl RawProcess for NativeProcess {
         }
         match wait {
             Wait::Never => self.0.try_reap().ok_or(Error::TimedOut),
-            _ => self.0.join(wait.deadline()),
+            _ => self.0.join(wait.deadline(&SystemClock)),
         }
     }
 

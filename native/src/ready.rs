@@ -13,7 +13,7 @@ use crate::ring::Ring;
 use crate::sync::futex::{self, MOST_WORDS};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use procbox_core::{Deadline, Error, RawProcess, Result, Wait, Waitable};
+use procbox_core::{Deadline, Error, RawProcess, Result, SystemClock, Wait, Waitable};
 use std::any::Any;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub(crate) fn ready(
         let what = format!("one can wait for at most {MOST_WORDS} queues and pipes");
         return Err(Error::Invalid(what));
     }
-    let until = wait.deadline();
+    let until = wait.deadline(&SystemClock);
     loop {
         let deaths = (deaths, deaths.load(Ordering::SeqCst));
         let words: Vec<_> = sources.iter().filter_map(Source::word).collect();

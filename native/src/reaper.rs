@@ -9,11 +9,11 @@ use crate::process::Child;
 use crate::sync::futex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use procbox_core::{Error, Result};
+use procbox_core::{Clock, Error, Result, SystemClock};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The key of the eventfd in the epoll set; children have those above.
 const NEWS: u64 = 0;
@@ -153,7 +153,7 @@ impl Reaper {
 
     /// Ends the children that are beyond a limit; how long until one may be.
     fn keep_to_limits(&self) -> Option<Duration> {
-        let now = Instant::now();
+        let now = SystemClock.now();
         // Not under the list's lock: whoever reaps a child holds the child's and wants the list's.
         let limited: Vec<_> =
             self.children().values().filter(|child| child.limits.any()).cloned().collect();

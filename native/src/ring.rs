@@ -19,7 +19,7 @@ use crate::segment::{
 };
 use crate::sync::robust::Guard;
 use crate::sync::{futex, spin};
-use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, Wait};
+use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
 use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -255,7 +255,7 @@ impl<'a> Ring<'a> {
             if wait.is_never() {
                 return Err(Error::Full);
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline());
+            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
             if spin(|| self.has_room(size)) {
                 continue;
             }
@@ -348,7 +348,7 @@ impl<'a> Ring<'a> {
             if wait.is_never() {
                 return Err(Error::Empty);
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline());
+            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
             self.wait(until)?;
         }
     }

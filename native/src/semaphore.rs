@@ -9,7 +9,7 @@ use crate::arena::layout::{BODY, Hold, SemaphoreCore, Tag};
 use crate::arena::table::Held;
 use crate::sync::futex;
 use crate::sync::robust::Guard;
-use procbox_core::{Error, RawSemaphore, Result, Semaphore, Wait};
+use procbox_core::{Error, RawSemaphore, Result, Semaphore, SystemClock, Wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -43,7 +43,7 @@ pub(crate) fn give_back_all(arena: &Arena, object: u64, hold: &Hold) -> Result<(
 
 impl NativeSemaphore {
     pub(crate) fn create(arena: &Arc<Arena>, permits: usize) -> Result<NativeSemaphore> {
-        let permits = u32::try_from(permits).map_err(|_| Error::too_many_permits())?;
+        let permits = u32::try_from(permits).map_err(|_| procbox_core::raw::too_many_permits())?;
         let size = BODY + size_of::<SemaphoreCore>() as u64;
         let held = arena.create_object(size, Tag::SEMAPHORE, |_, object| {
             for word in 0..size_of::<SemaphoreCore>() as u64 / 8 {
@@ -82,7 +82,7 @@ impl RawSemaphore for NativeSemaphore {
         if wait.is_never() {
             return Err(Error::TimedOut);
         }
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         loop {
             let announced = self.core().released.announce();
             if self.try_take()? {
@@ -100,7 +100,7 @@ impl RawSemaphore for NativeSemaphore {
         } else if core.total.load(Ordering::Relaxed) < Semaphore::MAX_PERMITS as u64 {
             core.total.fetch_add(1, Ordering::Release);
         } else {
-            return Err(Error::too_many_permits());
+            return Err(procbox_core::raw::too_many_permits());
         }
         core.free.fetch_add(1, Ordering::Release);
         drop(guard);

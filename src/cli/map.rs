@@ -89,7 +89,7 @@ fn joblog(args: &MapArgs) -> anyhow::Result<(Option<JobLog>, Ended)> {
 fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> {
     let worker = choose_worker(ctx, args.program.worker.as_deref())?;
     let mut builder: PoolBuilder<(Bytes,), Bytes> = match worker {
-        Some(name) => ctx.pool_of(&name),
+        Some(name) => ctx.pool(name.as_str()),
         None => ctx.pool_of_main(Vec::<String>::new()),
     };
     let per_chunk = if args.inputs.is_empty() { LINES_PER_CHUNK } else { 1 };

@@ -12,9 +12,9 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let ctx = open(&args.path, &args.program)?;
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
-        Some(name) => {
-            limited(ctx.worker(&name).raw_args(strings(&args.args)?), &args).name(name).start()?
-        }
+        Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&args.args)?), &args)
+            .name(name)
+            .start()?,
         None => {
             let name = args.path.file_name().unwrap_or(args.path.as_os_str()).to_string_lossy();
             limited(ctx.main(args.args.clone()), &args).name(name).start()?

@@ -125,7 +125,7 @@ impl Liar {
     fn run_with(&self, script: &[u8], handles: Vec<Handle>) -> Result<ExitStatus> {
         let bytes = script[..script.len().min(SCRIPT)].to_vec();
         let arguments = Message { bytes, handles };
-        self.ctx.worker("w").raw_args(arguments).timeout(PATIENCE).start()?.join()
+        self.ctx.process("w").raw_args(arguments).timeout(PATIENCE).start()?.join()
     }
 
     /// Whether a guest does what its script says: here, that it puts two messages into a queue.

@@ -42,7 +42,7 @@ fn with_a_killer<T>(ctx: &Context, body: impl FnOnce() -> T) -> (T, u64) {
 }
 
 fn pool(ctx: &Context, retries: u32) -> procbox::Result<Pool<(u64,), u64>> {
-    ctx.pool_of("double").workers(4).chunk_size(1).retries(retries).build()
+    ctx.pool("double").workers(4).chunk_size(1).retries(retries).build()
 }
 
 fn every_task_ends_once_with_its_result_or_with_a_death(ctx: &Context) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ fn in_worker(backend: Backend, name: &'static str) {
 
 fn run_in_worker(ctx: &Context, name: &str) -> anyhow::Result<()> {
     let failure: Queue<String> = ctx.queue(1)?;
-    let p = ctx.worker("run_case").args((name, &failure)).start()?;
+    let p = ctx.process("run_case").args((name, &failure)).start()?;
     let status = p.join()?;
     match failure.try_get() {
         Ok(why) => bail!("{why}"),

@@ -25,7 +25,7 @@ fn cpu_seconds(pid: u32) -> f64 {
 
 fn a_thousand_blocked_processes_use_no_cpu(ctx: &Context, native: bool) -> anyhow::Result<()> {
     let (started, forever) = (ctx.semaphore(0)?, ctx.event()?);
-    let start = |_| ctx.worker("says_so_and_blocks").args((&started, &forever)).start();
+    let start = |_| ctx.process("says_so_and_blocks").args((&started, &forever)).start();
     let processes: Vec<Process> = (0..BLOCKED).map(start).collect::<procbox::Result<_>>()?;
     for _ in 0..BLOCKED {
         started.acquire()?;

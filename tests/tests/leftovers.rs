@@ -32,13 +32,13 @@ fn start_a_thousand(ctx: &Context) -> anyhow::Result<()> {
     let (started, forever) = (ctx.event()?, ctx.event()?);
     for n in 0..1000 {
         match n % 4 {
-            0 => drop(ctx.worker("nothing").start()?),
+            0 => drop(ctx.process("nothing").start()?),
             1 => {
-                let p = ctx.worker("blocks").args((&started, &forever)).start()?;
+                let p = ctx.process("blocks").args((&started, &forever)).start()?;
                 p.kill()?;
                 ensure!(p.join()?.exitcode() == -9);
             }
-            _ => ensure!(ctx.worker("nothing").start()?.join()?.success()),
+            _ => ensure!(ctx.process("nothing").start()?.join()?.success()),
         }
     }
     until(|| ctx.active_children().is_empty());
@@ -47,7 +47,7 @@ fn start_a_thousand(ctx: &Context) -> anyhow::Result<()> {
 
 /// The first start brings up what is kept: a zygote, threads, a channel to them.
 fn after_a_start(ctx: &Context) -> anyhow::Result<Belongings> {
-    ensure!(ctx.worker("nothing").start()?.join()?.success());
+    ensure!(ctx.process("nothing").start()?.join()?.success());
     Ok(belongings())
 }
 
@@ -77,9 +77,9 @@ fn a_native_context_that_ends_leaves_no_process_file_thread_or_shared_memory() {
         let before = belongings();
         for _ in 0..3 {
             let ctx = context(Backend::Native)?;
-            ensure!(ctx.worker("nothing").start()?.join()?.success());
+            ensure!(ctx.process("nothing").start()?.join()?.success());
             let (started, forever) = (ctx.event()?, ctx.event()?);
-            ctx.worker("blocks").args((&started, &forever)).daemon(true).start()?;
+            ctx.process("blocks").args((&started, &forever)).daemon(true).start()?;
             started.wait()?;
         }
         until(|| is_no_more_than(before));
@@ -106,7 +106,7 @@ fn a_sandboxed_context_that_ends_leaves_no_instance() {
     watched(Backend::Sandbox, |_| {
         let ctx = context(Backend::Sandbox)?;
         let (started, forever) = (ctx.event()?, ctx.event()?);
-        ctx.worker("blocks").args((&started, &forever)).daemon(true).start()?;
+        ctx.process("blocks").args((&started, &forever)).daemon(true).start()?;
         started.wait()?;
         drop(ctx);
         until(|| sandbox().processes() == 0);
@@ -121,7 +121,7 @@ fn a_sandbox_that_is_dropped_ends_what_is_blocked_in_it() {
         let (sandbox, ctx) = sandbox_of_its_own(5)?;
         let (here, there) = ctx.pipe::<u32>()?;
         let (started, forever) = (ctx.event()?, ctx.event()?);
-        let parent = ctx.worker("blocks_beside_a_holder").args((&there, &started, &forever));
+        let parent = ctx.process("blocks_beside_a_holder").args((&there, &started, &forever));
         let parent = parent.start()?;
         drop(there);
         started.wait()?;
@@ -140,7 +140,7 @@ fn a_pool_that_cannot_start_all_its_workers_keeps_none() {
     let _turn = alone();
     watched(Backend::Sandbox, |_| {
         let (small, ctx) = sandbox_of_its_own(3)?;
-        let pool = ctx.pool_of::<(u64,), u64>("double").workers(4).build();
+        let pool = ctx.pool::<(u64,), u64>("double").workers(4).build();
         ensure!(matches!(pool, Err(Error::Exhausted(_))), "{pool:?}");
         ensure!(small.processes() == 0 && ctx.active_children().is_empty());
         Ok(())
@@ -154,7 +154,7 @@ fn gives_away(ctx: &Context, theirs: &Context) -> anyhow::Result<()> {
         Ok(())
     };
     let start = |worker: &str, message| {
-        let p = ctx.worker(worker).raw_args(message).daemon(true).start();
+        let p = ctx.process(worker).raw_args(message).daemon(true).start();
         p.and_then(|p| p.kill())
     };
     let event = (&theirs.event()?, &theirs.event()?);
@@ -172,14 +172,14 @@ fn gives_away(ctx: &Context, theirs: &Context) -> anyhow::Result<()> {
     let (_here, there) = ctx.pipe::<Queue<u32>>()?;
     foreign("queue in a pipe", there.send(&inner))?;
     foreign("ready", ready(ctx, &[inner.waitable()], Wait::Never).map(drop))?;
-    let pool = ctx.pool_of::<(procbox::Event,), u64>("waits_task").workers(1).build()?;
+    let pool = ctx.pool::<(procbox::Event,), u64>("waits_task").workers(1).build()?;
     foreign("task", pool.apply((&theirs.event()?,)).map(drop))?;
     drop(pool);
-    let p = theirs.worker("nothing").start()?;
+    let p = theirs.process("nothing").start()?;
     foreign("ready for a process", ready(ctx, &[p.sentinel()?], Wait::Never).map(drop))?;
     p.join()?;
     // It was refused, and nothing else happened.
-    ensure!(ctx.worker("nothing").start()?.join()?.success());
+    ensure!(ctx.process("nothing").start()?.join()?.success());
     Ok(())
 }
 

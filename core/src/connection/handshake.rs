@@ -16,10 +16,13 @@
 //! do not have it. What follows the handshake is neither secret nor signed: it is for transports that
 //! stay on one machine.
 
-use super::RawConnection;
-use crate::{Deadline, Error, Result, Wait};
+use crate::random::Random;
+use crate::raw::RawConnection;
+use crate::time::{Clock, Deadline};
+use crate::{Context, Error, Result, Wait};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The first message begins with this; another version would begin differently.
@@ -50,9 +53,21 @@ fn mac(key: &[u8], role: Role, listener: &Nonce, client: &Nonce) -> Result<Hmac<
     Ok(mac)
 }
 
-fn nonce() -> Result<Nonce> {
+/// What a handshake needs from the context besides the connection.
+pub(super) struct Sources {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Arc<dyn Random>,
+}
+
+impl Sources {
+    pub(super) fn of(ctx: &Context) -> Sources {
+        Sources { clock: ctx.clock(), random: ctx.raw().random() }
+    }
+}
+
+fn nonce(random: &dyn Random) -> Result<Nonce> {
     let mut nonce = [0; NONCE];
-    getrandom::fill(&mut nonce).map_err(|e| Error::os("random", e))?;
+    random.fill(&mut nonce)?;
     Ok(nonce)
 }
 
@@ -66,14 +81,19 @@ fn refused(error: Error) -> Error {
     }
 }
 
-fn recv(peer: &dyn RawConnection, until: Deadline) -> Result<Vec<u8>> {
+fn recv(peer: &dyn RawConnection, until: Deadline, clock: &dyn Clock) -> Result<Vec<u8>> {
     let mut message = Vec::new();
-    peer.recv(&mut message, LONGEST, until.wait()).map_err(refused)?;
+    peer.recv(&mut message, LONGEST, until.wait(clock)).map_err(refused)?;
     Ok(message)
 }
 
-fn send(peer: &dyn RawConnection, parts: &[&[u8]], until: Deadline) -> Result<()> {
-    peer.send(&parts.concat(), until.wait()).map_err(refused)
+fn send(
+    peer: &dyn RawConnection,
+    parts: &[&[u8]],
+    until: Deadline,
+    clock: &dyn Clock,
+) -> Result<()> {
+    peer.send(&parts.concat(), until.wait(clock)).map_err(refused)
 }
 
 /// The listener's side.
@@ -81,10 +101,16 @@ fn send(peer: &dyn RawConnection, parts: &[&[u8]], until: Deadline) -> Result<()
 /// # Errors
 /// [`Error::AuthenticationFailed`] if the peer does not prove before `until` that it has the key;
 /// [`Error::Interrupted`], [`Error::Os`].
-pub(super) fn admit(peer: &dyn RawConnection, key: &[u8], until: Deadline) -> Result<()> {
-    let ours = nonce()?;
-    send(peer, &[MAGIC, &ours], until)?;
-    let answer = recv(peer, until)?;
+pub(super) fn admit(
+    peer: &dyn RawConnection,
+    key: &[u8],
+    until: Deadline,
+    from: &Sources,
+) -> Result<()> {
+    let clock = &*from.clock;
+    let ours = nonce(&*from.random)?;
+    send(peer, &[MAGIC, &ours], until, clock)?;
+    let answer = recv(peer, until, clock)?;
     let proved = match answer.split_first_chunk::<NONCE>() {
         Some((theirs, proof)) if proof.len() == PROOF => {
             // Compares in constant time.
@@ -96,11 +122,11 @@ pub(super) fn admit(peer: &dyn RawConnection, key: &[u8], until: Deadline) -> Re
     match proved {
         Ok(theirs) => {
             let proof = mac(key, Role::Listener, &ours, theirs)?.finalize().into_bytes();
-            send(peer, &[&proof], until)
+            send(peer, &[&proof], until, clock)
         }
         Err(why) => {
             // So that it need not wait; if it does not listen it is refused all the same.
-            let _ = send(peer, &[], until);
+            let _ = send(peer, &[], until, clock);
             Err(Error::AuthenticationFailed(why))
         }
     }
@@ -116,22 +142,24 @@ pub(super) fn apply(
     key: &[u8],
     until: Deadline,
     limit: Duration,
+    from: &Sources,
 ) -> Result<()> {
+    let clock = &*from.clock;
     let mut hello = Vec::new();
     // The others before this client may take their time.
-    match peer.recv(&mut hello, LONGEST, until.wait()) {
+    match peer.recv(&mut hello, LONGEST, until.wait(clock)) {
         Err(Error::TimedOut) => return Err(Error::TimedOut),
         heard => heard.map_err(refused)?,
     }
-    let until = until.min(Wait::AtMost(limit).deadline());
+    let until = until.min(Wait::AtMost(limit).deadline(clock));
     let theirs: &Nonce = hello
         .strip_prefix(MAGIC)
         .and_then(|nonce| nonce.try_into().ok())
         .ok_or(Error::AuthenticationFailed("it does not speak the protocol"))?;
-    let ours = nonce()?;
+    let ours = nonce(&*from.random)?;
     let proof = mac(key, Role::Client, theirs, &ours)?.finalize().into_bytes();
-    send(peer, &[&ours, &proof], until)?;
-    let answer = recv(peer, until)?;
+    send(peer, &[&ours, &proof], until, clock)?;
+    let answer = recv(peer, until, clock)?;
     if answer.len() != PROOF {
         return Err(Error::AuthenticationFailed("it refused the key"));
     }

@@ -1,128 +1,22 @@
 //! Connections between programs that were not started by one another: a listener under an address,
 //! clients that go there, and a key that both have to have.
 
-mod address;
 mod handshake;
 
-pub use address::Address;
-
+use self::handshake::Sources;
 use crate::pipe::{receives, sends};
 use crate::queue::{with_encoded, with_received};
-use crate::{Bytes, Context, Error, Handle, Message, RawPipe, Result, Wait, Waitable};
+use crate::raw::{Address, Handle, MAX_MESSAGE, Message, RawConnection, RawListener, Waitable};
+use crate::{Bytes, Context, Error, Result, Wait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most bytes of one message through a connection: 64 MiB.
-///
-/// ```no_run
-/// # use procbox_core::{Bytes, MAX_MESSAGE};
-/// # fn example(to: procbox_core::Connection<Bytes>, large: Vec<u8>) -> procbox_core::Result<()> {
-/// for part in large.chunks(MAX_MESSAGE / 2) {
-///     to.send(&Bytes(part.to_vec()))?;
-/// }
-/// # Ok(()) }
-/// ```
-pub const MAX_MESSAGE: usize = 64 << 20;
-
 /// How long a peer has to prove that it has the key, by default: 5 seconds.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// What a backend implements for [`Connection`]: messages of bytes, in order, their boundaries kept.
-/// Dropping it closes it.
-///
-/// ```no_run
-/// # use procbox_core::{Address, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let raw = ctx.raw().connect(&Address::from("greeter"), Wait::Forever)?;
-/// let mut first = Vec::new();
-/// raw.recv(&mut first, 128, Wait::Forever)?; // the listener's part of the handshake
-/// # Ok(()) }
-/// ```
-pub trait RawConnection: Any + Send + Sync {
-    /// Sends a message of at most [`MAX_MESSAGE`] bytes. It may return when the message is on its
-    /// way in part; the rest then follows before anything else.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`] if nothing was sent, [`Error::Closed`] if the peer is gone,
-    /// [`Error::Interrupted`].
-    fn send(&self, bytes: &[u8], wait: Wait) -> Result<()>;
-
-    /// Receives a message, in place of what `into` held.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if nothing is left and the peer is gone,
-    /// [`Error::TooLarge`] if the message has more than `most` bytes, [`Error::Interrupted`].
-    fn recv(&self, into: &mut Vec<u8>, most: usize, wait: Wait) -> Result<()>;
-
-    /// Waits until a `recv` would not block.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
-    fn poll(&self, wait: Wait) -> Result<()>;
-}
-
-/// What a backend implements for [`Listener`]. Dropping it frees the address and turns away whoever
-/// was not accepted.
-///
-/// ```no_run
-/// # use procbox_core::{Address, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let raw = ctx.raw().listen(&Address::from("greeter"))?;
-/// let peer = raw.accept(Wait::Forever)?; // it has proved nothing yet
-/// peer.send(b"hello", Wait::Forever)?;
-/// # Ok(()) }
-/// ```
-pub trait RawListener: Any + Send + Sync {
-    /// Waits for a client. Nothing of it is known yet.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Os`].
-    fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>>;
-
-    /// Where it listens: the port is the real one.
-    fn address(&self) -> &Address;
-}
-
-/// A pipe is a connection too, for backends in which programs can reach one another by pipes.
-/// Handles that come with a message are dropped.
-///
-/// ```no_run
-/// # use procbox_core::{Context, PipeConnection, RawConnection, Result, Wait};
-/// # fn example(ctx: Context) -> Result<()> {
-/// let (a, b) = ctx.raw().pipe(true)?;
-/// PipeConnection(a).send(b"hello", Wait::Forever)?;
-/// let mut message = Vec::new();
-/// PipeConnection(b).recv(&mut message, 100, Wait::Forever)?;
-/// # Ok(()) }
-/// ```
-#[allow(missing_debug_implementations, reason = "a raw pipe has none")]
-pub struct PipeConnection(pub Arc<dyn RawPipe>);
-
-impl RawConnection for PipeConnection {
-    fn send(&self, bytes: &[u8], wait: Wait) -> Result<()> {
-        self.0.send(bytes, &[], wait)
-    }
-
-    fn recv(&self, into: &mut Vec<u8>, most: usize, wait: Wait) -> Result<()> {
-        let mut message = Message { bytes: std::mem::take(into), handles: Vec::new() };
-        let received = self.0.recv(&mut message, wait);
-        *into = message.bytes;
-        received?;
-        if into.len() > most {
-            return Err(Error::TooLarge { size: into.len(), limit: most });
-        }
-        Ok(())
-    }
-
-    fn poll(&self, wait: Wait) -> Result<()> {
-        self.0.poll(wait)
-    }
-}
 
 /// A connection whose peer has proved itself, as the typed methods use it.
 struct Admitted(Arc<dyn RawConnection>);
@@ -214,6 +108,7 @@ pub struct Listener {
     raw: Arc<dyn RawListener>,
     key: Bytes,
     handshake: Duration,
+    sources: Sources,
 }
 
 impl Listener {
@@ -318,7 +213,8 @@ impl Listener {
 
     fn accept_within<T>(&self, wait: Wait) -> Result<Connection<T>> {
         let peer = self.raw.accept(wait)?;
-        handshake::admit(&*peer, &self.key, Wait::AtMost(self.handshake).deadline())?;
+        let until = Wait::AtMost(self.handshake).deadline(&*self.sources.clock);
+        handshake::admit(&*peer, &self.key, until, &self.sources)?;
         Ok(Connection::new(peer))
     }
 }
@@ -336,7 +232,7 @@ fn check_key(key: &[u8]) -> Result<()> {
 
 impl Context {
     /// A listener under an address, for clients that have this key. Without a better one take
-    /// [`crate::Identity::authkey`], which the processes of one program share.
+    /// [`crate::raw::Identity::authkey`], which the processes of one program share.
     ///
     /// ```no_run
     /// # use procbox_core::Error;
@@ -355,7 +251,12 @@ impl Context {
     pub fn listen(&self, address: impl Into<Address>, key: &[u8]) -> Result<Listener> {
         check_key(key)?;
         let raw = self.raw().listen(&address.into().checked()?)?;
-        Ok(Listener { raw, key: Bytes(key.to_vec()), handshake: HANDSHAKE })
+        Ok(Listener {
+            raw,
+            key: Bytes(key.to_vec()),
+            handshake: HANDSHAKE,
+            sources: Sources::of(self),
+        })
     }
 
     /// A connection to whoever listens under an address and has the same key. Waits for its turn.
@@ -408,9 +309,10 @@ impl Context {
         wait: Wait,
     ) -> Result<Connection<T>> {
         check_key(key)?;
-        let until = wait.deadline();
-        let peer = self.raw().connect(&address.clone().checked()?, until.wait())?;
-        handshake::apply(&*peer, key, until, HANDSHAKE)?;
+        let sources = Sources::of(self);
+        let until = wait.deadline(&*sources.clock);
+        let peer = self.raw().connect(&address.clone().checked()?, until.wait(&*sources.clock))?;
+        handshake::apply(&*peer, key, until, HANDSHAKE, &sources)?;
         Ok(Connection::new(peer))
     }
 }

@@ -1,17 +1,89 @@
-//! What is said about a pool before its workers start.
+//! Pools before their workers start.
 
 use super::Pool;
 use super::engine::{Engine, Options};
-use crate::{Args, Context, Entry, Error, Message, Output, Result, Worker};
+use crate::raw::{Entry, Message, Output};
+use crate::{Args, Bytes, Context, Error, Result, Worker};
 use std::marker::PhantomData;
 use std::time::Duration;
 
-/// What a pool is about to be. Made by [`Context::pool`].
+/// A worker that can serve a pool whose tasks have the arguments `P` and the results `R`: a
+/// `#[worker]` function by its item, or any worker of the context's program by its name.
+///
+/// ```
+/// # use procbox_core::{Serves, Worker};
+/// fn name_of<P, R>(worker: impl Serves<P, R>) -> String {
+///     worker.name().to_string()
+/// }
+/// const DOUBLE: Worker<(u64,), u64, ()> = Worker::new("double", ());
+/// assert_eq!(name_of(DOUBLE), name_of::<(u64,), u64>("double"));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot serve a pool",
+    label = "not a worker",
+    note = "mark the function with `#[worker]`, or name a worker of the context's program by a `&str`"
+)]
+pub trait Serves<P, R> {
+    /// The worker's name.
+    fn name(&self) -> &str;
+}
+
+impl<P, R, F> Serves<P, R> for Worker<P, R, F> {
+    fn name(&self) -> &str {
+        Worker::name(self)
+    }
+}
+
+impl<P, R> Serves<P, R> for &str {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Context {
+    /// A pool of processes of a worker: of one of this program's own by its item, or of any worker of
+    /// the context's program by its name, whose types are then given.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Result, Worker};
+    /// # fn example<F>(ctx: Context, double: Worker<(u64,), u64, F>) -> Result<()> {
+    /// let pool = ctx.pool(double).workers(2).build()?; // `double` is a `#[worker] fn`
+    /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
+    /// let named = ctx.pool::<(u64,), u64>("double").workers(2).build()?;
+    /// assert_eq!(named.map(1..4u64)?, [2, 4, 6]);
+    /// # Ok(()) }
+    /// ```
+    pub fn pool<P, R>(&self, worker: impl Serves<P, R>) -> PoolBuilder<P, R> {
+        PoolBuilder::new(self.clone(), Entry::Serve(worker.name().to_string()))
+    }
+
+    /// A pool over a program that knows nothing of procbox: each task is one run of its `main`,
+    /// with the task's bytes on stdin; what it prints is the result.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Bytes;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let texts: Vec<Vec<u8>> = Vec::new();
+    /// let pool = ctx.pool_of_main(["--count"]).workers(2).build()?;
+    /// for (index, counted) in pool.imap(texts.into_iter().map(Bytes)) {
+    ///     println!("text {index}: {}", String::from_utf8_lossy(&counted?));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn pool_of_main<S: Into<String>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> PoolBuilder<(Bytes,), Bytes> {
+        PoolBuilder::new(self.clone(), Entry::Main(args.into_iter().map(Into::into).collect()))
+    }
+}
+
+/// A pool that is about to be. Made by [`Context::pool`].
 ///
 /// ```no_run
 /// # use std::time::Duration;
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let builder = ctx.pool_of::<(u64,), bool>("is_prime").workers(4).retries(2);
+/// let builder = ctx.pool::<(u64,), bool>("is_prime").workers(4).retries(2);
 /// let pool = builder.task_timeout(Duration::from_secs(10)).build()?;
 /// assert!(pool.apply((7u64,))?);
 /// # Ok(()) }
@@ -26,7 +98,7 @@ pub struct PoolBuilder<P, R> {
 }
 
 impl<P, R> PoolBuilder<P, R> {
-    pub(crate) fn new(context: Context, entry: Entry) -> PoolBuilder<P, R> {
+    fn new(context: Context, entry: Entry) -> PoolBuilder<P, R> {
         PoolBuilder { context, entry, options: Options::default(), error: None, types: PhantomData }
     }
 
@@ -34,7 +106,7 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(2).build()?;
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(2).build()?;
     /// assert_eq!(ctx.active_children().len(), 2);
     /// # drop(pool);
     /// # Ok(()) }
@@ -51,7 +123,7 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").chunk_size(100).build()?;
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").chunk_size(100).build()?;
     /// assert_eq!(pool.map(0..1000u64)?.len(), 1000); // in ten messages each way
     /// # Ok(()) }
     /// ```
@@ -65,7 +137,7 @@ impl<P, R> PoolBuilder<P, R> {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").retries(2).build()?;
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").retries(2).build()?;
     /// match pool.apply((7u64,)) {
     ///     Err(Error::WorkerDied { attempts, .. }) => assert_eq!(attempts, 3),
     ///     end => assert!(end?),
@@ -82,7 +154,7 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime").idempotent(true);
+    /// let builder = ctx.pool::<(u64,), bool>("is_prime").idempotent(true);
     /// let pool = builder.chunk_size(100).build()?; // a death fails one task, not up to 100
     /// # drop(pool);
     /// # Ok(()) }
@@ -99,7 +171,7 @@ impl<P, R> PoolBuilder<P, R> {
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime").task_timeout(Duration::from_secs(1));
+    /// let builder = ctx.pool::<(u64,), bool>("is_prime").task_timeout(Duration::from_secs(1));
     /// match builder.build()?.apply((7u64,)) {
     ///     Err(Error::WorkerDied { status, .. }) => eprintln!("7: the worker {status}"),
     ///     end => assert!(end?),
@@ -115,7 +187,7 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime").max_tasks_per_child(1000);
+    /// let builder = ctx.pool::<(u64,), bool>("is_prime").max_tasks_per_child(1000);
     /// let pool = builder.build()?; // what leaks in a worker is gone after 1000 chunks
     /// # drop(pool);
     /// # Ok(()) }
@@ -130,7 +202,7 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(2).fresh_per_task().build()?;
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(2).fresh_per_task().build()?;
     /// pool.map(0..10u64)?; // in ten processes, two at a time
     /// # Ok(()) }
     /// ```
@@ -144,7 +216,7 @@ impl<P, R> PoolBuilder<P, R> {
     /// ```no_run
     /// # use procbox_core::Output;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").stdout(Output::Stderr).build()?;
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").stdout(Output::Stderr).build()?;
     /// println!("only this is on stdout: {}", pool.apply((7u64,))?);
     /// # Ok(()) }
     /// ```
@@ -177,7 +249,7 @@ impl<P, R> PoolBuilder<P, R> {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let nobody = ctx.pool_of::<(u64,), bool>("is_prime").workers(0).build();
+    /// let nobody = ctx.pool::<(u64,), bool>("is_prime").workers(0).build();
     /// assert!(matches!(nobody, Err(Error::Invalid(_))));
     /// # Ok(()) }
     /// ```
@@ -207,7 +279,7 @@ impl<P, R> PoolBuilder<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let builder = ctx.pool_of::<(u64,), bool>("is_prime");
+    /// let builder = ctx.pool::<(u64,), bool>("is_prime");
     /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
     /// assert_eq!(flags.len(), 10); // and the workers are gone
     /// # Ok(()) }

@@ -9,7 +9,8 @@
 use super::background::Background;
 use super::engine::Engine;
 use super::result::lock;
-use crate::{Context, Deadline, Error, Queue, Result, Wait, ready};
+use crate::time::Deadline;
+use crate::{Context, Error, Queue, Result, Wait, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;
@@ -78,7 +79,8 @@ impl Engine {
             lock(&self.helm.wheel).asleep = true;
         }
         // Looked at after saying so: what happened before is seen here, and what happens now wakes.
-        let woken = if need_not() { Ok(vec![]) } else { ready(&self.ctx, &those, due.wait()) };
+        let woken =
+            if need_not() { Ok(vec![]) } else { ready(&self.ctx, &those, due.wait(&*self.clock)) };
         lock(&self.helm.wheel).asleep = false;
         // It is there to wake, not to be read; empty is as good.
         let _ = self.helm.kick.try_get();
@@ -125,7 +127,7 @@ impl Engine {
         if done() {
             return Ok(());
         }
-        let deadline = wait.deadline();
+        let deadline = wait.deadline(&*self.clock);
         loop {
             let seen = lock(&self.helm.wheel).turns;
             match self.helm.driver.try_lock() {
@@ -187,7 +189,7 @@ impl Engine {
                 self.turn();
             }
             let gives_way = || yielding && lock(&self.helm.wheel).waiting > 0;
-            if deadline.is_past() || gives_way() {
+            if deadline.is_past(&*self.clock) || gives_way() {
                 return Err(Error::TimedOut);
             }
             if !progress {
@@ -204,9 +206,10 @@ impl Engine {
         self.wake_driver();
         wheel = lock(&self.helm.wheel);
         // A condition variable knows nothing of Ctrl-C: looked at now and then.
-        let slice = Wait::AtMost(LOOK_FOR_INTERRUPT).deadline();
-        while wheel.turns == seen && !slice.is_past() && !deadline.is_past() {
-            let left = deadline.min(slice).remaining().unwrap_or_default();
+        let slice = Wait::AtMost(LOOK_FOR_INTERRUPT).deadline(&*self.clock);
+        while wheel.turns == seen && !slice.is_past(&*self.clock) && !deadline.is_past(&*self.clock)
+        {
+            let left = deadline.min(slice).remaining(&*self.clock).unwrap_or_default();
             wheel = self
                 .helm
                 .turned
@@ -215,7 +218,11 @@ impl Engine {
                 .0;
         }
         wheel.waiting -= 1;
-        if wheel.turns == seen && deadline.is_past() { Err(Error::TimedOut) } else { Ok(()) }
+        if wheel.turns == seen && deadline.is_past(&*self.clock) {
+            Err(Error::TimedOut)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether Ctrl-C has come, while another thread drives.
@@ -230,7 +237,10 @@ impl Engine {
     /// Sees to it that tasks move although nobody waits for them yet.
     #[cfg(not(target_family = "wasm"))]
     pub(super) fn drive_in_background(self: &Arc<Engine>) {
-        super::background::start(self);
+        // Where time is virtual there is one thread: the pool moves while somebody waits.
+        if !self.clock.is_virtual() {
+            super::background::start(self);
+        }
     }
 
     /// A sandboxed process has one thread: its pool moves while it waits for results.

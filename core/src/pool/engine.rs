@@ -6,8 +6,10 @@
 use super::drive::Helm;
 use super::result::{Deferred, Sink, lock};
 use super::slot::{Chunk, Given, News, Slot};
-use super::wire::{Reader, Tasks};
-use crate::{Context, Entry, Error, Message, Output, Result, Wait};
+use crate::raw::{Entry, Message, Output};
+use crate::runner::wire::{Reader, Tasks};
+use crate::time::Clock;
+use crate::{Context, Error, Result, Wait};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -96,6 +98,7 @@ pub(super) struct State {
 
 pub(super) struct Engine {
     pub(super) ctx: Context,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) entry: Entry,
     pub(super) options: Options,
     pub(super) workers: usize,
@@ -141,7 +144,8 @@ impl Engine {
             counters: Counters::default(),
             deferred: Vec::new(),
         };
-        Ok(Arc::new(Engine { helm, ctx, entry, options, workers, state: Mutex::new(state) }))
+        let clock = ctx.clock();
+        Ok(Arc::new(Engine { helm, clock, ctx, entry, options, workers, state: Mutex::new(state) }))
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -199,7 +203,7 @@ impl Engine {
                 state.backlog.push_front(chunk);
                 return;
             };
-            match state.slots[at].give(chunk, &self.ctx, entry, options) {
+            match state.slots[at].give(chunk, &self.ctx, entry, options, &*self.clock) {
                 Given::Yes => {}
                 Given::NoRoom(chunk) => {
                     state.backlog.push_front(chunk);
@@ -223,7 +227,7 @@ impl Engine {
         let mut state = lock(&self.state);
         let mut any = false;
         for at in 0..state.slots.len() {
-            state.slots[at].check_clock();
+            state.slots[at].check_clock(&*self.clock);
             loop {
                 match state.slots[at].news() {
                     News::None => break,
@@ -247,7 +251,10 @@ impl Engine {
     /// A worker's report on one chunk.
     fn answer(&self, state: &mut State, at: usize, message: &Message) {
         let mut parts = Reader::new(message);
-        let chunk = parts.u64().ok().and_then(|id| state.slots[at].answered(id, &self.options));
+        let chunk = parts
+            .u64()
+            .ok()
+            .and_then(|id| state.slots[at].answered(id, &self.options, &*self.clock));
         // Only a worker that lies names a chunk that it does not have: its death will fail the rest.
         let Some(mut chunk) = chunk else {
             return state.slots[at].kill();

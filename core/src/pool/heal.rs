@@ -2,8 +2,9 @@
 
 use super::engine::{Engine, State};
 use super::slot::Chunk;
-use crate::{Entry, Error, ExitStatus, Message, Result, signal};
-use std::time::{Duration, Instant};
+use crate::raw::{Entry, Message};
+use crate::{Error, ExitStatus, Result, signal};
+use std::time::Duration;
 
 /// Starts that may fail in a row, with growing pauses, before the pool is broken.
 const START_TRIES: u32 = 4;
@@ -42,7 +43,7 @@ impl Engine {
             state.counters.replaced += 1;
         }
         if useful || finished {
-            state.slots[at].start_after = Some(Instant::now());
+            state.slots[at].start_after = Some(self.clock.now());
         } else {
             let attempts = state.failed_starts + 1;
             self.start_failed(state, at, &died.error(attempts), died.was_killed());
@@ -85,7 +86,7 @@ impl Engine {
     /// Starts a new process in slot `at`, if it is time for that.
     pub(super) fn start_if_due(&self, state: &mut State, at: usize) {
         let slot = &mut state.slots[at];
-        if slot.start_after.is_none_or(|due| due > Instant::now()) {
+        if slot.start_after.is_none_or(|due| due > self.clock.now()) {
             return;
         }
         slot.start_after = None;
@@ -114,7 +115,7 @@ impl Engine {
             state.broken = Some(why.clone());
             self.fail_all(state, why);
         } else if state.failed_starts < tries {
-            state.slots[at].start_after = Instant::now().checked_add(pause);
+            state.slots[at].start_after = self.clock.now().checked_add(pause);
         } else {
             let error = Error::PoolBroken(why.to_string());
             state.broken = Some(error.clone());

@@ -15,19 +15,17 @@ mod drive;
 mod engine;
 mod heal;
 mod result;
-mod serve;
 mod slot;
 mod stream;
-mod wire;
 
-pub use builder::PoolBuilder;
+pub use builder::{PoolBuilder, Serves};
 pub use engine::Counters;
 pub use result::TaskResult;
-pub use serve::{panicked, serve};
 pub use stream::{Bell, TaskResults};
-pub use wire::TaskEnd;
 
-use crate::{Args, Message, Result};
+use crate::raw::Message;
+use crate::runner::wire::Tasks;
+use crate::{Args, Result};
 use engine::Engine;
 use result::{Gather, Single};
 use serde::Serialize;
@@ -36,7 +34,6 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::Poll;
-use wire::Tasks;
 
 /// A pool of workers that take tasks with arguments `P` and give results `R`.
 ///
@@ -45,7 +42,7 @@ use wire::Tasks;
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(4).build()?;
+/// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(4).build()?;
 /// assert!(pool.apply((7u64,))?);
 /// let flags = pool.map(0..100u64)?;
 /// # drop(flags);
@@ -151,7 +148,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64, u64), u64>("primes_between").build()?;
+    /// let pool = ctx.pool::<(u64, u64), u64>("primes_between").build()?;
     /// assert_eq!(pool.starmap([(0u64, 10u64), (10, 20)])?, [4, 4]);
     /// # Ok(()) }
     /// ```

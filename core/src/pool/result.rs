@@ -1,8 +1,9 @@
 //! What callers of a pool hold, and the sinks behind it that the engine fills.
 
 use super::engine::Engine;
-use super::wire::Reader;
-use crate::{Error, Handle, Result, Wait, codec};
+use crate::raw::Handle;
+use crate::runner::wire::Reader;
+use crate::{Error, Result, Wait, codec};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -405,9 +406,9 @@ impl<R> fmt::Debug for TaskResult<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{TaskEnd, Writer};
     use super::*;
-    use crate::Message;
+    use crate::raw::Message;
+    use crate::runner::wire::{TaskEnd, Writer};
     use proptest::prelude::*;
 
     /// How a chunk's tasks end: a number each, or `None` for one that fails.

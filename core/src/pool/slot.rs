@@ -2,11 +2,10 @@
 
 use super::engine::Options;
 use super::result::{Deferred, Sink};
-use super::wire::{INITIALIZER, Reader, Tasks, Writer};
-use crate::{
-    Bounds, Bytes, Context, Entry, Error, ExitStatus, Input, Limit, Message, Output, Process,
-    Queue, Result, Wait, Waitable, codec,
-};
+use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
+use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
+use crate::time::Clock;
+use crate::{Bytes, Context, Error, ExitStatus, Limit, Process, Queue, Result, Wait, codec};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,7 +113,7 @@ impl Slot {
             tasks.raw().put(&message.bytes, &message.handles, Wait::Never)?;
         }
         let process = ctx
-            .with_entry::<super::serve::Terms>(entry.clone())
+            .of_entry::<crate::runner::Terms>(entry.clone())
             .args((options.max_tasks, &tasks, &results))
             .stdout(options.stdout)
             .daemon(true)
@@ -140,6 +139,7 @@ impl Slot {
         ctx: &Context,
         entry: &Entry,
         options: &Options,
+        clock: &dyn Clock,
     ) -> Given {
         let sent = match (&self.life, entry) {
             (Some(Life { queues: Some((tasks, _)), .. }), _) => {
@@ -160,7 +160,7 @@ impl Slot {
             Ok(()) => {
                 self.given += 1;
                 if self.outstanding.is_empty() {
-                    self.begin_clock(options);
+                    self.begin_clock(options, clock);
                 }
                 self.outstanding.push_back(chunk);
                 Given::Yes
@@ -170,8 +170,8 @@ impl Slot {
         }
     }
 
-    fn begin_clock(&mut self, options: &Options) {
-        self.deadline = options.task_timeout.and_then(|t| Instant::now().checked_add(t));
+    fn begin_clock(&mut self, options: &Options, clock: &dyn Clock) {
+        self.deadline = options.task_timeout.and_then(|t| clock.now().checked_add(t));
     }
 
     /// What it has to say now.
@@ -191,13 +191,18 @@ impl Slot {
     }
 
     /// Takes the chunk with this number off the list, since it was answered.
-    pub(super) fn answered(&mut self, id: u64, options: &Options) -> Option<Chunk> {
+    pub(super) fn answered(
+        &mut self,
+        id: u64,
+        options: &Options,
+        clock: &dyn Clock,
+    ) -> Option<Chunk> {
         let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
         let chunk = self.outstanding.remove(at);
         self.answered += 1;
         self.deadline = None;
         if !self.outstanding.is_empty() {
-            self.begin_clock(options);
+            self.begin_clock(options, clock);
         }
         chunk
     }
@@ -243,8 +248,8 @@ impl Slot {
     }
 
     /// Ends a process whose task takes too long.
-    pub(super) fn check_clock(&mut self) {
-        if self.deadline.is_some_and(|at| at <= Instant::now()) {
+    pub(super) fn check_clock(&mut self, clock: &dyn Clock) {
+        if self.deadline.is_some_and(|at| at <= clock.now()) {
             self.deadline = None;
             self.timed_out = true;
             self.kill();
@@ -291,7 +296,7 @@ fn start_main(chunk: &Chunk, ctx: &Context, entry: &Entry) -> Result<Process> {
         return Err(Error::Invalid("a plain program takes one task at a time".into()));
     };
     let (Bytes(input),): (Bytes,) = codec::decode(bytes, handles)?;
-    ctx.with_entry::<()>(entry.clone())
+    ctx.of_entry::<()>(entry.clone())
         .stdin(Input::Bytes(input))
         .stdout(Output::Capture)
         .daemon(true)

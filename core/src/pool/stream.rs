@@ -2,8 +2,10 @@
 
 use super::engine::Engine;
 use super::result::{Deferred, Sink, TaskOutcome, decoded, lock};
-use super::wire::Tasks;
-use crate::{Deadline, Error, Message, Result, Wait};
+use crate::raw::Message;
+use crate::runner::wire::Tasks;
+use crate::time::Deadline;
+use crate::{Error, Result, Wait};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -186,7 +188,7 @@ where
             if self.taken == self.given && !self.idle {
                 return self.refused.take().map(Err);
             }
-            let deadline = *deadline.get_or_insert_with(|| wait.deadline());
+            let deadline = *deadline.get_or_insert_with(|| wait.deadline(&*self.engine.clock));
             if let Err(e) = self.wait(rings, deadline) {
                 return Some(Err(e));
             }
@@ -203,7 +205,7 @@ where
             };
             there || self.idle && self.engine.rings() != rings
         };
-        self.engine.drive_until(&done, deadline.wait())
+        self.engine.drive_until(&done, deadline.wait(&*self.engine.clock))
     }
 
     /// The next result, if it is there.

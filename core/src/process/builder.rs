@@ -1,32 +1,178 @@
-//! What is said about a process before it starts.
+//! Processes before they start: of which worker, with what arguments, under which name and limits.
 
 use super::{Phase, Process, Shared, State};
-use crate::context::ContextInner;
-use crate::{Args, Error, Input, Message, Output, ProcessSpec, Result};
+use crate::context::{Context, ContextInner};
+use crate::raw::{Entry, Identity, Input, Message, Output, ProcessSpec};
+use crate::worker::{Args, Runnable, Untyped, Worker};
+use crate::{Error, Result};
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a process is about to be. Made by [`crate::Context::process`].
+/// A worker that a process can be started of, whose arguments `P` are then still to be given: a
+/// `#[worker]` function by its item, a `#[worker]` struct by reference (it is its own argument), or
+/// any worker of the context's program by its name.
+///
+/// ```
+/// # use procbox_core::{Starts, Untyped, Worker};
+/// fn arguments_of<P>(_: impl Starts<P>) -> &'static str {
+///     std::any::type_name::<P>()
+/// }
+/// const DOUBLE: Worker<(u64,), u64, ()> = Worker::new("double", ());
+/// assert_eq!(arguments_of(DOUBLE), "(u64,)");
+/// assert_eq!(arguments_of("double"), std::any::type_name::<Untyped>());
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "no process can be started of a `{Self}`",
+    label = "not a worker",
+    note = "mark the function with `#[worker]`, pass a `#[worker]` struct by reference, or name a \
+            worker of the context's program by a `&str`"
+)]
+pub trait Starts<P> {
+    /// The worker's name.
+    fn name(&self) -> &str;
+
+    /// The arguments that come with it: none, or the struct that it is.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    fn arguments(&self) -> Result<Message> {
+        Ok(Message::default())
+    }
+}
+
+impl<P, R, F> Starts<P> for Worker<P, R, F> {
+    fn name(&self) -> &str {
+        Worker::name(self)
+    }
+}
+
+impl Starts<Untyped> for &str {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl<W: Runnable> Starts<()> for &W {
+    fn name(&self) -> &str {
+        W::NAME
+    }
+
+    fn arguments(&self) -> Result<Message> {
+        Message::of(&(*self,))
+    }
+}
+
+/// The arguments that a [`ProcessBuilder`] still lacks, when it lacks none that the compiler knows
+/// of.
+#[diagnostic::on_unimplemented(
+    message = "the worker's arguments `{Self}` are missing",
+    label = "cannot be started without its arguments",
+    note = "give them by `.args((...))` first"
+)]
+pub trait Complete {}
+
+impl Complete for () {}
+impl Complete for Untyped {}
+
+impl Context {
+    /// A process of a worker: of one of this program's own by its item, of a struct with a `run`, or
+    /// of any worker of the context's program by its name.
+    ///
+    /// The arguments of an item are checked at compile time. Those of a name are checked by the worker,
+    /// which fails if they do not decode: their types have to be the worker's to the letter (`3u32`, not
+    /// `3`).
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Queue, Result, Runnable, Worker};
+    /// # type Writer<R, F> = Worker<(Queue<u32>, u32), R, F>;
+    /// # fn example<R, F, W: Runnable>(ctx: Context, writer: Writer<R, F>, clock: W) -> Result<()> {
+    /// let q = ctx.queue::<u32>(16)?;
+    /// let typed = ctx.process(writer).args((&q, 3)).start()?; // `writer` is a `#[worker] fn`
+    /// let named = ctx.process("writer").args((&q, 3u32)).start()?;
+    /// let ticks = ctx.process(&clock).name("clock").start()?; // `clock` is of a `#[worker] impl`
+    /// # for p in [typed, named, ticks] {
+    /// assert!(p.join()?.success());
+    /// # }
+    /// # Ok(()) }
+    /// ```
+    pub fn process<P>(&self, worker: impl Starts<P>) -> ProcessBuilder<P> {
+        let mut builder = self.of_entry(Entry::Call(worker.name().to_string()));
+        builder.arguments(worker.arguments());
+        builder
+    }
+
+    /// A process of the program's `main`, with these arguments.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Input;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.main(["--count"]).stdin(Input::Bytes(b"some words\n".to_vec())).start()?;
+    /// assert!(p.join()?.success());
+    /// # Ok(()) }
+    /// ```
+    pub fn main<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> ProcessBuilder<()> {
+        self.of_entry(Entry::Main(args.into_iter().map(Into::into).collect()))
+    }
+
+    /// A process of any entry.
+    pub(crate) fn of_entry<P>(&self, entry: Entry) -> ProcessBuilder<P> {
+        let me = self.raw().identity();
+        let identity = Identity {
+            name: String::new(),
+            pid: 0,
+            daemon: me.daemon,
+            authkey: me.authkey,
+            parent: Some((me.pid, me.name)),
+        };
+        ProcessBuilder {
+            context: self.0.clone(),
+            spec: ProcessSpec::new(entry, identity),
+            error: None,
+            named: false,
+            missing: PhantomData,
+        }
+    }
+}
+
+/// A process that is about to be, which still lacks the arguments `P`. Made by
+/// [`crate::Context::process`].
+///
+/// One whose arguments are missing cannot be started:
+///
+/// ```compile_fail
+/// # use procbox_core::{Context, Result, Worker};
+/// # fn example(ctx: Context) -> Result<()> {
+/// const DOUBLE: Worker<(u64,), u64, ()> = Worker::new("double", ());
+/// ctx.process(DOUBLE).start()?;
+/// # Ok(()) }
+/// ```
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// # let q = ctx.queue::<u32>(16)?;
-/// let p = ctx.worker("writer").args((&q, 3u32)).name("w").daemon(true).start()?;
+/// let p = ctx.process("writer").args((&q, 3u32)).name("w").daemon(true).start()?;
 /// assert_eq!(p.name(), "w");
 /// # Ok(()) }
 /// ```
 #[must_use = "nothing runs before start"]
 pub struct ProcessBuilder<P> {
-    pub(crate) context: Arc<ContextInner>,
-    pub(crate) spec: ProcessSpec,
-    pub(crate) error: Option<Error>,
-    pub(crate) named: bool,
-    pub(crate) args: PhantomData<fn(P)>,
+    context: Arc<ContextInner>,
+    spec: ProcessSpec,
+    error: Option<Error>,
+    named: bool,
+    missing: PhantomData<fn(P)>,
+}
+
+impl<P> fmt::Debug for ProcessBuilder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ProcessBuilder").field(&self.spec.entry).finish()
+    }
 }
 
 impl<P> ProcessBuilder<P> {
-    /// Its arguments, checked at compile time where the worker is named by its item.
+    /// The arguments, checked at compile time where the worker is named by its item.
     ///
     /// `&T` may stand for `T`, and `&str` for `String`.
     ///
@@ -35,37 +181,46 @@ impl<P> ProcessBuilder<P> {
     /// # fn example<R, F>(ctx: Context, writer: Worker<(Queue<u32>, u32), R, F>) -> Result<()> {
     /// let q = ctx.queue::<u32>(16)?;
     /// ctx.process(writer).args((&q, 3)).start()?; // 3 is a `u32`: the worker's item says so
-    /// ctx.worker("writer").args((&q, 3u32)).start()?; // its name does not
+    /// ctx.process("writer").args((&q, 3u32)).start()?; // its name does not
     /// # Ok(()) }
     /// ```
-    pub fn args<A: Args<P>>(mut self, args: A) -> Self {
-        match Message::of(&args) {
-            Ok(message) => self.spec.message = message,
-            Err(e) => self.error = Some(e),
-        }
-        self
+    pub fn args<A: Args<P>>(mut self, args: A) -> ProcessBuilder<()> {
+        self.arguments(Message::of(&args));
+        self.complete()
     }
 
-    /// Its arguments, already encoded: for those that come from outside the language.
+    /// The arguments, already encoded: for those that come from outside the language.
     ///
     /// ```no_run
     /// # use procbox_core::Message;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let message = Message::of(&("world",))?; // or bytes that a foreign program encoded
-    /// let p = ctx.worker("greet").raw_args(message).start()?;
+    /// let p = ctx.process("greet").raw_args(message).start()?;
     /// assert!(p.join()?.success());
     /// # Ok(()) }
     /// ```
-    pub fn raw_args(mut self, message: Message) -> Self {
-        self.spec.message = message;
-        self
+    pub fn raw_args(mut self, message: Message) -> ProcessBuilder<()> {
+        self.arguments(Ok(message));
+        self.complete()
     }
 
-    /// Its name; the default is `Process-N`.
+    fn arguments(&mut self, message: Result<Message>) {
+        match message {
+            Ok(message) => self.spec.message = message,
+            Err(e) => self.error = Some(e),
+        }
+    }
+
+    fn complete(self) -> ProcessBuilder<()> {
+        let ProcessBuilder { context, spec, error, named, missing: _ } = self;
+        ProcessBuilder { context, spec, error, named, missing: PhantomData }
+    }
+
+    /// The name; the default is `Process-N`.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).name("greeter").start()?;
+    /// let p = ctx.process("greet").args(("world",)).name("greeter").start()?;
     /// assert_eq!(ctx.active_children()[0].name(), "greeter");
     /// # drop(p);
     /// # Ok(()) }
@@ -76,12 +231,12 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
-    /// Whether it ends with its parent; the default is the parent's own flag, which is `false`.
+    /// The daemon flag: whether it ends with its parent. The default is the parent's own flag, which is `false`.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, u32::MAX)).daemon(true).start()?;
+    /// let p = ctx.process("writer").args((&q, u32::MAX)).daemon(true).start()?;
     /// drop(ctx); // ends it
     /// assert_eq!(p.exitcode(), Some(-15));
     /// # Ok(()) }
@@ -91,7 +246,7 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
-    /// Its standard input; the default is the parent's.
+    /// The standard input; the default is the parent's.
     ///
     /// ```no_run
     /// # use procbox_core::Input;
@@ -106,12 +261,12 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
-    /// Its standard output; the default is the parent's.
+    /// The standard output; the default is the parent's.
     ///
     /// ```no_run
     /// # use procbox_core::Output;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).stdout(Output::Null).start()?;
+    /// let p = ctx.process("greet").args(("world",)).stdout(Output::Null).start()?;
     /// assert!(p.join()?.success()); // and nothing is on the screen
     /// # Ok(()) }
     /// ```
@@ -127,7 +282,7 @@ impl<P> ProcessBuilder<P> {
     /// # use std::time::Duration;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
-    /// let slow = ctx.worker("writer").args((&q, 2u32)); // its second put waits
+    /// let slow = ctx.process("writer").args((&q, 2u32)); // its second put waits
     /// let p = slow.timeout(Duration::from_millis(100)).start()?;
     /// assert_eq!(p.join()?.limit(), Some(Limit::WallClock));
     /// # Ok(()) }
@@ -143,7 +298,7 @@ impl<P> ProcessBuilder<P> {
     /// ```no_run
     /// # use procbox_core::{Context, Limit, Result};
     /// # fn example(ctx: Context) -> Result<()> {
-    /// let p = ctx.worker("grade").cpu_time(std::time::Duration::from_secs(2)).start()?;
+    /// let p = ctx.process("grade").cpu_time(std::time::Duration::from_secs(2)).start()?;
     /// if p.join()?.limit() == Some(Limit::CpuTime) {
     ///     println!("too slow");
     /// }
@@ -153,13 +308,15 @@ impl<P> ProcessBuilder<P> {
         self.spec.cpu_time = Some(limit);
         self
     }
+}
 
+impl<P: Complete> ProcessBuilder<P> {
     /// The process, not yet started.
     ///
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.join(), Err(Error::NotStarted));
     /// p.start()?;
     /// # Ok(()) }
@@ -182,7 +339,7 @@ impl<P> ProcessBuilder<P> {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// match ctx.worker("no_such").start() {
+    /// match ctx.process("no_such").start() {
     ///     Err(Error::NoSuchWorker { available, .. }) => println!("there are {available:?}"),
     ///     other => drop(other?),
     /// }

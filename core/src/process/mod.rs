@@ -1,13 +1,12 @@
 //! Processes: starting, watching, ending.
 
 mod builder;
-mod raw;
 
-pub use builder::ProcessBuilder;
-pub use raw::{Entry, Identity, Input, Output, ProcessSpec, RawProcess};
+pub use builder::{Complete, ProcessBuilder, Starts};
 
 use crate::context::ContextInner;
-use crate::{Bytes, Error, ExitStatus, Result, Wait, Waitable};
+use crate::raw::{Identity, ProcessSpec, RawProcess, Waitable};
+use crate::{Bytes, Error, ExitStatus, Result, Wait};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -33,7 +32,7 @@ pub(crate) struct Shared {
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let p = ctx.worker("greet").args(("world",)).name("greeter").start()?;
+/// let p = ctx.process("greet").args(("world",)).name("greeter").start()?;
 /// println!("{} is {}, alive: {}", p.pid()?, p.name(), p.is_alive());
 /// assert_eq!(p.join()?.exitcode(), 0);
 /// # Ok(()) }
@@ -51,7 +50,7 @@ impl Process {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// p.start()?;
     /// assert_eq!(p.start(), Err(Error::AlreadyStarted));
     /// # Ok(()) }
@@ -91,7 +90,7 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).start()?;
+    /// let p = ctx.process("greet").args(("world",)).start()?;
     /// assert_eq!(p.raw()?.pid(), p.pid()?);
     /// # Ok(()) }
     /// ```
@@ -110,7 +109,7 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).start()?;
+    /// let p = ctx.process("greet").args(("world",)).start()?;
     /// let status = p.join()?;
     /// assert!(status.success(), "it {status}"); // "it panicked (exit code 101)", for example
     /// # Ok(()) }
@@ -129,7 +128,7 @@ impl Process {
     /// # use std::time::Duration;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// let p = ctx.process("writer").args((&q, 2u32)).start()?; // its second put waits
     /// assert_eq!(p.join_timeout(Duration::from_millis(10)), Err(Error::TimedOut));
     /// assert_eq!((q.get()?, q.get()?), (0, 1));
     /// assert!(p.join()?.success());
@@ -146,7 +145,7 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// assert!(!p.is_alive()); // not yet
     /// p.start()?;
     /// p.join()?;
@@ -162,7 +161,7 @@ impl Process {
     /// ```no_run
     /// # use procbox_core::ExitStatus;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.status(), None);
     /// p.start()?;
     /// p.join()?;
@@ -178,7 +177,7 @@ impl Process {
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// let p = ctx.process("writer").args((&q, 2u32)).start()?; // its second put waits
     /// p.kill()?;
     /// p.join()?;
     /// assert_eq!(p.exitcode(), Some(-9));
@@ -193,7 +192,7 @@ impl Process {
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// let p = ctx.process("writer").args((&q, 2u32)).start()?; // its second put waits
     /// p.terminate()?;
     /// assert_eq!(p.join()?.exitcode(), -15);
     /// # Ok(()) }
@@ -211,7 +210,7 @@ impl Process {
     /// # use std::time::Duration;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// let p = ctx.process("writer").args((&q, 2u32)).start()?; // its second put waits
     /// p.terminate()?;
     /// if p.join_timeout(Duration::from_secs(1)).is_err() {
     ///     p.kill()?;
@@ -231,7 +230,7 @@ impl Process {
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
-    /// let p = ctx.worker("writer").args((&q, u32::MAX)).start()?;
+    /// let p = ctx.process("writer").args((&q, u32::MAX)).start()?;
     /// q.get()?; // it is at work
     /// p.interrupt()?;
     /// assert_eq!(p.join()?.exitcode(), -2); // `writer` does not answer Ctrl-C
@@ -249,7 +248,7 @@ impl Process {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// # let p = ctx.worker("greet").args(("world",)).start()?;
+    /// # let p = ctx.process("greet").args(("world",)).start()?;
     /// p.join()?;
     /// p.close()?;
     /// assert_eq!(p.join(), Err(Error::Closed));
@@ -271,7 +270,7 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let (a, b) = (ctx.worker("greet").build(), ctx.worker("greet").name("b").build());
+    /// let (a, b) = (ctx.process("greet").build(), ctx.process("greet").name("b").build());
     /// assert_eq!((a.name(), b.name()), ("Process-1".into(), "b".into()));
     /// # Ok(()) }
     /// ```
@@ -283,7 +282,7 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// p.set_name("greeter")?;
     /// assert_eq!(p.name(), "greeter");
     /// # Ok(()) }
@@ -307,7 +306,7 @@ impl Process {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.pid(), Err(Error::NotStarted));
     /// p.start()?;
     /// println!("{} is process {}", p.name(), p.pid()?);
@@ -327,8 +326,8 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// assert!(ctx.worker("greet").daemon(true).build().daemon());
-    /// assert!(!ctx.worker("greet").build().daemon()); // its parent is none
+    /// assert!(ctx.process("greet").daemon(true).build().daemon());
+    /// assert!(!ctx.process("greet").build().daemon()); // its parent is none
     /// # Ok(()) }
     /// ```
     pub fn daemon(&self) -> bool {
@@ -340,7 +339,7 @@ impl Process {
     /// ```no_run
     /// # use procbox_core::Error;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// p.set_daemon(true)?;
     /// p.start()?;
     /// assert_eq!(p.set_daemon(false), Err(Error::AlreadyStarted));
@@ -364,7 +363,7 @@ impl Process {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).build();
+    /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.authkey(), ctx.current_process().authkey);
     /// # Ok(()) }
     /// ```
@@ -377,7 +376,7 @@ impl Process {
     /// ```no_run
     /// # use procbox_core::Output;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.worker("greet").args(("world",)).stdout(Output::Capture).start()?;
+    /// let p = ctx.process("greet").args(("world",)).stdout(Output::Capture).start()?;
     /// p.join()?;
     /// println!("it said {}", String::from_utf8_lossy(&p.output()?));
     /// assert!(p.output()?.is_empty()); // taken out
@@ -396,7 +395,7 @@ impl Process {
     /// # use procbox_core::{Wait, ready};
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(16)?;
-    /// let p = ctx.worker("writer").args((&q, 3u32)).start()?;
+    /// let p = ctx.process("writer").args((&q, 3u32)).start()?;
     /// let those = [q.waitable(), p.sentinel()?];
     /// if ready(&ctx, &those, Wait::Forever)?.contains(&1) {
     ///     println!("it {}", p.join()?);
@@ -406,25 +405,10 @@ impl Process {
     ///
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
-    pub fn sentinel(&self) -> Result<Sentinel> {
+    pub fn sentinel(&self) -> Result<Waitable> {
         self.raw().map(Waitable::Process)
     }
 }
-
-/// What [`Process::sentinel`] gives: ready when the process has ended.
-///
-/// ```no_run
-/// # use procbox_core::{Process, Result, Sentinel, Wait, ready};
-/// # fn example(ctx: procbox_core::Context) -> Result<()> {
-/// let greet = |name: &str| ctx.worker("greet").args((name,)).start();
-/// let children = [greet("you")?, greet("world")?];
-/// let sentinels = children.iter().map(Process::sentinel).collect::<Result<Vec<Sentinel>>>()?;
-/// for index in ready(&ctx, &sentinels, Wait::Forever)? {
-///     println!("{} has ended", children[index].name());
-/// }
-/// # Ok(()) }
-/// ```
-pub type Sentinel = Waitable;
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -31,7 +31,7 @@ const INTERRUPT_QUERY: i32 = 3;
 /// The most that one can wait for at once.
 const MOST_WAITED: u32 = 1 << 16;
 
-fn process_of(state: &State, handle: i32) -> Result<&Arc<HostProcess>, Code> {
+fn process(state: &State, handle: i32) -> Result<&Arc<HostProcess>, Code> {
     match state.table.get(handle) {
         Some(Object::Process(process)) => Ok(process),
         _ => Err(BAD_HANDLE),
@@ -47,16 +47,13 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         },
     )?;
     linker.func_wrap(MODULE, "process_pid", |caller: Caller<'_, State>, handle: i32| {
-        flat(process_of(caller.data(), handle).map(|p| p.identity.pid as i32))
+        flat(process(caller.data(), handle).map(|p| p.identity.pid as i32))
     })?;
     linker.func_wrap(
         MODULE,
         "process_status",
-        |mut caller: Caller<'_, State>, handle: i32, out: u32| match process_of(
-            caller.data(),
-            handle,
-        )
-        .map(|p| p.status_now())
+        |mut caller: Caller<'_, State>, handle: i32, out: u32| match process(caller.data(), handle)
+            .map(|p| p.status_now())
         {
             Ok(Some(status)) => tell(&mut caller, status, out),
             Ok(None) => TIMED_OUT,
@@ -69,7 +66,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut caller: Caller<'_, State>, (handle, out, timeout): (i32, u32, i64)| {
             Box::new(async move {
                 let me = caller.data().process.clone();
-                let process = match process_of(caller.data(), handle) {
+                let process = match process(caller.data(), handle) {
                     Ok(process) => process.clone(),
                     Err(code) => return code,
                 };
@@ -81,19 +78,19 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         },
     )?;
     linker.func_wrap(MODULE, "process_terminate", |caller: Caller<'_, State>, handle: i32| {
-        flat(process_of(caller.data(), handle).map(|p| {
+        flat(process(caller.data(), handle).map(|p| {
             p.terminate();
             OK
         }))
     })?;
     linker.func_wrap(MODULE, "process_interrupt", |caller: Caller<'_, State>, handle: i32| {
-        flat(process_of(caller.data(), handle).map(|p| {
+        flat(process(caller.data(), handle).map(|p| {
             RawProcess::interrupt(&**p);
             OK
         }))
     })?;
     linker.func_wrap(MODULE, "process_kill", |caller: Caller<'_, State>, handle: i32| {
-        flat(process_of(caller.data(), handle).map(|p| {
+        flat(process(caller.data(), handle).map(|p| {
             p.kill();
             OK
         }))

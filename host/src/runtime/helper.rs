@@ -1,7 +1,7 @@
 //! Outside threads that block in a call of ours, and how Ctrl-C reaches them.
 
 use super::{Runtime, lock};
-use procbox_core::{Deadline, Error, Result};
+use procbox_core::{Deadline, Error, Result, SystemClock};
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
@@ -119,7 +119,7 @@ impl Runtime {
                     return Err(Error::Interrupted);
                 }
             }
-            if deadline.is_past() {
+            if deadline.is_past(&SystemClock) {
                 return Err(Error::TimedOut);
             }
             if self.run_one() {
@@ -131,7 +131,7 @@ impl Runtime {
                 .compare_exchange(HELPING, PARKED, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
             {
-                match deadline.remaining() {
+                match deadline.remaining(&SystemClock) {
                     None => std::thread::park(),
                     Some(left) => std::thread::park_timeout(left),
                 }

@@ -10,6 +10,7 @@
 use crate::abi::Memory;
 use crate::process::State;
 use crate::wasi::clock::Monotonic;
+use procbox_core::SystemClock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::HostMonotonicClock;
@@ -67,7 +68,7 @@ async fn poll_oneoff(
     let ready = |w: &Subscription| w.wait.is_none_or(|d| d.is_zero());
     if !wanted.iter().any(ready) {
         let shortest = wanted.iter().filter_map(|w| w.wait).min().unwrap_or_default();
-        runtime.sleep_until(procbox_core::Wait::AtMost(shortest).deadline()).await;
+        runtime.sleep_until(procbox_core::Wait::AtMost(shortest).deadline(&SystemClock)).await;
         for w in &mut wanted {
             w.wait = w.wait.map(|d| d.saturating_sub(shortest));
         }

@@ -14,7 +14,7 @@ use crate::sys;
 use layout::{BODY, HEAP, Header, MAGIC, Object, SLOTS, Shared, Slot, TABLE, Tag};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use procbox_core::{Deadline, Error, Result, Wait};
+use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
@@ -224,7 +224,7 @@ impl Arena {
             (true, false) => Wait::AtMost(PARENT_CHECK),
             (true, true) => Wait::AtMost(ORPHAN_CHECK),
         };
-        let limit = until.min(slice.deadline());
+        let limit = until.min(slice.deadline(&SystemClock));
         let woke = match words {
             [(word, expected)] => wait(word, *expected, limit),
             _ => wait_many(words, limit),
@@ -236,7 +236,7 @@ impl Arena {
             }
             Woke::Look => Ok(()),
             Woke::Interrupted => Err(Error::Interrupted),
-            Woke::TimedOut if until.is_past() => Err(Error::TimedOut),
+            Woke::TimedOut if until.is_past(&SystemClock) => Err(Error::TimedOut),
             Woke::TimedOut => {
                 self.recover_orphaned();
                 Ok(())

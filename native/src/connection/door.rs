@@ -4,7 +4,9 @@ use super::{Socket, block};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use procbox_core::{Address, Deadline, Error, RawConnection, RawListener, Result, Wait};
+use procbox_core::{
+    Address, Deadline, Error, RawConnection, RawListener, Result, SystemClock, Wait,
+};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
@@ -47,7 +49,7 @@ impl NativeListener {
 
 impl RawListener for NativeListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        let until = wait.deadline();
+        let until = wait.deadline(&SystemClock);
         loop {
             let came = match &self.door {
                 Door::Unix(door) => door.accept().map(|(stream, _)| Socket::Unix(stream)),
@@ -123,8 +125,8 @@ pub(crate) fn listen(address: &Address) -> Result<Arc<dyn RawListener>> {
 /// A connection to whoever listens under an address.
 pub(crate) fn connect(address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
     match (address, unix_address(address)?) {
-        (_, Some(at)) => connect_unix(address, &at, wait.deadline()),
-        (Address::Tcp(at), None) => connect_tcp(address, at, wait.deadline()),
+        (_, Some(at)) => connect_unix(address, &at, wait.deadline(&SystemClock)),
+        (Address::Tcp(at), None) => connect_tcp(address, at, wait.deadline(&SystemClock)),
         _ => Err(unknown(address)),
     }
 }
@@ -151,8 +153,8 @@ fn connect_unix(
             }
             // The listener has as many waiting as it may.
             Err(Errno::EAGAIN) => {
-                let again = until.min(Wait::AtMost(AGAIN).deadline());
-                if until.is_past() {
+                let again = until.min(Wait::AtMost(AGAIN).deadline(&SystemClock));
+                if until.is_past(&SystemClock) {
                     return Err(Error::TimedOut);
                 }
                 match block(vec![PollFd::new(fd.as_fd(), PollFlags::empty())], again) {
@@ -172,7 +174,7 @@ fn connect_tcp(
     until: Deadline,
 ) -> Result<Arc<dyn RawConnection>> {
     // On the loopback interface the answer comes at once, unless the backlog is full.
-    let stream = match until.remaining() {
+    let stream = match until.remaining(&SystemClock) {
         None => TcpStream::connect(at),
         Some(limit) => TcpStream::connect_timeout(at, limit.max(Duration::from_nanos(1))),
     };

@@ -6,7 +6,7 @@
 use crate::interrupt;
 use nix::errno::Errno;
 use nix::libc;
-use procbox_core::Deadline;
+use procbox_core::{Deadline, SystemClock};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ fn waiter(word: &AtomicU32, value: u32, flags: u32) -> Waiter {
 }
 
 fn remaining(deadline: Deadline) -> Option<Duration> {
-    deadline.remaining().filter(|d| *d < LONGEST)
+    deadline.remaining(&SystemClock).filter(|d| *d < LONGEST)
 }
 
 fn timespec(d: Duration) -> libc::timespec {

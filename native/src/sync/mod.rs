@@ -9,9 +9,10 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
 }
 
+use procbox_core::{Clock, SystemClock};
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest that a thread spins before it sleeps. A wake across cores costs 25 to 50 us on the
 /// machine that the design was measured on: spinning about as long at most doubles a wait.
@@ -31,7 +32,7 @@ pub(crate) fn spin(done: impl Fn() -> bool) -> bool {
         return done();
     }
     let most = SPIN.get();
-    let begin = Instant::now();
+    let begin = SystemClock.now();
     loop {
         for _ in 0..50 {
             if done() {

@@ -9,7 +9,7 @@
 
 use super::futex::{self, Woke};
 use nix::libc;
-use procbox_core::{Deadline, Error, Result, Wait};
+use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
@@ -214,7 +214,7 @@ impl RobustLock {
             {
                 continue;
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline());
+            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
             let woke = if interruptible {
                 futex::wait(&self.word, expected, until)
             } else {

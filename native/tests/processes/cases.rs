@@ -85,7 +85,7 @@ fn join(p: &Process) -> Result<i32> {
 
 fn one_that_ignores_its_limit_of_cpu_time_is_killed_for_it() -> Result<()> {
     let limit = Duration::from_millis(50);
-    let p = ctx()?.worker("ignores_its_limit").cpu_time(limit).start()?;
+    let p = ctx()?.process("ignores_its_limit").cpu_time(limit).start()?;
     assert_eq!(p.join()?, ExitStatus::limited(procbox_core::Limit::CpuTime));
     Ok(())
 }
@@ -105,7 +105,7 @@ fn one_can_wait_for_125_queues_and_no_more() -> Result<()> {
 fn more_starts_than_the_process_table_has_slots() -> Result<()> {
     let ctx = ctx()?;
     for n in 0..9000 {
-        let p = ctx.worker("nothing").start()?;
+        let p = ctx.process("nothing").start()?;
         assert_eq!(join(&p)?, 0, "start {n}");
     }
     Ok(())
@@ -114,14 +114,14 @@ fn more_starts_than_the_process_table_has_slots() -> Result<()> {
 fn two_hundred_processes_leave_nothing_behind() -> Result<()> {
     let before_all = open_files();
     let context = ctx()?;
-    assert_eq!(join(&context.worker("nothing").start()?)?, 0);
+    assert_eq!(join(&context.process("nothing").start()?)?, 0);
     until("the first is reaped", || open_files() > 0);
     let before = open_files();
     for _ in 0..200 {
-        assert_eq!(join(&context.worker("nothing").start()?)?, 0);
+        assert_eq!(join(&context.process("nothing").start()?)?, 0);
     }
     for _ in 0..50 {
-        drop(context.worker("nothing").start()?);
+        drop(context.process("nothing").start()?);
     }
     until("no descriptor is left", || {
         assert!(context.active_children().len() <= 50);
@@ -142,7 +142,7 @@ fn two_hundred_processes_leave_nothing_behind() -> Result<()> {
 
 fn exit_codes() -> Result<()> {
     let ctx = ctx()?;
-    let run = |name: &str| ctx.worker(name).start().and_then(|p| join(&p));
+    let run = |name: &str| ctx.process(name).start().and_then(|p| join(&p));
     assert_eq!(run("nothing")?, 0);
     assert_eq!(run("fails")?, 1);
     assert_eq!(run("panics")?, 101);
@@ -174,11 +174,11 @@ fn output_is_captured_and_input_is_given() -> Result<()> {
     assert_eq!(p.output()?, b"hello\nworld");
     assert_eq!(p.output()?, b"");
     let bytes = vec![b'x'; 300_000];
-    let p = ctx.worker("copies").stdin(Input::Bytes(bytes.clone())).stdout(Output::Capture);
+    let p = ctx.process("copies").stdin(Input::Bytes(bytes.clone())).stdout(Output::Capture);
     let p = p.start()?;
     assert_eq!(join(&p)?, 0);
     assert_eq!(p.output()?, bytes);
-    let p = ctx.worker("copies").stdin(Input::Null).stdout(Output::Null).start()?;
+    let p = ctx.process("copies").stdin(Input::Null).stdout(Output::Null).start()?;
     assert_eq!(join(&p)?, 0);
     Ok(())
 }
@@ -191,7 +191,7 @@ fn plain_programs_run_too() -> Result<()> {
     assert_eq!(p.output()?, b"abc");
     let sh = Native::builder().program(Program::open("/bin/sh")?).env("N", "5").build()?;
     assert_eq!(join(&sh.main(["-c", "exit $N"]).daemon(true).start()?)?, 5);
-    assert!(matches!(sh.worker("w").start(), Err(Error::NoSuchWorker { .. })));
+    assert!(matches!(sh.process("w").start(), Err(Error::NoSuchWorker { .. })));
     assert!(matches!(Program::open("/no/such"), Err(Error::NotFound(_))));
     for not in ["/etc/passwd", "/etc", "/dev/null"] {
         assert!(matches!(Program::open(not), Err(Error::NotRunnable { .. })), "{not}");
@@ -213,7 +213,7 @@ fn a_timeout_ends_a_process_and_says_so() -> Result<()> {
 }
 
 fn an_unknown_worker_is_named() -> Result<()> {
-    match ctx()?.worker("nobody").start() {
+    match ctx()?.process("nobody").start() {
         Err(Error::NoSuchWorker { name, available }) => {
             assert_eq!(name, "nobody");
             assert!(available.iter().any(|name| name == "echoes"));
@@ -609,7 +609,7 @@ fn a_daemon_dies_with_its_killed_parent() -> Result<()> {
     until("the daemon is dead", || !is_running(daemon));
     // What it held is given back, though its parent could not do it.
     until("the pipe is closed", || {
-        let _ = ctx.worker("nothing").start().and_then(|p| join(&p));
+        let _ = ctx.process("nothing").start().and_then(|p| join(&p));
         here.try_recv() == Err(Error::Closed)
     });
     Ok(())
@@ -750,7 +750,7 @@ fn ctrl_c_interrupts_the_main_thread() -> Result<()> {
     until("the hook was called", || CALLED.load(Ordering::SeqCst) > 0);
     // The workers of one that answers do not heed the terminal, but heed their parent.
     for _ in 0..50 {
-        let p = ctx.worker("waits_for").args((&event,)).start()?;
+        let p = ctx.process("waits_for").args((&event,)).start()?;
         let _ = std::process::Command::new("kill").args(["-INT", &p.pid()?.to_string()]).status();
         assert!(p.is_alive());
         p.interrupt()?;

@@ -97,7 +97,7 @@ fn starting(ctx: &procbox_core::Context) -> Result<()> {
     let begin = Instant::now();
     for _ in 0..500 {
         let begin = Instant::now();
-        let p = ctx.worker("nothing").start()?;
+        let p = ctx.process("nothing").start()?;
         starting += begin.elapsed();
         p.join()?;
     }

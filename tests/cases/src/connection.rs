@@ -18,7 +18,7 @@ fn name(ctx: &Context) -> String {
 fn echoes(ctx: &Context) -> anyhow::Result<(String, Process, Queue<String>)> {
     let (name, refused) = (name(ctx), ctx.queue(16)?);
     let (key, ready) = (Bytes(KEY.to_vec()), ctx.event()?);
-    let worker = ctx.worker("echoes_to_strangers").args((&name, &key, &ready, &refused));
+    let worker = ctx.process("echoes_to_strangers").args((&name, &key, &ready, &refused));
     let p = worker.daemon(true).start()?;
     ready.wait()?;
     Ok((name, p, refused))
@@ -58,7 +58,7 @@ pub(crate) fn ready_waits_for_connections_and_listeners_too(ctx: &Context) -> Ve
     }
     // What comes late wakes those who wait for it.
     let address = listener.address().clone();
-    let late = ctx.worker("puts_and_then_connects").args((&q, address.to_string(), &go));
+    let late = ctx.process("puts_and_then_connects").args((&q, address.to_string(), &go));
     let late = late.daemon(true).start()?;
     same(ready(ctx, &all, Wait::Forever)?, [1])?;
     same(q.get()?, 1)?;
@@ -82,7 +82,7 @@ pub(crate) fn ready_sees_the_end_of_a_process_beside_sockets(ctx: &Context) -> V
     let listener = ctx.listen(&*name(ctx), KEY)?;
     let (q, never) = (ctx.queue::<u32>(1)?, ctx.event()?);
     for queues in [vec![], vec![q.waitable()]] {
-        let p = ctx.worker("blocks").args((&ctx.event()?, &never)).timeout(SHORT).start()?;
+        let p = ctx.process("blocks").args((&ctx.event()?, &never)).timeout(SHORT).start()?;
         let those = [vec![p.sentinel()?, listener.waitable()], queues].concat();
         same(ready(ctx, &those, Wait::Forever)?, [0])?;
     }

@@ -24,7 +24,7 @@ pub(crate) fn a_context_knows_where_it_is(ctx: &Context) -> Verdict {
         Some((pid, name)) => ensure!(pid != 0 && pid != me.pid && !name.is_empty()),
     }
     let out = ctx.queue::<String>(1)?;
-    let p = ctx.worker("says_its_backend").args((&out,)).start()?;
+    let p = ctx.process("says_its_backend").args((&out,)).start()?;
     let theirs = if ctx.backend() == Backend::Native { "native" } else { "guest" };
     same(out.get()?, theirs)?;
     same(exitcode(&p)?, 0)
@@ -48,7 +48,7 @@ pub(crate) fn ready_says_which_queues_have_something(ctx: &Context) -> Verdict {
 
 pub(crate) fn ready_waits_for_a_process_too(ctx: &Context) -> Verdict {
     let (started, go) = (ctx.event()?, ctx.event()?);
-    let p = ctx.worker("blocks").args((&started, &go)).daemon(true).start()?;
+    let p = ctx.process("blocks").args((&started, &go)).daemon(true).start()?;
     let q = ctx.queue::<u32>(1)?;
     let those = [q.waitable(), p.sentinel()?];
     refused(runs_out(|t| ready(ctx, &those, Wait::AtMost(t)))?, Error::TimedOut)?;
@@ -64,11 +64,11 @@ pub(crate) fn ready_is_woken_by_whatever_comes_first(ctx: &Context) -> Verdict {
     let (go, out) = (ctx.event()?, ctx.queue::<u32>(1)?);
     let p = blocked(ctx)?;
     let those = [p.sentinel()?, here.waitable(), out.waitable()];
-    let putter = ctx.worker("puts_when_told").args((&go, &out)).start()?;
+    let putter = ctx.process("puts_when_told").args((&go, &out)).start()?;
     go.set();
     same(ready(ctx, &those, Wait::Forever)?, [2])?;
     out.get()?;
-    let sender = ctx.worker("sends_one_and_leaves").args((&there, 7u32)).start()?;
+    let sender = ctx.process("sends_one_and_leaves").args((&there, 7u32)).start()?;
     drop(there);
     same(ready(ctx, &those, Wait::Forever)?, [1])?;
     same(here.recv()?, 7)?;
@@ -84,18 +84,18 @@ pub(crate) fn ready_is_woken_by_whatever_comes_first(ctx: &Context) -> Verdict {
 pub(crate) fn an_enormous_timeout_waits_for_ever(ctx: &Context) -> Verdict {
     // What it waits for comes later, so that the wait is a real one.
     let (go, out) = (ctx.event()?, ctx.queue::<u32>(1)?);
-    let putter = || ctx.worker("puts_when_told").args((&go, &out)).daemon(true).start();
+    let putter = || ctx.process("puts_when_told").args((&go, &out)).daemon(true).start();
     for timeout in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_nanos(u64::MAX)] {
         go.clear();
         let p = putter()?;
-        let setter = ctx.worker("sets").args((&go,)).start()?;
+        let setter = ctx.process("sets").args((&go,)).start()?;
         ensure!(go.wait_timeout(timeout)?);
         out.get_timeout(timeout)?;
         p.join_timeout(timeout)?;
         setter.join_timeout(timeout)?;
     }
     let (started, forever) = (ctx.event()?, ctx.event()?);
-    let p = ctx.worker("blocks").args((&started, &forever)).timeout(Duration::MAX).start()?;
+    let p = ctx.process("blocks").args((&started, &forever)).timeout(Duration::MAX).start()?;
     started.wait()?;
     forever.set();
     same(exitcode(&p)?, 0)

@@ -26,7 +26,7 @@ pub(crate) fn a_wait_for_an_event_runs_out(ctx: &Context) -> Verdict {
 pub(crate) fn a_set_wakes_all_who_wait(ctx: &Context) -> Verdict {
     let (e, about) = (ctx.event()?, ctx.queue::<()>(4)?);
     let out = ctx.queue::<bool>(4)?;
-    let start = |_| ctx.worker("waits").args((&e, &about, &out)).daemon(true).start();
+    let start = |_| ctx.process("waits").args((&e, &about, &out)).daemon(true).start();
     let all = (0..4).map(start).collect::<Result<Vec<_>>>()?;
     (0..4).try_for_each(|_| about.get())?;
     let_it_block();
@@ -39,8 +39,8 @@ pub(crate) fn a_set_wakes_all_who_wait(ctx: &Context) -> Verdict {
 pub(crate) fn one_waits_in_vain_and_one_for_ever(ctx: &Context) -> Verdict {
     let (e, about) = (ctx.event()?, ctx.queue::<()>(2)?);
     let out = ctx.queue::<bool>(2)?;
-    let patient = ctx.worker("waits").args((&e, &about, &out)).daemon(true).start()?;
-    let hasty = ctx.worker("waits_at_most").args((&e, 200u64, &out)).daemon(true).start()?;
+    let patient = ctx.process("waits").args((&e, &about, &out)).daemon(true).start()?;
+    let hasty = ctx.process("waits_at_most").args((&e, 200u64, &out)).daemon(true).start()?;
     same(out.get()?, false)?;
     same(exitcode(&hasty)?, 0)?;
     e.set();
@@ -51,7 +51,7 @@ pub(crate) fn one_waits_in_vain_and_one_for_ever(ctx: &Context) -> Verdict {
 pub(crate) fn a_set_is_seen_also_if_it_is_cleared_at_once(ctx: &Context) -> Verdict {
     let (e, about) = (ctx.event()?, ctx.queue::<()>(1)?);
     let out = ctx.queue::<bool>(1)?;
-    let p = ctx.worker("waits").args((&e, &about, &out)).daemon(true).start()?;
+    let p = ctx.process("waits").args((&e, &about, &out)).daemon(true).start()?;
     about.get()?;
     // The first may come before the wait. One that comes during it has to end it.
     until(|| {
@@ -67,7 +67,7 @@ pub(crate) fn a_set_is_seen_also_if_it_is_cleared_at_once(ctx: &Context) -> Verd
 pub(crate) fn who_waits_sees_a_set_that_is_over_when_it_wakes(ctx: &Context) -> Verdict {
     let (e, about) = (ctx.event()?, ctx.queue::<()>(1)?);
     let out = ctx.queue::<bool>(1)?;
-    let p = ctx.worker("waits").args((&e, &about, &out)).daemon(true).start()?;
+    let p = ctx.process("waits").args((&e, &about, &out)).daemon(true).start()?;
     about.get()?;
     // Few, so that none is seen by chance; more than one, since it may not wait yet.
     for _ in 0..3 {
@@ -85,7 +85,7 @@ pub(crate) fn who_waits_sees_a_set_that_is_over_when_it_wakes(ctx: &Context) -> 
 pub(crate) fn a_killed_waiter_hurts_nobody(ctx: &Context) -> Verdict {
     let (e, about) = (ctx.event()?, ctx.queue::<()>(2)?);
     let out = ctx.queue::<bool>(2)?;
-    let start = || ctx.worker("waits").args((&e, &about, &out)).daemon(true).start();
+    let start = || ctx.process("waits").args((&e, &about, &out)).daemon(true).start();
     let (killed, other) = (start()?, start()?);
     about.get()?;
     about.get()?;
@@ -111,7 +111,7 @@ fn ring(ctx: &Context, processes: usize) -> Verdict {
     let all = (0..processes).map(|_| ctx.event()).collect::<Result<Vec<Event>>>()?;
     let start = |i: usize| {
         let next = &all[(i + 1) % processes];
-        ctx.worker("hands_on_an_event").args((&all[i], next, 100_000u64)).daemon(true).start()
+        ctx.process("hands_on_an_event").args((&all[i], next, 100_000u64)).daemon(true).start()
     };
     let ps = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all[0].set();

@@ -6,9 +6,9 @@ use procbox_guest::{Args, Context, Error, ExitStatus, Limit, Untyped};
 use std::time::{Duration, Instant};
 
 fn status<A: Args<Untyped>>(ctx: &Context, worker: &str, args: A) -> anyhow::Result<ExitStatus> {
-    let status = ctx.worker(worker).args(args).start()?.join()?;
+    let status = ctx.process(worker).args(args).start()?.join()?;
     // However it ended, it ended only itself.
-    ensure!(ctx.worker("nothing").start()?.join()?.success());
+    ensure!(ctx.process("nothing").start()?.join()?.success());
     Ok(status)
 }
 
@@ -72,16 +72,16 @@ pub(crate) fn out_of_wall_clock_time_names_the_limit(ctx: &Context) -> Verdict {
         anyhow::Ok(())
     };
     let never = ctx.event()?;
-    let p = |t| ctx.worker("blocks").args((&never, &ctx.event()?)).timeout(t).start()?.join();
+    let p = |t| ctx.process("blocks").args((&never, &ctx.event()?)).timeout(t).start()?.join();
     out_of_time(runs_out(p)??)?;
-    let p = |t| ctx.worker("spins").args((&never,)).timeout(t).start()?.join();
+    let p = |t| ctx.process("spins").args((&never,)).timeout(t).start()?.join();
     out_of_time(runs_out(p)??)
 }
 
 pub(crate) fn out_of_cpu_time_is_xcpu(ctx: &Context) -> Verdict {
     let started = ctx.event()?;
     let limit = Duration::from_millis(100);
-    let p = ctx.worker("spins").args((&started,)).cpu_time(limit).start()?;
+    let p = ctx.process("spins").args((&started,)).cpu_time(limit).start()?;
     let began = Instant::now();
     let status = p.join()?;
     same((status.exitcode(), status.cli_status()), (-24, 152))?;
@@ -94,7 +94,7 @@ pub(crate) fn out_of_cpu_time_is_xcpu(ctx: &Context) -> Verdict {
 pub(crate) fn waiting_uses_no_cpu_time(ctx: &Context) -> Verdict {
     let (started, go) = (ctx.event()?, ctx.event()?);
     let limit = Duration::from_millis(100);
-    let p = ctx.worker("blocks").args((&started, &go)).cpu_time(limit).start()?;
+    let p = ctx.process("blocks").args((&started, &go)).cpu_time(limit).start()?;
     started.wait()?;
     refused(runs_out(|t| p.join_timeout(t))?, Error::TimedOut)?;
     go.set();
@@ -104,7 +104,7 @@ pub(crate) fn waiting_uses_no_cpu_time(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_kill_is_not_a_limit(ctx: &Context) -> Verdict {
     let never = ctx.event()?;
-    let p = ctx.worker("blocks").args((&never, &ctx.event()?));
+    let p = ctx.process("blocks").args((&never, &ctx.event()?));
     let p = p.timeout(Duration::MAX).cpu_time(Duration::MAX).daemon(true).start()?;
     never.wait()?;
     p.kill()?;

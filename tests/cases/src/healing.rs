@@ -30,7 +30,7 @@ pub(crate) fn a_worker_that_crashes_fails_its_task_only(ctx: &Context) -> Verdic
 
 pub(crate) fn a_worker_that_is_killed_fails_its_task_only(ctx: &Context) -> Verdict {
     let pool: Pool<(Queue<u32>, Event), u64> =
-        ctx.pool_of("says_its_pid_and_waits").workers(2).build()?;
+        ctx.pool("says_its_pid_and_waits").workers(2).build()?;
     let (pids, go) = (ctx.queue::<u32>(2)?, ctx.event()?);
     let tasks = [pool.apply_async((&pids, &go))?, pool.apply_async((&pids, &go))?];
     // Where there are no threads, tasks move while somebody waits for them.
@@ -72,7 +72,7 @@ pub(crate) fn a_chunk_whose_worker_died_fails_only_with_its_guilty_task(ctx: &Co
 
 pub(crate) fn retries_run_the_task_again(ctx: &Context) -> Verdict {
     let pool: Pool<(Queue<()>,), u64> =
-        ctx.pool_of("dies_while_there_are").workers(1).retries(2).build()?;
+        ctx.pool("dies_while_there_are").workers(1).retries(2).build()?;
     let tokens = ctx.queue::<()>(5)?;
     (0..2).try_for_each(|_| tokens.put(&()))?;
     same(pool.apply((&tokens,))?, 7)?;
@@ -89,7 +89,7 @@ pub(crate) fn retries_run_the_task_again(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_task_that_takes_too_long_is_ended(ctx: &Context) -> Verdict {
     let pool: Pool<(u64, u64), u64> =
-        ctx.pool_of("spins_on").workers(2).task_timeout(Duration::from_millis(500)).build()?;
+        ctx.pool("spins_on").workers(2).task_timeout(Duration::from_millis(500)).build()?;
     match one_fails(&pool)? {
         Error::WorkerDied { status, .. } => {
             same((status.exitcode(), status.cli_status()), (-9, 124))?;
@@ -146,7 +146,7 @@ pub(crate) fn a_chunk_that_may_not_run_again_fails_with_its_worker(ctx: &Context
 
 pub(crate) fn a_task_timeout_is_not_put_off_by_other_tasks(ctx: &Context) -> Verdict {
     let pool: Pool<(u64, u64), u64> =
-        ctx.pool_of("spins_on").workers(1).task_timeout(Duration::from_millis(500)).build()?;
+        ctx.pool("spins_on").workers(1).task_timeout(Duration::from_millis(500)).build()?;
     let slow = pool.apply_async((5u64, 5u64))?;
     let mut others = Vec::new();
     while slow.wait(Duration::from_millis(50)) == Ok(false) {

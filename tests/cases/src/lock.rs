@@ -10,7 +10,7 @@ pub(crate) fn a_lock_keeps_four_processes_apart(ctx: &Context) -> Verdict {
     // Between a get and the put that follows the cell is empty, which another would run into.
     let cell = ctx.queue::<u64>(1)?;
     cell.put(&0)?;
-    let start = |_| ctx.worker("increments").args((&lock, &cell, 500u64)).start();
+    let start = |_| ctx.process("increments").args((&lock, &cell, 500u64)).start();
     let all = (0..4).map(start).collect::<Result<Vec<_>>>()?;
     all.iter().try_for_each(|p| same(exitcode(p)?, 0))?;
     same(cell.get()?, 2000)
@@ -34,7 +34,7 @@ pub(crate) fn a_lock_is_released_by_its_holder_only(ctx: &Context) -> Verdict {
     let out = ctx.queue::<String>(1)?;
     refused(lock.release(), Error::NotHolder)?;
     let guard = lock.lock()?;
-    let p = ctx.worker("tries_to_release").args((&lock, &out)).start()?;
+    let p = ctx.process("tries_to_release").args((&lock, &out)).start()?;
     same(out.get()?, "Err(NotHolder)")?;
     p.join()?;
     refused(lock.try_lock(), Error::AlreadyHeld)?;
@@ -59,7 +59,7 @@ pub(crate) fn a_killed_holder_gives_the_lock_back(ctx: &Context) -> Verdict {
     let lock = ctx.lock()?;
     for _ in 0..3 {
         let (held, forever) = (ctx.event()?, ctx.event()?);
-        let p = ctx.worker("holds_lock").args((&lock, &held, &forever)).daemon(true).start()?;
+        let p = ctx.process("holds_lock").args((&lock, &held, &forever)).daemon(true).start()?;
         held.wait()?;
         refused(lock.try_lock(), Error::TimedOut)?;
         p.kill()?;
@@ -74,9 +74,10 @@ pub(crate) fn a_waiter_gets_the_lock_of_a_killed_holder(ctx: &Context) -> Verdic
     let lock = ctx.lock()?;
     let (held, forever, about) = (ctx.event()?, ctx.event()?, ctx.event()?);
     let out = ctx.queue::<bool>(1)?;
-    let holder = ctx.worker("holds_lock").args((&lock, &held, &forever)).daemon(true).start()?;
+    let holder = ctx.process("holds_lock").args((&lock, &held, &forever)).daemon(true).start()?;
     held.wait()?;
-    let waiter = ctx.worker("tells_owner_died").args((&lock, &about, &out)).daemon(true).start()?;
+    let waiter =
+        ctx.process("tells_owner_died").args((&lock, &about, &out)).daemon(true).start()?;
     about_to_block(&about)?;
     holder.kill()?;
     ensure!(out.get()?, "the waiter is not told that the holder died");
@@ -88,13 +89,14 @@ pub(crate) fn a_killed_waiter_takes_no_lock_with_it(ctx: &Context) -> Verdict {
     let about = ctx.event()?;
     let out = ctx.queue::<bool>(1)?;
     let guard = lock.lock()?;
-    let waiter = ctx.worker("tells_owner_died").args((&lock, &about, &out)).daemon(true).start()?;
+    let waiter =
+        ctx.process("tells_owner_died").args((&lock, &about, &out)).daemon(true).start()?;
     about_to_block(&about)?;
     waiter.kill()?;
     waiter.join()?;
     drop(guard);
     ensure!(!lock.lock()?.owner_died());
-    let p = ctx.worker("tells_owner_died").args((&lock, &about, &out)).start()?;
+    let p = ctx.process("tells_owner_died").args((&lock, &about, &out)).start()?;
     ensure!(!out.get()?);
     same(exitcode(&p)?, 0)
 }
@@ -102,7 +104,7 @@ pub(crate) fn a_killed_waiter_takes_no_lock_with_it(ctx: &Context) -> Verdict {
 pub(crate) fn a_holder_that_ends_without_releasing_leaves_a_free_lock(ctx: &Context) -> Verdict {
     let lock = ctx.lock()?;
     for (worker, code) in [("acquires_and_returns", 0), ("panics_holding", 101)] {
-        same(exitcode(&ctx.worker(worker).args((&lock,)).start()?)?, code)?;
+        same(exitcode(&ctx.process(worker).args((&lock,)).start()?)?, code)?;
         drop(lock.lock()?);
         ensure!(!lock.lock()?.owner_died());
     }
@@ -112,7 +114,7 @@ pub(crate) fn a_holder_that_ends_without_releasing_leaves_a_free_lock(ctx: &Cont
 pub(crate) fn a_wait_for_a_lock_runs_out(ctx: &Context) -> Verdict {
     let lock = ctx.lock()?;
     let (held, go) = (ctx.event()?, ctx.event()?);
-    let p = ctx.worker("holds_lock").args((&lock, &held, &go)).daemon(true).start()?;
+    let p = ctx.process("holds_lock").args((&lock, &held, &go)).daemon(true).start()?;
     held.wait()?;
     refused(lock.try_lock(), Error::TimedOut)?;
     refused(lock.try_acquire(), Error::TimedOut)?;
@@ -135,7 +137,7 @@ pub(crate) fn a_lock_is_handed_on_a_hundred_thousand_times_between_four(ctx: &Co
 /// Each takes it a hundred thousand times; a wake that is lost would leave one waiting.
 fn contended(ctx: &Context, processes: usize) -> Verdict {
     let lock = ctx.lock()?;
-    let start = |_| ctx.worker("contends").args((&lock, 100_000u64)).daemon(true).start();
+    let start = |_| ctx.process("contends").args((&lock, 100_000u64)).daemon(true).start();
     let all = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all.iter().try_for_each(|p| same(exitcode(p)?, 0))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub(crate) fn a_worker_asks_main_to_quit(ctx: &Context) -> Verdict {
     let main: MainLoop<String> = ctx.main_loop()?;
-    let p = ctx.worker("asks_main").args((&main.poster(), 2u32, 3i32)).start()?;
+    let p = ctx.process("asks_main").args((&main.poster(), 2u32, 3i32)).start()?;
     let mut said = Vec::new();
     same(main.run(|text| said.push(text)), Ok(3))?;
     same(said, ["0", "1"])?;
@@ -15,7 +15,7 @@ pub(crate) fn a_worker_asks_main_to_quit(ctx: &Context) -> Verdict {
 
 pub(crate) fn calls_of_one_poster_run_in_order(ctx: &Context) -> Verdict {
     let main: MainLoop<(u32, u32)> = ctx.main_loop()?;
-    let start = |who: u32| ctx.worker("calls_main").args((&main.poster(), who, 500u32)).start();
+    let start = |who: u32| ctx.process("calls_main").args((&main.poster(), who, 500u32)).start();
     let workers = (0..3).map(start).collect::<Result<Vec<_>, _>>()?;
     let (right, mut next) = (main.poster(), [0u32; 3]);
     let code = main.run(|(who, n)| {
@@ -52,7 +52,7 @@ pub(crate) fn a_loop_that_is_gone_takes_no_calls(ctx: &Context) -> Verdict {
 pub(crate) fn what_is_not_a_call_is_refused_and_the_loop_goes_on(ctx: &Context) -> Verdict {
     let main: MainLoop<String> = ctx.main_loop()?;
     // The right is handed to a worker that takes it for something else.
-    let p = ctx.worker("puts_garbage").args((&main.poster(),)).start()?;
+    let p = ctx.process("puts_garbage").args((&main.poster(),)).start()?;
     same(exitcode(&p)?, 0)?;
     let failed = main.run(drop).map_err(|e| matches!(e, Error::Decode { .. }));
     same(failed, Err(true))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 fn echo(ctx: &Context) -> Result<(Pipe<Bytes>, Process)> {
     let (here, there) = ctx.pipe()?;
-    let p = ctx.worker("echoes").args((&there,)).daemon(true).start()?;
+    let p = ctx.process("echoes").args((&there,)).daemon(true).start()?;
     Ok((here, p))
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn a_duplex_pipe_goes_both_ways(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_simplex_pipe_goes_one_way(ctx: &Context) -> Verdict {
     let (receiver, sender) = ctx.simplex_pipe::<u32>()?;
-    let p = ctx.worker("sends_numbers").args((&sender, 1000u32)).start()?;
+    let p = ctx.process("sends_numbers").args((&sender, 1000u32)).start()?;
     drop(sender);
     (0..1000).try_for_each(|i| same(receiver.recv()?, i))?;
     refused(receiver.recv(), Error::Closed)?;
@@ -88,7 +88,7 @@ pub(crate) fn an_end_that_was_dropped_is_gone(ctx: &Context) -> Verdict {
 
 pub(crate) fn an_end_whose_worker_ended_is_gone(ctx: &Context) -> Verdict {
     let (here, there) = ctx.pipe::<u32>()?;
-    let p = ctx.worker("sends_one_and_leaves").args((&there, 7u32)).start()?;
+    let p = ctx.process("sends_one_and_leaves").args((&there, 7u32)).start()?;
     drop(there);
     same(here.recv()?, 7)?;
     refused(here.recv(), Error::Closed)?;
@@ -110,8 +110,8 @@ pub(crate) fn an_end_whose_worker_was_killed_is_gone(ctx: &Context) -> Verdict {
 pub(crate) fn a_kill_wakes_who_waits_at_the_other_end(ctx: &Context) -> Verdict {
     let (a, b) = ctx.pipe::<Bytes>()?;
     let (about, out) = (ctx.event()?, ctx.queue::<String>(1)?);
-    let killed = ctx.worker("echoes").args((&a,)).daemon(true).start()?;
-    let waiter = ctx.worker("tells_recv").args((&b, &about, &out)).daemon(true).start()?;
+    let killed = ctx.process("echoes").args((&a,)).daemon(true).start()?;
+    let waiter = ctx.process("tells_recv").args((&b, &about, &out)).daemon(true).start()?;
     drop((a, b));
     about_to_block(&about)?;
     same(out.len(), 0)?;
@@ -124,10 +124,10 @@ pub(crate) fn a_kill_wakes_who_cannot_send_to_the_other_end(ctx: &Context) -> Ve
     let (a, b) = ctx.pipe::<Bytes>()?;
     let (about, out) = (ctx.event()?, ctx.queue::<String>(1)?);
     let (held, forever) = (ctx.event()?, ctx.event()?);
-    let killed = ctx.worker("holds_an_end").args((&a, &held, &forever)).daemon(true).start()?;
+    let killed = ctx.process("holds_an_end").args((&a, &held, &forever)).daemon(true).start()?;
     held.wait()?;
     let waiter =
-        ctx.worker("sends_until_it_fails").args((&b, &about, &out)).daemon(true).start()?;
+        ctx.process("sends_until_it_fails").args((&b, &about, &out)).daemon(true).start()?;
     drop((a, b));
     about_to_block(&about)?;
     killed.kill()?;
@@ -142,7 +142,7 @@ pub(crate) fn an_end_travels_in_a_message(ctx: &Context) -> Verdict {
     drop(there);
     // It is in the queue: not gone.
     refused(here.try_recv(), Error::TimedOut)?;
-    let p = ctx.worker("echoes_at_an_end_from").args((&inbox,)).daemon(true).start()?;
+    let p = ctx.process("echoes_at_an_end_from").args((&inbox,)).daemon(true).start()?;
     here.send(&Bytes(vec![5]))?;
     same(here.recv()?, Bytes(vec![5]))?;
     drop(here);

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 /// A pool of two of a worker that takes a number and gives one.
 pub(crate) fn pool(ctx: &Context, worker: &str) -> PoolBuilder<(u64,), u64> {
-    ctx.pool_of(worker).workers(2)
+    ctx.pool(worker).workers(2)
 }
 
 /// A pool of two of a worker that does something to one of its tasks: `(n, the bad one)`.
 pub(crate) fn pool_with_one_bad(ctx: &Context, worker: &str) -> Result<Pool<(u64, u64), u64>> {
-    ctx.pool_of(worker).workers(2).chunk_size(1).build()
+    ctx.pool(worker).workers(2).chunk_size(1).build()
 }
 
 /// What the tasks 0 to 9 come to when the fifth is the bad one: each ok but that, whose error it is.
@@ -60,7 +60,7 @@ pub(crate) fn map_keeps_the_order(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn starmap_passes_tuples(ctx: &Context) -> Verdict {
-    let pool: Pool<(u64, u64), u64> = ctx.pool_of("add").workers(2).build()?;
+    let pool: Pool<(u64, u64), u64> = ctx.pool("add").workers(2).build()?;
     same(pool.starmap((0..100u64).map(|n| (n, 1000u64)))?, (1000..1100).collect::<Vec<u64>>())
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn imap_unordered_gives_each_result_once(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn imap_unordered_does_not_wait_for_the_slow(ctx: &Context) -> Verdict {
-    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(2).build()?;
+    let pool: Pool<(Event,), u64> = ctx.pool("waits_task").workers(2).build()?;
     let (slow, fast) = (ctx.event()?, ctx.event()?);
     fast.set();
     let mut results = pool.imap_unordered([slow.clone(), fast]);
@@ -128,8 +128,7 @@ pub(crate) fn imap_unordered_does_not_wait_for_the_slow(ctx: &Context) -> Verdic
 }
 
 pub(crate) fn a_slow_task_keeps_no_other_waiting(ctx: &Context) -> Verdict {
-    let pool: Pool<(u64, Event), u64> =
-        ctx.pool_of("first_waits").workers(2).chunk_size(1).build()?;
+    let pool: Pool<(u64, Event), u64> = ctx.pool("first_waits").workers(2).chunk_size(1).build()?;
     // The first task ends once the event is set, which is when all others have come.
     let (go, mut others) = (ctx.event()?, 0);
     let tasks = (0..8u64).map(|n| pool.apply_async((n, &go)));
@@ -144,7 +143,7 @@ pub(crate) fn a_slow_task_keeps_no_other_waiting(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn next_timeout_runs_out_and_can_be_repeated(ctx: &Context) -> Verdict {
-    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(1).build()?;
+    let pool: Pool<(Event,), u64> = ctx.pool("waits_task").workers(1).build()?;
     let go = ctx.event()?;
     let mut results = pool.imap([go.clone()]);
     refused(runs_out(|t| results.next_timeout(t))?, Error::TimedOut)?;
@@ -233,7 +232,7 @@ pub(crate) fn apply_async_calls_back_once(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn a_result_is_asked_for_in_many_ways(ctx: &Context) -> Verdict {
-    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(2).build()?;
+    let pool: Pool<(Event,), u64> = ctx.pool("waits_task").workers(2).build()?;
     let go = ctx.event()?;
     let result = pool.apply_async((&go,))?;
     ensure!(!result.ready() && result.successful().is_none());
@@ -254,7 +253,7 @@ pub(crate) fn map_async_gives_the_list_later(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn starmap_async_gives_the_list_later(ctx: &Context) -> Verdict {
-    let pool: Pool<(u64, u64), u64> = ctx.pool_of("add").workers(2).build()?;
+    let pool: Pool<(u64, u64), u64> = ctx.pool("add").workers(2).build()?;
     let sums = pool.starmap_async((0..100u64).map(|n| (n, 1000u64)))?;
     same(sums.get()?, (1000..1100).collect::<Vec<u64>>())
 }
@@ -294,8 +293,7 @@ pub(crate) fn an_input_that_cannot_be_encoded_fails_the_map_and_not_the_pool(
     ctx: &Context,
 ) -> Verdict {
     for chunk in [1, 4, 100] {
-        let pool: Pool<(Picky,), u64> =
-            ctx.pool_of("double").workers(2).chunk_size(chunk).build()?;
+        let pool: Pool<(Picky,), u64> = ctx.pool("double").workers(2).chunk_size(chunk).build()?;
         let no = |result: Result<()>| match result {
             Err(Error::Encode { type_name, .. }) if type_name.contains("Picky") => Ok(()),
             other => Err(anyhow::anyhow!("{other:?}")),
@@ -335,7 +333,7 @@ pub(crate) fn a_result_that_cannot_be_encoded_fails_its_task(ctx: &Context) -> V
 }
 
 pub(crate) fn a_task_lets_go_of_its_handles(ctx: &Context) -> Verdict {
-    let pool: Pool<(Sender<u64>,), ()> = ctx.pool_of("sends_one").workers(1).build()?;
+    let pool: Pool<(Sender<u64>,), ()> = ctx.pool("sends_one").workers(1).build()?;
     let (receiver, sender) = ctx.simplex_pipe::<u64>()?;
     pool.apply((&sender,))?;
     drop(sender);
@@ -344,7 +342,7 @@ pub(crate) fn a_task_lets_go_of_its_handles(ctx: &Context) -> Verdict {
     refused(receiver.recv(), Error::Closed)?;
     // Nor if the end was its result.
     let pool: Pool<(Sender<u64>,), Sender<u64>> =
-        ctx.pool_of("gives_an_end_away").workers(1).build()?;
+        ctx.pool("gives_an_end_away").workers(1).build()?;
     let (receiver, sender) = ctx.simplex_pipe::<u64>()?;
     let back = pool.apply((&sender,))?;
     drop(sender);
@@ -412,7 +410,7 @@ pub(crate) fn a_task_that_panics_says_why_and_the_pool_goes_on(ctx: &Context) ->
 }
 
 pub(crate) fn a_map_fails_with_its_first_error(ctx: &Context) -> Verdict {
-    let pool: Pool<(u64, u64), u64> = ctx.pool_of("fails_on").workers(2).chunk_size(2).build()?;
+    let pool: Pool<(u64, u64), u64> = ctx.pool("fails_on").workers(2).chunk_size(2).build()?;
     // The bad one of every pair is itself where it is divisible by 30: 30, 60 and 90 fail.
     let tasks = (1..100u64).map(|n| (n, if n.is_multiple_of(30) { n } else { 0 }));
     refused(pool.starmap(tasks), Error::Task("30 it is".into()))?;
@@ -443,7 +441,7 @@ pub(crate) fn with_a_fresh_process_per_task_no_state_leaks(ctx: &Context) -> Ver
 }
 
 pub(crate) fn terminate_ends_a_busy_pool_at_once(ctx: &Context) -> Verdict {
-    let pool: Pool<(Event,), u64> = ctx.pool_of("waits_task").workers(2).build()?;
+    let pool: Pool<(Event,), u64> = ctx.pool("waits_task").workers(2).build()?;
     let never = ctx.event()?;
     let results = (0..5).map(|_| pool.apply_async((&never,)));
     let results = results.collect::<Result<Vec<_>>>()?;
@@ -457,7 +455,7 @@ pub(crate) fn terminate_ends_a_busy_pool_at_once(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_pool_that_is_dropped_ends_its_workers(ctx: &Context) -> Verdict {
     let never = ctx.event()?;
-    let pool = ctx.pool_of::<(Event,), u64>("waits_task").workers(2);
+    let pool = ctx.pool::<(Event,), u64>("waits_task").workers(2);
     pool.scope(|pool| pool.apply_async((&never,)).map(drop))?;
     same(ctx.active_children().len(), 0)
 }
@@ -506,7 +504,7 @@ pub(crate) fn a_callback_cannot_wait_for_another_task(ctx: &Context) -> Verdict 
 pub(crate) fn a_scope_ends_its_workers_on_unwind_too(ctx: &Context) -> Verdict {
     let never = ctx.event()?;
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        ctx.pool_of::<(Event,), u64>("waits_task").workers(2).scope(|pool| {
+        ctx.pool::<(Event,), u64>("waits_task").workers(2).scope(|pool| {
             let _pending = pool.apply_async((&never,))?;
             let unwinds = ctx.active_children().len() == 2;
             assert!(!unwinds, "as it should");
@@ -518,7 +516,7 @@ pub(crate) fn a_scope_ends_its_workers_on_unwind_too(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn arguments_and_results_of_32_mebibytes_arrive_whole(ctx: &Context) -> Verdict {
-    let pool: Pool<(Bytes,), Bytes> = ctx.pool_of("gives_back").workers(1).build()?;
+    let pool: Pool<(Bytes,), Bytes> = ctx.pool("gives_back").workers(1).build()?;
     let sent = Bytes((0..32u32 << 20).map(|n| (n ^ n >> 8) as u8).collect());
     let back = pool.apply((&sent,))?;
     ensure!(back == sent, "what came back is not what was sent");
@@ -526,7 +524,7 @@ pub(crate) fn arguments_and_results_of_32_mebibytes_arrive_whole(ctx: &Context) 
 }
 
 pub(crate) fn results_of_a_mebibyte_arrive_whole(ctx: &Context) -> Verdict {
-    let pool: Pool<(usize,), Bytes> = ctx.pool_of("gives_bytes").workers(2).build()?;
+    let pool: Pool<(usize,), Bytes> = ctx.pool("gives_bytes").workers(2).build()?;
     for size in [0, 1, 1 << 20] {
         same(pool.apply((size,))?.len(), size)?;
     }
@@ -536,12 +534,12 @@ pub(crate) fn results_of_a_mebibyte_arrive_whole(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn what_does_not_decode_is_named(ctx: &Context) -> Verdict {
-    let pool: Pool<(u64,), String> = ctx.pool_of("double").workers(1).build()?;
+    let pool: Pool<(u64,), String> = ctx.pool("double").workers(1).build()?;
     match pool.apply((5u64,)) {
         Err(e @ Error::Decode { .. }) => ensure!(e.to_string().contains("String"), "{e}"),
         other => bail!("{other:?}"),
     }
-    let pool: Pool<(String,), u64> = ctx.pool_of("double").workers(1).build()?;
+    let pool: Pool<(String,), u64> = ctx.pool("double").workers(1).build()?;
     match pool.apply(("five",)) {
         Err(Error::Task(why)) => ensure!(why.contains("u64"), "{why}"),
         other => bail!("{other:?}"),
@@ -551,7 +549,7 @@ pub(crate) fn what_does_not_decode_is_named(ctx: &Context) -> Verdict {
 
 pub(crate) fn handles_travel_in_tasks_and_results(ctx: &Context) -> Verdict {
     let pool: Pool<(Queue<u64>,), Queue<u64>> =
-        ctx.pool_of("gives_the_queue_back").workers(2).build()?;
+        ctx.pool("gives_the_queue_back").workers(2).build()?;
     let q = ctx.queue(4)?;
     let back = pool.apply((&q,))?;
     same(back.get()?, 1)?;

@@ -7,7 +7,7 @@ use procbox_guest::{Context, Error, ExitStatus, Identity, Queue};
 use std::time::Duration;
 
 pub(crate) fn a_process_is_started_and_joined(ctx: &Context) -> Verdict {
-    let p = ctx.worker("nothing").build();
+    let p = ctx.process("nothing").build();
     ensure!(!p.is_alive() && p.exitcode().is_none());
     p.start()?;
     same(p.join()?, ExitStatus::SUCCESS)?;
@@ -28,14 +28,14 @@ pub(crate) fn a_running_process_is_alive_and_has_no_exitcode(ctx: &Context) -> V
 }
 
 pub(crate) fn a_process_starts_only_once(ctx: &Context) -> Verdict {
-    let p = ctx.worker("nothing").start()?;
+    let p = ctx.process("nothing").start()?;
     refused(p.start(), Error::AlreadyStarted)?;
     p.join()?;
     refused(p.start(), Error::AlreadyStarted)
 }
 
 pub(crate) fn a_process_that_was_not_started_says_so(ctx: &Context) -> Verdict {
-    let p = ctx.worker("nothing").build();
+    let p = ctx.process("nothing").build();
     refused(p.join(), Error::NotStarted)?;
     refused(p.join_timeout(SHORT), Error::NotStarted)?;
     refused(p.pid(), Error::NotStarted)?;
@@ -45,7 +45,7 @@ pub(crate) fn a_process_that_was_not_started_says_so(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn a_closed_process_says_so(ctx: &Context) -> Verdict {
-    let p = ctx.worker("nothing").start()?;
+    let p = ctx.process("nothing").start()?;
     p.join()?;
     p.close()?;
     refused(p.join(), Error::Closed)?;
@@ -65,16 +65,16 @@ pub(crate) fn a_running_process_cannot_be_closed(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_process_has_a_name(ctx: &Context) -> Verdict {
     let number = |name: &str| name.strip_prefix("Process-").and_then(|n| n.parse::<u64>().ok());
-    let (first, second) = (ctx.worker("nothing").build(), ctx.worker("nothing").build());
+    let (first, second) = (ctx.process("nothing").build(), ctx.process("nothing").build());
     let (a, b) = (number(&first.name()), number(&second.name()));
     ensure!(a.is_some(), "{} is not Process-N", first.name());
     same(b, a.map(|n| n + 1))?;
     let out = ctx.queue::<Identity>(1)?;
-    let p = ctx.worker("says_who").args((&out,)).name("clock").start()?;
+    let p = ctx.process("says_who").args((&out,)).name("clock").start()?;
     same(p.name(), "clock")?;
     same(out.get()?.name, "clock")?;
     p.join()?;
-    let p = ctx.worker("says_who").args((&out,)).build();
+    let p = ctx.process("says_who").args((&out,)).build();
     p.set_name("watch")?;
     p.start()?;
     same(out.get()?.name, "watch")?;
@@ -86,7 +86,7 @@ pub(crate) fn a_process_has_a_name(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_process_has_a_number_of_its_own(ctx: &Context) -> Verdict {
     let out = ctx.queue::<Identity>(2)?;
-    let start = || ctx.worker("says_who").args((&out,)).start();
+    let start = || ctx.process("says_who").args((&out,)).start();
     let (a, b) = (start()?, start()?);
     let mut said = vec![out.get()?.pid, out.get()?.pid];
     let mut known = vec![a.pid()?, b.pid()?];
@@ -101,7 +101,7 @@ pub(crate) fn a_process_has_a_number_of_its_own(ctx: &Context) -> Verdict {
 
 pub(crate) fn the_daemon_flag_is_set_before_start_only(ctx: &Context) -> Verdict {
     let out = ctx.queue::<Identity>(1)?;
-    let p = ctx.worker("says_who").args((&out,)).build();
+    let p = ctx.process("says_who").args((&out,)).build();
     ensure!(!p.daemon());
     p.set_daemon(true)?;
     p.start()?;
@@ -117,7 +117,7 @@ pub(crate) fn the_authkey_is_inherited(ctx: &Context) -> Verdict {
     let own = ctx.current_process().authkey;
     ensure!(own.len() >= 16, "a key of {} bytes", own.len());
     let out = ctx.queue::<Identity>(1)?;
-    let p = ctx.worker("says_who").args((&out,)).start()?;
+    let p = ctx.process("says_who").args((&out,)).start()?;
     same(out.get()?.authkey, own.clone())?;
     same(p.authkey(), own)?;
     p.join()?;
@@ -128,7 +128,7 @@ pub(crate) fn a_worker_knows_its_parent(ctx: &Context) -> Verdict {
     let me = ctx.current_process();
     same(ctx.parent_process(), me.parent.clone())?;
     let out = ctx.queue::<Identity>(1)?;
-    let p = ctx.worker("says_who").args((&out,)).start()?;
+    let p = ctx.process("says_who").args((&out,)).start()?;
     let who = out.get()?;
     same(who.pid, p.pid()?)?;
     same(who.name, p.name())?;
@@ -147,7 +147,7 @@ pub(crate) fn active_children_are_those_that_live(ctx: &Context) -> Verdict {
     let forever = ctx.event()?;
     let start = |name: &str| {
         let started = ctx.event()?;
-        ctx.worker("blocks").args((&started, &forever)).daemon(true).name(name).start()
+        ctx.process("blocks").args((&started, &forever)).daemon(true).name(name).start()
     };
     let (a, b) = (start("a")?, start("b")?);
     same(names(), vec!["a", "b"])?;
@@ -163,7 +163,7 @@ pub(crate) fn active_children_are_those_that_live(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_worker_may_be_a_struct_with_run(ctx: &Context) -> Verdict {
     let out = ctx.queue::<u32>(3)?;
-    let p = ctx.process_of(&Clock { ticks: 3, out: out.clone() }).start()?;
+    let p = ctx.process(&Clock { ticks: 3, out: out.clone() }).start()?;
     same([out.get()?, out.get()?, out.get()?], [0, 1, 2])?;
     same(exitcode(&p)?, 0)
 }
@@ -177,7 +177,7 @@ pub(crate) fn a_struct_travels_as_an_argument(ctx: &Context) -> Verdict {
         lock: ctx.lock()?,
         reply: Some(reply.clone()),
     };
-    let p = ctx.worker("takes_order").args((&order,)).start()?;
+    let p = ctx.process("takes_order").args((&order,)).start()?;
     let back: Order = reply.get()?;
     same(back.id, order.id * 2)?;
     same(back.name, &order.name[..])?;
@@ -219,7 +219,7 @@ pub(crate) fn kill_ends_a_busy_loop(ctx: &Context) -> Verdict {
 pub(crate) fn a_process_can_be_killed_at_once_after_its_start(ctx: &Context) -> Verdict {
     let forever = ctx.event()?;
     for _ in 0..20 {
-        let p = ctx.worker("blocks").args((&ctx.event()?, &forever)).daemon(true).start()?;
+        let p = ctx.process("blocks").args((&ctx.event()?, &forever)).daemon(true).start()?;
         p.kill()?;
         same(exitcode(&p)?, -9)?;
     }
@@ -228,14 +228,14 @@ pub(crate) fn a_process_can_be_killed_at_once_after_its_start(ctx: &Context) -> 
 
 pub(crate) fn busy_loops_starve_nobody(ctx: &Context) -> Verdict {
     let busy = (0..4).map(|_| spinning(ctx)).collect::<Result<Vec<_>, _>>()?;
-    same(exitcode(&ctx.worker("nothing").start()?)?, 0)?;
+    same(exitcode(&ctx.process("nothing").start()?)?, 0)?;
     busy.iter().try_for_each(|p| p.kill())?;
     busy.iter().try_for_each(|p| same(exitcode(p)?, -9))
 }
 
 pub(crate) fn a_join_that_runs_out_can_be_repeated(ctx: &Context) -> Verdict {
     let (started, go) = (ctx.event()?, ctx.event()?);
-    let p = ctx.worker("blocks").args((&started, &go)).daemon(true).start()?;
+    let p = ctx.process("blocks").args((&started, &go)).daemon(true).start()?;
     refused(runs_out(|t| p.join_timeout(t))?, Error::TimedOut)?;
     refused(p.join_timeout(Duration::ZERO), Error::TimedOut)?;
     go.set();
@@ -245,7 +245,7 @@ pub(crate) fn a_join_that_runs_out_can_be_repeated(ctx: &Context) -> Verdict {
 pub(crate) fn many_may_live_at_once(ctx: &Context) -> Verdict {
     let go = ctx.event()?;
     let out = ctx.queue::<u32>(50)?;
-    let start = |_| ctx.worker("puts_when_told").args((&go, &out)).start();
+    let start = |_| ctx.process("puts_when_told").args((&go, &out)).start();
     let all = (0..50).map(start).collect::<Result<Vec<_>, _>>()?;
     same(ctx.active_children().len(), 50)?;
     go.set();
@@ -255,14 +255,14 @@ pub(crate) fn many_may_live_at_once(ctx: &Context) -> Verdict {
 
 pub(crate) fn two_hundred_starts_one_after_another(ctx: &Context) -> Verdict {
     for _ in 0..200 {
-        same(exitcode(&ctx.worker("nothing").start()?)?, 0)?;
+        same(exitcode(&ctx.process("nothing").start()?)?, 0)?;
     }
     same(ctx.active_children().len(), 0)
 }
 
 pub(crate) fn workers_start_workers(ctx: &Context) -> Verdict {
     let out = ctx.queue::<Vec<u32>>(1)?;
-    let p = ctx.worker("starts_down_to").args((3u32, vec![ctx.current_process().pid], &out));
+    let p = ctx.process("starts_down_to").args((3u32, vec![ctx.current_process().pid], &out));
     same(exitcode(&p.start()?)?, 0)?;
     let mut pids = out.get()?;
     same(pids.len(), 5)?;
@@ -272,7 +272,7 @@ pub(crate) fn workers_start_workers(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn an_unknown_worker_is_named_with_those_that_there_are(ctx: &Context) -> Verdict {
-    match ctx.worker("nobody").start() {
+    match ctx.process("nobody").start() {
         Err(Error::NoSuchWorker { name, available }) => {
             same(name, "nobody")?;
             ensure!(available.iter().any(|w| w == "nothing"), "{available:?}");
@@ -284,7 +284,7 @@ pub(crate) fn an_unknown_worker_is_named_with_those_that_there_are(ctx: &Context
 }
 
 pub(crate) fn a_process_that_could_not_be_started_says_why_again(ctx: &Context) -> Verdict {
-    let p = ctx.worker("nobody").build();
+    let p = ctx.process("nobody").build();
     let Err(why @ Error::NoSuchWorker { .. }) = p.start() else { bail!("it started") };
     refused(p.start(), why)?;
     refused(p.join(), Error::NotStarted)?;
@@ -300,7 +300,7 @@ pub(crate) fn interrupt_ends_a_process_that_does_not_answer_it(ctx: &Context) ->
     // However soon it comes. It may also come too late.
     let never = ctx.event()?;
     for _ in 0..100 {
-        let p = ctx.worker("blocks").args((&ctx.event()?, &never)).start()?;
+        let p = ctx.process("blocks").args((&ctx.event()?, &never)).start()?;
         p.interrupt()?;
         same(exitcode(&p)?, -2)?;
     }
@@ -309,7 +309,7 @@ pub(crate) fn interrupt_ends_a_process_that_does_not_answer_it(ctx: &Context) ->
 
 pub(crate) fn interrupt_ends_the_blocked_call_of_a_process_that_answers(ctx: &Context) -> Verdict {
     let (started, out) = (ctx.event()?, ctx.queue::<bool>(1)?);
-    let p = ctx.worker("answers_an_interrupt").args((&started, &out)).start()?;
+    let p = ctx.process("answers_an_interrupt").args((&started, &out)).start()?;
     about_to_block(&started)?;
     p.interrupt()?;
     // It says whether it was interrupted, and ends as it likes.
@@ -318,10 +318,10 @@ pub(crate) fn interrupt_ends_the_blocked_call_of_a_process_that_answers(ctx: &Co
 }
 
 pub(crate) fn arguments_that_do_not_decode_fail_the_worker(ctx: &Context) -> Verdict {
-    same(exitcode(&ctx.worker("takes_a_number").args((7u32,)).start()?)?, 0)?;
-    same(exitcode(&ctx.worker("takes_a_number").args(("seven",)).start()?)?, 1)?;
-    same(exitcode(&ctx.worker("takes_a_number").start()?)?, 1)?;
-    same(exitcode(&ctx.worker("takes_a_number").args((7u32, 7u32)).start()?)?, 1)?;
+    same(exitcode(&ctx.process("takes_a_number").args((7u32,)).start()?)?, 0)?;
+    same(exitcode(&ctx.process("takes_a_number").args(("seven",)).start()?)?, 1)?;
+    same(exitcode(&ctx.process("takes_a_number").start()?)?, 1)?;
+    same(exitcode(&ctx.process("takes_a_number").args((7u32, 7u32)).start()?)?, 1)?;
     let q: Queue<u32> = ctx.queue(1)?;
-    same(exitcode(&ctx.worker("spins").args((&q,)).daemon(true).start()?)?, 1)
+    same(exitcode(&ctx.process("spins").args((&q,)).daemon(true).start()?)?, 1)
 }

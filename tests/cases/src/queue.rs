@@ -70,7 +70,7 @@ pub(crate) fn close_wakes_blocked_getters(ctx: &Context) -> Verdict {
     let q = ctx.queue::<u32>(1)?;
     let out = ctx.queue::<String>(2)?;
     let about = ctx.queue::<()>(2)?;
-    let start = |_| ctx.worker("gets").args((&q, &about, &out)).daemon(true).start();
+    let start = |_| ctx.process("gets").args((&q, &about, &out)).daemon(true).start();
     let all = (0..2).map(start).collect::<Result<Vec<_>>>()?;
     (0..2).try_for_each(|_| about.get())?;
     let_it_block();
@@ -84,7 +84,7 @@ pub(crate) fn close_wakes_blocked_putters(ctx: &Context) -> Verdict {
     q.put(&7)?;
     let out = ctx.queue::<String>(2)?;
     let about = ctx.queue::<()>(2)?;
-    let start = |_| ctx.worker("puts").args((&q, 8u32, &about, &out)).daemon(true).start();
+    let start = |_| ctx.process("puts").args((&q, 8u32, &about, &out)).daemon(true).start();
     let all = (0..2).map(start).collect::<Result<Vec<_>>>()?;
     (0..2).try_for_each(|_| about.get())?;
     let_it_block();
@@ -99,7 +99,7 @@ pub(crate) fn a_get_lets_a_blocked_putter_go_on(ctx: &Context) -> Verdict {
     let q = ctx.queue::<u32>(1)?;
     q.put(&7)?;
     let (about, out) = (ctx.queue::<()>(1)?, ctx.queue::<String>(1)?);
-    let p = ctx.worker("puts").args((&q, 8u32, &about, &out)).daemon(true).start()?;
+    let p = ctx.process("puts").args((&q, 8u32, &about, &out)).daemon(true).start()?;
     about.get()?;
     let_it_block();
     same(out.len(), 0)?;
@@ -127,7 +127,7 @@ pub(crate) fn messages_of_no_bytes_are_messages(ctx: &Context) -> Verdict {
 
 fn echoed(ctx: &Context, sizes: &[usize]) -> Verdict {
     let (to, from) = (ctx.queue::<Bytes>(2)?, ctx.queue::<Bytes>(2)?);
-    let p = ctx.worker("echoes_messages").args((&to, &from)).daemon(true).start()?;
+    let p = ctx.process("echoes_messages").args((&to, &from)).daemon(true).start()?;
     for size in sizes {
         let message = Bytes((0..*size).map(|i| (i * 31 / 7) as u8).collect());
         to.put(&message)?;
@@ -176,7 +176,7 @@ pub(crate) fn room_in_bytes_lets_in_as_many_as_fit(ctx: &Context) -> Verdict {
     let q: Queue<u32> = ctx.queue_with(Bounds { messages: None, bytes: 12 })?;
     q.raw().put(&[0; 12], &[], Wait::Never)?;
     let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<String>(2)?);
-    let start = |_| ctx.worker("puts").args((&q, 8u32, &about, &out)).daemon(true).start();
+    let start = |_| ctx.process("puts").args((&q, 8u32, &about, &out)).daemon(true).start();
     let all = (0..2).map(start).collect::<Result<Vec<_>, _>>()?;
     (0..2).try_for_each(|_| about.get())?;
     let_it_block();
@@ -191,7 +191,7 @@ pub(crate) fn room_for_a_small_message_is_not_kept_by_a_large_one(ctx: &Context)
     put(50).and_then(|()| put(45))?;
     let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<usize>(2)?);
     let start = |size: usize| {
-        let p = ctx.worker("puts_bytes").args((&q, size, &about, &out)).daemon(true).start()?;
+        let p = ctx.process("puts_bytes").args((&q, size, &about, &out)).daemon(true).start()?;
         about.get()?;
         let_it_block();
         anyhow::Ok(p)
@@ -206,7 +206,7 @@ pub(crate) fn room_for_a_small_message_is_not_kept_by_a_large_one(ctx: &Context)
 
 pub(crate) fn a_queue_travels_in_a_queue(ctx: &Context) -> Verdict {
     let inbox = ctx.queue::<Queue<u32>>(2)?;
-    let p = ctx.worker("answers_in_each").args((&inbox,)).start()?;
+    let p = ctx.process("answers_in_each").args((&inbox,)).start()?;
     let answers = (0..3)
         .map(|_| {
             let reply = ctx.queue::<u32>(1)?;
@@ -221,7 +221,7 @@ pub(crate) fn a_queue_travels_in_a_queue(ctx: &Context) -> Verdict {
 
 pub(crate) fn several_handles_travel_in_one_message(ctx: &Context) -> Verdict {
     let jobs = ctx.queue::<(u32, Vec<Lock>, Sender<u32>)>(2)?;
-    let p = ctx.worker("does_jobs").args((&jobs,)).daemon(true).start()?;
+    let p = ctx.process("does_jobs").args((&jobs,)).daemon(true).start()?;
     let locks = (0..3).map(|_| ctx.lock()).collect::<Result<Vec<_>>>()?;
     let (receiver, sender) = ctx.simplex_pipe::<u32>()?;
     let guard = locks[1].lock()?;
@@ -238,7 +238,7 @@ pub(crate) fn several_handles_travel_in_one_message(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_handle_in_a_message_outlives_its_sender(ctx: &Context) -> Verdict {
     let inbox = ctx.queue::<Queue<u32>>(1)?;
-    same(exitcode(&ctx.worker("sends_a_full_queue").args((&inbox,)).start()?)?, 0)?;
+    same(exitcode(&ctx.process("sends_a_full_queue").args((&inbox,)).start()?)?, 0)?;
     let q = inbox.get()?;
     same((q.get()?, q.get()?), (1, 2))?;
     refused(q.try_get(), Error::Empty)
@@ -248,9 +248,9 @@ pub(crate) fn four_producers_and_four_consumers_lose_nothing(ctx: &Context) -> V
     const EACH: u64 = 5000;
     let q = ctx.queue::<(u32, u64)>(16)?;
     let sums = ctx.queue::<(u64, u64)>(4)?;
-    let consumers = (0..4).map(|_| ctx.worker("consumes").args((&q, &sums)).daemon(true).start());
+    let consumers = (0..4).map(|_| ctx.process("consumes").args((&q, &sums)).daemon(true).start());
     let consumers = consumers.collect::<Result<Vec<_>>>()?;
-    let producers = (0..4u32).map(|who| ctx.worker("produces").args((&q, who, EACH)).start());
+    let producers = (0..4u32).map(|who| ctx.process("produces").args((&q, who, EACH)).start());
     let producers = producers.collect::<Result<Vec<_>>>()?;
     producers.iter().try_for_each(|p| same(exitcode(p)?, 0))?;
     q.close();
@@ -266,7 +266,7 @@ pub(crate) fn four_producers_and_four_consumers_lose_nothing(ctx: &Context) -> V
 pub(crate) fn killed_producers_never_break_a_queue(ctx: &Context) -> Verdict {
     let q = ctx.queue::<(u32, u64, Bytes)>(8)?;
     for who in 0..20u32 {
-        let p = ctx.worker("produces_for_ever").args((&q, who)).daemon(true).start()?;
+        let p = ctx.process("produces_for_ever").args((&q, who)).daemon(true).start()?;
         let mut due = 0;
         let mut take = |(from, i, bytes): (u32, u64, Bytes)| {
             same((from, i), (who, due))?;
@@ -295,8 +295,8 @@ pub(crate) fn killed_producers_never_break_a_queue(ctx: &Context) -> Verdict {
 
 pub(crate) fn killed_consumers_lose_only_what_they_had(ctx: &Context) -> Verdict {
     let (from, to) = (ctx.queue::<u64>(8)?, ctx.unbounded_queue::<u64>()?);
-    let feeder = ctx.worker("counts_for_ever").args((&from,)).daemon(true).start()?;
-    let forwarder = || ctx.worker("forwards").args((&from, &to)).daemon(true).start();
+    let feeder = ctx.process("counts_for_ever").args((&from,)).daemon(true).start()?;
+    let forwarder = || ctx.process("forwards").args((&from, &to)).daemon(true).start();
     let (mut seen, mut last) = (0u64, None);
     let mut take = |n: u64| {
         ensure!(last.is_none_or(|last| last < n), "{n} after {last:?}");
@@ -328,7 +328,7 @@ pub(crate) fn a_killed_getter_takes_no_wake_with_it(ctx: &Context) -> Verdict {
     let q = ctx.queue::<u32>(1)?;
     let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<String>(1)?);
     let start = || -> Result<Process> {
-        let p = ctx.worker("gets").args((&q, &about, &out)).daemon(true).start()?;
+        let p = ctx.process("gets").args((&q, &about, &out)).daemon(true).start()?;
         about.get()?;
         Ok(p)
     };
@@ -361,7 +361,7 @@ fn ring(ctx: &Context, processes: usize) -> Verdict {
     let all = (0..processes).map(|_| ctx.queue::<u64>(1)).collect::<Result<Vec<_>>>()?;
     let start = |i: usize| {
         let next = &all[(i + 1) % processes];
-        ctx.worker("hands_on_a_message").args((&all[i], next, ROUNDS)).daemon(true).start()
+        ctx.process("hands_on_a_message").args((&all[i], next, ROUNDS)).daemon(true).start()
     };
     let ps = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all[0].put(&0)?;

@@ -32,7 +32,7 @@ pub(crate) fn no_more_are_inside_than_there_are_permits(ctx: &Context) -> Verdic
     let two = ctx.semaphore(2)?;
     // It holds as many as may be inside; a third would find it full.
     let inside = ctx.queue::<()>(2)?;
-    let start = |_| ctx.worker("goes_inside").args((&two, &inside, 300u64)).start();
+    let start = |_| ctx.process("goes_inside").args((&two, &inside, 300u64)).start();
     let all = (0..4).map(start).collect::<Result<Vec<_>>>()?;
     all.iter().try_for_each(|p| same(exitcode(p)?, 0))?;
     same((two.available(), inside.len()), (2, 0))
@@ -40,7 +40,7 @@ pub(crate) fn no_more_are_inside_than_there_are_permits(ctx: &Context) -> Verdic
 
 pub(crate) fn a_release_lets_a_blocked_process_go_on(ctx: &Context) -> Verdict {
     let (none, about, out) = (ctx.semaphore(0)?, ctx.event()?, ctx.queue::<String>(1)?);
-    let p = ctx.worker("takes_permit").args((&none, &about, &out)).daemon(true).start()?;
+    let p = ctx.process("takes_permit").args((&none, &about, &out)).daemon(true).start()?;
     about_to_block(&about)?;
     none.release()?;
     same(out.get()?, "Ok(())")?;
@@ -54,7 +54,7 @@ pub(crate) fn a_killed_holder_gives_its_permit_back(ctx: &Context) -> Verdict {
     let two = ctx.semaphore(2)?;
     for worker in ["holds_permit", "acquires_and_blocks"] {
         let (held, forever) = (ctx.event()?, ctx.event()?);
-        let p = ctx.worker(worker).args((&two, &held, &forever)).daemon(true).start()?;
+        let p = ctx.process(worker).args((&two, &held, &forever)).daemon(true).start()?;
         held.wait()?;
         same(two.available(), 1)?;
         let other = two.permit()?;
@@ -72,7 +72,7 @@ pub(crate) fn a_forgotten_permit_does_not_come_back(ctx: &Context) -> Verdict {
     let two = ctx.semaphore(2)?;
     two.permit()?.forget();
     same(two.available(), 1)?;
-    same(exitcode(&ctx.worker("forgets_permit").args((&two,)).start()?)?, 0)?;
+    same(exitcode(&ctx.process("forgets_permit").args((&two,)).start()?)?, 0)?;
     same(two.available(), 0)?;
     refused(two.try_permit(), Error::TimedOut)
 }
@@ -112,7 +112,7 @@ pub(crate) fn a_killed_waiter_takes_no_permit_with_it(ctx: &Context) -> Verdict 
     let (none, about, out) = (ctx.semaphore(0)?, ctx.event()?, ctx.queue::<String>(1)?);
     for _ in 0..5 {
         about.clear();
-        let p = ctx.worker("takes_permit").args((&none, &about, &out)).daemon(true).start()?;
+        let p = ctx.process("takes_permit").args((&none, &about, &out)).daemon(true).start()?;
         about_to_block(&about)?;
         p.kill()?;
         p.join()?;
@@ -136,7 +136,7 @@ fn ring(ctx: &Context, processes: usize) -> Verdict {
     let all = (0..processes).map(|_| ctx.semaphore(0)).collect::<Result<Vec<Semaphore>>>()?;
     let start = |i: usize| {
         let next = &all[(i + 1) % processes];
-        ctx.worker("hands_on_a_permit").args((&all[i], next, 100_000u64)).daemon(true).start()
+        ctx.process("hands_on_a_permit").args((&all[i], next, 100_000u64)).daemon(true).start()
     };
     let ps = (0..processes).map(start).collect::<Result<Vec<_>>>()?;
     all[0].release()?;

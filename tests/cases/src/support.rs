@@ -67,7 +67,7 @@ pub(crate) fn exitcode(process: &Process) -> Result<i32> {
 /// a case that fails leaves nothing behind.
 pub(crate) fn blocked(ctx: &Context) -> Result<Process> {
     let (started, forever) = (ctx.event()?, ctx.event()?);
-    let p = ctx.worker("blocks").args((&started, &forever)).daemon(true).start()?;
+    let p = ctx.process("blocks").args((&started, &forever)).daemon(true).start()?;
     started.wait()?;
     Ok(p)
 }
@@ -75,7 +75,7 @@ pub(crate) fn blocked(ctx: &Context) -> Result<Process> {
 /// A process that has started and computes for ever; a daemon too.
 pub(crate) fn spinning(ctx: &Context) -> Result<Process> {
     let started = ctx.event()?;
-    let p = ctx.worker("spins").args((&started,)).daemon(true).start()?;
+    let p = ctx.process("spins").args((&started,)).daemon(true).start()?;
     started.wait()?;
     Ok(p)
 }

@@ -1,6 +1,8 @@
 //! The handshake over pairs of channels, with peers that do what they should not.
 
 use super::*;
+use crate::random::SystemRandom;
+use crate::time::SystemClock;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::spawn;
@@ -36,7 +38,10 @@ impl RawConnection for End {
     fn poll(&self, wait: Wait) -> Result<()> {
         let mut from = self.from.lock().unwrap();
         if from.1.is_none() {
-            let limit = wait.deadline().remaining().unwrap_or(Duration::from_secs(60));
+            let limit = wait
+                .deadline(&SystemClock)
+                .remaining(&SystemClock)
+                .unwrap_or(Duration::from_secs(60));
             let taken = from.0.recv_timeout(limit).map_err(|e| match e {
                 RecvTimeoutError::Timeout => Error::TimedOut,
                 RecvTimeoutError::Disconnected => Error::Closed,
@@ -50,21 +55,33 @@ impl RawConnection for End {
 const PATIENT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(50);
 
+fn system() -> Sources {
+    Sources { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+}
+
+fn admits(peer: &End, key: &[u8], until: Deadline) -> Result<()> {
+    admit(peer, key, until, &system())
+}
+
+fn applies(peer: &End, key: &[u8], until: Deadline, limit: Duration) -> Result<()> {
+    apply(peer, key, until, limit, &system())
+}
+
 fn soon() -> Deadline {
-    Wait::AtMost(PATIENT).deadline()
+    Wait::AtMost(PATIENT).deadline(&SystemClock)
 }
 
 /// Both sides with their keys; what the listener and the client come to.
 fn meet(listener: &'static [u8], client: &'static [u8]) -> (Result<()>, Result<()>) {
     let (a, b) = pair();
-    let client = spawn(move || apply(&b, client, soon(), PATIENT));
-    (admit(&a, listener, soon()), client.join().unwrap())
+    let client = spawn(move || applies(&b, client, soon(), PATIENT));
+    (admits(&a, listener, soon()), client.join().unwrap())
 }
 
 /// A listener whose client does this with the first message.
 fn admit_one_that(answers: impl FnOnce(&End, Bytes)) -> Result<()> {
     let (a, b) = pair();
-    let listener = spawn(move || admit(&a, b"key", soon()));
+    let listener = spawn(move || admits(&a, b"key", soon()));
     let mut hello = Vec::new();
     b.recv(&mut hello, 1000, Wait::Forever).unwrap();
     answers(&b, hello);
@@ -91,14 +108,17 @@ fn another_key_is_refused_on_both_sides() {
 #[test]
 fn a_silent_client_is_refused_in_time() {
     let (a, _b) = pair();
-    assert_eq!(admit(&a, b"key", Wait::AtMost(SHORT).deadline()), failed("it was silent"));
+    assert_eq!(
+        admits(&a, b"key", Wait::AtMost(SHORT).deadline(&SystemClock)),
+        failed("it was silent")
+    );
 }
 
 #[test]
 fn a_client_that_goes_away_is_refused() {
     let (a, b) = pair();
     drop(b);
-    assert_eq!(admit(&a, b"key", soon()), failed("it went away"));
+    assert_eq!(admits(&a, b"key", soon()), failed("it went away"));
 }
 
 #[test]
@@ -116,10 +136,10 @@ fn garbage_is_refused() {
 #[test]
 fn a_proof_cannot_be_used_again() {
     let (a, b) = pair();
-    let client = spawn(move || apply(&b, b"key", soon(), PATIENT));
+    let client = spawn(move || applies(&b, b"key", soon(), PATIENT));
     // Somebody in the middle writes down what an honest client says.
     let (x, y) = pair();
-    let listener = spawn(move || admit(&x, b"key", soon()));
+    let listener = spawn(move || admits(&x, b"key", soon()));
     let mut message = Vec::new();
     y.recv(&mut message, 1000, Wait::Forever).unwrap();
     a.send(&message, Wait::Forever).unwrap();
@@ -138,7 +158,7 @@ fn a_proof_cannot_be_used_again() {
 fn a_listener_that_reflects_proves_nothing() {
     // It has no key, and sends the client's own proof back as its own.
     let (a, b) = pair();
-    let client = spawn(move || apply(&b, b"key", soon(), PATIENT));
+    let client = spawn(move || applies(&b, b"key", soon(), PATIENT));
     a.send(&[&MAGIC[..], &[9; NONCE]].concat(), Wait::Forever).unwrap();
     let mut answer = Vec::new();
     a.recv(&mut answer, 1000, Wait::Forever).unwrap();
@@ -168,11 +188,14 @@ fn a_client_cannot_have_its_challenge_answered_by_another_listener() {
 #[test]
 fn a_listener_that_is_silent_or_speaks_otherwise_is_refused() {
     let (_a, b) = pair();
-    assert_eq!(apply(&b, b"key", Wait::AtMost(SHORT).deadline(), SHORT), Err(Error::TimedOut));
+    assert_eq!(
+        applies(&b, b"key", Wait::AtMost(SHORT).deadline(&SystemClock), SHORT),
+        Err(Error::TimedOut)
+    );
     let (a, b) = pair();
     a.send(&[&MAGIC[..], &[9; NONCE]].concat(), Wait::Forever).unwrap();
-    assert_eq!(apply(&b, b"key", soon(), SHORT), failed("it was silent"));
+    assert_eq!(applies(&b, b"key", soon(), SHORT), failed("it was silent"));
     let (a, b) = pair();
     a.send(b"220 mail.example.com ESMTP\r\n", Wait::Forever).unwrap();
-    assert_eq!(apply(&b, b"key", soon(), SHORT), failed("it does not speak the protocol"));
+    assert_eq!(applies(&b, b"key", soon(), SHORT), failed("it does not speak the protocol"));
 }

@@ -25,7 +25,7 @@ impl Clock {
 
 pub(crate) fn show(ctx: &Context) -> Shown {
     let clock = Clock { interval: Duration::from_millis(20), ticks: 5 };
-    let p = ctx.process_of(&clock).start()?;
+    let p = ctx.process(&clock).start()?;
     println!("main: the clock {}", p.join()?);
     Ok(())
 }

@@ -127,7 +127,7 @@ fn takes_order(mut order: Order) -> anyhow::Result<()> {
 
 #[worker]
 fn tries_to_start(out: Queue<String>) -> Result<()> {
-    let p = procbox_guest::context()?.worker("nothing").start();
+    let p = procbox_guest::context()?.process("nothing").start();
     let p = p.and_then(|p| p.join()).map(drop);
     out.put(&format!("{p:?}"))
 }

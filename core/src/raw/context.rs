@@ -1,9 +1,10 @@
 //! What a backend implements: it makes primitives and starts processes.
 
-use crate::{
+use super::{
     Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawListener, RawLock, RawPipe,
-    RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable, WorkerInfo,
+    RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
+use crate::{Clock, Random, Result, SystemClock, SystemRandom, Wait};
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,4 +113,14 @@ pub trait RawContext: Send + Sync + 'static {
 
     /// How many CPUs its processes can use.
     fn cpu_count(&self) -> usize;
+
+    /// The clock that its processes live by, and by which waits run out.
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+
+    /// The source of random bytes for keys and challenges.
+    fn random(&self) -> Arc<dyn Random> {
+        Arc::new(SystemRandom)
+    }
 }

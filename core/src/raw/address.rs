@@ -36,7 +36,7 @@ impl Address {
     ///
     /// # Errors
     /// [`Error::Invalid`].
-    pub(super) fn checked(self) -> Result<Address> {
+    pub(crate) fn checked(self) -> Result<Address> {
         let wrong = match &self {
             Address::Name(name) if name.is_empty() || name.len() > LONGEST_NAME => {
                 format!("a listener's name has 1 to {LONGEST_NAME} bytes")

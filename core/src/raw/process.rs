@@ -1,6 +1,7 @@
-//! What a backend implements for processes, and what it is told about the one to start.
+//! Processes, as a backend runs them, and what it is told about the one to start.
 
-use crate::{Bytes, ExitStatus, Handle, Message, Result, Wait};
+use super::{Handle, Message};
+use crate::{Bytes, ExitStatus, Result, Wait};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::time::Duration;
@@ -129,7 +130,7 @@ pub struct Identity {
 /// # use procbox_core::Wait;
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// # let q = ctx.queue::<u32>(1)?;
-/// let raw = ctx.worker("writer").args((&q, 2u32)).start()?.raw()?; // its second put waits
+/// let raw = ctx.process("writer").args((&q, 2u32)).start()?.raw()?; // its second put waits
 /// assert_eq!(raw.status(), None);
 /// raw.kill();
 /// let status = raw.join(Wait::Forever)?;
@@ -204,4 +205,21 @@ impl ProcessSpec {
     pub fn handles(&self) -> &[Handle] {
         &self.message.handles
     }
+}
+
+/// What a program offers, as `procbox workers` prints it.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// for worker in ctx.workers()? {
+///     println!("{}", worker.signature.unwrap_or(worker.name));
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// The worker's name.
+    pub name: String,
+    /// Its signature as written, if the program says.
+    pub signature: Option<String>,
 }

@@ -1,7 +1,9 @@
 //! The worker's side of a pool: take a chunk, run its tasks, send their ends, until told to stop.
 
 use super::wire::{INITIALIZER, Reader, TaskEnd, Writer};
-use crate::{Call, Error, Function, Handle, Message, Queue, RawQueue, Result, Wait};
+use crate::raw::{Handle, Message, RawQueue};
+use crate::runner::{Call, Function};
+use crate::{Error, Queue, Result, Wait};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 ///
 /// How many chunks to do, where they come from and where their ends go. Both queues belong to this
 /// process alone, so that an untrusted worker can neither see nor forge another's.
-pub(super) type Terms = (u64, Queue<()>, Queue<()>);
+pub(crate) type Terms = (u64, Queue<()>, Queue<()>);
 
 /// The ends of the chunk that is being run.
 struct Current {

@@ -3,11 +3,12 @@
 //! Fixed-width little-endian framing around the already encoded arguments and results. A chunk's
 //! handles travel in one list, and every task says how many of them are its own.
 
-use crate::{Error, Handle, Message, Result, codec};
+use crate::raw::{Handle, Message};
+use crate::{Error, Result, codec};
 use serde::Serialize;
 
 /// The number of the message that carries the initializer instead of tasks.
-pub(super) const INITIALIZER: u64 = u64::MAX;
+pub(crate) const INITIALIZER: u64 = u64::MAX;
 
 /// The lengths before a part's bytes.
 const PART_HEADER: usize = 8;
@@ -43,29 +44,29 @@ pub enum TaskEnd {
 }
 
 /// Writes a chunk or its ends, part by part: first the chunk's number, then a part per task.
-pub(super) struct Writer(Message);
+pub(crate) struct Writer(Message);
 
 impl Writer {
-    pub(super) fn new(id: u64) -> Writer {
+    pub(crate) fn new(id: u64) -> Writer {
         let mut writer = Writer(Message::default());
         writer.begin(id);
         writer
     }
 
     /// Begins anew, in the room that there is.
-    pub(super) fn begin(&mut self, id: u64) {
+    pub(crate) fn begin(&mut self, id: u64) {
         self.0.bytes.clear();
         self.0.handles.clear();
         self.0.bytes.extend_from_slice(&id.to_le_bytes());
     }
 
     /// What was written.
-    pub(super) fn message_mut(&mut self) -> &mut Message {
+    pub(crate) fn message_mut(&mut self) -> &mut Message {
         &mut self.0
     }
 
     #[inline]
-    pub(super) fn part(&mut self, bytes: &[u8], handles: &[Handle]) {
+    pub(crate) fn part(&mut self, bytes: &[u8], handles: &[Handle]) {
         self.0.bytes.extend_from_slice(&header(bytes.len(), handles.len()));
         codec::append(&mut self.0.bytes, bytes);
         self.0.handles.extend_from_slice(handles);
@@ -73,7 +74,7 @@ impl Writer {
 
     /// How a task ended; `result` is looked at if it went well.
     #[inline]
-    pub(super) fn end(&mut self, end: &TaskEnd, result: &Message) {
+    pub(crate) fn end(&mut self, end: &TaskEnd, result: &Message) {
         match end {
             TaskEnd::Done => {
                 self.0.bytes.push(DONE);
@@ -90,52 +91,52 @@ impl Writer {
         }
     }
 
-    pub(super) fn finish(self) -> Message {
+    pub(crate) fn finish(self) -> Message {
         self.0
     }
 }
 
 /// Tasks as they travel: encoded once, right where they are sent from.
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     message: Message,
     count: usize,
 }
 
 impl Tasks {
     /// None yet; the number comes last.
-    pub(super) fn new() -> Tasks {
+    pub(crate) fn new() -> Tasks {
         Tasks::with_room(0)
     }
 
     /// None yet, and room for so many bytes.
-    pub(super) fn with_room(bytes: usize) -> Tasks {
+    pub(crate) fn with_room(bytes: usize) -> Tasks {
         let mut writer = Writer(Message { bytes: Vec::with_capacity(bytes), ..Message::default() });
         writer.begin(0);
         Tasks { message: writer.finish(), count: 0 }
     }
 
     /// The bytes that they have.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.message.bytes.len()
     }
 
     /// Just one.
-    pub(super) fn one(bytes: &[u8], handles: &[Handle]) -> Tasks {
+    pub(crate) fn one(bytes: &[u8], handles: &[Handle]) -> Tasks {
         let mut tasks = Tasks::new();
         tasks.push_encoded(bytes, handles);
         tasks
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Encodes the arguments of one more.
-    pub(super) fn push<T: Serialize>(&mut self, arguments: &T) -> Result<()> {
+    pub(crate) fn push<T: Serialize>(&mut self, arguments: &T) -> Result<()> {
         let Message { bytes, handles } = &mut self.message;
         let at = bytes.len();
         bytes.extend_from_slice(&[0; PART_HEADER]);
@@ -155,7 +156,7 @@ impl Tasks {
         Ok(())
     }
 
-    pub(super) fn push_encoded(&mut self, bytes: &[u8], handles: &[Handle]) {
+    pub(crate) fn push_encoded(&mut self, bytes: &[u8], handles: &[Handle]) {
         let mut writer = Writer(std::mem::take(&mut self.message));
         writer.part(bytes, handles);
         self.message = writer.finish();
@@ -163,7 +164,7 @@ impl Tasks {
     }
 
     /// The arguments of each.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&[u8], &[Handle])> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&[u8], &[Handle])> {
         let mut parts = Reader::new(&self.message);
         // These are our own bytes: they have all the parts that they say.
         let _ = parts.u64();
@@ -171,7 +172,7 @@ impl Tasks {
     }
 
     /// Forgets the first so many.
-    pub(super) fn drop_first(&mut self, n: usize) {
+    pub(crate) fn drop_first(&mut self, n: usize) {
         if n == 0 {
             return;
         }
@@ -181,25 +182,25 @@ impl Tasks {
     }
 
     /// What is sent, under this number.
-    pub(super) fn message(&mut self, id: u64) -> &Message {
+    pub(crate) fn message(&mut self, id: u64) -> &Message {
         self.message.bytes[..8].copy_from_slice(&id.to_le_bytes());
         &self.message
     }
 }
 
 /// Reads what a [`Writer`] wrote. A worker may be untrusted: every length is checked.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     handles: &'a [Handle],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(message: &'a Message) -> Reader<'a> {
+    pub(crate) fn new(message: &'a Message) -> Reader<'a> {
         Reader { bytes: &message.bytes, handles: &message.handles }
     }
 
     #[inline]
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.bytes.is_empty()
     }
 
@@ -218,19 +219,19 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn u64(&mut self) -> Result<u64> {
+    pub(crate) fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
     /// The bytes of the next part, and how many handles are its own.
     #[inline]
-    pub(super) fn part_and_count(&mut self) -> Result<(&'a [u8], usize)> {
+    pub(crate) fn part_and_count(&mut self) -> Result<(&'a [u8], usize)> {
         let header = self.u64()?;
         Ok((self.take(header as u32 as usize)?, (header >> 32) as usize))
     }
 
     #[inline]
-    pub(super) fn part(&mut self) -> Result<(&'a [u8], &'a [Handle])> {
+    pub(crate) fn part(&mut self) -> Result<(&'a [u8], &'a [Handle])> {
         let (bytes, count) = self.part_and_count()?;
         let (own, rest) = self.handles.split_at_checked(count).ok_or_else(torn)?;
         self.handles = rest;
@@ -239,13 +240,13 @@ impl<'a> Reader<'a> {
 
     /// The end of the next task, if there is one that makes sense.
     #[inline]
-    pub(super) fn next_end(&mut self) -> Option<Result<(&'a [u8], &'a [Handle])>> {
+    pub(crate) fn next_end(&mut self) -> Option<Result<(&'a [u8], &'a [Handle])>> {
         if self.is_done() { None } else { self.end().ok() }
     }
 
     /// The end of one task: its result, or why it failed.
     #[inline]
-    pub(super) fn end(&mut self) -> Result<Result<(&'a [u8], &'a [Handle])>> {
+    pub(crate) fn end(&mut self) -> Result<Result<(&'a [u8], &'a [Handle])>> {
         let [kind] = self.array::<1>()?;
         let (bytes, handles) = self.part()?;
         if kind == DONE { Ok(Ok((bytes, handles))) } else { failure(kind, bytes).map(Err) }

@@ -1,16 +1,11 @@
 //! A context: a backend and its defaults. It makes primitives, processes and pools.
 
-mod raw;
-
-pub use raw::{Backend, RawContext};
-
-use crate::{
-    Bounds, Bytes, Entry, Error, Event, Identity, Lock, Message, Pipe, PoolBuilder, Process,
-    ProcessBuilder, ProcessSpec, Queue, RawProcess, Receiver, Result, Runnable, Semaphore, Sender,
-    Untyped, Wait, Waitable, Worker, WorkerInfo,
+use crate::raw::{
+    self, Backend, Bounds, Identity, ProcessSpec, RawContext, RawProcess, Waitable, WorkerInfo,
 };
+use crate::time::Clock;
+use crate::{Error, Event, Lock, Pipe, Process, Queue, Receiver, Result, Semaphore, Sender, Wait};
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -73,7 +68,7 @@ impl Drop for ContextInner {
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let q = ctx.queue::<u32>(16)?;
-/// let p = ctx.worker("writer").args((&q, 3u32)).start()?;
+/// let p = ctx.process("writer").args((&q, 3u32)).start()?;
 /// for _ in 0..3 {
 ///     println!("{}", q.get()?);
 /// }
@@ -81,7 +76,7 @@ impl Drop for ContextInner {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Context(Arc<ContextInner>);
+pub struct Context(pub(crate) Arc<ContextInner>);
 
 /// A context that does not keep its processes: see [`Context::downgrade`].
 ///
@@ -140,7 +135,7 @@ impl Context {
     /// ```no_run
     /// # use procbox_core::Context;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// # let p = ctx.worker("greet").args(("world",)).start()?;
+    /// # let p = ctx.process("greet").args(("world",)).start()?;
     /// let second = Context::from_raw(ctx.raw().clone());
     /// assert!(second.active_children().is_empty()); // its own; the backend is shared
     /// drop(ctx.lock()?);
@@ -166,6 +161,11 @@ impl Context {
     /// ```
     pub fn raw(&self) -> &Arc<dyn RawContext> {
         &self.0.raw
+    }
+
+    /// The clock that its processes live by.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.0.raw.clock()
     }
 
     /// Which backend this is.
@@ -211,7 +211,7 @@ impl Context {
     /// [`Error::Invalid`] for more than [`Semaphore::MAX_PERMITS`], [`Error::Exhausted`].
     pub fn semaphore(&self, permits: usize) -> Result<Semaphore> {
         if permits > Semaphore::MAX_PERMITS {
-            return Err(Error::too_many_permits());
+            return Err(raw::too_many_permits());
         }
         self.0.raw.semaphore(permits).map(Semaphore::from_raw)
     }
@@ -322,137 +322,6 @@ impl Context {
         Ok((Receiver::from_raw(a), Sender::from_raw(b)))
     }
 
-    /// A process of one of this program's own workers; its arguments are checked at compile time.
-    ///
-    /// ```no_run
-    /// # use procbox_core::{Context, Queue, Result, Worker};
-    /// # fn example<R, F>(ctx: Context, writer: Worker<(Queue<u32>, u32), R, F>) -> Result<()> {
-    /// let q = ctx.queue::<u32>(16)?;
-    /// let p = ctx.process(writer).args((&q, 3)).start()?; // `writer` is a `#[worker] fn`
-    /// assert!(p.join()?.success());
-    /// # Ok(()) }
-    /// ```
-    pub fn process<P, R, F>(&self, worker: Worker<P, R, F>) -> ProcessBuilder<P> {
-        self.builder(Entry::Call(worker.name().to_string()))
-    }
-
-    /// A process of a worker that is a struct with a `run`.
-    ///
-    /// ```no_run
-    /// # use procbox_core::{Context, Result, Runnable};
-    /// # fn example<W: Runnable>(ctx: Context, clock: W) -> Result<()> {
-    /// let p = ctx.process_of(&clock).name("clock").start()?; // `clock` is of a `#[worker] impl`
-    /// assert!(p.join()?.success());
-    /// # Ok(()) }
-    /// ```
-    pub fn process_of<W: Runnable>(&self, worker: &W) -> ProcessBuilder<(W,)> {
-        let mut builder: ProcessBuilder<(W,)> = self.builder(Entry::Call(W::NAME.to_string()));
-        match Message::of(&(worker,)) {
-            Ok(message) => builder.spec.message = message,
-            Err(e) => builder.error = Some(e),
-        }
-        builder
-    }
-
-    /// A process of a worker of the context's program, by name. The worker checks that the arguments
-    /// decode; their types have to be the worker's to the letter (`3u32`, not `3`).
-    ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let q = ctx.queue::<u32>(16)?;
-    /// let p = ctx.worker("writer").args((&q, 3u32)).start()?;
-    /// p.join()?;
-    /// assert_eq!((q.get()?, q.get()?, q.get()?), (0, 1, 2));
-    /// # Ok(()) }
-    /// ```
-    pub fn worker(&self, name: &str) -> ProcessBuilder<Untyped> {
-        self.builder(Entry::Call(name.to_string()))
-    }
-
-    /// A process of the program's `main`, with these arguments.
-    ///
-    /// ```no_run
-    /// # use procbox_core::Input;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let p = ctx.main(["--count"]).stdin(Input::Bytes(b"some words\n".to_vec())).start()?;
-    /// assert!(p.join()?.success());
-    /// # Ok(()) }
-    /// ```
-    pub fn main<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> ProcessBuilder<()> {
-        self.builder(Entry::Main(args.into_iter().map(Into::into).collect()))
-    }
-
-    /// A process of any entry, for the pool.
-    pub(crate) fn with_entry<P>(&self, entry: Entry) -> ProcessBuilder<P> {
-        self.builder(entry)
-    }
-
-    fn builder<P>(&self, entry: Entry) -> ProcessBuilder<P> {
-        let me = self.0.raw.identity();
-        let spec = ProcessSpec::new(
-            entry,
-            Identity {
-                name: String::new(),
-                pid: 0,
-                daemon: me.daemon,
-                authkey: me.authkey,
-                parent: Some((me.pid, me.name)),
-            },
-        );
-        ProcessBuilder {
-            context: self.0.clone(),
-            spec,
-            error: None,
-            named: false,
-            args: PhantomData,
-        }
-    }
-
-    /// A pool of processes of one of this program's own workers.
-    ///
-    /// ```no_run
-    /// # use procbox_core::{Context, Result, Worker};
-    /// # fn example<F>(ctx: Context, double: Worker<(u64,), u64, F>) -> Result<()> {
-    /// let pool = ctx.pool(double).workers(2).build()?; // `double` is a `#[worker] fn`
-    /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
-    /// # Ok(()) }
-    /// ```
-    pub fn pool<P, R, F>(&self, worker: Worker<P, R, F>) -> PoolBuilder<P, R> {
-        PoolBuilder::new(self.clone(), Entry::Serve(worker.name().to_string()))
-    }
-
-    /// A pool of a worker of the context's program, by name. The worker checks the arguments.
-    ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let pool = ctx.pool_of::<(u64,), u64>("double").workers(2).build()?;
-    /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
-    /// # Ok(()) }
-    /// ```
-    pub fn pool_of<P, R>(&self, name: &str) -> PoolBuilder<P, R> {
-        PoolBuilder::new(self.clone(), Entry::Serve(name.to_string()))
-    }
-
-    /// A pool over a program that knows nothing of procbox: each task is one run of its `main`,
-    /// with the task's bytes on stdin; what it prints is the result.
-    ///
-    /// ```no_run
-    /// # use procbox_core::Bytes;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// # let texts: Vec<Vec<u8>> = Vec::new();
-    /// let pool = ctx.pool_of_main(["--count"]).workers(2).build()?;
-    /// for (index, counted) in pool.imap(texts.into_iter().map(Bytes)) {
-    ///     println!("text {index}: {}", String::from_utf8_lossy(&counted?));
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn pool_of_main<S: Into<String>>(
-        &self,
-        args: impl IntoIterator<Item = S>,
-    ) -> PoolBuilder<(Bytes,), Bytes> {
-        PoolBuilder::new(self.clone(), Entry::Main(args.into_iter().map(Into::into).collect()))
-    }
-
     /// What the context's program offers.
     ///
     /// ```no_run
@@ -513,7 +382,7 @@ impl Context {
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let busy = ctx.cpu_count().div_ceil(2); // leaves the other half to others
-    /// let pool = ctx.pool_of::<(u64,), bool>("is_prime").workers(busy).build()?;
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(busy).build()?;
     /// # drop(pool);
     /// # Ok(()) }
     /// ```

@@ -1,8 +1,6 @@
-//! Handles: a process's right to one primitive, and what one can wait for.
+//! Handles, a process's right to one primitive each, and the messages in which they travel.
 
-use crate::{
-    RawConnection, RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore,
-};
+use super::{RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore};
 use std::fmt;
 use std::sync::Arc;
 
@@ -71,41 +69,17 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Something that [`crate::ready`] can wait for, together with others.
+/// What travels: bytes, and the handles that they refer to by index.
 ///
-/// ```no_run
-/// # use procbox_core::{Wait, ready};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-/// let (from, to) = ctx.simplex_pipe::<u32>()?;
-/// let q = ctx.queue::<u32>(16)?;
-/// q.put(&7)?;
-/// assert_eq!(ready(&ctx, &[from.waitable(), q.waitable()], Wait::Forever)?, [1]);
-/// # drop(to);
-/// # Ok(()) }
 /// ```
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Waitable {
-    /// Ready when a `get` would not block: a message is there, or the queue is closed.
-    Queue(Arc<dyn RawQueue>),
-    /// Ready when a `recv` would not block: a message is there, or the other end is gone.
-    Pipe(Arc<dyn RawPipe>),
-    /// Ready when the process has ended.
-    Process(Arc<dyn RawProcess>),
-    /// Ready when a `recv` would not block: a message is there whole, or the peer is gone.
-    Connection(Arc<dyn RawConnection>),
-    /// Ready when somebody waits to be accepted.
-    Listener(Arc<dyn RawListener>),
-}
-
-impl fmt::Debug for Waitable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Waitable::Queue(_) => "Waitable(queue)",
-            Waitable::Pipe(_) => "Waitable(pipe)",
-            Waitable::Process(_) => "Waitable(process)",
-            Waitable::Connection(_) => "Waitable(connection)",
-            Waitable::Listener(_) => "Waitable(listener)",
-        })
-    }
+/// let m = procbox_core::Message::of(&[7u8; 3])?;
+/// assert_eq!((m.bytes, m.handles.len()), (vec![7, 7, 7], 0));
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Message {
+    /// The encoded value.
+    pub bytes: Vec<u8>,
+    /// The handles in it, in the order of their indices.
+    pub handles: Vec<Handle>,
 }

@@ -1,0 +1,51 @@
+//! Locks, as a backend makes them.
+
+use crate::{Result, Wait};
+use std::any::Any;
+
+/// What a backend implements for [`Lock`].
+///
+/// The holder is a thread of a process: a sandboxed process has one thread.
+///
+/// ```no_run
+/// # use procbox_core::{Error, Wait};
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let raw = ctx.raw().lock()?;
+/// let acquired = raw.acquire(Wait::Never)?;
+/// assert!(!acquired.owner_died);
+/// raw.release()?;
+/// assert_eq!(raw.release(), Err(Error::NotHolder));
+/// # Ok(()) }
+/// ```
+pub trait RawLock: Any + Send + Sync {
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
+    fn acquire(&self, wait: Wait) -> Result<Acquired>;
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// [`Error::NotHolder`] if the calling thread does not hold it.
+    fn release(&self) -> Result<()>;
+}
+
+/// How a lock was acquired.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let lock = ctx.lock()?;
+/// let acquired = lock.acquire()?;
+/// if acquired.owner_died {
+///     eprintln!("the last holder died: looking through what it left");
+/// }
+/// lock.release()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says whether the last holder died with the data half changed"]
+pub struct Acquired {
+    /// The holder before died without releasing: what the lock protects may be half changed.
+    pub owner_died: bool,
+}

@@ -1,0 +1,37 @@
+//! All that a backend sees: one small, object-safe trait per thing (bytes and handles, no generics),
+//! and the plain data that these traits speak of.
+//!
+//! To write a backend:
+//!
+//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`] and [`RawPipe`];
+//! 2. implement [`RawProcess`], [`RawListener`] and [`RawConnection`];
+//! 3. implement [`RawContext`], which makes all of them;
+//! 4. wrap the latter in a [`crate::Context`]. Everything else, the pool included, follows.
+//!
+//! What a backend cannot do it answers with [`crate::Error::Unsupported`].
+//!
+//! This floor imports errors, exit statuses and time, and nothing of the typed wrappers above it.
+
+mod address;
+mod connection;
+mod context;
+mod event;
+mod handle;
+mod lock;
+mod pipe;
+mod process;
+mod queue;
+mod semaphore;
+mod waitable;
+
+pub use address::Address;
+pub use connection::{MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
+pub use context::{Backend, RawContext};
+pub use event::RawEvent;
+pub use handle::{Handle, Message};
+pub use lock::{Acquired, RawLock};
+pub use pipe::RawPipe;
+pub use process::{Entry, Identity, Input, Output, ProcessSpec, RawProcess, WorkerInfo};
+pub use queue::{Bounds, RawQueue};
+pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
+pub use waitable::Waitable;

@@ -1,0 +1,14 @@
+//! Inside a process: the functions that are its workers, and how they serve a pool.
+//!
+//! For those who write the entry of a backend or of a guest; `#[worker]` of `procbox-guest` writes
+//! the functions. `function` is one call of a worker, `wire` what a pool and its workers say to each
+//! other, `serve` the worker's side of that.
+
+mod function;
+mod serve;
+pub(crate) mod wire;
+
+pub use function::{Call, Function, Outcome, end_of, end_of_result};
+pub(crate) use serve::Terms;
+pub use serve::{panicked, serve};
+pub use wire::TaskEnd;

@@ -1,13 +1,12 @@
 //! `#[worker]` of procbox-guest, which re-exports and documents it.
 
+mod check;
+
 use proc_macro2::{Literal, TokenStream};
 use procbox_abi::{Line, SECTION, WORKER_PREFIX};
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{
-    Error, FnArg, GenericArgument, ImplItem, ItemFn, ItemImpl, PathArguments, Result, ReturnType,
-    Type,
-};
+use syn::{Error, GenericArgument, ItemFn, ItemImpl, PathArguments, Result, ReturnType, Type};
 
 /// See `procbox_guest::worker`.
 #[proc_macro_attribute]
@@ -37,30 +36,8 @@ fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// The function becomes a constant of the same name, which still can be called.
 fn expand_function(function: ItemFn) -> Result<TokenStream> {
     let signature = &function.sig;
-    if let Some(generics) = signature.generics.params.first() {
-        return Err(Error::new(
-            generics.span(),
-            "a worker has no type parameters: another process calls it",
-        ));
-    }
-    if let Some(asyncness) = signature.asyncness {
-        return Err(Error::new(
-            asyncness.span(),
-            "a worker is not async: it has a process of its own",
-        ));
-    }
-    let mut types = Vec::new();
-    for input in &signature.inputs {
-        match input {
-            FnArg::Typed(typed) => types.push((*typed.ty).clone()),
-            FnArg::Receiver(receiver) => {
-                return Err(Error::new(
-                    receiver.span(),
-                    "for a struct, put #[worker] on its `impl` with a `run`",
-                ));
-            }
-        }
-    }
+    check::signature(signature)?;
+    let types = check::arguments(signature)?;
     let name = &signature.ident;
     let text = name.to_string();
     let visibility = &function.vis;
@@ -106,13 +83,7 @@ impl TokenText for syn::Signature {
 
 /// The block stays; its type becomes `Runnable`.
 fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
-    let run = block.items.iter().find_map(|item| match item {
-        ImplItem::Fn(f) if f.sig.ident == "run" => Some(f),
-        _ => None,
-    });
-    let Some(run) = run else {
-        return Err(Error::new(block.span(), "an `impl` with #[worker] has a `fn run(self)`"));
-    };
+    let run = check::block(&block)?;
     let Type::Path(path) = &*block.self_ty else {
         return Err(Error::new(
             block.self_ty.span(),

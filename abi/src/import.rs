@@ -25,9 +25,9 @@ pub enum ValueType {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name, the same in C.
+    /// Name, the same in C.
     pub name: &'static str,
-    /// Its type.
+    /// Type.
     pub ty: ValueType,
 }
 
@@ -40,16 +40,16 @@ pub struct Parameter {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// Its name.
+    /// Name.
     pub name: &'static str,
-    /// Its parameters, in order.
+    /// Parameters, in order.
     pub parameters: &'static [Parameter],
-    /// The type of its result.
+    /// Type of the result.
     pub result: ValueType,
 }
 
 impl Import {
-    /// Whether it may suspend the process: those that take a timeout do.
+    /// True for a function that may suspend the process: those that take a timeout do.
     ///
     /// ```
     /// let waits = |name| procbox_abi::IMPORTS.iter().any(|i| i.name == name && i.waits());
@@ -60,7 +60,7 @@ impl Import {
     }
 }
 
-/// What a type of the declarations is on the guest's target, where pointers have 32 bits.
+/// The value type of a declared type on the guest's target, where pointers have 32 bits.
 trait Lowered {
     const TYPE: ValueType;
 }
@@ -226,6 +226,6 @@ imports! {
     unsafe fn self_workers(sizes: *mut Sizes) -> i32;
     /// Ctrl-C, by one of the requests of [`interrupt`](mod@crate::interrupt).
     safe fn self_interrupt(what: i32) -> i32;
-    /// How many processes the sandbox runs at once.
+    /// The number of processes that the sandbox runs at once.
     safe fn cpu_count() -> i32;
 }

@@ -19,11 +19,11 @@ pub type Pointer = u32;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Its name in `procbox.h`.
+    /// Name in `procbox.h`.
     pub name: &'static str,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: usize,
-    /// Its fields, in order.
+    /// Fields, in order.
     pub fields: &'static [Field],
 }
 
@@ -36,11 +36,11 @@ pub struct Layout {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name, the same in C.
+    /// Name, the same in C.
     pub name: &'static str,
-    /// Where it begins.
+    /// Bytes before it.
     pub offset: usize,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: usize,
 }
 
@@ -61,7 +61,7 @@ macro_rules! layouts {
             }
 
             impl $struct {
-                /// Its size in bytes.
+                /// Size in bytes.
                 pub const SIZE: usize = size_of::<$struct>();
 
                 /// The structure that these bytes of a guest's memory are.
@@ -121,9 +121,9 @@ layouts! {
     /// assert_eq!(sizes.to_bytes(), [5, 0, 0, 0, 1, 0, 0, 0]);
     /// ```
     struct Sizes as "procbox_sizes_t" {
-        /// Its bytes.
+        /// Number of bytes.
         bytes: u32,
-        /// Its handles.
+        /// Number of handles.
         handles: u32,
     }
 
@@ -135,13 +135,13 @@ layouts! {
     /// assert_eq!(Received::from_bytes(&received.to_bytes()), received);
     /// ```
     struct Received as "procbox_received_t" {
-        /// Its number.
+        /// The handle's number.
         handle: i32,
         /// One of [`kind`](crate::kind).
         kind: u32,
     }
 
-    /// What a queue holds at most.
+    /// Bounds of a queue: the most that it holds.
     ///
     /// ```
     /// use procbox_abi::{QueueBounds, max};
@@ -155,7 +155,7 @@ layouts! {
         bytes: i64,
     }
 
-    /// How a process ended.
+    /// End of a process: its exit code, and the limit that it broke.
     ///
     /// ```
     /// use procbox_abi::{Status, limit};
@@ -171,13 +171,13 @@ layouts! {
 
     /// A process to start.
     ///
-    /// What was added to it stands at its end, and a [`flag`](crate::flag) says that it is there: a
-    /// guest that does not set [`CPU_TIME`](crate::flag::CPU_TIME) may pass a shorter structure, and
-    /// a host reads no more than [`Start::SHORT`] bytes of it.
+    /// Fields that were added later stand at its end, and a [`flag`](crate::flag) says that they
+    /// are there: a guest that does not set [`CPU_TIME`](crate::flag::CPU_TIME) may pass a shorter
+    /// structure, and a host then reads [`Start::SHORT`] bytes of it.
     ///
     /// ```
     /// use procbox_abi::{Start, flag, start};
-    /// let request = Start { kind: start::CALL, flags: flag::DAEMON, timeout: -1, ..Start::default() };
+    /// let request = Start { kind: start::CALL, flags: flag::DAEMON, ..Start::default() };
     /// assert_eq!(Start::from_bytes(&request.to_bytes()), request);
     /// assert_eq!(request.to_bytes()[std::mem::offset_of!(Start, flags)], 1);
     /// ```
@@ -186,11 +186,11 @@ layouts! {
         kind: u32,
         /// The worker's name, without the prefix.
         worker: Pointer,
-        /// Its length.
+        /// Length of the worker's name.
         worker_len: u32,
         /// The process's name.
         name: Pointer,
-        /// Its length.
+        /// Length of the process's name.
         name_len: u32,
         /// Some of [`flag`](crate::flag); other bits are ignored.
         flags: u32,
@@ -200,7 +200,8 @@ layouts! {
         cpu_time: i64,
     }
 
-    /// What `self_identity` keeps for `message_read`: this, then name, parent's name and authkey.
+    /// Head of what `self_identity` keeps for `message_read`; name, parent's name and authkey
+    /// follow.
     ///
     /// ```
     /// use procbox_abi::Identity;
@@ -209,17 +210,17 @@ layouts! {
     /// assert_eq!(message.len(), Identity::SIZE + 6);
     /// ```
     struct Identity as "procbox_identity_t" {
-        /// Its pid.
+        /// The process's pid.
         pid: u32,
-        /// Its parent's pid, or 0.
+        /// The parent's pid, or 0.
         parent: u32,
         /// 1 if it is a daemon, else 0.
         daemon: u32,
-        /// The length of its name.
+        /// Length of the process's name.
         name_len: u32,
-        /// The length of its parent's name.
+        /// Length of the parent's name.
         parent_name_len: u32,
-        /// The length of its authkey.
+        /// Length of the authkey.
         authkey_len: u32,
     }
 }

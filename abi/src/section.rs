@@ -1,4 +1,4 @@
-//! What a program says that it offers: text in a section of its file, a line per worker.
+//! The section in which a program says what it offers: text, a line per worker.
 
 use core::fmt;
 
@@ -30,7 +30,7 @@ macro_rules! section {
 pub struct Line<'a> {
     /// The worker's name.
     pub name: &'a str,
-    /// Its signature as a person reads it, if the line has one.
+    /// The signature as a person reads it, if the line has one.
     pub signature: Option<&'a str>,
 }
 

@@ -1,5 +1,5 @@
-//! The C header and this crate say the same: every number, text, structure and function of one is in
-//! the other. The header is read by a C compiler (`cc`, or what `CC` names), which these tests need.
+//! The C header and this crate say the same: every number, text, structure and function of one is
+//! in the other. A C compiler reads the header (`cc`, or what `CC` names); these tests need one.
 
 mod c;
 

@@ -128,7 +128,7 @@ impl Liar {
         self.ctx.process("w").raw_args(arguments).timeout(PATIENCE).start()?.join()
     }
 
-    /// Whether a guest does what its script says: here, that it puts two messages into a queue.
+    /// True if a guest does what its script says: here, that it puts two messages into a queue.
     ///
     /// # Errors
     /// What starting and joining say.

@@ -1,5 +1,5 @@
-//! `procbox.h` as a C compiler reads it: its names from the preprocessor, their values from a program
-//! that prints them, and its functions from their declarations.
+//! `procbox.h` as a C compiler reads it: its names from the preprocessor, their values from a
+//! program that prints them, and its functions from their declarations.
 
 use procbox_abi::ValueType;
 use std::collections::BTreeMap;
@@ -171,7 +171,7 @@ fn print_all(statements: impl Iterator<Item = String>) -> String {
     let strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o"];
     run(Command::new(compiler()).args(strict).args([&binary, &source]));
     let said = run(&mut Command::new(&binary));
-    [source, binary].map(|file| std::fs::remove_file(file).unwrap());
+    [source, binary].iter().for_each(|file| std::fs::remove_file(file).unwrap());
     said
 }
 

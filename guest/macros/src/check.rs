@@ -1,5 +1,5 @@
-//! Functions and blocks that can be no worker, and what the compiler says about each: another process
-//! calls a worker, by name, with arguments that it decodes.
+//! Functions and blocks that can be no worker, and what the compiler says about each: another
+//! process calls a worker, by name, with arguments that it decodes.
 
 use quote::ToTokens;
 use syn::{

@@ -8,7 +8,7 @@ use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Error, GenericArgument, ItemFn, ItemImpl, PathArguments, Result, ReturnType, Type};
 
-/// See `procbox_guest::worker`.
+/// The attribute; `procbox_guest::worker` documents it.
 #[proc_macro_attribute]
 pub fn worker(
     attribute: proc_macro::TokenStream,
@@ -114,7 +114,7 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
     })
 }
 
-/// What a worker gives on success, and the function that makes an outcome of what it returns.
+/// The type that a worker gives on success, and the function that makes an outcome of what it returns.
 ///
 /// A type that is called `Result` is taken for one.
 fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {

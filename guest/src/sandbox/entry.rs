@@ -1,4 +1,4 @@
-//! How a worker is entered from the host, and how it ends.
+//! The entry of a worker, called by the host, and its end.
 
 use super::{identity, sys};
 use procbox_abi::mode;

@@ -1,4 +1,4 @@
-//! What this process knows of itself: its arguments, who it is, what its program offers.
+//! This process, as the host knows it: its arguments, its identity, the workers of its program.
 
 use super::primitives::handles;
 use super::sys::{self, About};
@@ -19,7 +19,7 @@ fn read(what: About) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Who this process is: numbers, then name, parent's name and authkey.
+/// This process's identity: numbers, then name, parent's name and authkey.
 pub(super) fn identity() -> Result<Identity> {
     let torn = || Error::Invalid("the host's answer is too short".into());
     let bytes = read(About::Identity)?;

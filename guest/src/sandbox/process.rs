@@ -20,7 +20,7 @@ impl GuestProcess {
     }
 }
 
-/// Where a text is, for the host.
+/// Address and length of a text, for the host.
 fn place(text: &str) -> (Pointer, u32) {
     (text.as_ptr().expose_provenance() as Pointer, text.len() as u32)
 }

@@ -19,7 +19,7 @@ unsafe extern "C" {
     fn __wasm_call_ctors();
 }
 
-/// What a negative code means.
+/// The error that a negative code stands for.
 fn error(code: i32) -> Error {
     match code {
         code::TIMED_OUT => Error::TimedOut,

@@ -4,7 +4,7 @@ use crate::{Case, find};
 use anyhow::{anyhow, bail};
 use procbox_guest::{Context, Queue};
 
-/// Where a case runs: the process whose context it is given.
+/// Place where a case runs: the process whose context it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the process of the tests, which is the parent of all others.
@@ -32,7 +32,7 @@ impl Trial {
         self.name
     }
 
-    /// Where it runs.
+    /// The place where it runs.
     pub const fn place(&self) -> Place {
         self.place
     }
@@ -66,7 +66,7 @@ fn in_worker(ctx: &Context, name: &str) -> anyhow::Result<()> {
 /// The worker that runs a case.
 const RUN_CASE: &str = "run_case";
 
-/// What the worker `run_case` does: runs a case here, and puts what failed into the queue.
+/// Runs a case here, and puts what failed into the queue: the worker `run_case` does.
 ///
 /// # Errors
 /// What the case says.

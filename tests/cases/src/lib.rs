@@ -48,7 +48,7 @@ pub fn find(name: &str) -> Option<Case> {
     CASES.iter().find(|(known, _)| *known == name).map(|(_, case)| *case)
 }
 
-/// What a worker that takes one struct is given: numbers, text, what can be empty, handles.
+/// Argument of a worker that takes one struct: numbers, text, what can be empty, handles.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// A number.
@@ -59,7 +59,7 @@ pub struct Order {
     pub tags: Vec<Option<i8>>,
     /// To be acquired before the reply is put.
     pub lock: Lock,
-    /// Where the order goes back to, its number doubled.
+    /// The queue that the order goes back to, its number doubled.
     pub reply: Option<Queue<Order>>,
 }
 
@@ -67,9 +67,9 @@ pub struct Order {
 /// the program, beside a struct of the same shape.
 #[derive(Debug, Serialize)]
 pub struct Clock {
-    /// How many.
+    /// Count of the numbers.
     pub ticks: u32,
-    /// Where to.
+    /// The queue that they are put into.
     pub out: Queue<u32>,
 }
 

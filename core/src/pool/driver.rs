@@ -154,9 +154,9 @@ impl Driver {
             return Err(Error::PoolOpen);
         }
         self.drive_until(&|| self.is_idle(), Wait::Forever)?;
-        let mut links = std::mem::take(&mut lock(&self.shared).links);
-        links.iter().flatten().for_each(Link::close);
-        links.iter_mut().try_for_each(|link| link.take().map_or(Ok(()), |link| link.join()))
+        let links: Vec<Link> = lock(&self.shared).links.iter_mut().flat_map(Option::take).collect();
+        links.iter().for_each(Link::close);
+        links.iter().try_for_each(Link::join)
     }
 
     /// Whether no task is pending.

@@ -16,7 +16,7 @@
 //!    processes, it has all workers that the cases start.
 //! 2. Instantiate the suite in a test of the backend: [`conformance!`] takes a name, and what the
 //!    backend does with a [`Trial`]. `tests/tests/conformance.rs` does so for the two that there are.
-//! 3. A backend that cannot do a thing says `Error::Unsupported`. Whether a case may end with that is
+//! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
 //!    the backend's own to say, where it runs the trial.
 
 mod conformance;

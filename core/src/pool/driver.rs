@@ -9,6 +9,7 @@ use super::background::{Background, Round};
 use super::link::{Link, News, TaskChunk};
 use super::options::Options;
 use super::sink::{Deferred, Sink};
+use super::slot::LEAVING;
 use super::state::{Action, Counters, Death, Refusal, State};
 use super::waiters::Waiters;
 use crate::observe::{self, Event};
@@ -91,7 +92,7 @@ impl Driver {
                 Ok(link) => shared.links[slot] = Some(link),
                 Err(e) => {
                     shared.links.iter().flatten().for_each(Link::kill);
-                    shared.links.iter().flatten().try_for_each(Link::join)?;
+                    shared.links.iter().flatten().try_for_each(|link| link.join(LEAVING))?;
                     return Err(e);
                 }
             }
@@ -156,7 +157,11 @@ impl Driver {
         self.drive_until(&|| self.is_idle(), Wait::Forever)?;
         let links: Vec<Link> = lock(&self.shared).links.iter_mut().flat_map(Option::take).collect();
         links.iter().for_each(Link::close);
-        links.iter().try_for_each(Link::join)
+        // They have nothing left to do; all of them together have the time of one.
+        let deadline = Wait::AtMost(LEAVING).deadline(&*self.clock);
+        links
+            .iter()
+            .try_for_each(|link| link.join(deadline.remaining(&*self.clock).unwrap_or(LEAVING)))
     }
 
     /// Whether no task is pending.
@@ -183,7 +188,8 @@ impl Driver {
         shared.state.look_again();
         for slot in 0..shared.links.len() {
             loop {
-                match shared.links[slot].as_ref().map_or(News::None, Link::news) {
+                let listen = shared.state.is_trusted(slot);
+                match shared.links[slot].as_ref().map_or(News::None, |link| link.news(listen)) {
                     News::None => break,
                     News::Answer(message) => self.answer(&mut shared, slot, &message),
                     News::Ended(status) => {

@@ -67,16 +67,19 @@ pub(super) enum Life {
     Up,
 }
 
-/// The time that a worker has for the chunk that it is at.
+/// The time that a worker has for what it is to do next: a chunk, or to leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Timer {
-    /// It is at none, or has all the time there is.
+    /// It has all the time there is.
     #[default]
     Off,
-    /// From the next look at the clock on.
-    Beginning,
+    /// So long, from the next look at the clock on.
+    Beginning(Duration),
     Until(Instant),
 }
+
+/// The time that a worker has to end, once there is nothing more for it to do.
+pub(super) const LEAVING: Duration = Duration::from_secs(5);
 
 /// One place for a worker.
 pub(super) struct Slot<W, S> {
@@ -89,6 +92,8 @@ pub(super) struct Slot<W, S> {
     pub(super) answered: u64,
     timer: Timer,
     pub(super) timed_out: bool,
+    /// It lied, and was killed for that: nothing that it says counts any more.
+    pub(super) condemned: bool,
 }
 
 impl<W, S> Slot<W, S> {
@@ -100,6 +105,7 @@ impl<W, S> Slot<W, S> {
             answered: 0,
             timer: Timer::default(),
             timed_out: false,
+            condemned: false,
         }
     }
 
@@ -115,14 +121,32 @@ impl<W, S> Slot<W, S> {
     }
 
     pub(super) fn give(&mut self, chunk: Chunk<W, S>, rules: &Rules) {
-        if self.outstanding.is_empty() && rules.task_timeout.is_some() {
-            self.timer = Timer::Beginning;
-        }
         if rules.plain {
             self.life = Life::Up;
         }
         self.given += 1;
         self.outstanding.push_back(chunk);
+        if self.outstanding.len() == 1 {
+            self.wind(rules);
+        }
+    }
+
+    /// Winds the timer for what the worker does from now on.
+    fn wind(&mut self, rules: &Rules) {
+        let limit = if !self.outstanding.is_empty() {
+            rules.task_timeout
+        } else if self.is_done(rules) {
+            // It is to end by itself. One that does not must not keep its place for ever.
+            Some(rules.task_timeout.map_or(LEAVING, |limit| limit.min(LEAVING)))
+        } else {
+            None
+        };
+        self.timer = limit.map_or(Timer::Off, Timer::Beginning);
+    }
+
+    /// Whether the worker has done all that one worker does.
+    pub(super) fn is_done(&self, rules: &Rules) -> bool {
+        !rules.plain && self.answered >= rules.max_chunks
     }
 
     /// Takes out a chunk that was not begun.
@@ -139,8 +163,7 @@ impl<W, S> Slot<W, S> {
     pub(super) fn answered(&mut self, id: u64, rules: &Rules) -> Option<Chunk<W, S>> {
         let chunk = self.remove(id)?;
         self.answered += 1;
-        let next = !self.outstanding.is_empty() && rules.task_timeout.is_some();
-        self.timer = if next { Timer::Beginning } else { Timer::Off };
+        self.wind(rules);
         Some(chunk)
     }
 
@@ -182,9 +205,8 @@ impl<W, S> Slot<W, S> {
             self.life = if rules.plain { Life::Down } else { Life::Due };
         }
         match self.timer {
-            Timer::Beginning => {
-                let until = rules.task_timeout.and_then(|limit| now.checked_add(limit));
-                self.timer = until.map_or(Timer::Off, Timer::Until);
+            Timer::Beginning(limit) => {
+                self.timer = now.checked_add(limit).map_or(Timer::Off, Timer::Until);
                 false
             }
             Timer::Until(at) if at <= now => {

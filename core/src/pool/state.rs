@@ -176,6 +176,11 @@ impl<W: Work, S: Clone> State<W, S> {
         self.slots[slot].life != Life::Up || self.slots[slot].outstanding.len() <= 1
     }
 
+    /// Whether what the worker in this slot says still counts.
+    pub(super) fn is_trusted(&self, slot: usize) -> bool {
+        !self.slots[slot].condemned
+    }
+
     /// Whether time matters now: [`State::tick`] is then to be called before a sleep.
     pub(super) fn keeps_time(&self) -> bool {
         self.slots.iter().any(Slot::keeps_time)
@@ -364,7 +369,10 @@ impl<W: Work, S: Clone> State<W, S> {
         let chunk = id.and_then(|id| self.slots[slot].answered(id, &self.rules));
         match chunk {
             Some(_) => self.failed_starts = 0,
-            None => self.actions.push_back(Action::Kill(slot)),
+            None => {
+                self.slots[slot].condemned = true;
+                self.actions.push_back(Action::Kill(slot));
+            }
         }
         self.look_again();
         chunk
@@ -393,7 +401,10 @@ impl<W: Work, S: Clone> State<W, S> {
         let unbegun: Vec<_> = death.unbegun.iter().filter_map(|id| slot.take_back(*id)).collect();
         let begun = std::mem::take(&mut slot.outstanding);
         let useful = slot.answered > 0 || !begun.is_empty();
-        let finished = death.status.success() && begun.is_empty();
+        // One that returns before it has done its share, though nobody told it to, has failed: it
+        // would do so again and again.
+        let may_end = slot.is_done(&self.rules) || self.closed && self.pending == 0;
+        let finished = death.status.success() && begun.is_empty() && may_end;
         *slot = Slot::new(Life::Down);
         self.look_again();
 

@@ -25,7 +25,7 @@ models:
 
 # The criterion groups, with their peers.
 bench: build
-	$(CARGO) bench -p procbox-benches
+	$(CARGO) bench -p procbox-bench-peers
 
 build: programs
 	$(CARGO) build --release

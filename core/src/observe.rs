@@ -28,29 +28,29 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub enum Event<'a> {
     /// A process was started.
     ProcessStarted {
-        /// Its pid: the system's, or the sandbox's own numbering.
+        /// The process's pid: the system's, or the sandbox's own numbering.
         pid: u32,
-        /// Its name.
+        /// The process's name.
         name: &'a str,
         /// The pid of who started it.
         parent: u32,
     },
     /// A process has ended, and it is known how.
     ProcessEnded {
-        /// Its pid.
+        /// The process's pid.
         pid: u32,
-        /// Its name.
+        /// The process's name.
         name: &'a str,
-        /// How it ended.
+        /// The status that it ended with.
         status: ExitStatus,
     },
     /// A process was ended for reaching a limit. [`Event::ProcessEnded`] follows.
     LimitHit {
-        /// Its pid.
+        /// The process's pid.
         pid: u32,
-        /// Its name.
+        /// The process's name.
         name: &'a str,
-        /// Which limit.
+        /// The limit.
         limit: Limit,
     },
     /// Tasks were given to a worker of a pool.
@@ -59,7 +59,7 @@ pub enum Event<'a> {
         pool: u64,
         /// The first of them: a pool counts its tasks from 0, in the order of submission.
         task: u64,
-        /// How many, in a row.
+        /// The number of tasks, in a row.
         count: usize,
         /// The worker's name.
         worker: &'a str,
@@ -86,9 +86,9 @@ pub enum Event<'a> {
         pool: u64,
         /// The first of them.
         task: u64,
-        /// How many, in a row.
+        /// The number of tasks, in a row.
         count: usize,
-        /// How often they were begun so far.
+        /// The number of times that they were begun so far.
         attempts: u32,
     },
     /// A worker of a pool died and is replaced.
@@ -97,28 +97,28 @@ pub enum Event<'a> {
         pool: u64,
         /// The name of the one that died.
         worker: &'a str,
-        /// How it ended.
+        /// The status that it ended with.
         status: ExitStatus,
     },
     /// A process begins to wait: what it asked for was not there at once.
     WaitBegun {
         /// The process that waits.
         pid: u32,
-        /// What for.
+        /// The thing that it waits for.
         on: Awaited,
     },
     /// A wait has ended, one way or another.
     WaitEnded {
         /// The process that waited.
         pid: u32,
-        /// What for.
+        /// The thing that it waited for.
         on: Awaited,
-        /// Whether it got it: not if the wait ran out, was interrupted or failed.
+        /// `true` if it got it; `false` if the wait ran out, was interrupted or failed.
         success: bool,
     },
 }
 
-/// What a process waits for.
+/// The thing that a process waits for.
 ///
 /// ```
 /// use procbox_core::observe::{Awaited, Operation};
@@ -256,7 +256,7 @@ pub fn subscribe(subscriber: Arc<dyn Subscriber>) -> Subscription {
     Subscription(subscriber)
 }
 
-/// Whether anybody watches: for what is worth preparing only then.
+/// `true` if anybody watches: for what is worth preparing only then.
 ///
 /// ```
 /// assert!(!procbox_core::observe::is_observed());

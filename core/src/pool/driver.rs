@@ -1,4 +1,4 @@
-//! What moves a pool's tasks: it tells the state what happened, and does what the state says.
+//! The driver of a pool's tasks: it tells the state what happened, and does what the state says.
 //!
 //! There is no thread that must run for that: whoever waits for a result drives until it is there (a
 //! wake of another thread costs more than a task); for tasks that nobody waits for a thread drives
@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The number of the pool that was made last.
 static LAST_POOL: AtomicU64 = AtomicU64::new(0);
 
-/// What is under the pool's lock.
+/// The part of a driver that is under the pool's lock.
 struct Shared {
     state: State<Tasks, Arc<dyn Sink>>,
     /// The worker in each slot.
@@ -59,7 +59,7 @@ fn unlock(mut shared: MutexGuard<'_, Shared>) {
     }
 }
 
-/// What the typed surface asks for.
+/// Calls of the typed surface.
 impl Driver {
     pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Driver>> {
         let workers = options.workers.unwrap_or_else(|| ctx.cpu_count()).max(1);
@@ -119,7 +119,7 @@ impl Driver {
         }
     }
 
-    /// How many tasks may be under way before inputs are taken no further.
+    /// The number of tasks that may be under way before inputs are taken no further.
     pub(super) fn window(&self, chunk: usize) -> usize {
         self.workers * (self.options.depth() + 1) * chunk
     }
@@ -164,7 +164,7 @@ impl Driver {
             .try_for_each(|link| link.join(deadline.remaining(&*self.clock).unwrap_or(LEAVING)))
     }
 
-    /// Whether no task is pending.
+    /// `true` if no task is pending.
     fn is_idle(&self) -> bool {
         lock(&self.shared).state.pending() == 0
     }
@@ -179,7 +179,7 @@ impl Driver {
     }
 }
 
-/// What happened, and what is done about it.
+/// Events, and the actions that follow from them.
 impl Driver {
     /// Takes all the news there is; whether there was any.
     fn sweep(&self) -> bool {
@@ -335,7 +335,7 @@ impl Driver {
     }
 }
 
-/// Who does it.
+/// The choice of the thread that drives.
 impl Driver {
     /// Drives until the backlog is short, so that a `map` over many inputs needs little memory.
     pub(super) fn wait_for_room(&self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Where the ends of tasks go: one value, a list in order, and the callbacks that wait for them.
+//! Sinks of the ends of tasks: one value, a list in order, and the callbacks that wait for them.
 
 use crate::raw::Handle;
 use crate::runner::wire::Reader;
@@ -15,7 +15,7 @@ pub(super) type TaskOutcome<'a> = Result<(&'a [u8], &'a [Handle])>;
 /// Something to do once the pool's state is unlocked, so that a callback may use the pool.
 pub(super) type Deferred = Box<dyn FnOnce() + Send>;
 
-/// Where the driver puts the ends of tasks. Each index comes exactly once.
+/// The receiver of the ends of tasks, which the driver puts there. Each index comes exactly once.
 pub(super) trait Sink: Send + Sync {
     fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred>;
 
@@ -283,7 +283,7 @@ mod tests {
     use crate::runner::wire::{TaskEnd, Writer};
     use proptest::prelude::*;
 
-    /// How a chunk's tasks end: a number each, or `None` for one that fails.
+    /// The ends of a chunk's tasks: a number each, or `None` for one that fails.
     type Chunk = Vec<Option<u8>>;
 
     /// The chunk's ends, as its worker would send them.

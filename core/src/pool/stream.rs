@@ -163,7 +163,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         TaskResults::new(self.driver.clone(), inputs.into_iter(), ordered)
     }
 
-    /// What tells this pool that inputs of [`Pool::imap_polled`] have come.
+    /// The bell that tells this pool that inputs of [`Pool::imap_polled`] have come.
     ///
     /// ```no_run
     /// # use std::{sync::mpsc, task::Poll};
@@ -233,15 +233,15 @@ pub struct TaskResults<R, I> {
     stream: Arc<Stream<R>>,
     ordered: bool,
     chunk: usize,
-    /// How many inputs were taken.
+    /// The number of inputs taken.
     taken: usize,
-    /// How many results were given out; in order, that is the next index.
+    /// The number of results given out; in order, that is the next index.
     given: usize,
     /// An input that could not be encoded: its index's result.
     broken: bool,
-    /// Why the pool took no more: the last item.
+    /// The error for which the pool took no more: the last item.
     refused: Option<Error>,
-    /// Whether the inputs said that there is none now, but will be.
+    /// `true` if the inputs said that there is none now, but will be.
     idle: bool,
 }
 

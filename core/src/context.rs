@@ -3,13 +3,14 @@
 use crate::raw::{
     self, Backend, Bounds, Identity, ProcessSpec, RawContext, RawProcess, Waitable, WorkerInfo,
 };
+use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Error, Event, Lock, Pipe, Process, Queue, Receiver, Result, Semaphore, Sender, Wait};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
-/// What the clones of a context share.
+/// The state that the clones of a context share.
 pub(crate) struct ContextInner {
     raw: Arc<dyn RawContext>,
     started: AtomicU64,
@@ -30,7 +31,7 @@ impl ContextInner {
 
     /// Keeps a started process for `active_children` and for the end of the context.
     pub(crate) fn remember(&self, process: &Process) {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = lock(&self.children);
         // Forget the ended ones now and then: when the list has doubled.
         if children.len() == children.capacity() {
             children.retain(Process::is_alive);
@@ -39,7 +40,7 @@ impl ContextInner {
     }
 
     fn alive(&self) -> Vec<Process> {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = lock(&self.children);
         children.retain(Process::is_alive);
         children.clone()
     }
@@ -168,7 +169,7 @@ impl Context {
         self.0.raw.clock()
     }
 
-    /// Which backend this is.
+    /// The backend of this context.
     ///
     /// ```no_run
     /// # use procbox_core::Backend;
@@ -322,7 +323,7 @@ impl Context {
         Ok((Receiver::from_raw(a), Sender::from_raw(b)))
     }
 
-    /// What the context's program offers.
+    /// The workers that the context's program offers.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -338,7 +339,7 @@ impl Context {
         self.0.raw.workers()
     }
 
-    /// Who the calling process is.
+    /// The identity of the calling process.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -377,7 +378,7 @@ impl Context {
         self.0.alive()
     }
 
-    /// How many CPUs the processes can use.
+    /// The number of CPUs that the processes can use.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

@@ -7,16 +7,17 @@
 
 use crate::queue::{with_encoded, with_received};
 use crate::raw::RawQueue;
+use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Arg, Context, Error, Queue, Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What travels to the main thread.
+/// A post to the main thread.
 #[derive(Serialize, Deserialize)]
 enum Posted<T> {
     /// For the function that `run` was given.
@@ -36,15 +37,11 @@ struct Closures {
     waiting: HashMap<u64, Closure>,
 }
 
-fn lock(closures: &Mutex<Closures>) -> MutexGuard<'_, Closures> {
-    closures.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {
     with_encoded(posted, |bytes, handles| queue.put(bytes, handles, Wait::Forever))
 }
 
-/// Where the main thread waits for what others want it to do.
+/// The loop in which the main thread waits for what others want it to do.
 ///
 /// Whoever has a [`Poster`] can post: threads, and processes that were handed it. What one poster
 /// posts is run in that order. When the loop is dropped, posts fail with [`Error::Closed`].

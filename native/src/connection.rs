@@ -9,6 +9,7 @@ mod door;
 pub(crate) use door::{NativeListener, connect, listen};
 
 use crate::sync::poll::block;
+use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags};
 use procbox_core::{Deadline, Error, MAX_MESSAGE, RawConnection, Result, SystemClock, Wait};
 use std::io::{ErrorKind, Read, Write};
@@ -43,7 +44,7 @@ impl Socket {
                 stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true))
             }
         };
-        prepared.map_err(|e| Error::os("socket", e))?;
+        prepared.map_err(|e| os("socket", e))?;
         let (incoming, unsent) = Default::default();
         Ok(Arc::new(NativeConnection { socket: self, incoming, unsent }))
     }

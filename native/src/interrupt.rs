@@ -6,8 +6,9 @@
 use crate::signals::{self, Sigint};
 use crate::sync::{futex, interrupted as state};
 use crate::syscalls;
+use crate::syscalls::os;
 use nix::errno::Errno;
-use procbox_core::{Error, Result};
+use procbox_core::Result;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +24,7 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 static CHILDREN: [AtomicI32; 4096] = [const { AtomicI32::new(0) }; 4096];
 
 /// Answers Ctrl-C from now on: a blocked call of the calling thread returns
-/// [`Error::Interrupted`], and so does every later one until [`clear_interrupt`]. A second Ctrl-C
+/// [`procbox_core::Error::Interrupted`], and so does every later one until [`clear_interrupt`]. A second Ctrl-C
 /// before that kills all child processes and exits with status 130.
 ///
 /// ```
@@ -37,7 +38,7 @@ static CHILDREN: [AtomicI32; 4096] = [const { AtomicI32::new(0) }; 4096];
 /// ```
 ///
 /// # Errors
-/// [`Error::Os`].
+/// [`procbox_core::Error::Os`].
 pub fn answer_ctrl_c() -> Result<()> {
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if *installed {
@@ -48,9 +49,9 @@ pub fn answer_ctrl_c() -> Result<()> {
     std::thread::Builder::new()
         .name("procbox-ctrl-c".into())
         .spawn(call_hooks)
-        .map_err(|e| Error::os("thread", e))?;
+        .map_err(|e| os("thread", e))?;
     // SAFETY: the handler sets atomics, and writes, wakes, kills and exits by system calls alone.
-    unsafe { signals::on_sigint(on_sigint) }.map_err(|e| Error::os("sigaction", e))?;
+    unsafe { signals::on_sigint(on_sigint) }.map_err(|e| os("sigaction", e))?;
     *installed = true;
     state::watch();
     Ok(())

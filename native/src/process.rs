@@ -5,6 +5,7 @@ use crate::limits::Limits;
 use crate::reaper::Reaper;
 use crate::stdio::Captured;
 use crate::sync::poll;
+use crate::syscalls::os;
 use crate::{interrupt, recover, signals, syscalls};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
@@ -47,7 +48,7 @@ impl Child {
         captured: Option<Captured>,
         reaper: &Arc<Reaper>,
     ) -> Result<Arc<Child>> {
-        let pidfd = syscalls::pidfd_open(pid).map_err(|e| Error::os("pidfd_open", e))?;
+        let pidfd = syscalls::pidfd_open(pid).map_err(|e| os("pidfd_open", e))?;
         interrupt::record_child(pid);
         let child = Arc::new(Child {
             pid,

@@ -12,6 +12,7 @@ use crate::queue::NativeQueue;
 use crate::ring::Ring;
 use crate::sync::futex::{self, MOST_WORDS};
 use crate::sync::poll::block;
+use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use procbox_core::{Deadline, Error, RawProcess, Result, SystemClock, Wait, Waitable};
@@ -126,7 +127,7 @@ fn block_on_both(
     sockets: Vec<PollFd<'_>>,
     until: Deadline,
 ) -> Result<()> {
-    let over = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| Error::os("eventfd", e))?;
+    let over = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| os("eventfd", e))?;
     let news = AtomicU32::new(0);
     let words: Vec<_> = words.into_iter().chain([(&news, 0)]).collect();
     let ended = PollFd::new(over.as_fd(), PollFlags::POLLIN);
@@ -141,7 +142,7 @@ fn block_on_both(
         std::thread::Builder::new()
             .name("procbox-ready".into())
             .spawn_scoped(scope, watch)
-            .map_err(|e| Error::os("thread", e))?;
+            .map_err(|e| os("thread", e))?;
         let woken = arena.block(&words, until);
         let _ = over.write(1);
         woken

@@ -1,8 +1,9 @@
 //! The standard streams that a process is started with. What it is given and what it prints are files
 //! in memory: no thread, and no pipe that fills up.
 
+use crate::syscalls::os;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use procbox_core::{Error, Input, Output, ProcessSpec, Result};
+use procbox_core::{Input, Output, ProcessSpec, Result};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -21,7 +22,7 @@ impl Streams {
     /// Those that a process is to have.
     ///
     /// # Errors
-    /// [`Error::Os`].
+    /// [`procbox_core::Error::Os`].
     pub(crate) fn of(spec: &ProcessSpec) -> Result<Streams> {
         Ok(Streams {
             stdin: stdin(&spec.stdin)?,
@@ -43,9 +44,9 @@ impl Streams {
     /// Has a command's process begin with them.
     ///
     /// # Errors
-    /// [`Error::Os`].
+    /// [`procbox_core::Error::Os`].
     pub(crate) fn give_to(&self, command: &mut Command) -> Result<()> {
-        let again = |file: &File| file.try_clone().map_err(|e| Error::os("dup", e));
+        let again = |file: &File| file.try_clone().map_err(|e| os("dup", e));
         if let Some(file) = &self.stdin {
             command.stdin(Stdio::from(again(file)?));
         }
@@ -89,11 +90,11 @@ impl Captured {
 fn memory_file() -> Result<File> {
     memfd_create(c"procbox-stdio", MFdFlags::MFD_CLOEXEC)
         .map(|fd: OwnedFd| File::from(fd))
-        .map_err(|e| Error::os("memfd_create", e))
+        .map_err(|e| os("memfd_create", e))
 }
 
 fn null() -> Result<File> {
-    File::options().read(true).write(true).open("/dev/null").map_err(|e| Error::os("open", e))
+    File::options().read(true).write(true).open("/dev/null").map_err(|e| os("open", e))
 }
 
 fn stdin(input: &Input) -> Result<Option<File>> {
@@ -102,9 +103,7 @@ fn stdin(input: &Input) -> Result<Option<File>> {
         Input::Null => null().map(Some),
         Input::Bytes(bytes) => {
             let mut file = memory_file()?;
-            file.write_all(bytes)
-                .and_then(|()| file.rewind())
-                .map_err(|e| Error::os("write", e))?;
+            file.write_all(bytes).and_then(|()| file.rewind()).map_err(|e| os("write", e))?;
             Ok(Some(file))
         }
     }
@@ -116,7 +115,7 @@ fn stdout(output: Output) -> Result<Option<File>> {
         Output::Null => null().map(Some),
         Output::Stderr => {
             let own = std::io::stderr().as_fd().try_clone_to_owned();
-            own.map(|fd| Some(fd.into())).map_err(|e| Error::os("dup", e))
+            own.map(|fd| Some(fd.into())).map_err(|e| os("dup", e))
         }
         Output::Capture => memory_file().map(Some),
     }

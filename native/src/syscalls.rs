@@ -2,10 +2,16 @@
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use procbox_core::Error;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+
+/// An error of the system, with its number.
+pub(crate) fn os(operation: &'static str, error: impl Into<io::Error>) -> Error {
+    Error::os(operation, error.into())
+}
 
 /// Which side of a fork this is.
 pub(crate) enum Fork {

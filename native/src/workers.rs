@@ -14,16 +14,16 @@ use procbox_core::Function;
 /// ```
 #[derive(Debug)]
 pub struct WorkerEntry {
-    /// Its name.
+    /// Name that it is started by.
     pub name: &'static str,
-    /// `name`, a tab, the signature, a line feed: in the ELF section `.procbox`, where it can be
-    /// read without running the program.
+    /// Line of the ELF section in which a program says what it offers: there it can be read without
+    /// running the program.
     pub about: &'static [u8],
-    /// The worker: from its encoded arguments to its outcome.
+    /// Function that it is: from its encoded arguments to its outcome.
     pub function: Function,
 }
 
-/// The workers of this program, gathered by the linker.
+/// Workers of this program, gathered by the linker.
 ///
 /// ```
 /// for entry in procbox_native::WORKERS {
@@ -37,7 +37,7 @@ pub static WORKERS: [WorkerEntry];
 /// speaks procbox too.
 #[used]
 // SAFETY: the section is read from the file only; any bytes may stand in it.
-#[unsafe(link_section = ".procbox")]
+#[unsafe(link_section = procbox_abi::section!())]
 pub(crate) static SPEAKS: [u8; 1] = *b"\n";
 
 /// The worker of this name.

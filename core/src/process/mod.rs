@@ -6,9 +6,10 @@ pub use builder::{Complete, ProcessBuilder, Starts};
 
 use crate::context::ContextInner;
 use crate::raw::{Identity, ProcessSpec, RawProcess, Waitable};
+use crate::sync::lock;
 use crate::{Bytes, Error, ExitStatus, Result, Wait};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 enum Phase {
@@ -42,7 +43,7 @@ pub struct Process(pub(crate) Arc<Shared>);
 
 impl Process {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Starts it.
@@ -141,7 +142,7 @@ impl Process {
         self.raw()?.join(Wait::AtMost(timeout))
     }
 
-    /// Whether it was started and has not ended.
+    /// `true` if it was started and has not ended.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -156,7 +157,7 @@ impl Process {
         self.raw().is_ok_and(|raw| raw.status().is_none())
     }
 
-    /// How it ended; `None` before it did, and once it is closed.
+    /// The status that it ended with; `None` before it did, and once it is closed.
     ///
     /// ```no_run
     /// # use procbox_core::ExitStatus;
@@ -266,7 +267,7 @@ impl Process {
         Ok(())
     }
 
-    /// Its name.
+    /// The process's name.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -301,7 +302,7 @@ impl Process {
         }
     }
 
-    /// Its number.
+    /// The process's number.
     ///
     /// ```no_run
     /// # use procbox_core::Error;
@@ -322,7 +323,7 @@ impl Process {
         }
     }
 
-    /// Whether it ends with its parent.
+    /// `true` if it ends with its parent.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -371,7 +372,7 @@ impl Process {
         self.state().identity.authkey.clone()
     }
 
-    /// What it printed so far, if its stdout is captured; taken out.
+    /// The output that it printed so far, if its stdout is captured; taken out.
     ///
     /// ```no_run
     /// # use procbox_core::Output;

@@ -1,7 +1,8 @@
 //! What lies where in the arena: the header, the process table, and what objects begin with.
 //!
 //! Everything in shared memory is made of atomics, so that any bytes are a valid value: a process that
-//! scribbles over the arena can confuse others, but cannot make them break Rust's rules. What an
+//! scribbles over the arena can confuse others, but cannot make them break Rust's rules. (With one
+//! exception, which is the kernel's: the links of a held lock are addresses of its holder's.) What an
 //! object is made of beyond its header is its kind's own business, declared by [`shared!`] too.
 
 use crate::sync::robust::RobustLock;

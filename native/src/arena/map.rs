@@ -1,6 +1,7 @@
 //! The mapped memory of an arena, and the checked way from an offset to what stands there.
 
 use super::layout::{BODY, HEAP, Header, MAGIC, Object, RUNNING, SLOTS, Shared, Slot, TABLE, Tag};
+use crate::syscalls::os;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -31,11 +32,11 @@ impl Map {
     /// A new one; the calling process is in its slot 0.
     pub(crate) fn create() -> Result<Map> {
         let fd = memfd_create(c"procbox-arena", MFdFlags::MFD_CLOEXEC)
-            .map_err(|e| Error::os("memfd_create", e))?;
+            .map_err(|e| os("memfd_create", e))?;
         let mut last = Error::Exhausted("shared memory".into());
         for size in SIZES {
             let mapped = nix::unistd::ftruncate(&fd, size as i64)
-                .map_err(|e| Error::os("ftruncate", e))
+                .map_err(|e| os("ftruncate", e))
                 .and_then(|()| Map::map(&fd, size));
             match mapped {
                 Ok(base) => {
@@ -58,7 +59,7 @@ impl Map {
 
     /// One that another process made.
     pub(crate) fn attach(fd: OwnedFd) -> Result<Map> {
-        let stat = nix::sys::stat::fstat(&fd).map_err(|e| Error::os("fstat", e))?;
+        let stat = nix::sys::stat::fstat(&fd).map_err(|e| os("fstat", e))?;
         let size = stat.st_size.unsigned_abs();
         if size < HEAP {
             return Err(Error::Invalid("not an arena: too small".into()));
@@ -81,7 +82,7 @@ impl Map {
         // SAFETY: a new mapping at an address of the kernel's choice.
         unsafe { mmap(None, length, protection, flags, fd, 0) }
             .map(NonNull::cast)
-            .map_err(|e| Error::os("mmap", e))
+            .map_err(|e| os("mmap", e))
     }
 
     pub(crate) fn size(&self) -> u64 {

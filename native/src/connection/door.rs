@@ -2,6 +2,7 @@
 
 use super::Socket;
 use crate::sync::poll::block;
+use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
@@ -67,7 +68,7 @@ impl RawListener for NativeListener {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     block(vec![self.awaited()], until)?;
                 }
-                Err(e) => return Err(Error::os("accept", e)),
+                Err(e) => return Err(os("accept", e)),
             }
         }
     }
@@ -104,7 +105,7 @@ fn unix_address(address: &Address) -> Result<Option<SocketAddr>> {
 pub(crate) fn listen(address: &Address) -> Result<Arc<dyn RawListener>> {
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::AddrInUse => Error::AddressInUse(address.to_string()),
-        _ => Error::os("listen", format!("{address}: {e}")),
+        _ => os("listen", e),
     };
     let (door, address) = match (unix_address(address)?, address) {
         (Some(at), _) => {
@@ -146,7 +147,7 @@ fn connect_unix(
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     loop {
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-            .map_err(|e| Error::os("socket", e))?;
+            .map_err(|e| os("socket", e))?;
         match nix::sys::socket::connect(fd.as_raw_fd(), &raw) {
             Ok(()) => return Socket::Unix(fd.into()).connection(),
             Err(Errno::ECONNREFUSED | Errno::ENOENT) => {
@@ -164,7 +165,7 @@ fn connect_unix(
                 }
             }
             Err(Errno::EINTR) => {}
-            Err(e) => return Err(Error::os("connect", format!("{address}: {e}"))),
+            Err(e) => return Err(os("connect", e)),
         }
     }
 }
@@ -182,7 +183,7 @@ fn connect_tcp(
     let stream = stream.map_err(|e| match e.kind() {
         ErrorKind::ConnectionRefused => Error::ConnectionRefused(address.to_string()),
         ErrorKind::TimedOut => Error::TimedOut,
-        _ => Error::os("connect", format!("{address}: {e}")),
+        _ => os("connect", e),
     })?;
     Socket::Tcp(stream).connection()
 }

@@ -5,6 +5,7 @@ use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::start::request::StartRequest;
 use crate::sync::robust;
+use crate::syscalls::os;
 use crate::workers::{WorkerEntry, find, names};
 use crate::{ambient, interrupt, signals, syscalls};
 use nix::sys::prctl;
@@ -74,17 +75,17 @@ pub(super) fn live(arena: Arc<Arena>, start: Start) -> ! {
 /// Becomes the process that its slot describes; what it is to do.
 fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     if let Some(fd) = start.stdin {
-        nix::unistd::dup2_stdin(fd).map_err(|e| Error::os("dup2", e))?;
+        nix::unistd::dup2_stdin(fd).map_err(|e| os("dup2", e))?;
     }
     if let Some(fd) = start.stdout {
-        nix::unistd::dup2_stdout(fd).map_err(|e| Error::os("dup2", e))?;
+        nix::unistd::dup2_stdout(fd).map_err(|e| os("dup2", e))?;
     }
     let request = Message { bytes: arena.enter_slot(start.slot)?, handles: Vec::new() };
     let request: StartRequest = request.value()?;
     let identity = request.identity;
     let parent = identity.parent.as_ref().map(|(pid, _)| *pid);
     if identity.daemon {
-        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| Error::os("prctl", e))?;
+        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| os("prctl", e))?;
         if parent.is_some_and(|pid| pid != nix::unistd::getppid().as_raw() as u32) {
             syscalls::exit_now(1);
         }

@@ -9,12 +9,13 @@ mod life;
 use crate::arena::Arena;
 use crate::start::request::{ENVIRONMENT, ForkRequest, HELLO, descriptors};
 use crate::sync::robust;
+use crate::syscalls::os;
 use crate::syscalls::{self, Fork};
 use crate::{recover, signals};
 use life::Start;
 use nix::sys::prctl;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
-use procbox_core::{Error, Result};
+use procbox_core::Result;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -47,7 +48,7 @@ pub(crate) fn enter() {
 fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
     for fd in [&socket, &arena] {
-        fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|e| Error::os("fcntl", e))?;
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|e| os("fcntl", e))?;
     }
     let arena = Arena::attach(arena, &recover::ABOVE)?;
     // Ctrl-C goes to the whole group; the parent decides what becomes of it.
@@ -74,7 +75,7 @@ fn reply(socket: &OwnedFd, value: i64) -> Result<()> {
     match send(socket.as_raw_fd(), &value.to_ne_bytes(), MsgFlags::MSG_NOSIGNAL) {
         // A parent that is gone is found out by the next request that does not come.
         Ok(_) | Err(nix::errno::Errno::EPIPE) => Ok(()),
-        Err(e) => Err(Error::os("send", e)),
+        Err(e) => Err(os("send", e)),
     }
 }
 
@@ -88,11 +89,11 @@ fn next_request(socket: &OwnedFd) -> Result<Option<Start>> {
         match recvmsg::<()>(socket.as_raw_fd(), &mut bytes, Some(&mut control), flags) {
             Err(nix::errno::Errno::EINTR) => {}
             Err(nix::errno::Errno::ECONNRESET) => return Ok(None),
-            other => break other.map_err(|e| Error::os("recvmsg", e))?,
+            other => break other.map_err(|e| os("recvmsg", e))?,
         }
     };
     let mut fds = Vec::new();
-    for message in received.cmsgs().map_err(|e| Error::os("recvmsg", e))? {
+    for message in received.cmsgs().map_err(|e| os("recvmsg", e))? {
         if let ControlMessageOwned::ScmRights(rights) = message {
             // SAFETY: the kernel has made them for this process with this message.
             fds.extend(rights.into_iter().map(|fd| unsafe { syscalls::own(fd) }));

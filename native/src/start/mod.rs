@@ -11,10 +11,12 @@ use crate::program::Program;
 use crate::reaper::Reaper;
 use crate::stdio::Streams;
 use crate::sync::interrupted;
+use crate::syscalls::os;
 use crate::{recover, signals, syscalls};
 use procbox_core::{Bytes, Error, Message, ProcessSpec, Result};
 use request::StartRequest;
 use spawner::Spawner;
+use std::io::ErrorKind;
 use std::process::Command;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -99,16 +101,20 @@ impl Starter {
         let slot = self.arena.new_slot(&request.bytes, &handles)?;
         let pid = match running.fork(slot, streams.stdin_fd(), streams.stdout_fd()) {
             Ok(Ok(pid)) => pid,
-            failed => {
+            Ok(Err(e)) => {
                 recover::recover(&self.arena, slot);
-                return Err(match failed {
-                    Ok(_) => Error::Exhausted("processes".into()),
-                    Err(e) => {
-                        // The next start makes a new one.
-                        *zygote = None;
-                        e
+                return Err(match e.kind() {
+                    ErrorKind::OutOfMemory | ErrorKind::WouldBlock => {
+                        Error::Exhausted("processes".into())
                     }
+                    _ => os("fork", e),
                 });
+            }
+            Err(e) => {
+                recover::recover(&self.arena, slot);
+                // The next start makes a new one.
+                *zygote = None;
+                return Err(e);
             }
         };
         drop(zygote);

@@ -5,6 +5,7 @@
 
 use crate::program::Program;
 use crate::signals;
+use crate::syscalls::os;
 use procbox_core::{Error, Result};
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -26,7 +27,7 @@ impl Spawner {
                 signals::block_sigint();
                 jobs.into_iter().for_each(|job| job());
             })
-            .map_err(|e| Error::os("thread", e))?;
+            .map_err(|e| os("thread", e))?;
         Ok(Spawner { jobs: Mutex::new(sender) })
     }
 

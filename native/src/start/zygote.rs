@@ -4,6 +4,7 @@
 use super::request::{ENVIRONMENT, ForkRequest, HELLO, environment};
 use super::spawner::Spawner;
 use crate::program::Program;
+use crate::syscalls::os;
 use crate::{signals, syscalls};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
@@ -34,7 +35,7 @@ impl Zygote {
     ) -> Result<Zygote> {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-                .map_err(|e| Error::os("socketpair", e))?;
+                .map_err(|e| os("socketpair", e))?;
         let mut command = Command::new(program.path());
         command.arg("--procbox-zygote").envs(variables.iter().cloned());
         command.env(ENVIRONMENT, environment(theirs.as_raw_fd(), arena));
@@ -50,12 +51,11 @@ impl Zygote {
     fn expect_hello(&mut self, program: &Program) -> Result<()> {
         let Some(socket) = &self.socket else { return Err(Error::Closed) };
         let patience = TimeVal::seconds(HELLO_SECONDS);
-        setsockopt(socket, sockopt::ReceiveTimeout, &patience)
-            .map_err(|e| Error::os("setsockopt", e))?;
+        setsockopt(socket, sockopt::ReceiveTimeout, &patience).map_err(|e| os("setsockopt", e))?;
         if self.reply() == Ok(HELLO) {
             let Some(socket) = &self.socket else { return Err(Error::Closed) };
             return setsockopt(socket, sockopt::ReceiveTimeout, &TimeVal::zero())
-                .map_err(|e| Error::os("setsockopt", e));
+                .map_err(|e| os("setsockopt", e));
         }
         let _ = self.process.kill();
         Err(Error::NotRunnable {
@@ -80,7 +80,7 @@ impl Zygote {
         let control = if fds.is_empty() { &[][..] } else { &rights[..] };
         let bytes = [IoSlice::new(&request)];
         sendmsg::<()>(socket.as_raw_fd(), &bytes, control, MsgFlags::MSG_NOSIGNAL, None)
-            .map_err(|e| Error::os("zygote", e))?;
+            .map_err(|e| os("zygote", e))?;
         Ok(match self.reply()? {
             error if error < 0 => Err(std::io::Error::from_raw_os_error(-error as i32)),
             pid => Ok(pid as i32),
@@ -95,7 +95,7 @@ impl Zygote {
                 Ok(8) => return Ok(i64::from_ne_bytes(reply)),
                 Err(nix::errno::Errno::EINTR) => {}
                 Ok(_) => return Err(Error::os("zygote", "it ended unexpectedly")),
-                Err(e) => return Err(Error::os("zygote", e)),
+                Err(e) => return Err(os("zygote", e)),
             }
         }
     }

@@ -3,8 +3,9 @@
 //! Only threads that answer Ctrl-C watch them. What is done about it is said in `interrupt`.
 
 use crate::signals;
+use crate::syscalls::os;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use procbox_core::{Error, Result};
+use procbox_core::Result;
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
@@ -23,7 +24,7 @@ thread_local! {
 pub(crate) fn prepare() -> Result<()> {
     if EVENT.get().is_none() {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let event = EventFd::from_flags(flags).map_err(|e| Error::os("eventfd", e))?;
+        let event = EventFd::from_flags(flags).map_err(|e| os("eventfd", e))?;
         EVENT.get_or_init(|| event);
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Waiting for descriptors, and for Ctrl-C on a thread that answers it.
 
 use super::interrupted;
+use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -23,7 +24,7 @@ pub(crate) fn block(mut fds: Vec<PollFd<'_>>, until: Deadline) -> Result<()> {
     let timeout = until.remaining(&SystemClock).map(|d| TimeSpec::from(d.min(LONGEST)));
     match ppoll(&mut fds, timeout, None) {
         Ok(_) | Err(Errno::EINTR) => {}
-        Err(e) => return Err(Error::os("poll", e)),
+        Err(e) => return Err(os("poll", e)),
     }
     if watched.is_some() && interrupted::is_set() { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -117,13 +117,16 @@ fn register() -> *const Head {
     OWN.with(|own| {
         let head = ptr::from_ref(&own.head);
         own.head.list.store(head as usize, Ordering::Relaxed);
-        set_head(head);
+        // SAFETY: the head is thread-local, without a destructor, and an empty list.
+        unsafe { set_head(head) };
         head
     })
 }
 
-fn set_head(head: *const Head) {
-    // SAFETY: the head lives as long as the thread, and is a valid list.
+/// # Safety
+/// The head lives as long as the calling thread, and is a valid list.
+unsafe fn set_head(head: *const Head) {
+    // SAFETY: the caller promises it.
     unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<Head>()) };
 }
 
@@ -133,7 +136,8 @@ pub(crate) fn after_fork() {
     let (_, head) = me();
     head.list.store(ptr::from_ref(head) as usize, Ordering::Relaxed);
     head.pending.store(0, Ordering::Relaxed);
-    set_head(head);
+    // SAFETY: the head is this thread's own, and was made an empty list just now.
+    unsafe { set_head(head) };
     ME.set((thread_id(), head));
 }
 
@@ -184,7 +188,8 @@ impl RobustLock {
                 Err(_) => self.acquire_slowly(tid, wait, interruptible),
             };
         if acquired.is_ok() {
-            self.enqueue(head);
+            // SAFETY: this thread has just taken it, and the head is its own.
+            unsafe { self.enqueue(head) };
         }
         compiler_fence(Ordering::SeqCst);
         head.pending.store(0, Ordering::Relaxed);
@@ -246,8 +251,10 @@ impl RobustLock {
         }
     }
 
+    /// # Safety
+    /// The calling thread holds the lock, which is not on its list yet, and the head is its own.
     #[inline]
-    fn enqueue(&self, head: &Head) {
+    unsafe fn enqueue(&self, head: &Head) {
         let first = head.list.load(Ordering::Relaxed);
         self.next.store(first, Ordering::Relaxed);
         self.prev.store(ptr::from_ref(head).expose_provenance(), Ordering::Relaxed);
@@ -258,8 +265,10 @@ impl RobustLock {
         head.list.store(self.entry(), Ordering::Relaxed);
     }
 
+    /// # Safety
+    /// The calling thread holds the lock, which is on its list.
     #[inline]
-    fn dequeue(&self) {
+    unsafe fn dequeue(&self) {
         let next = self.next.load(Ordering::Relaxed);
         let prev = self.prev.load(Ordering::Relaxed);
         // SAFETY: the neighbours are the head or locks that this thread holds.
@@ -280,7 +289,8 @@ impl RobustLock {
         }
         head.pending.store(self.entry(), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        self.dequeue();
+        // SAFETY: by its word, this thread holds it, and puts each lock that it takes on its list.
+        unsafe { self.dequeue() };
         compiler_fence(Ordering::SeqCst);
         if self.word.swap(0, Ordering::Release) & WAITERS != 0 {
             futex::wake(&self.word, 1);

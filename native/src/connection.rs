@@ -4,9 +4,9 @@
 //! call does what it can, and then polls until there is more to do, the wait ran out, or Ctrl-C. So a
 //! peer that stops in the middle of a frame keeps nobody for longer than they would wait.
 
-mod door;
+mod listener;
 
-pub(crate) use door::{NativeListener, connect, listen};
+pub(crate) use listener::{NativeListener, connect, listen};
 
 use crate::sync::poll::block;
 use crate::syscalls::os;

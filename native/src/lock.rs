@@ -41,7 +41,7 @@ impl Kind for LockKind {
     }
 
     fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
-        arena.body::<RobustLock>(object).kick();
+        arena.body::<RobustLock>(object).wake_all();
         Ok(())
     }
 }

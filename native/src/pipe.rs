@@ -6,7 +6,7 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, buried};
+use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::ring::{self, Core, Ring};
 use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, SystemClock, Wait};
@@ -21,7 +21,7 @@ shared! {
         tag: AtomicU64,
         /// Ends that are not gone.
         ends: AtomicU64,
-        /// Where an object has its link of the graveyard; a pipe is buried by its last end.
+        /// Where an object has its link of the unreferenced ones; a pipe is reclaimed by its last end.
         link: AtomicU64,
         queues: [Core; 2],
     }
@@ -67,7 +67,7 @@ impl Kind for EndKind {
     }
 
     /// Nothing more comes from it and nothing more goes to it.
-    fn bury(&self, arena: &Arena, object: u64) -> Result<()> {
+    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
         let end: &End = arena.body(object);
         let pipe = end.pipe.load(Ordering::Relaxed);
         let side = end.side.load(Ordering::Relaxed) as usize & 1;
@@ -80,7 +80,7 @@ impl Kind for EndKind {
         arena.transaction(|txn| {
             let left = txn.get(pipe + ENDS).saturating_sub(1);
             txn.set(pipe + ENDS, left)?;
-            buried(txn, object, self.size(), (left == 0).then_some(pipe))
+            reclaimed(txn, object, self.size(), (left == 0).then_some(pipe))
         })
     }
 }
@@ -113,7 +113,7 @@ impl Kind for PipeKind {
         Ok(())
     }
 
-    fn bury(&self, arena: &Arena, pipe: u64) -> Result<()> {
+    fn reclaim(&self, arena: &Arena, pipe: u64) -> Result<()> {
         for core in queues_of(pipe) {
             ring::drain(arena, core)?;
         }
@@ -121,7 +121,7 @@ impl Kind for PipeKind {
             for core in queues_of(pipe) {
                 ring::free_last(arena, txn, core)?;
             }
-            buried(txn, pipe, self.size(), None)
+            reclaimed(txn, pipe, self.size(), None)
         })
     }
 }

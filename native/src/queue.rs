@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, buried};
+use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::ring::{self, Ring};
 use procbox_core::{Bounds, Handle, Message, RawQueue, Result, Wait};
@@ -37,11 +37,11 @@ impl Kind for QueueKind {
         ring::recover(arena, object + BODY)
     }
 
-    fn bury(&self, arena: &Arena, object: u64) -> Result<()> {
+    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
         ring::drain(arena, object + BODY)?;
         arena.transaction(|txn| {
             ring::free_last(arena, txn, object + BODY)?;
-            buried(txn, object, self.size(), None)
+            reclaimed(txn, object, self.size(), None)
         })
     }
 }

@@ -30,7 +30,7 @@ pub(crate) static ABOVE: Above = Above {
 pub(crate) fn recover(arena: &Arena, slot: u32) {
     // What an error leaves undone, the next recovery does.
     let _ = arena.header().recovery.0.hold(|_| recover_slot(arena, slot));
-    arena.bury();
+    arena.reclaim();
 }
 
 fn recover_slot(arena: &Arena, index: u32) -> Result<()> {
@@ -38,8 +38,8 @@ fn recover_slot(arena: &Arena, index: u32) -> Result<()> {
     if slot.state.load(Ordering::Acquire) == FREE {
         return Ok(());
     }
-    arena.header().lock.0.kick();
-    arena.header().recovery.0.kick();
+    arena.header().lock.0.wake_all();
+    arena.header().recovery.0.wake_all();
     arena.sync()?;
     // The kernel has marked the lock; unmark it for the slot's next process.
     slot.life.try_hold(|_| Ok(()))?;

@@ -65,7 +65,7 @@ impl Kind for SemaphoreKind {
     fn recover(&self, arena: &Arena, object: u64, hold: &Hold) -> Result<()> {
         let core: &Core = arena.body(object);
         locked(arena, object, core, || {
-            core.lock.kick();
+            core.lock.wake_all();
             let permits = hold.permits.swap(0, Ordering::Relaxed);
             core.free.fetch_add(permits as u32, Ordering::Release);
             Ok(())

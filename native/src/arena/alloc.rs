@@ -23,8 +23,8 @@ const GIVEN_BACK: u32 = 18;
 const PAGE: u64 = 4096;
 
 /// Offsets of the header's words.
-pub(crate) const GRAVEYARD: u64 = offset_of!(Header, graveyard) as u64;
-pub(crate) const BURYING: u64 = offset_of!(Header, burying) as u64;
+pub(crate) const UNREFERENCED: u64 = offset_of!(Header, unreferenced) as u64;
+pub(crate) const RECLAIMING: u64 = offset_of!(Header, reclaiming) as u64;
 pub(crate) const SLOTS_USED: u64 = offset_of!(Header, slots) as u64;
 const BUMP: u64 = offset_of!(Header, bump) as u64;
 

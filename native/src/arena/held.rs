@@ -47,7 +47,7 @@ pub(super) fn let_go() {
     for Locked { arena, offset, entry } in free {
         // A failure leaves the reference to the recovery at the end of the process.
         let _ = arena.give_back(&mut arena.registry(), offset, entry);
-        arena.bury();
+        arena.reclaim();
     }
 }
 
@@ -201,6 +201,6 @@ impl Drop for Held {
             }
         }
         drop(registry);
-        arena.bury();
+        arena.reclaim();
     }
 }

@@ -2,7 +2,7 @@
 //! means of it: handles become offsets and come back, and what nobody refers to is taken apart.
 
 use super::Arena;
-use super::alloc::{BURYING, GRAVEYARD, Txn};
+use super::alloc::{RECLAIMING, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
 use super::record::LINK;
@@ -45,12 +45,12 @@ pub(crate) trait Kind: Sync {
     fn recover(&self, arena: &Arena, object: u64, hold: &Hold) -> Result<()>;
 
     /// Takes apart one that nobody refers to. Each step is a transaction or can be done twice; the last
-    /// one is [`buried`].
+    /// one is [`reclaimed`].
     ///
     /// # Errors
     /// As for [`Kind::recover`].
-    fn bury(&self, arena: &Arena, object: u64) -> Result<()> {
-        arena.transaction(|txn| buried(txn, object, self.size(), None))
+    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
+        arena.transaction(|txn| reclaimed(txn, object, self.size(), None))
     }
 }
 
@@ -67,9 +67,14 @@ pub(crate) enum Rest {
 }
 
 /// Frees the block of what was taken apart; `next`, if there is one, is taken apart after it.
-pub(crate) fn buried(txn: &mut Txn<'_>, object: u64, size: u64, next: Option<u64>) -> Result<()> {
+pub(crate) fn reclaimed(
+    txn: &mut Txn<'_>,
+    object: u64,
+    size: u64,
+    next: Option<u64>,
+) -> Result<()> {
     txn.free(object, size)?;
-    txn.set(BURYING, next.unwrap_or_default())
+    txn.set(RECLAIMING, next.unwrap_or_default())
 }
 
 impl Arena {
@@ -90,16 +95,16 @@ impl Arena {
         handles.iter().map(|handle| offset(handle).ok_or(Error::ForeignHandle)).collect()
     }
 
-    /// Takes the objects in the graveyard apart. If another thread is at it, that one does it all.
-    pub(crate) fn bury(&self) {
+    /// Takes the unreferenced objects apart. If another thread is at it, that one does it all.
+    pub(crate) fn reclaim(&self) {
         let header = self.header();
         let any = || {
-            header.graveyard.load(Ordering::Acquire) != 0
-                || header.burying.load(Ordering::Acquire) != 0
+            header.unreferenced.load(Ordering::Acquire) != 0
+                || header.reclaiming.load(Ordering::Acquire) != 0
         };
         let all = |_| {
             while any() {
-                self.bury_one()?;
+                self.reclaim_one()?;
             }
             Ok(())
         };
@@ -111,21 +116,21 @@ impl Arena {
         }
     }
 
-    fn bury_one(&self) -> Result<()> {
+    fn reclaim_one(&self) -> Result<()> {
         let object = self.transaction(|txn| {
-            let object = txn.get(BURYING);
-            let first = txn.get(GRAVEYARD);
+            let object = txn.get(RECLAIMING);
+            let first = txn.get(UNREFERENCED);
             if object != 0 || first == 0 {
                 return Ok(object);
             }
             let next = txn.get(first + LINK);
-            txn.set(BURYING, first)?;
-            txn.set(GRAVEYARD, next)?;
+            txn.set(RECLAIMING, first)?;
+            txn.set(UNREFERENCED, next)?;
             Ok(first)
         })?;
         match self.kind(object) {
-            Some(kind) => kind.bury(self, object),
-            None => self.transaction(|txn| txn.set(BURYING, 0)),
+            Some(kind) => kind.reclaim(self, object),
+            None => self.transaction(|txn| txn.set(RECLAIMING, 0)),
         }
     }
 }

@@ -74,16 +74,16 @@ shared! {
         /// Below it, the heap was given out at least once.
         pub(super) bump: AtomicU64,
         /// Objects that nobody refers to, to be taken apart; linked by [`Object::link`].
-        pub(super) graveyard: AtomicU64,
+        pub(super) unreferenced: AtomicU64,
         /// The one of them that is being taken apart.
-        pub(super) burying: AtomicU64,
+        pub(super) reclaiming: AtomicU64,
         /// Slots from this one on were never used.
         pub(crate) slots: AtomicU64,
         /// Heads of the free lists, by the logarithm of the size.
         pub(super) free: [AtomicU64; CLASSES],
         /// Guards all that is written by transactions, and the log.
         pub(crate) lock: Line<RobustLock>,
-        /// Guards the burying of objects and the recovery of dead processes.
+        /// Guards the reclaiming of objects and the recovery of dead processes.
         pub(crate) recovery: Line<RobustLock>,
         /// The committed writes that may not all be applied yet; 0 when they are.
         pub(super) log_length: AtomicU64,
@@ -120,7 +120,7 @@ shared! {
         pub(super) tag: AtomicU64,
         /// Processes that hold it, and messages that carry it.
         pub(super) refs: AtomicU64,
-        /// The next in the graveyard.
+        /// The next of the unreferenced.
         pub(super) link: AtomicU64,
     }
 

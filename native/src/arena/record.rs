@@ -6,7 +6,7 @@
 //! Entry and count change in one transaction, so the record of a process that was killed says exactly
 //! what to give back.
 
-use super::alloc::{GRAVEYARD, Txn};
+use super::alloc::{Txn, UNREFERENCED};
 use super::layout::{FREE, HOLDS_PER_BLOCK, Hold, Holds, Object, SLOTS, Slot, Tag};
 use super::map::{Map, slot_offset};
 use procbox_core::Result;
@@ -52,14 +52,14 @@ pub(crate) fn retain(txn: &mut Txn<'_>, object: u64) -> Result<()> {
     txn.set(object + REFS, refs + 1)
 }
 
-/// One reference less; an object without any goes to the graveyard.
+/// One reference less; an object without any becomes one of the unreferenced.
 pub(crate) fn release(txn: &mut Txn<'_>, object: u64) -> Result<()> {
     let refs = txn.get(object + REFS).saturating_sub(1);
     txn.set(object + REFS, refs)?;
     if refs == 0 {
-        let first = txn.get(GRAVEYARD);
+        let first = txn.get(UNREFERENCED);
         txn.set(object + LINK, first)?;
-        txn.set(GRAVEYARD, object)?;
+        txn.set(UNREFERENCED, object)?;
     }
     Ok(())
 }

@@ -67,8 +67,8 @@ pub(crate) fn recover(arena: &Arena, offset: u64) -> Result<()> {
     // Who holds a lock now has made the repair, or will see that it must.
     core.producer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.put.0))?;
     core.consumer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.got.0))?;
-    core.producer.0.kick();
-    core.consumer.0.kick();
+    core.producer.0.wake_all();
+    core.consumer.0.wake_all();
     core.items.bump(futex::wake_all);
     core.space.bump(futex::wake_all);
     Ok(())

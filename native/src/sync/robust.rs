@@ -342,7 +342,7 @@ impl RobustLock {
     /// Makes all who sleep look again: for a process that died when it had been woken, or before it
     /// woke. The kernel wakes another in its place, but not if somebody took the lock in between
     /// without having slept.
-    pub(crate) fn kick(&self) {
+    pub(crate) fn wake_all(&self) {
         futex::wake_all(&self.word);
     }
 }

@@ -1,4 +1,4 @@
-//! Where connections come from: listening sockets, and those who come to them.
+//! Listening sockets, and those who come to them.
 
 use super::Socket;
 use crate::sync::poll::block;
@@ -22,23 +22,23 @@ pub(super) const SPACE: &str = "procbox/";
 /// A Unix socket whose backlog is full cannot be waited for; it is tried again after this.
 const AGAIN: Duration = Duration::from_millis(2);
 
-enum Door {
+enum Listening {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
 /// A listening socket.
 pub(crate) struct NativeListener {
-    door: Door,
+    socket: Listening,
     address: Address,
 }
 
 impl NativeListener {
     /// What there is to poll for while a client is awaited.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
-        let fd = match &self.door {
-            Door::Unix(door) => door.as_fd(),
-            Door::Tcp(door) => door.as_fd(),
+        let fd = match &self.socket {
+            Listening::Unix(socket) => socket.as_fd(),
+            Listening::Tcp(socket) => socket.as_fd(),
         };
         PollFd::new(fd, PollFlags::POLLIN)
     }
@@ -53,9 +53,9 @@ impl RawListener for NativeListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
         let until = wait.deadline(&SystemClock);
         loop {
-            let came = match &self.door {
-                Door::Unix(door) => door.accept().map(|(stream, _)| Socket::Unix(stream)),
-                Door::Tcp(door) => door.accept().map(|(stream, _)| Socket::Tcp(stream)),
+            let came = match &self.socket {
+                Listening::Unix(socket) => socket.accept().map(|(stream, _)| Socket::Unix(stream)),
+                Listening::Tcp(socket) => socket.accept().map(|(stream, _)| Socket::Tcp(stream)),
             };
             match came {
                 Ok(socket) => return socket.connection(),
@@ -107,21 +107,21 @@ pub(crate) fn listen(address: &Address) -> Result<Arc<dyn RawListener>> {
         ErrorKind::AddrInUse => Error::AddressInUse(address.to_string()),
         _ => os("listen", e),
     };
-    let (door, address) = match (unix_address(address)?, address) {
+    let (socket, address) = match (unix_address(address)?, address) {
         (Some(at), _) => {
-            let door = UnixListener::bind_addr(&at).map_err(failed)?;
-            door.set_nonblocking(true).map_err(failed)?;
-            (Door::Unix(door), address.clone())
+            let socket = UnixListener::bind_addr(&at).map_err(failed)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            (Listening::Unix(socket), address.clone())
         }
         (None, Address::Tcp(at)) => {
-            let door = TcpListener::bind(at).map_err(failed)?;
-            door.set_nonblocking(true).map_err(failed)?;
-            let real = door.local_addr().map_err(failed)?;
-            (Door::Tcp(door), Address::Tcp(real))
+            let socket = TcpListener::bind(at).map_err(failed)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            let real = socket.local_addr().map_err(failed)?;
+            (Listening::Tcp(socket), Address::Tcp(real))
         }
         (None, _) => return Err(unknown(address)),
     };
-    Ok(Arc::new(NativeListener { door, address }))
+    Ok(Arc::new(NativeListener { socket, address }))
 }
 
 /// A connection to whoever listens under an address.

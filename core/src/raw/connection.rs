@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// ```
 pub const MAX_MESSAGE: usize = 64 << 20;
 
-/// What a backend implements for [`Connection`]: messages of bytes, in order, their boundaries kept.
-/// Dropping it closes it.
+/// What a backend implements for [`Connection`](crate::Connection): messages of bytes, in order,
+/// their boundaries kept. Dropping it closes it.
 ///
 /// ```no_run
 /// # use procbox_core::{Address, Wait};
@@ -51,8 +51,8 @@ pub trait RawConnection: Any + Send + Sync {
     fn poll(&self, wait: Wait) -> Result<()>;
 }
 
-/// What a backend implements for [`Listener`]. Dropping it frees the address and turns away whoever
-/// was not accepted.
+/// What a backend implements for [`Listener`](crate::Listener). Dropping it frees the address and
+/// turns away whoever was not accepted.
 ///
 /// ```no_run
 /// # use procbox_core::{Address, Wait};

@@ -3,7 +3,7 @@
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// What a backend implements for [`Event`].
+/// What a backend implements for [`Event`](crate::Event).
 ///
 /// ```no_run
 /// # use procbox_core::{Error, Wait};
@@ -27,6 +27,7 @@ pub trait RawEvent: Any + Send + Sync {
     /// Waits until it is set, or has been set since the call began.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    /// [`Error::TimedOut`](crate::Error::TimedOut),
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
     fn wait(&self, wait: Wait) -> Result<()>;
 }

@@ -3,7 +3,7 @@
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// What a backend implements for [`Lock`].
+/// What a backend implements for [`Lock`](crate::Lock).
 ///
 /// The holder is a thread of a process: a sandboxed process has one thread.
 ///
@@ -21,13 +21,15 @@ pub trait RawLock: Any + Send + Sync {
     /// Takes the lock.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
+    /// [`Error::TimedOut`](crate::Error::TimedOut),
+    /// [`Error::AlreadyHeld`](crate::Error::AlreadyHeld),
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
     fn acquire(&self, wait: Wait) -> Result<Acquired>;
 
     /// Gives the lock back.
     ///
     /// # Errors
-    /// [`Error::NotHolder`] if the calling thread does not hold it.
+    /// [`Error::NotHolder`](crate::Error::NotHolder) if the calling thread does not hold it.
     fn release(&self) -> Result<()>;
 }
 

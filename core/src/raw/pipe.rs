@@ -24,20 +24,25 @@ pub trait RawPipe: Any + Send + Sync {
     /// Sends a message to the other end.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if the other end is gone or this end cannot send,
-    /// [`Error::TooLarge`], [`Error::ForeignHandle`], [`Error::Interrupted`].
+    /// [`Error::TimedOut`](crate::Error::TimedOut), [`Error::Closed`](crate::Error::Closed) if the
+    /// other end is gone or this end cannot send,
+    /// [`Error::TooLarge`](crate::Error::TooLarge),
+    /// [`Error::ForeignHandle`](crate::Error::ForeignHandle),
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()>;
 
     /// Receives a message, in place of what `into` held.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if nothing is left and the other end is gone,
-    /// [`Error::Interrupted`].
+    /// [`Error::TimedOut`](crate::Error::TimedOut), [`Error::Closed`](crate::Error::Closed) if
+    /// nothing is left and the other end is gone,
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()>;
 
     /// Waits until a `recv` would not block: a message is there, or the other end is gone.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    /// [`Error::TimedOut`](crate::Error::TimedOut),
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
     fn poll(&self, wait: Wait) -> Result<()>;
 }

@@ -62,7 +62,7 @@ impl Default for Bounds {
     }
 }
 
-/// What a backend implements for [`Queue`].
+/// What a backend implements for [`Queue`](crate::Queue).
 ///
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
 ///

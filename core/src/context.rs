@@ -3,11 +3,12 @@
 use crate::raw::{
     self, Backend, Bounds, Identity, ProcessSpec, RawContext, RawProcess, Waitable, WorkerInfo,
 };
+use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Error, Event, Lock, Pipe, Process, Queue, Receiver, Result, Semaphore, Sender, Wait};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 /// What the clones of a context share.
 pub(crate) struct ContextInner {
@@ -30,7 +31,7 @@ impl ContextInner {
 
     /// Keeps a started process for `active_children` and for the end of the context.
     pub(crate) fn remember(&self, process: &Process) {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = lock(&self.children);
         // Forget the ended ones now and then: when the list has doubled.
         if children.len() == children.capacity() {
             children.retain(Process::is_alive);
@@ -39,7 +40,7 @@ impl ContextInner {
     }
 
     fn alive(&self) -> Vec<Process> {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = lock(&self.children);
         children.retain(Process::is_alive);
         children.clone()
     }

@@ -3,6 +3,7 @@
 use crate::ExitStatus;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What every fallible call of procbox returns.
 ///
@@ -120,24 +121,79 @@ pub enum Error {
     Invalid(String),
     /// A limit of this context is used up; names it.
     Exhausted(String),
+    /// The backend has no such thing; names it.
+    Unsupported(&'static str),
     /// The operating system refused; names the operation and what it said.
     Os {
         /// The operation, for example `mmap`.
         operation: &'static str,
-        /// What the system said.
-        why: String,
+        /// The system's own error.
+        source: OsError,
     },
 }
 
+/// An error of the operating system, or of a library that stands between.
+///
+/// Two are equal if they have the same number and say the same.
+///
+/// ```
+/// use procbox_core::Error;
+/// let e = Error::os("open", std::io::Error::from_raw_os_error(2));
+/// let Error::Os { source, .. } = e else { panic!("it is one of the system's") };
+/// assert_eq!(source.raw_os_error(), Some(2));
+/// ```
+#[derive(Clone, Debug)]
+pub struct OsError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl OsError {
+    /// The system's number for it, `errno`, if it came with one.
+    ///
+    /// ```
+    /// use procbox_core::Error;
+    /// let e = Error::os("zygote", "it ended unexpectedly");
+    /// assert!(matches!(e, Error::Os { source, .. } if source.raw_os_error().is_none()));
+    /// ```
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.0.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+    }
+}
+
+impl PartialEq for OsError {
+    fn eq(&self, other: &OsError) -> bool {
+        self.raw_os_error() == other.raw_os_error() && self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Eq for OsError {}
+
+// It is never changed once it is made.
+impl std::panic::UnwindSafe for OsError {}
+impl std::panic::RefUnwindSafe for OsError {}
+
+impl fmt::Display for OsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for OsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
 impl Error {
-    /// An [`Error::Os`] from an I/O error.
+    /// An [`Error::Os`] from the system's error. A [`std::io::Error`] keeps its number.
     ///
     /// ```
     /// let e = procbox_core::Error::os("open", std::io::Error::other("no"));
     /// assert_eq!(e.to_string(), "open: no");
     /// ```
-    pub fn os(operation: &'static str, error: impl fmt::Display) -> Error {
-        Error::Os { operation, why: error.to_string() }
+    pub fn os(
+        operation: &'static str,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        Error::Os { operation, source: OsError(error.into().into()) }
     }
 }
 
@@ -205,9 +261,18 @@ impl fmt::Display for Error {
             Error::PoolBroken(why) => write!(f, "the pool cannot start its workers: {why}"),
             Error::Invalid(what) => write!(f, "{what}"),
             Error::Exhausted(what) => write!(f, "no {what} left"),
-            Error::Os { operation, why } => write!(f, "{operation}: {why}"),
+            Error::Unsupported(what) => write!(f, "this backend has no {what}"),
+            Error::Os { operation, source } => write!(f, "{operation}: {source}"),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// What caused the system's error: that one itself is in the text already.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Os { source, .. } => source.source(),
+            _ => None,
+        }
+    }
+}

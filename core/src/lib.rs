@@ -20,6 +20,7 @@
 //! There are no OS calls in this crate but for random bytes and the time, and it builds for
 //! `wasm32-wasip1`.
 
+pub mod observe;
 pub mod raw;
 pub mod runner;
 
@@ -38,6 +39,7 @@ mod process;
 mod queue;
 mod random;
 mod semaphore;
+mod sync;
 mod time;
 mod worker;
 
@@ -45,13 +47,13 @@ pub use bytes::Bytes;
 pub use codec::{decode, encode};
 pub use connection::{Connection, Listener};
 pub use context::{Context, WeakContext, ready};
-pub use error::{Error, Result};
+pub use error::{Error, OsError, Result};
 pub use event::Event;
 pub use exit::{ExitStatus, Limit, signal};
 pub use lock::{Lock, LockGuard};
 pub use main_loop::{ClosurePoster, MainLoop, Poster};
 pub use pipe::{Pipe, Receiver, Sender};
-pub use pool::{Bell, Counters, Pool, PoolBuilder, Serves, TaskResult, TaskResults};
+pub use pool::{AtHand, Bell, Counters, Pool, PoolBuilder, Serves, TaskResult, TaskResults};
 pub use process::{Complete, Process, ProcessBuilder, Starts};
 pub use queue::Queue;
 pub use random::{Random, SystemRandom};

@@ -7,13 +7,14 @@
 
 use crate::queue::{with_encoded, with_received};
 use crate::raw::RawQueue;
+use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Arg, Context, Error, Queue, Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What travels to the main thread.
@@ -34,10 +35,6 @@ type Closure = Box<dyn FnOnce() + Send>;
 struct Closures {
     last: u64,
     waiting: HashMap<u64, Closure>,
-}
-
-fn lock(closures: &Mutex<Closures>) -> MutexGuard<'_, Closures> {
-    closures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {

@@ -40,6 +40,6 @@ pub struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<()> {
-        getrandom::fill(bytes).map_err(|e| Error::os("random", e))
+        getrandom::fill(bytes).map_err(|e| Error::os("random", e.to_string()))
     }
 }

@@ -79,6 +79,11 @@ pub trait Runnable: Serialize + Sized {
 /// takes::<String, _>("a");
 /// takes::<u64, _>(&3);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` cannot be given to a worker that takes a `{T}`",
+    label = "the worker takes a `{T}`",
+    note = "a `T` is given as a `T` or a `&T`, a `String` also as a `&str`, a `Vec<T>` also as a `&[T]`"
+)]
 pub trait Arg<T: ?Sized>: Serialize {}
 
 impl<T: Serialize> Arg<T> for T {}
@@ -94,6 +99,10 @@ impl<T: Serialize> Arg<Vec<T>> for &[T] {}
 /// fn takes<P, A: procbox_core::Args<P>>(_: A) {}
 /// takes::<(String, u64), _>(("a", &3));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "the arguments `{Self}` cannot be given to a worker that takes `{P}`",
+    label = "the worker takes `{P}`"
+)]
 pub trait Args<P>: Serialize {}
 
 macro_rules! args {

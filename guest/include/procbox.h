@@ -31,13 +31,26 @@
 extern "C" {
 #endif
 
+/* The module name of all imports. */
+#define PROCBOX_MODULE "procbox_1"
+/* The prefix of the exports that are workers. */
+#define PROCBOX_WORKER_PREFIX "procbox_worker_"
+/* The section, of a module or of an ELF file, in which a program says what it offers. */
+#define PROCBOX_SECTION ".procbox"
+/* The exports that are the memory and the main of a program. */
+#define PROCBOX_MEMORY "memory"
+#define PROCBOX_MAIN "_start"
+
+/* A pointer in a structure is PROCBOX_POINTER. Elsewhere than in a guest it is the number that it is there. */
 #ifdef __wasm__
 #define PROCBOX_IMPORT(name) \
-    __attribute__((__import_module__("procbox_1"), __import_name__(name)))
+    __attribute__((__import_module__(PROCBOX_MODULE), __import_name__(name)))
 #define PROCBOX_EXPORT(name) __attribute__((__export_name__(name)))
+#define PROCBOX_POINTER(type) type *
 #else
 #define PROCBOX_IMPORT(name)
 #define PROCBOX_EXPORT(name)
+#define PROCBOX_POINTER(type) uint32_t
 #endif
 
 /*
@@ -50,7 +63,7 @@ extern "C" {
  * _start nor static constructors: a worker that needs those calls __wasm_call_ctors() first.
  */
 #define PROCBOX_WORKER(worker)                                  \
-    PROCBOX_EXPORT("procbox_worker_" #worker)                   \
+    PROCBOX_EXPORT(PROCBOX_WORKER_PREFIX #worker)               \
     int32_t procbox_worker_##worker(int32_t mode);              \
     int32_t procbox_worker_##worker(int32_t mode)
 
@@ -143,19 +156,44 @@ enum procbox_start_kind {
 
 /* A process to start, at these offsets. */
 typedef struct {
-    uint32_t kind;       /*  0: enum procbox_start_kind */
-    const char *worker;  /*  4: the worker's name, without the prefix */
-    uint32_t worker_len; /*  8 */
-    const char *name;    /* 12: the process's name */
-    uint32_t name_len;   /* 16 */
-    uint32_t flags;      /* 20: PROCBOX_FLAG_...; other bits are ignored, write 0 */
-    int64_t timeout;     /* 24: ended after this; 0 and below: never */
-    int64_t cpu_time;    /* 32: ended when it has used this much CPU time; 0 and below: never */
+    uint32_t kind;                      /*  0: enum procbox_start_kind */
+    PROCBOX_POINTER(const char) worker; /*  4: the worker's name, without the prefix */
+    uint32_t worker_len;                /*  8 */
+    PROCBOX_POINTER(const char) name;   /* 12: the process's name */
+    uint32_t name_len;                  /* 16 */
+    uint32_t flags;                     /* 20: PROCBOX_FLAG_...; other bits are ignored, write 0 */
+    int64_t timeout;  /* 24: ended after this; 0 and below: never */
+    int64_t cpu_time; /* 32: ended when it has used this much CPU time; 0 and below: never */
 } procbox_start_t;
 
-#ifdef __wasm__
 typedef char procbox_start_t_has_40_bytes[sizeof(procbox_start_t) == 40 ? 1 : -1];
-#endif
+
+/* Who a process is: what self_identity keeps, before name, parent's name and authkey. */
+typedef struct {
+    uint32_t pid;
+    uint32_t parent; /* its pid, or 0 */
+    uint32_t daemon; /* 1 if it is one, else 0 */
+    uint32_t name_len;
+    uint32_t parent_name_len;
+    uint32_t authkey_len;
+} procbox_identity_t;
+
+/* What self_interrupt is asked, about Ctrl-C. */
+enum procbox_interrupt {
+    PROCBOX_INTERRUPT_IGNORE = 0, /* the process does not answer it (the default): it is ended */
+    PROCBOX_INTERRUPT_ANSWER = 1, /* its waiting calls end with INTERRUPTED, until it clears that */
+    PROCBOX_INTERRUPT_CLEAR = 2,  /* clears it */
+    PROCBOX_INTERRUPT_QUERY = 3   /* the answer is 1 if there is one, else 0 */
+};
+
+/* The handles that a process may have. */
+#define PROCBOX_MAX_HANDLES 1048576u
+/* The handles that wait_any takes. */
+#define PROCBOX_MAX_WAITED 65536u
+/* The bytes of the name of a listener. */
+#define PROCBOX_MAX_ADDRESS 255u
+/* The bytes that a queue holds: 256 MiB. */
+#define PROCBOX_MAX_QUEUE_BYTES 268435456u
 
 /* ---- any handle ---- */
 
@@ -236,7 +274,8 @@ int32_t procbox_event_wait(int32_t handle, int64_t timeout);
 
 /*
  * A new queue: its handle. messages: the most messages, negative for no bound of their own. bytes:
- * the most bytes; negative or more than 256 MiB means 256 MiB. INVALID if one is 0, EXHAUSTED.
+ * the most bytes; negative or more than PROCBOX_MAX_QUEUE_BYTES means these. INVALID if one is 0,
+ * EXHAUSTED.
  */
 PROCBOX_IMPORT("queue_new")
 int32_t procbox_queue_new(int64_t messages, int64_t bytes);
@@ -263,9 +302,9 @@ int32_t procbox_pipe_new(int32_t duplex, int32_t out[2]);
 /* ---- connections: between processes of one context that have no handle of each other ---- */
 
 /*
- * A listener by the name of len bytes (1 to 255). Who comes is received from it with message_try_get
- * or message_get: a message without bytes whose one handle is an end of a pipe. ADDRESS_IN_USE;
- * INVALID if the name is too long or no UTF-8, BAD_POINTER.
+ * A listener by the name of len bytes (1 to PROCBOX_MAX_ADDRESS). Who comes is received from it with
+ * message_try_get or message_get: a message without bytes whose one handle is an end of a pipe.
+ * ADDRESS_IN_USE; INVALID if the name is too long or no UTF-8, BAD_POINTER.
  */
 PROCBOX_IMPORT("connection_listen")
 int32_t procbox_connection_listen(const char *name, uint32_t len);
@@ -368,7 +407,7 @@ int32_t procbox_process_interrupt(int32_t handle);
  * Waits until at least one of n queues, pipe ends and processes is ready, writes 1 to ready[i] for
  * each that is and 0 for the others, and answers how many are. Ready means that a get, a receive or a
  * join would not wait. TIMED_OUT; BAD_HANDLE also for a lock, a semaphore, an event, or an end that
- * only sends; INVALID if n is more than 65536.
+ * only sends; INVALID if n is more than PROCBOX_MAX_WAITED.
  */
 PROCBOX_IMPORT("wait_any")
 int32_t procbox_wait_any(const int32_t *handles, uint32_t n, uint8_t *ready, int64_t timeout);
@@ -383,8 +422,8 @@ PROCBOX_IMPORT("self_arguments")
 int32_t procbox_self_arguments(procbox_sizes_t *sizes);
 
 /*
- * Keeps, for message_read, who this process is: six uint32 (pid, the parent's pid or 0, 1 if daemon,
- * and the lengths of name, parent's name and authkey), then these three.
+ * Keeps, for message_read, who this process is: a procbox_identity_t, then its name, its parent's name
+ * and its authkey.
  */
 PROCBOX_IMPORT("self_identity")
 int32_t procbox_self_identity(procbox_sizes_t *sizes);
@@ -393,11 +432,7 @@ int32_t procbox_self_identity(procbox_sizes_t *sizes);
 PROCBOX_IMPORT("self_workers")
 int32_t procbox_self_workers(procbox_sizes_t *sizes);
 
-/*
- * Ctrl-C. 0: this process does not answer it (the default): it is ended by it. 1: it answers: its
- * waiting calls end with INTERRUPTED, until it clears that. 2: clears it. 3: answers 1 if there is
- * one, else 0. Other numbers: INVALID.
- */
+/* Ctrl-C: what is one of enum procbox_interrupt. Other numbers: INVALID. */
 PROCBOX_IMPORT("self_interrupt")
 int32_t procbox_self_interrupt(int32_t what);
 

@@ -1,4 +1,4 @@
-//! What a procbox program links: workers, and the API to start them, inside a process.
+//! The library that a procbox program links: workers, and the API to start them, inside a process.
 //!
 //! The same source runs natively (its processes are OS processes) and in the sandbox (they are
 //! wasmtime instances). A program is an ordinary binary whose `main` calls [`init`] first:
@@ -72,7 +72,7 @@ pub use procbox_core::*;
 /// ```
 pub use procbox_guest_macros::worker;
 
-/// What most programs use.
+/// The names that most programs use.
 ///
 /// ```no_run
 /// use procbox_guest::prelude::*;
@@ -88,7 +88,7 @@ pub mod prelude {
     };
 }
 
-/// Call this first in `main`: it gives the ambient context.
+/// Enters a procbox program and gives its ambient context: the first call of `main`.
 ///
 /// In the sandbox its processes are sandboxed too; natively they are OS processes. Natively the
 /// same executable is also what runs the workers: there this call does not return.
@@ -142,8 +142,9 @@ pub fn context() -> Result<Context> {
     return Ok(sandbox::context());
 }
 
-/// From now on Ctrl-C makes what this thread is blocked in return [`Error::Interrupted`], and so
-/// every later wait until [`clear_interrupt`]. Without it Ctrl-C ends the process. Call it in `main`.
+/// Makes Ctrl-C a result: what this thread is blocked in returns [`Error::Interrupted`], and so
+/// does every later wait until [`clear_interrupt`]. Without it Ctrl-C ends the process. Call it in
+/// `main`.
 ///
 /// ```no_run
 /// # use procbox_guest::prelude::*;
@@ -189,7 +190,7 @@ pub fn clear_interrupt() {
     sandbox::clear_interrupt();
 }
 
-/// Whether Ctrl-C has come and was not cleared.
+/// True if Ctrl-C has come and was not cleared.
 ///
 /// ```no_run
 /// procbox_guest::answer_ctrl_c()?;

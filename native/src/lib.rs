@@ -55,8 +55,8 @@ use procbox_core::Function;
 pub struct WorkerEntry {
     /// Its name.
     pub name: &'static str,
-    /// `name`, a tab, the signature, a line feed: in the ELF section `.procbox`, where it can be
-    /// read without running the program.
+    /// A line of the ELF section in which a program says what it offers: there it can be read
+    /// without running the program.
     pub about: &'static [u8],
     /// The worker: from its encoded arguments to its outcome.
     pub function: Function,
@@ -76,7 +76,7 @@ pub static WORKERS: [WorkerEntry];
 /// speaks procbox too.
 #[used]
 // SAFETY: the section is read from the file only; any bytes may stand in it.
-#[unsafe(link_section = ".procbox")]
+#[unsafe(link_section = procbox_abi::section!())]
 static SPEAKS: [u8; 1] = *b"\n";
 
 /// What a program calls first in `main`. If it was executed as a zygote, it becomes one, and does

@@ -2,14 +2,12 @@
 
 use crate::WORKERS;
 use object::read::{Object, ObjectSection, ReadCache};
+use procbox_abi::SECTION;
 use procbox_core::{Error, Result, WorkerInfo};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-/// The ELF section in which a program says what it offers: lines of a name, a tab, a signature.
-const SECTION: &str = ".procbox";
 
 /// What a native process runs: an executable, or a script that begins with `#!`.
 ///
@@ -147,13 +145,11 @@ impl Program {
     }
 }
 
+/// The workers that a section's lines are about.
 fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
-    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\0');
-    about.split(is_end).filter(|line| !line.is_empty()).map(|line| {
-        let text = String::from_utf8_lossy(line);
-        let (name, signature) = text.split_once('\t').unwrap_or((&text, ""));
-        let signature = (!signature.is_empty()).then(|| signature.to_string());
-        WorkerInfo { name: name.to_string(), signature }
+    procbox_abi::lines(about).map(|line| WorkerInfo {
+        name: line.name.to_string(),
+        signature: line.signature.map(str::to_string),
     })
 }
 

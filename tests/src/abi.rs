@@ -1,4 +1,4 @@
-//! A guest that does whatever it is told: it calls every import of `procbox_1`, in any order, with any
+//! A guest that does whatever it is told: it calls every import of the ABI, in any order, with any
 //! numbers.
 //!
 //! Its arguments are its script. A step is the number of an import and its parameters. A parameter
@@ -8,55 +8,9 @@
 
 use procbox::sandbox::Program;
 use procbox::{Context, ExitStatus, Handle, Message, Result, Sandbox, Wait};
+use procbox_abi::{IMPORTS, MAIN, MEMORY, MODULE, Parameter, ValueType, WORKER_PREFIX};
 use std::fmt::Write;
 use std::time::Duration;
-
-/// Every function of `procbox_1`: `i` is an i32 parameter, `l` an i64, `t` a timeout (i64, which the
-/// test keeps short). All return an i32.
-pub const IMPORTS: &[(&str, &str)] = &[
-    ("lock_new", ""),
-    ("lock_try_acquire", "i"),
-    ("lock_acquire", "it"),
-    ("lock_release", "i"),
-    ("semaphore_new", "i"),
-    ("semaphore_try_acquire", "i"),
-    ("semaphore_acquire", "it"),
-    ("semaphore_release", "i"),
-    ("semaphore_forget", "i"),
-    ("semaphore_available", "i"),
-    ("event_new", ""),
-    ("event_set", "i"),
-    ("event_clear", "i"),
-    ("event_is_set", "i"),
-    ("event_wait", "it"),
-    ("queue_new", "ll"),
-    ("queue_len", "i"),
-    ("queue_bounds", "ii"),
-    ("queue_close", "i"),
-    ("pipe_new", "ii"),
-    ("handle_close", "i"),
-    ("message_try_put", "iiiii"),
-    ("message_put", "iiiiit"),
-    ("message_try_get", "iiii"),
-    ("message_get", "iiiit"),
-    ("message_read", "ii"),
-    ("process_start", "iiiii"),
-    ("process_pid", "i"),
-    ("process_status", "ii"),
-    ("process_join", "iit"),
-    ("process_terminate", "i"),
-    ("process_interrupt", "i"),
-    ("process_kill", "i"),
-    ("wait_any", "iiit"),
-    ("self_arguments", "i"),
-    ("self_identity", "i"),
-    ("self_workers", "i"),
-    ("self_interrupt", "i"),
-    ("cpu_count", ""),
-    ("connection_listen", "ii"),
-    ("connection_try_connect", "ii"),
-    ("connection_connect", "iit"),
-];
 
 /// No script is in the middle of something for longer than this, so one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,18 +21,19 @@ const SCRIPT: usize = 65_536;
 /// are zeroes.
 fn text() -> String {
     let mut text = String::from("(module\n");
-    for (name, parameters) in IMPORTS {
-        let types: String =
-            parameters.chars().map(|c| if c == 'i' { " i32" } else { " i64" }).collect();
+    for import in IMPORTS {
+        let name = import.name;
+        let types: String = import.parameters.iter().map(|p| type_of(p.ty)).collect();
+        let result = type_of(import.result);
         let _ = writeln!(
             text,
-            r#"(import "procbox_1" "{name}" (func ${name} (param{types}) (result i32)))"#
+            r#"(import "{MODULE}" "{name}" (func ${name} (param{types}) (result{result})))"#
         );
     }
     let _ = writeln!(
         text,
         r#"
-(memory (export "memory") 2)
+(memory (export "{MEMORY}") 2)
 (global $at (mut i32) (i32.const {SCRIPT}))
 (global $end (mut i32) (i32.const {SCRIPT}))
 (func $byte (result i32)
@@ -98,32 +53,43 @@ fn text() -> String {
     (local.set $step (i32.rem_u (call $byte) (i32.const {})))"#,
         IMPORTS.len()
     );
-    for (n, (name, parameters)) in IMPORTS.iter().enumerate() {
-        let parameters: String = (parameters.chars())
-            .map(|c| match c {
-                'i' => " (call $i32)",
-                'l' => " (call $i64)",
-                // A microsecond at most.
-                _ => " (i64.and (call $i64) (i64.const 1023))",
-            })
-            .collect();
+    for (n, import) in IMPORTS.iter().enumerate() {
+        let name = import.name;
+        let parameters: String = import.parameters.iter().map(next).collect();
         let _ = writeln!(
             text,
             "(if (i32.eq (local.get $step) (i32.const {n})) \
                (then (drop (call ${name}{parameters})) (br $next)))"
         );
     }
-    text.push_str(
+    let _ = write!(
+        text,
         r#"))
-(func (export "procbox_worker_w") (param i32) (result i32)
+(func (export "{WORKER_PREFIX}w") (param i32) (result i32)
   (drop (call $self_arguments (i32.const 0)))
   (drop (call $message_read (global.get $at) (i32.const 8)))
   (global.set $end (i32.add (global.get $at) (i32.load (i32.const 0))))
   (call $run)
   (i32.const 0))
-(func (export "_start")))"#,
+(func (export "{MAIN}")))"#,
     );
     text
+}
+
+fn type_of(ty: ValueType) -> &'static str {
+    match ty {
+        ValueType::I32 => " i32",
+        ValueType::I64 => " i64",
+    }
+}
+
+/// The next parameter off the script. A timeout is kept short: a microsecond at most.
+fn next(parameter: &Parameter) -> &'static str {
+    match (parameter.name, parameter.ty) {
+        (_, ValueType::I32) => " (call $i32)",
+        ("timeout", ValueType::I64) => " (i64.and (call $i64) (i64.const 1023))",
+        (_, ValueType::I64) => " (call $i64)",
+    }
 }
 
 /// A sandbox for such guests.
@@ -162,12 +128,12 @@ impl Liar {
         self.ctx.process("w").raw_args(arguments).timeout(PATIENCE).start()?.join()
     }
 
-    /// Whether a guest does what its script says: here, that it puts two messages into a queue.
+    /// True if a guest does what its script says: here, that it puts two messages into a queue.
     ///
     /// # Errors
     /// What starting and joining say.
     pub fn does_as_told(&self) -> Result<bool> {
-        let put = IMPORTS.iter().position(|(name, _)| *name == "message_try_put");
+        let put = IMPORTS.iter().position(|import| import.name == "message_try_put");
         let put = put.unwrap_or_default() as u8;
         let q = self.ctx.queue::<()>(9)?;
         // Handle 1, and bytes of the script itself, whose address takes a byte that says so and four.

@@ -1,9 +1,9 @@
 //! Pools before their workers start.
 
-use super::Pool;
-use super::engine::{Engine, Options};
+use super::options::Options;
 use crate::raw::{Entry, Message, Output};
-use crate::{Args, Bytes, Context, Error, Result, Worker};
+use crate::{Args, Bytes, Context, Error, Worker};
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -90,11 +90,20 @@ impl Context {
 /// ```
 #[must_use = "nothing runs before build"]
 pub struct PoolBuilder<P, R> {
-    context: Context,
-    entry: Entry,
-    options: Options,
-    error: Option<Error>,
+    pub(super) context: Context,
+    pub(super) entry: Entry,
+    pub(super) options: Options,
+    pub(super) error: Option<Error>,
     types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> fmt::Debug for PoolBuilder<P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("entry", &self.entry)
+            .field("options", &self.options)
+            .finish()
+    }
 }
 
 impl<P, R> PoolBuilder<P, R> {
@@ -242,53 +251,5 @@ impl<P, R> PoolBuilder<P, R> {
             Err(e) => self.error = Some(e),
         }
         self
-    }
-
-    /// The pool, its workers started.
-    ///
-    /// ```no_run
-    /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let nobody = ctx.pool::<(u64,), bool>("is_prime").workers(0).build();
-    /// assert!(matches!(nobody, Err(Error::Invalid(_))));
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
-    pub fn build(mut self) -> Result<Pool<P, R>> {
-        if let Some(e) = self.error {
-            return Err(e);
-        }
-        let (workers, chunk) = (self.options.workers, self.options.chunk_size);
-        if workers == Some(0) || chunk == Some(0) || self.options.max_tasks == 0 {
-            let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
-            return Err(Error::Invalid(why.into()));
-        }
-        if self.options.fresh {
-            self.options.max_tasks = 1;
-        }
-        if self.options.fresh || self.options.task_timeout.is_some() {
-            self.options.chunk_size = Some(1);
-        }
-        let engine = Engine::start(self.context, self.entry, self.options)?;
-        Ok(Pool { engine, types: PhantomData })
-    }
-
-    /// Lends a new pool to `f` and terminates it afterwards, on unwind too.
-    ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let builder = ctx.pool::<(u64,), bool>("is_prime");
-    /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
-    /// assert_eq!(flags.len(), 10); // and the workers are gone
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`PoolBuilder::build`], and what `f` returns.
-    pub fn scope<T>(self, f: impl FnOnce(&Pool<P, R>) -> Result<T>) -> Result<T> {
-        let pool = self.build()?;
-        f(&pool)
     }
 }

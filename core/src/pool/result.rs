@@ -1,286 +1,11 @@
-//! What callers of a pool hold, and the sinks behind it that the engine fills.
+//! The result of a task, or of a `map`, that may still be to come.
 
-use super::engine::Engine;
-use crate::raw::Handle;
-use crate::runner::wire::Reader;
-use crate::{Error, Result, Wait, codec};
-use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use super::driver::Driver;
+use super::sink::Promise;
+use crate::{Error, Result, Wait};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// The encoded result of a task, or why there is none.
-pub(super) type TaskOutcome<'a> = Result<(&'a [u8], &'a [Handle])>;
-
-/// Something to do once the engine's state is unlocked, so that a callback may use the pool.
-pub(super) type Deferred = Box<dyn FnOnce() + Send>;
-
-/// Where the engine puts the ends of tasks. Each index comes exactly once.
-pub(super) trait Sink: Send + Sync {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred>;
-
-    /// Takes the ends of a chunk's tasks, from index `base` on: at most `most`, and no more than there
-    /// are or make sense. Says how many.
-    fn complete_all(
-        &self,
-        base: usize,
-        most: usize,
-        ends: &mut Reader<'_>,
-        deferred: &mut Vec<Deferred>,
-    ) -> usize {
-        let mut index = base;
-        while index < base + most
-            && let Some(outcome) = ends.next_end()
-        {
-            deferred.extend(self.complete(index, outcome));
-            index += 1;
-        }
-        index - base
-    }
-}
-
-/// Room is made for at most so many values before they come: a hint of how many may be wrong.
-const MOST_RESERVED: usize = 1 << 20;
-
-/// Called with the result when it is there.
-pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[inline]
-pub(super) fn decoded<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
-    outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
-}
-
-/// A sink that in the end has one value.
-pub(super) trait Promise<R>: Sink {
-    fn is_ready(&self) -> bool;
-    fn peek(&self) -> Option<bool>;
-    fn take(&self) -> Option<Result<R>>;
-}
-
-/// A value that may have come, and the callback that waits for it.
-type Slot<R> = (Option<Result<R>>, Option<Callback<R>>);
-
-/// The value of a promise: written once, then taken.
-struct Cell<R> {
-    ready: AtomicBool,
-    value: Mutex<Slot<R>>,
-}
-
-/// A value that is published once its callback has been called, also if that panicked.
-struct Promised<R> {
-    cell: Arc<Cell<R>>,
-    value: Option<Result<R>>,
-}
-
-impl<R> Drop for Promised<R> {
-    fn drop(&mut self) {
-        self.value.take().into_iter().for_each(|value| self.cell.publish(value));
-    }
-}
-
-impl<R> Cell<R> {
-    fn new(then: Option<Callback<R>>) -> Cell<R> {
-        Cell { ready: AtomicBool::new(false), value: Mutex::new((None, then)) }
-    }
-
-    fn set(self: &Arc<Self>, value: Result<R>) -> Option<Deferred>
-    where
-        R: Send + 'static,
-    {
-        let then = lock(&self.value).1.take();
-        let Some(then) = then else {
-            self.publish(value);
-            return None;
-        };
-        let promised = Promised { cell: self.clone(), value: Some(value) };
-        Some(Box::new(move || {
-            if let Some(value) = &promised.value {
-                then(value);
-            }
-        }))
-    }
-
-    fn publish(&self, value: Result<R>) {
-        lock(&self.value).0 = Some(value);
-        self.ready.store(true, Ordering::Release);
-    }
-
-    fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
-    }
-}
-
-/// The sink of `apply`: one task, one value.
-pub(super) struct Single<R>(Arc<Cell<R>>);
-
-impl<R> Single<R> {
-    pub(super) fn new(then: Option<Callback<R>>) -> Single<R> {
-        Single(Arc::new(Cell::new(then)))
-    }
-}
-
-impl<R: DeserializeOwned + Send + 'static> Sink for Single<R> {
-    fn complete(&self, _index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        self.0.set(decoded(outcome))
-    }
-}
-
-impl<R: DeserializeOwned + Send + 'static> Promise<R> for Single<R> {
-    fn is_ready(&self) -> bool {
-        self.0.is_ready()
-    }
-    fn peek(&self) -> Option<bool> {
-        lock(&self.0.value).0.as_ref().map(Result::is_ok)
-    }
-    fn take(&self) -> Option<Result<R>> {
-        lock(&self.0.value).0.take()
-    }
-}
-
-/// The values of a `map`, as they come.
-struct Gathered<R> {
-    /// Those from the first on without a gap.
-    values: Vec<R>,
-    /// Those beyond a gap: runs without one, by the index of their first.
-    ahead: BTreeMap<usize, Vec<R>>,
-    missing: usize,
-    sealed: bool,
-    /// The error with the lowest index. From then on values are of no use.
-    error: Option<(usize, Error)>,
-}
-
-/// The sink of `map`: many tasks, one list.
-pub(super) struct Gather<R> {
-    parts: Mutex<Gathered<R>>,
-    whole: Arc<Cell<Vec<R>>>,
-}
-
-impl<R> Gather<R> {
-    /// For about so many values.
-    pub(super) fn new(about: usize, then: Option<Callback<Vec<R>>>) -> Gather<R> {
-        let parts = Gathered {
-            values: Vec::with_capacity(about.min(MOST_RESERVED)),
-            ahead: BTreeMap::new(),
-            missing: 0,
-            sealed: false,
-            error: None,
-        };
-        Gather { parts: Mutex::new(parts), whole: Arc::new(Cell::new(then)) }
-    }
-
-    /// There will be `n` more values.
-    pub(super) fn expect(&self, n: usize) {
-        lock(&self.parts).missing += n;
-    }
-
-    /// There will be no more values than announced.
-    pub(super) fn seal(&self)
-    where
-        R: Send + 'static,
-    {
-        let mut parts = lock(&self.parts);
-        parts.sealed = true;
-        if let Some(deferred) = self.finish(parts) {
-            deferred();
-        }
-    }
-
-    fn finish(&self, mut parts: MutexGuard<'_, Gathered<R>>) -> Option<Deferred>
-    where
-        R: Send + 'static,
-    {
-        if parts.sealed && parts.missing == 0 {
-            let whole = match parts.error.take() {
-                Some((_, e)) => Err(e),
-                None => Ok(std::mem::take(&mut parts.values)),
-            };
-            drop(parts);
-            return self.whole.set(whole);
-        }
-        None
-    }
-}
-
-impl<R: DeserializeOwned> Gathered<R> {
-    /// Takes the outcomes of tasks in a row, from index `base` on; says how many there were.
-    fn put<'a>(
-        &mut self,
-        base: usize,
-        outcomes: impl Iterator<Item = TaskOutcome<'a>>,
-        most: usize,
-    ) -> usize {
-        let ahead = base != self.values.len();
-        let mut run =
-            if ahead { Vec::with_capacity(most) } else { std::mem::take(&mut self.values) };
-        let mut count = 0;
-        for outcome in outcomes.take(most) {
-            match decoded(outcome) {
-                Ok(value) => run.push(value),
-                Err(e) => self.fail(base + count, e),
-            }
-            count += 1;
-        }
-        self.missing -= count;
-        if self.error.is_some() {
-            self.ahead.clear();
-        } else if ahead {
-            self.ahead.insert(base, run);
-        } else {
-            self.values = run;
-            while let Some(next) = self.ahead.remove(&self.values.len()) {
-                self.values.extend(next);
-            }
-        }
-        count
-    }
-
-    #[cold]
-    fn fail(&mut self, index: usize, error: Error) {
-        if self.error.as_ref().is_none_or(|(first, _)| index < *first) {
-            self.error = Some((index, error));
-        }
-    }
-}
-
-impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        let mut parts = lock(&self.parts);
-        parts.put(index, std::iter::once(outcome), 1);
-        self.finish(parts)
-    }
-
-    fn complete_all(
-        &self,
-        base: usize,
-        most: usize,
-        ends: &mut Reader<'_>,
-        deferred: &mut Vec<Deferred>,
-    ) -> usize {
-        // Locked once for all of them.
-        let mut parts = lock(&self.parts);
-        let count = parts.put(base, std::iter::from_fn(|| ends.next_end()), most);
-        deferred.extend(self.finish(parts));
-        count
-    }
-}
-
-impl<R: DeserializeOwned + Send + 'static> Promise<Vec<R>> for Gather<R> {
-    fn is_ready(&self) -> bool {
-        self.whole.is_ready()
-    }
-    fn peek(&self) -> Option<bool> {
-        lock(&self.whole.value).0.as_ref().map(Result::is_ok)
-    }
-    fn take(&self) -> Option<Result<Vec<R>>> {
-        lock(&self.whole.value).0.take()
-    }
-}
 
 /// A result that may not be there yet.
 ///
@@ -294,13 +19,13 @@ impl<R: DeserializeOwned + Send + 'static> Promise<Vec<R>> for Gather<R> {
 /// # Ok(()) }
 /// ```
 pub struct TaskResult<R> {
-    engine: Arc<Engine>,
+    driver: Arc<Driver>,
     promise: Arc<dyn Promise<R>>,
 }
 
 impl<R> TaskResult<R> {
-    pub(super) fn new(engine: Arc<Engine>, promise: Arc<dyn Promise<R>>) -> TaskResult<R> {
-        TaskResult { engine, promise }
+    pub(super) fn new(driver: Arc<Driver>, promise: Arc<dyn Promise<R>>) -> TaskResult<R> {
+        TaskResult { driver, promise }
     }
 
     /// Waits for the result and takes it.
@@ -341,7 +66,7 @@ impl<R> TaskResult<R> {
     }
 
     fn take(&self, wait: Wait) -> Result<R> {
-        self.engine.drive_until(&|| self.promise.is_ready(), wait)?;
+        self.driver.drive_until(&|| self.promise.is_ready(), wait)?;
         self.promise.take().unwrap_or(Err(Error::Closed))
     }
 
@@ -360,7 +85,7 @@ impl<R> TaskResult<R> {
     /// # Errors
     /// [`Error::Interrupted`] on Ctrl-C.
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
-        match self.engine.drive_until(&|| self.promise.is_ready(), Wait::AtMost(timeout)) {
+        match self.driver.drive_until(&|| self.promise.is_ready(), Wait::AtMost(timeout)) {
             Ok(()) => Ok(true),
             Err(Error::TimedOut) => Ok(false),
             Err(e) => Err(e),
@@ -401,88 +126,5 @@ impl<R> TaskResult<R> {
 impl<R> fmt::Debug for TaskResult<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TaskResult(ready: {})", self.ready())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::raw::Message;
-    use crate::runner::wire::{TaskEnd, Writer};
-    use proptest::prelude::*;
-
-    /// How a chunk's tasks end: a number each, or `None` for one that fails.
-    type Chunk = Vec<Option<u8>>;
-
-    /// The chunk's ends, as its worker would send them.
-    fn sent(ends: &[Option<u8>]) -> Message {
-        let mut writer = Writer::new(0);
-        for (n, end) in ends.iter().enumerate() {
-            match end {
-                Some(value) => {
-                    let result = Message { bytes: vec![*value], handles: Vec::new() };
-                    writer.end(&TaskEnd::Done, &result);
-                }
-                None => writer.end(&TaskEnd::Failed(n.to_string()), &Message::default()),
-            }
-        }
-        writer.finish()
-    }
-
-    proptest! {
-        /// Chunks come in any order, whole, cut in two by a worker that ended, or task by task.
-        #[test]
-        fn a_map_has_all_values_in_order_or_its_first_error(
-            chunks in prop::collection::vec(
-                prop::collection::vec(prop::option::weighted(0.95, any::<u8>()), 1..9), 0..12),
-            order in any::<u64>(),
-            about in 0usize..20,
-            sealed_first: bool,
-        ) {
-            let gather: Gather<u8> = Gather::new(about, None);
-            let mut waiting: Vec<(usize, Chunk)> = Vec::new();
-            let mut base = 0;
-            for chunk in &chunks {
-                gather.expect(chunk.len());
-                waiting.push((base, chunk.clone()));
-                base += chunk.len();
-            }
-            if sealed_first {
-                gather.seal();
-            }
-            let mut random = order | 1;
-            let mut pick = |n: usize| {
-                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                (random >> 33) as usize % n
-            };
-            while !waiting.is_empty() {
-                prop_assert!(!gather.is_ready());
-                let (base, chunk) = waiting.swap_remove(pick(waiting.len()));
-                let most = 1 + pick(chunk.len());
-                if most == 1 {
-                    gather.complete(base, match chunk[0] {
-                        Some(ref value) => Ok((std::slice::from_ref(value), &[][..])),
-                        None => Err(Error::Task("0".into())),
-                    });
-                } else {
-                    let message = sent(&chunk[..most]);
-                    let mut ends = Reader::new(&message);
-                    ends.u64().unwrap();
-                    let mut deferred = Vec::new();
-                    let taken = gather.complete_all(base, chunk.len(), &mut ends, &mut deferred);
-                    prop_assert_eq!((taken, deferred.len()), (most, 0));
-                }
-                if most < chunk.len() {
-                    waiting.push((base + most, chunk[most..].to_vec()));
-                }
-            }
-            if !sealed_first {
-                gather.seal();
-            }
-            prop_assert!(gather.is_ready());
-            let all: Vec<Option<u8>> = chunks.into_iter().flatten().collect();
-            let whole: Option<Vec<u8>> = all.into_iter().collect();
-            prop_assert_eq!(gather.take().map(Result::ok), Some(whole));
-        }
     }
 }

@@ -1,304 +1,220 @@
-//! One worker as the pool sees it: a process, the queues to and from it, and what it has to do.
+//! One place for a worker, as the bookkeeping sees it: whether somebody is there, and what it has to
+//! do. No process and no queue: those are in `link`.
 
-use super::engine::Options;
-use super::result::{Deferred, Sink};
-use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
-use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
-use crate::time::Clock;
-use crate::{Bytes, Context, Error, ExitStatus, Limit, Process, Queue, Result, Wait, codec};
+use super::options::Rules;
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Tasks that travel together, and where their ends go.
-pub(super) struct Chunk {
+/// Something that can be given to a worker: one task or several.
+pub(super) trait Work: Sized {
+    /// How many tasks.
+    fn len(&self) -> usize;
+
+    /// Forgets the first `n` tasks.
+    fn drop_first(&mut self, n: usize);
+
+    /// Each task alone, in order.
+    fn split(&self) -> Vec<Self>;
+}
+
+/// Tasks that travel together.
+pub(super) struct Chunk<W, S> {
+    /// New for every time that it is given out.
     pub(super) id: u64,
-    pub(super) tasks: Tasks,
-    pub(super) sink: Arc<dyn Sink>,
-    /// The sink's index of the first task.
+    pub(super) work: W,
+    /// Where the ends of its tasks go.
+    pub(super) sink: S,
+    /// The sink's index of its first task.
     pub(super) base: usize,
-    /// How often a worker died of it.
+    /// The pool's number of its first task: tasks are counted as they are submitted.
+    pub(super) first: u64,
+    /// Times that it was begun and not ended.
     pub(super) attempts: u32,
 }
 
-impl Chunk {
-    /// Ends all of its tasks with one error.
-    pub(super) fn fail(&self, error: &Error, deferred: &mut Vec<Deferred>) {
-        for index in 0..self.tasks.len() {
-            deferred.extend(self.sink.complete(self.base + index, Err(error.clone())));
-        }
-    }
-
-    /// The same tasks, each a chunk of its own; they have no numbers yet.
-    pub(super) fn split(&self) -> impl Iterator<Item = Chunk> {
-        self.tasks.each().enumerate().map(|(i, (bytes, handles))| Chunk {
+impl<W: Work, S: Clone> Chunk<W, S> {
+    /// Each task alone.
+    pub(super) fn split(&self) -> impl Iterator<Item = Chunk<W, S>> {
+        self.work.split().into_iter().enumerate().map(|(i, work)| Chunk {
             id: 0,
-            tasks: Tasks::one(bytes, handles),
+            work,
             sink: self.sink.clone(),
             base: self.base + i,
+            first: self.first + i as u64,
             attempts: self.attempts,
         })
     }
+
+    /// Forgets the first `n` tasks: they have ended.
+    pub(super) fn drop_first(&mut self, n: usize) {
+        self.work.drop_first(n);
+        self.base += n;
+        self.first += n as u64;
+    }
 }
 
-/// A process that is there to take tasks.
-struct Life {
-    process: Process,
-    /// `None` for a program that knows nothing of procbox: its process is the task.
-    queues: Option<(Queue<()>, Queue<()>)>,
+/// Whether a process is in a slot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Life {
+    /// None, and none is wanted. In a plain pool the next task starts one.
+    Down,
+    /// One is to be started now.
+    Due,
+    /// One is to be started after this long, from the next look at the clock on.
+    Pausing(Duration),
+    /// One is to be started at this moment; `None` if the clock does not reach so far.
+    Resting(Option<Instant>),
+    Up,
 }
 
-/// A worker's place in the pool; its process changes.
-#[derive(Default)]
-pub(super) struct Slot {
-    life: Option<Life>,
-    /// What the process was given and has not answered, oldest first.
-    pub(super) outstanding: VecDeque<Chunk>,
-    /// Chunks given to this process.
+/// The time that a worker has for what it is to do next: a chunk, or to leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Timer {
+    /// It has all the time there is.
+    #[default]
+    Off,
+    /// So long, from the next look at the clock on.
+    Beginning(Duration),
+    Until(Instant),
+}
+
+/// The time that a worker has to end, once there is nothing more for it to do.
+pub(super) const LEAVING: Duration = Duration::from_secs(5);
+
+/// One place for a worker.
+pub(super) struct Slot<W, S> {
+    pub(super) life: Life,
+    /// Given out and not answered, in that order.
+    pub(super) outstanding: VecDeque<Chunk<W, S>>,
+    /// Chunks that this process was given.
     given: u64,
-    /// Chunks that this process answered.
+    /// Chunks that it answered.
     pub(super) answered: u64,
-    /// When the oldest outstanding task will have taken too long.
-    pub(super) deadline: Option<Instant>,
-    timed_out: bool,
-    /// Not to be started before this.
-    pub(super) start_after: Option<Instant>,
+    timer: Timer,
+    pub(super) timed_out: bool,
+    /// It lied, and was killed for that: nothing that it says counts any more.
+    pub(super) condemned: bool,
 }
 
-/// What a slot has to say when asked.
-pub(super) enum News {
-    /// Nothing yet.
-    None,
-    /// These bytes from its results queue.
-    Answer(Message),
-    /// Its process has ended; there is nothing more to come.
-    Ended(ExitStatus),
-}
-
-/// How a chunk was received.
-pub(super) enum Given {
-    Yes,
-    /// There is no room now.
-    NoRoom(Chunk),
-    /// It can never be given.
-    Unfit(Chunk, Error),
-    /// The process for it could not be started.
-    NotStarted(Chunk, Error),
-}
-
-impl Slot {
-    pub(super) fn is_up(&self) -> bool {
-        self.life.is_some()
-    }
-
-    /// Starts the process that serves this slot.
-    pub(super) fn start(&mut self, ctx: &Context, entry: &Entry, options: &Options) -> Result<()> {
-        let Entry::Serve(_) = entry else {
-            return Ok(());
-        };
-        let initializer = options.initializer.as_ref().map(|(name, arguments)| {
-            let mut writer = Writer::new(INITIALIZER);
-            writer.part(name.as_bytes(), &[]);
-            writer.part(&arguments.bytes, &arguments.handles);
-            writer.finish()
-        });
-        // It has room of its own: it is not answered, so if it were in the way of a chunk, nobody would
-        // say when it is not any more.
-        let (more, bytes) = initializer.as_ref().map_or((0, 0), |it| (1, it.bytes.len()));
-        let messages = Some(options.depth() + more);
-        let tasks: Queue<()> =
-            ctx.queue_with(Bounds { messages, bytes: Bounds::MAX_BYTES + bytes })?;
-        let results: Queue<()> = ctx.unbounded_queue()?;
-        if let Some(message) = initializer {
-            tasks.raw().put(&message.bytes, &message.handles, Wait::Never)?;
+impl<W, S> Slot<W, S> {
+    pub(super) fn new(life: Life) -> Slot<W, S> {
+        Slot {
+            life,
+            outstanding: VecDeque::new(),
+            given: 0,
+            answered: 0,
+            timer: Timer::default(),
+            timed_out: false,
+            condemned: false,
         }
-        let process = ctx
-            .of_entry::<crate::runner::Terms>(entry.clone())
-            .args((options.max_tasks, &tasks, &results))
-            .stdout(options.stdout)
-            .daemon(true)
-            .start()?;
-        self.life = Some(Life { process, queues: Some((tasks, results)) });
-        Ok(())
     }
 
-    /// How much more it can be given: the lower, the sooner it gets to a new task.
-    pub(super) fn load(&self, entry: &Entry, options: &Options) -> Option<usize> {
+    /// How much it has to do; `None` if it takes no more.
+    pub(super) fn load(&self, rules: &Rules) -> Option<usize> {
         let load = self.outstanding.len();
-        let open = match entry {
-            Entry::Main(_) => load == 0 && self.start_after.is_none(),
-            _ => self.life.is_some() && load < options.depth() && self.given < options.max_tasks,
+        let open = match self.life {
+            Life::Down => rules.plain && load == 0,
+            Life::Up => !rules.plain && load < rules.depth && self.given < rules.max_chunks,
+            _ => false,
         };
         open.then_some(load)
     }
 
-    /// Gives it a chunk.
-    pub(super) fn give(
-        &mut self,
-        mut chunk: Chunk,
-        ctx: &Context,
-        entry: &Entry,
-        options: &Options,
-        clock: &dyn Clock,
-    ) -> Given {
-        let sent = match (&self.life, entry) {
-            (Some(Life { queues: Some((tasks, _)), .. }), _) => {
-                let message = chunk.tasks.message(chunk.id);
-                tasks.raw().put(&message.bytes, &message.handles, Wait::Never)
-            }
-            (None, Entry::Main(_)) => match start_main(&chunk, ctx, entry) {
-                Ok(process) => {
-                    self.life = Some(Life { process, queues: None });
-                    Ok(())
-                }
-                Err(e @ (Error::Decode { .. } | Error::ForeignHandle)) => Err(e),
-                Err(e) => return Given::NotStarted(chunk, e),
-            },
-            _ => Err(Error::Full),
-        };
-        match sent {
-            Ok(()) => {
-                self.given += 1;
-                if self.outstanding.is_empty() {
-                    self.begin_clock(options, clock);
-                }
-                self.outstanding.push_back(chunk);
-                Given::Yes
-            }
-            Err(Error::Full | Error::Closed) => Given::NoRoom(chunk),
-            Err(e) => Given::Unfit(chunk, e),
+    pub(super) fn give(&mut self, chunk: Chunk<W, S>, rules: &Rules) {
+        if rules.plain {
+            self.life = Life::Up;
+        }
+        self.given += 1;
+        self.outstanding.push_back(chunk);
+        if self.outstanding.len() == 1 {
+            self.wind(rules);
         }
     }
 
-    fn begin_clock(&mut self, options: &Options, clock: &dyn Clock) {
-        self.deadline = options.task_timeout.and_then(|t| clock.now().checked_add(t));
-    }
-
-    /// What it has to say now.
-    pub(super) fn news(&self) -> News {
-        let Some(life) = &self.life else {
-            return News::None;
+    /// Winds the timer for what the worker does from now on.
+    fn wind(&mut self, rules: &Rules) {
+        let limit = if !self.outstanding.is_empty() {
+            rules.task_timeout
+        } else if self.is_done(rules) {
+            // It is to end by itself. One that does not must not keep its place for ever.
+            Some(rules.task_timeout.map_or(LEAVING, |limit| limit.min(LEAVING)))
+        } else {
+            None
         };
-        // The status is read before the queue: what an ended process has put is then there to see.
-        let status = life.process.status();
-        if let Some((_, results)) = &life.queues {
-            let mut message = Message::default();
-            if results.raw().get(&mut message, Wait::Never).is_ok() {
-                return News::Answer(message);
-            }
-        }
-        status.map_or(News::None, News::Ended)
+        self.timer = limit.map_or(Timer::Off, Timer::Beginning);
     }
 
-    /// Takes the chunk with this number off the list, since it was answered.
-    pub(super) fn answered(
-        &mut self,
-        id: u64,
-        options: &Options,
-        clock: &dyn Clock,
-    ) -> Option<Chunk> {
-        let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
-        let chunk = self.outstanding.remove(at);
+    /// Whether the worker has done all that one worker does.
+    pub(super) fn is_done(&self, rules: &Rules) -> bool {
+        !rules.plain && self.answered >= rules.max_chunks
+    }
+
+    /// Takes out a chunk that was not begun.
+    pub(super) fn take_back(&mut self, id: u64) -> Option<Chunk<W, S>> {
+        let chunk = self.remove(id)?;
+        self.given -= 1;
+        if self.outstanding.is_empty() {
+            self.timer = Timer::Off;
+        }
+        Some(chunk)
+    }
+
+    /// Takes out a chunk that was answered; the next one begins.
+    pub(super) fn answered(&mut self, id: u64, rules: &Rules) -> Option<Chunk<W, S>> {
+        let chunk = self.remove(id)?;
         self.answered += 1;
-        self.deadline = None;
-        if !self.outstanding.is_empty() {
-            self.begin_clock(options, clock);
-        }
-        chunk
+        self.wind(rules);
+        Some(chunk)
     }
 
-    /// Whether [`Slot::take_back`] may be used while the process lives: not before it has taken its
-    /// initializer, which is in the same queue.
-    pub(super) fn may_take_back(&self, options: &Options) -> bool {
-        self.outstanding.len() > 1 && (self.answered > 0 || options.initializer.is_none())
+    fn remove(&mut self, id: u64) -> Option<Chunk<W, S>> {
+        let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
+        self.outstanding.remove(at)
     }
 
-    /// Takes back the oldest chunk that the process has not begun.
-    pub(super) fn take_back(&mut self) -> Option<Chunk> {
-        let Some(Life { queues: Some((tasks, _)), .. }) = &self.life else { return None };
-        let mut message = Message::default();
-        loop {
-            tasks.raw().get(&mut message, Wait::Never).ok()?;
-            let id = Reader::new(&message).u64().ok()?;
-            if id == INITIALIZER {
-                continue;
-            }
-            let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
-            self.given -= 1;
-            return self.outstanding.remove(at);
-        }
+    /// Whether it has a chunk at hand that it has not begun, as far as the pool knows. An initializer
+    /// that still waits is not to be taken from it.
+    pub(super) fn may_be_taken_from(&self, rules: &Rules) -> bool {
+        self.outstanding.len() > 1 && (self.answered > 0 || !rules.initializes)
     }
 
-    /// What the ended process printed, if its process was the task.
-    pub(super) fn printed(&self) -> Option<Result<Message>> {
-        match &self.life {
-            Some(Life { process, queues: None }) => {
-                Some(process.output().and_then(|output| Message::of(&Bytes(output))))
-            }
+    /// Whether it is to be looked at when time has passed.
+    pub(super) fn keeps_time(&self) -> bool {
+        self.timer != Timer::Off || matches!(self.life, Life::Pausing(_) | Life::Resting(_))
+    }
+
+    /// The moment at which something is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let life = match self.life {
+            Life::Resting(at) => at,
             _ => None,
+        };
+        match (self.timer, life) {
+            (Timer::Until(at), Some(other)) => Some(at.min(other)),
+            (Timer::Until(at), None) => Some(at),
+            (_, life) => life,
         }
     }
 
-    /// Clears the slot of its ended process. Says its name and status.
-    pub(super) fn bury(&mut self, status: ExitStatus) -> (String, ExitStatus) {
-        let name = self.life.take().map(|life| life.process.name()).unwrap_or_default();
-        let status = if self.timed_out { ExitStatus::limited(Limit::WallClock) } else { status };
-        *self = Slot { outstanding: std::mem::take(&mut self.outstanding), ..Slot::default() };
-        (name, status)
-    }
-
-    /// Ends a process whose task takes too long.
-    pub(super) fn check_clock(&mut self, clock: &dyn Clock) {
-        if self.deadline.is_some_and(|at| at <= clock.now()) {
-            self.deadline = None;
-            self.timed_out = true;
-            self.kill();
+    /// Time has passed. Whether its worker is to be killed, for having been at a chunk for too long.
+    pub(super) fn tick(&mut self, now: Instant, rules: &Rules) -> bool {
+        if let Life::Pausing(pause) = self.life {
+            self.life = Life::Resting(now.checked_add(pause));
         }
-    }
-
-    pub(super) fn kill(&self) {
-        if let Some(life) = &self.life {
-            // It was started, or it would not be here.
-            let _ = life.process.kill();
+        if matches!(self.life, Life::Resting(Some(at)) if at <= now) {
+            self.life = if rules.plain { Life::Down } else { Life::Due };
         }
-    }
-
-    /// Tells it that there are no more tasks.
-    pub(super) fn close(&self) {
-        if let Some(Life { queues: Some((tasks, _)), .. }) = &self.life {
-            tasks.close();
-        }
-    }
-
-    pub(super) fn join(&mut self) -> Result<()> {
-        if let Some(life) = &self.life {
-            life.process.join()?;
-        }
-        self.life = None;
-        Ok(())
-    }
-
-    /// Adds what there is to wait for.
-    pub(super) fn waitables(&self, those: &mut Vec<Waitable>) {
-        if let Some(life) = &self.life {
-            if let Some((_, results)) = &life.queues {
-                those.push(results.waitable());
+        match self.timer {
+            Timer::Beginning(limit) => {
+                self.timer = now.checked_add(limit).map_or(Timer::Off, Timer::Until);
+                false
             }
-            those.extend(life.process.sentinel());
+            Timer::Until(at) if at <= now => {
+                self.timer = Timer::Off;
+                self.timed_out = true;
+                true
+            }
+            _ => false,
         }
     }
-}
-
-/// Starts a plain program on one task: its bytes on stdin, its stdout kept.
-fn start_main(chunk: &Chunk, ctx: &Context, entry: &Entry) -> Result<Process> {
-    let mut tasks = chunk.tasks.each();
-    let (Some((bytes, handles)), None) = (tasks.next(), tasks.next()) else {
-        return Err(Error::Invalid("a plain program takes one task at a time".into()));
-    };
-    let (Bytes(input),): (Bytes,) = codec::decode(bytes, handles)?;
-    ctx.of_entry::<()>(entry.clone())
-        .stdin(Input::Bytes(input))
-        .stdout(Output::Capture)
-        .daemon(true)
-        .start()
 }

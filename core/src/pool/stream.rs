@@ -1,11 +1,13 @@
 //! `imap`: results as an iterator that takes its inputs as it goes, and inputs that may be late.
 
-use super::engine::Engine;
-use super::result::{Deferred, Sink, TaskOutcome, decoded, lock};
-use crate::raw::Message;
+use super::driver::Driver;
+use super::pool::Pool;
+use super::sink::{Deferred, Sink, TaskOutcome, decoded};
 use crate::runner::wire::Tasks;
+use crate::sync::lock;
 use crate::time::Deadline;
-use crate::{Error, Result, Wait};
+use crate::{Args, Error, Result, Wait};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -29,11 +31,11 @@ use std::time::Duration;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Bell(Weak<Engine>);
+pub struct Bell(Weak<Driver>);
 
 impl Bell {
-    pub(super) fn new(engine: &Arc<Engine>) -> Bell {
-        Bell(Arc::downgrade(engine))
+    pub(super) fn new(driver: &Arc<Driver>) -> Bell {
+        Bell(Arc::downgrade(driver))
     }
 
     /// Makes every wait for a result look at its inputs again. Ring after an input can be had, and
@@ -48,8 +50,8 @@ impl Bell {
     /// # }
     /// ```
     pub fn ring(&self) {
-        if let Some(engine) = self.0.upgrade() {
-            engine.ring();
+        if let Some(driver) = self.0.upgrade() {
+            driver.ring();
         }
     }
 }
@@ -80,6 +82,138 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
     }
 }
 
+impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
+    /// A task per input; results come in the order of the inputs, as an iterator. Inputs are taken
+    /// a bounded number ahead, so an endless iterator needs constant memory.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let primes = pool.imap(0u64..).filter(|(_, prime)| *prime == Ok(true)); // without end
+    /// let first: Vec<usize> = primes.map(|(index, _)| index).take(4).collect();
+    /// assert_eq!(first, [2, 3, 5, 7]);
+    /// # Ok(()) }
+    /// ```
+    pub fn imap<I>(&self, inputs: I) -> TaskResults<R, AtHand<I::IntoIter>>
+    where
+        I: IntoIterator,
+        (I::Item,): Args<P>,
+    {
+        self.iterate(inputs, true)
+    }
+
+    /// Like [`Pool::imap`], with the results as they come, each with its input's index.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// for (index, prime) in pool.imap_unordered(100..200u64) {
+    ///     println!("{}: {}", 100 + index, prime?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn imap_unordered<I>(&self, inputs: I) -> TaskResults<R, AtHand<I::IntoIter>>
+    where
+        I: IntoIterator,
+        (I::Item,): Args<P>,
+    {
+        self.iterate(inputs, false)
+    }
+
+    fn iterate<I>(&self, inputs: I, ordered: bool) -> TaskResults<R, AtHand<I::IntoIter>>
+    where
+        I: IntoIterator,
+        (I::Item,): Args<P>,
+    {
+        TaskResults::new(self.driver.clone(), AtHand(inputs.into_iter()), ordered)
+    }
+
+    /// Like [`Pool::imap`], for inputs that come when they come: from a terminal, a socket, another
+    /// thread. `Poll::Pending` says that there is none now. What was taken is then sent off, be it
+    /// less than a chunk, and results are given out while the inputs are idle; they are looked at
+    /// again when a result comes, and when [`Pool::bell`] is rung. In input order, or else as the
+    /// results come.
+    ///
+    /// ```no_run
+    /// # use std::{sync::mpsc, task::Poll};
+    /// # fn example(pool: procbox_core::Pool<(u64,), u64>) {
+    /// let (sender, receiver) = mpsc::sync_channel(1000);
+    /// let bell = pool.bell();
+    /// std::thread::spawn(move || {
+    ///     for n in 0..10u64 {
+    ///         sender.send(n).unwrap();
+    ///         bell.ring();
+    ///     }
+    ///     drop(sender);
+    ///     bell.ring();
+    /// });
+    /// let inputs = std::iter::from_fn(|| match receiver.try_recv() {
+    ///     Ok(n) => Some(Poll::Ready(n)),
+    ///     Err(mpsc::TryRecvError::Empty) => Some(Poll::Pending),
+    ///     Err(mpsc::TryRecvError::Disconnected) => None,
+    /// });
+    /// for (index, result) in pool.imap_polled(inputs, true) {
+    ///     println!("{index}: {result:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn imap_polled<I, T>(&self, inputs: I, ordered: bool) -> TaskResults<R, I::IntoIter>
+    where
+        I: IntoIterator<Item = Poll<T>>,
+        (T,): Args<P>,
+    {
+        TaskResults::new(self.driver.clone(), inputs.into_iter(), ordered)
+    }
+
+    /// What tells this pool that inputs of [`Pool::imap_polled`] have come.
+    ///
+    /// ```no_run
+    /// # use std::{sync::mpsc, task::Poll};
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let (sender, receiver) = mpsc::channel::<u64>();
+    /// let bell = pool.bell();
+    /// std::thread::spawn(move || {
+    ///     sender.send(7).unwrap();
+    ///     drop(sender);
+    ///     bell.ring(); // also after the last
+    /// });
+    /// # let inputs = std::iter::from_fn(move || match receiver.try_recv() {
+    /// #     Ok(n) => Some(Poll::Ready(n)),
+    /// #     Err(mpsc::TryRecvError::Empty) => Some(Poll::Pending),
+    /// #     Err(mpsc::TryRecvError::Disconnected) => None,
+    /// # });
+    /// assert_eq!(pool.imap_polled(inputs, true).collect::<Vec<_>>(), [(0, Ok(true))]);
+    /// # Ok(()) }
+    /// ```
+    pub fn bell(&self) -> Bell {
+        Bell::new(&self.driver)
+    }
+}
+
+/// Inputs that are all at hand, as [`crate::Pool::imap`] takes them: none is ever late.
+///
+/// ```no_run
+/// # fn example(pool: procbox_core::Pool<(u64,), bool>) {
+/// use procbox_core::{AtHand, TaskResults};
+/// use std::ops::Range;
+/// let results: TaskResults<bool, AtHand<Range<u64>>> = pool.imap(0..100u64);
+/// # drop(results);
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "iterators are lazy"]
+pub struct AtHand<I>(I);
+
+impl<I: Iterator> Iterator for AtHand<I> {
+    type Item = Poll<I::Item>;
+
+    fn next(&mut self) -> Option<Poll<I::Item>> {
+        self.0.next().map(Poll::Ready)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
 /// The results of [`crate::Pool::imap`]: an iterator that takes inputs as it goes.
 ///
 /// Each item is the input's index and the task's result.
@@ -92,8 +226,9 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
 /// assert_eq!(results.next(), None);
 /// # Ok(()) }
 /// ```
+#[must_use = "nothing runs before its results are asked for"]
 pub struct TaskResults<R, I> {
-    engine: Arc<Engine>,
+    driver: Arc<Driver>,
     inputs: std::iter::Fuse<I>,
     stream: Arc<Stream<R>>,
     ordered: bool,
@@ -110,16 +245,17 @@ pub struct TaskResults<R, I> {
     idle: bool,
 }
 
-impl<R, I> TaskResults<R, I>
+impl<R, I, T> TaskResults<R, I>
 where
     R: DeserializeOwned + Send + 'static,
-    I: Iterator<Item = Poll<Result<Message>>>,
+    I: Iterator<Item = Poll<T>>,
+    (T,): Serialize,
 {
-    pub(super) fn new(engine: Arc<Engine>, inputs: I, ordered: bool) -> TaskResults<R, I> {
+    pub(super) fn new(driver: Arc<Driver>, inputs: I, ordered: bool) -> TaskResults<R, I> {
         let arrived = Arrived { by_index: BTreeMap::new(), in_order_of_arrival: VecDeque::new() };
         TaskResults {
-            chunk: engine.chunk_or(1),
-            engine,
+            chunk: driver.chunk_or(1),
+            driver,
             inputs: inputs.fuse(),
             stream: Arc::new(Stream { arrived: Mutex::new(arrived) }),
             ordered,
@@ -135,14 +271,14 @@ where
     fn feed(&mut self) {
         self.idle = false;
         // In order, a slow first task must not let results pile up without bound behind it.
-        while !self.broken && !self.idle && self.taken - self.given < self.engine.window(self.chunk)
+        while !self.broken && !self.idle && self.taken - self.given < self.driver.window(self.chunk)
         {
             let base = self.taken;
             let tasks = self.next_chunk();
             if tasks.is_empty() {
                 break;
             }
-            if let Err(e) = self.engine.submit(tasks, self.stream.clone(), base) {
+            if let Err(e) = self.driver.submit(tasks, self.stream.clone(), base) {
                 self.taken = base;
                 self.broken = true;
                 self.refused = Some(e);
@@ -155,8 +291,8 @@ where
         let mut tasks = Tasks::new();
         while tasks.len() < self.chunk {
             match self.inputs.next() {
-                Some(Poll::Ready(Ok(m))) => tasks.push_encoded(&m.bytes, &m.handles),
-                Some(Poll::Ready(Err(e))) => {
+                Some(Poll::Ready(item)) => {
+                    let Err(e) = tasks.push(&(item,)) else { continue };
                     self.broken = true;
                     // A stream has no callback to run.
                     let _ = self.stream.complete(self.taken + tasks.len(), Err(e));
@@ -179,7 +315,7 @@ where
         let mut deadline = None;
         loop {
             // Counted before the inputs are looked at, so that no ring is missed.
-            let rings = self.engine.rings();
+            let rings = self.driver.rings();
             self.feed();
             if let Some(item) = self.take_next() {
                 self.given += 1;
@@ -188,7 +324,7 @@ where
             if self.taken == self.given && !self.idle {
                 return self.refused.take().map(Err);
             }
-            let deadline = *deadline.get_or_insert_with(|| wait.deadline(&*self.engine.clock));
+            let deadline = *deadline.get_or_insert_with(|| wait.deadline(&*self.driver.clock));
             if let Err(e) = self.wait(rings, deadline) {
                 return Some(Err(e));
             }
@@ -203,9 +339,9 @@ where
                 true => arrived.by_index.contains_key(&self.given),
                 false => !arrived.by_index.is_empty(),
             };
-            there || self.idle && self.engine.rings() != rings
+            there || self.idle && self.driver.rings() != rings
         };
-        self.engine.drive_until(&done, deadline.wait(&*self.engine.clock))
+        self.driver.drive_until(&done, deadline.wait(&*self.driver.clock))
     }
 
     /// The next result, if it is there.
@@ -244,10 +380,11 @@ where
     }
 }
 
-impl<R, I> Iterator for TaskResults<R, I>
+impl<R, I, T> Iterator for TaskResults<R, I>
 where
     R: DeserializeOwned + Send + 'static,
-    I: Iterator<Item = Poll<Result<Message>>>,
+    I: Iterator<Item = Poll<T>>,
+    (T,): Serialize,
 {
     type Item = (usize, Result<R>);
 

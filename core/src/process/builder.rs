@@ -310,7 +310,8 @@ impl<P> ProcessBuilder<P> {
     }
 }
 
-impl<P: Complete> ProcessBuilder<P> {
+// The bound stands at each function: there the compiler says what is missing.
+impl<P> ProcessBuilder<P> {
     /// The process, not yet started.
     ///
     /// ```no_run
@@ -321,7 +322,10 @@ impl<P: Complete> ProcessBuilder<P> {
     /// p.start()?;
     /// # Ok(()) }
     /// ```
-    pub fn build(mut self) -> Process {
+    pub fn build(mut self) -> Process
+    where
+        P: Complete,
+    {
         if !self.named {
             self.spec.identity.name = self.context.next_name();
         }
@@ -348,7 +352,10 @@ impl<P: Complete> ProcessBuilder<P> {
     ///
     /// # Errors
     /// Those of [`Process::start`].
-    pub fn start(self) -> Result<Process> {
+    pub fn start(self) -> Result<Process>
+    where
+        P: Complete,
+    {
         // The context must outlive the weak reference that `build` takes.
         let context = self.context.clone();
         let process = self.build();

@@ -6,9 +6,10 @@ pub use builder::{Complete, ProcessBuilder, Starts};
 
 use crate::context::ContextInner;
 use crate::raw::{Identity, ProcessSpec, RawProcess, Waitable};
+use crate::sync::lock;
 use crate::{Bytes, Error, ExitStatus, Result, Wait};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 enum Phase {
@@ -42,7 +43,7 @@ pub struct Process(pub(crate) Arc<Shared>);
 
 impl Process {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Starts it.

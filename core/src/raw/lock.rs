@@ -49,3 +49,14 @@ pub struct Acquired {
     /// The holder before died without releasing: what the lock protects may be half changed.
     pub owner_died: bool,
 }
+
+impl Acquired {
+    /// From a holder that released it, or from one that died.
+    ///
+    /// ```
+    /// assert!(procbox_core::raw::Acquired::new(true).owner_died);
+    /// ```
+    pub const fn new(owner_died: bool) -> Acquired {
+        Acquired { owner_died }
+    }
+}

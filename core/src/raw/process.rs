@@ -123,6 +123,20 @@ pub struct Identity {
     pub parent: Option<(u32, String)>,
 }
 
+impl Identity {
+    /// A process of this name and number, without a parent: the first of its program.
+    ///
+    /// ```
+    /// use procbox_core::raw::Identity;
+    /// let mut me = Identity::new("MainProcess", 1);
+    /// me.authkey = vec![7; 32].into();
+    /// assert!(!me.daemon && me.parent.is_none());
+    /// ```
+    pub fn new(name: impl Into<String>, pid: u32) -> Identity {
+        Identity { name: name.into(), pid, daemon: false, authkey: Bytes::default(), parent: None }
+    }
+}
+
 /// What a backend implements for [`crate::Process`]. Dropping it lets the process run on,
 /// unwatched.
 ///
@@ -222,4 +236,17 @@ pub struct WorkerInfo {
     pub name: String,
     /// Its signature as written, if the program says.
     pub signature: Option<String>,
+}
+
+impl WorkerInfo {
+    /// A worker of this name.
+    ///
+    /// ```
+    /// use procbox_core::raw::WorkerInfo;
+    /// let info = WorkerInfo::new("double", Some("double(n: u64) -> u64".to_string()));
+    /// assert_eq!(info.name, "double");
+    /// ```
+    pub fn new(name: impl Into<String>, signature: Option<String>) -> WorkerInfo {
+        WorkerInfo { name: name.into(), signature }
+    }
 }

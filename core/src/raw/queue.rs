@@ -8,7 +8,7 @@ use std::any::Any;
 ///
 /// ```
 /// use procbox_core::Bounds;
-/// let b = Bounds { messages: Some(16), ..Bounds::default() };
+/// let b = Bounds::default().messages(16);
 /// assert_eq!(b.bytes, Bounds::MAX_BYTES);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,43 @@ pub struct Bounds {
 impl Bounds {
     /// The default for [`Bounds::bytes`]: 256 MiB, room for four of the largest messages promised.
     pub const MAX_BYTES: usize = 256 << 20;
+
+    /// At most so many messages.
+    ///
+    /// ```
+    /// use procbox_core::raw::Bounds;
+    /// assert_eq!(Bounds::default().messages(16).messages, Some(16));
+    /// ```
+    pub const fn messages(mut self, most: usize) -> Bounds {
+        self.messages = Some(most);
+        self
+    }
+
+    /// At most so many bytes, all messages together.
+    ///
+    /// ```
+    /// use procbox_core::raw::Bounds;
+    /// assert_eq!(Bounds::default().bytes(1 << 20).bytes, 1 << 20);
+    /// ```
+    pub const fn bytes(mut self, most: usize) -> Bounds {
+        self.bytes = most;
+        self
+    }
+
+    /// The default, for constants: as many messages as fit into [`Bounds::MAX_BYTES`].
+    ///
+    /// ```
+    /// use procbox_core::raw::Bounds;
+    /// const SMALL: Bounds = Bounds::DEFAULT.messages(16).bytes(4096);
+    /// assert_eq!(Bounds::default(), Bounds::DEFAULT);
+    /// # let _ = SMALL;
+    /// ```
+    pub const DEFAULT: Bounds = Bounds { messages: None, bytes: Bounds::MAX_BYTES };
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { messages: None, bytes: Bounds::MAX_BYTES }
+        Bounds::DEFAULT
     }
 }
 

@@ -1,14 +1,14 @@
 //! `#[worker]` of procbox-guest, which re-exports and documents it.
 
+mod check;
+
 use proc_macro2::{Literal, TokenStream};
+use procbox_abi::{Line, SECTION, WORKER_PREFIX};
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{
-    Error, FnArg, GenericArgument, ImplItem, ItemFn, ItemImpl, PathArguments, Result, ReturnType,
-    Type,
-};
+use syn::{Error, GenericArgument, ItemFn, ItemImpl, PathArguments, Result, ReturnType, Type};
 
-/// See `procbox_guest::worker`.
+/// The attribute; `procbox_guest::worker` documents it.
 #[proc_macro_attribute]
 pub fn worker(
     attribute: proc_macro::TokenStream,
@@ -36,30 +36,8 @@ fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// The function becomes a constant of the same name, which still can be called.
 fn expand_function(function: ItemFn) -> Result<TokenStream> {
     let signature = &function.sig;
-    if let Some(generics) = signature.generics.params.first() {
-        return Err(Error::new(
-            generics.span(),
-            "a worker has no type parameters: another process calls it",
-        ));
-    }
-    if let Some(asyncness) = signature.asyncness {
-        return Err(Error::new(
-            asyncness.span(),
-            "a worker is not async: it has a process of its own",
-        ));
-    }
-    let mut types = Vec::new();
-    for input in &signature.inputs {
-        match input {
-            FnArg::Typed(typed) => types.push((*typed.ty).clone()),
-            FnArg::Receiver(receiver) => {
-                return Err(Error::new(
-                    receiver.span(),
-                    "for a struct, put #[worker] on its `impl` with a `run`",
-                ));
-            }
-        }
-    }
+    check::signature(signature)?;
+    let types = check::arguments(signature)?;
     let name = &signature.ident;
     let text = name.to_string();
     let visibility = &function.vis;
@@ -81,9 +59,9 @@ fn expand_function(function: ItemFn) -> Result<TokenStream> {
         #visibility const #name: ::procbox_guest::Worker<(#(#types,)*), #result, fn(#(#types),*) -> #output> = {
             #inner
             fn call(
-                call: ::procbox_guest::Call<'_>,
-                result: &mut ::procbox_guest::Message,
-            ) -> ::procbox_guest::Outcome {
+                call: ::procbox_guest::runner::Call<'_>,
+                result: &mut ::procbox_guest::raw::Message,
+            ) -> ::procbox_guest::runner::Outcome {
                 let (#(#names,)*): (#(#types,)*) = call.arguments()?;
                 #end(function(#(#names),*), result)
             }
@@ -105,13 +83,7 @@ impl TokenText for syn::Signature {
 
 /// The block stays; its type becomes `Runnable`.
 fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
-    let run = block.items.iter().find_map(|item| match item {
-        ImplItem::Fn(f) if f.sig.ident == "run" => Some(f),
-        _ => None,
-    });
-    let Some(run) = run else {
-        return Err(Error::new(block.span(), "an `impl` with #[worker] has a `fn run(self)`"));
-    };
+    let run = check::block(&block)?;
     let Type::Path(path) = &*block.self_ty else {
         return Err(Error::new(
             block.self_ty.span(),
@@ -131,9 +103,9 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
         }
         const _: () = {
             fn call(
-                call: ::procbox_guest::Call<'_>,
-                result: &mut ::procbox_guest::Message,
-            ) -> ::procbox_guest::Outcome {
+                call: ::procbox_guest::runner::Call<'_>,
+                result: &mut ::procbox_guest::raw::Message,
+            ) -> ::procbox_guest::runner::Outcome {
                 let (this,): (#ty,) = call.arguments()?;
                 #end(this.run(), result)
             }
@@ -142,11 +114,11 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
     })
 }
 
-/// What a worker gives on success, and the function that makes an outcome of what it returns.
+/// The type that a worker gives on success, and the function that makes an outcome of what it returns.
 ///
 /// A type that is called `Result` is taken for one.
 fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {
-    let plain = quote!(::procbox_guest::end_of);
+    let plain = quote!(::procbox_guest::runner::end_of);
     let ReturnType::Type(_, ty) = output else { return (quote!(()), plain) };
     if let Type::Path(path) = &**ty
         && let Some(last) = path.path.segments.last()
@@ -159,12 +131,12 @@ fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {
             }),
             _ => None,
         };
-        return (ok.unwrap_or(quote!(())), quote!(::procbox_guest::end_of_result));
+        return (ok.unwrap_or(quote!(())), quote!(::procbox_guest::runner::end_of_result));
     }
     (quote!(#ty), plain)
 }
 
-/// The line that describes a worker in the program's file: `name TAB signature`.
+/// The line that describes a worker in the program's file.
 fn about(name: &str, signature: String) -> String {
     // Tokens come with spaces between them; this takes out those that nobody would write.
     let mut text = signature.replace('\n', " ");
@@ -185,18 +157,18 @@ fn about(name: &str, signature: String) -> String {
     ] {
         text = text.replace(from, to);
     }
-    format!("{name}\t{}\n", text.trim_start_matches("fn "))
+    Line { name, signature: Some(text.trim_start_matches("fn ")) }.to_string()
 }
 
 /// Makes a worker known: by an export and a custom section in WebAssembly, by a linked list of
 /// entries and a section of the same name natively.
 fn registration(name: &str, about: &str) -> TokenStream {
-    let export = format!("procbox_worker_{name}");
+    let export = format!("{WORKER_PREFIX}{name}");
     let length = about.len();
     let about = Literal::byte_string(about.as_bytes());
     quote! {
         #[used]
-        #[unsafe(link_section = ".procbox")]
+        #[unsafe(link_section = #SECTION)]
         static ABOUT: [u8; #length] = *#about;
 
         #[cfg(target_arch = "wasm32")]

@@ -5,18 +5,18 @@ use super::sys;
 use procbox_core::{
     Address, Error, Handle, Message, PipeConnection, RawConnection, RawListener, Result, Wait,
 };
-use std::any::Any;
 use std::sync::Arc;
 
-struct GuestListener {
+pub(super) struct GuestListener {
     own: Own,
     address: Address,
 }
 
-/// The number of a listener.
-pub(super) fn number(raw: &dyn RawListener) -> Result<i32> {
-    let own: Option<&GuestListener> = (raw as &dyn Any).downcast_ref();
-    own.map(|own| own.own.0).ok_or(Error::ForeignHandle)
+impl GuestListener {
+    /// The number that the host knows it by.
+    pub(super) fn number(&self) -> i32 {
+        self.own.0
+    }
 }
 
 fn name_of(address: &Address) -> Result<&str> {

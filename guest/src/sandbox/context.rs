@@ -1,9 +1,7 @@
 //! The context of a sandboxed process: everything is asked of the host.
 
-use super::primitives::{
-    GuestEvent, GuestLock, GuestPipe, GuestQueue, GuestSemaphore, Own, waitable_number,
-};
-use super::{connection, process, sys};
+use super::primitives::{GuestEvent, GuestLock, GuestPipe, GuestQueue, GuestSemaphore, Own};
+use super::{connection, identity, process, ready, sys};
 use procbox_core::{
     Address, Backend, Bounds, Bytes, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
     RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable,
@@ -65,12 +63,11 @@ impl RawContext for GuestContext {
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {
-        let numbers = those.iter().map(waitable_number).collect::<Result<Vec<_>>>()?;
-        sys::wait_any(&numbers, wait)
+        ready::ready(those, wait)
     }
 
     fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        process::workers()
+        identity::workers()
     }
 
     fn identity(&self) -> Identity {
@@ -82,7 +79,7 @@ impl RawContext for GuestContext {
                 authkey: Bytes::default(),
                 parent: None,
             };
-            known.get_or_init(|| process::identity().unwrap_or_else(|_| unknown())).clone()
+            known.get_or_init(|| identity::identity().unwrap_or_else(|_| unknown())).clone()
         })
     }
 

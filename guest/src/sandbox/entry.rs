@@ -1,11 +1,13 @@
-//! How a worker is entered from the host, and how it ends.
+//! The entry of a worker, called by the host, and its end.
 
-use super::{process, sys};
+use super::{identity, sys};
+use procbox_abi::mode;
 use procbox_core::{Call, Function, Message, TaskEnd, panicked, serve};
 use std::io::Write;
 use std::sync::Once;
 
 /// A worker of this program, for those that look one up by name.
+#[derive(Debug)]
 pub struct Registered {
     /// The worker's name.
     pub name: &'static str,
@@ -14,9 +16,6 @@ pub struct Registered {
 }
 
 inventory::collect!(Registered);
-
-/// The mode in which the host calls a worker that serves a pool; 0 is a plain call.
-const SERVE: i32 = 1;
 
 fn find(name: &str) -> Option<Function> {
     inventory::iter::<Registered>.into_iter().find(|r| r.name == name).map(|r| r.function)
@@ -41,7 +40,7 @@ pub fn enter(mode: i32, function: Function) -> i32 {
     init();
     // Held, so that the worker's children are joined when it is dropped here and not before.
     let context = super::context();
-    let code = match process::arguments() {
+    let code = match identity::arguments() {
         Ok(message) => run(mode, function, message),
         Err(e) => failed(&e.to_string()),
     };
@@ -52,7 +51,7 @@ pub fn enter(mode: i32, function: Function) -> i32 {
 }
 
 fn run(mode: i32, function: Function, message: Message) -> i32 {
-    if mode == SERVE {
+    if mode == mode::SERVE {
         return match serve(message, function, &find, guarded) {
             Ok(()) => 0,
             Err(e) => failed(&e.to_string()),

@@ -3,14 +3,17 @@
 mod connection;
 mod context;
 mod entry;
+mod identity;
 mod primitives;
 mod process;
+mod ready;
 mod sys;
 
 pub use entry::{Registered, enter, init};
 pub use inventory;
 
 use context::GuestContext;
+use procbox_abi::interrupt;
 use procbox_core::{Context, WeakContext};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,19 +23,19 @@ thread_local! {
     static AMBIENT: RefCell<Option<WeakContext>> = const { RefCell::new(None) };
 }
 
-/// Whether this process answers Ctrl-C.
+/// Says whether this process answers Ctrl-C.
 pub fn answer_ctrl_c(yes: bool) {
-    sys::self_interrupt(i32::from(yes));
+    sys::self_interrupt(if yes { interrupt::ANSWER } else { interrupt::IGNORE });
 }
 
 /// Forgets a Ctrl-C.
 pub fn clear_interrupt() {
-    sys::self_interrupt(2);
+    sys::self_interrupt(interrupt::CLEAR);
 }
 
-/// Whether Ctrl-C has come.
+/// True if Ctrl-C has come.
 pub fn interrupted() -> bool {
-    sys::self_interrupt(3) == 1
+    sys::self_interrupt(interrupt::QUERY) == 1
 }
 
 /// The ambient context.

@@ -1,9 +1,10 @@
 //! The raw traits of the primitives, each a handle and its imports.
 
-use super::sys::{self, NOTED, check, try_then_wait};
+use super::sys::{self, check, try_then_wait};
+use procbox_abi::{Received, code, kind};
 use procbox_core::{
-    Acquired, Bounds, Error, Handle, Message, PipeConnection, RawEvent, RawLock, RawPipe, RawQueue,
-    RawSemaphore, Result, Wait, Waitable,
+    Acquired, Bounds, Error, Handle, Message, RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore,
+    Result, Wait,
 };
 use std::any::Any;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ pub(super) fn numbers(handles: &[Handle]) -> Result<Vec<i32>> {
     handles.iter().map(number).collect()
 }
 
-fn number(handle: &Handle) -> Result<i32> {
+/// The number of a handle.
+pub(super) fn number(handle: &Handle) -> Result<i32> {
     fn own<T: Any>(any: &dyn Any, number: fn(&T) -> i32) -> Result<i32> {
         any.downcast_ref().map(number).ok_or(Error::ForeignHandle)
     }
@@ -42,33 +44,18 @@ fn number(handle: &Handle) -> Result<i32> {
     }
 }
 
-/// The number of something to wait for.
-pub(super) fn waitable_number(waitable: &Waitable) -> Result<i32> {
-    match waitable {
-        Waitable::Queue(raw) => number(&Handle::Queue(raw.clone())),
-        Waitable::Pipe(raw) => number(&Handle::Pipe(raw.clone())),
-        Waitable::Process(raw) => super::process::number(&**raw),
-        Waitable::Connection(raw) => match (&**raw as &dyn Any).downcast_ref() {
-            Some(PipeConnection(end)) => number(&Handle::Pipe(end.clone())),
-            None => Err(Error::ForeignHandle),
-        },
-        Waitable::Listener(raw) => super::connection::number(&**raw),
-        _ => Err(Error::ForeignHandle),
-    }
-}
-
 /// The handles that came with a message, by number and kind.
-pub(super) fn handles(received: Vec<[i32; 2]>) -> Result<Vec<Handle>> {
+pub(super) fn handles(received: Vec<Received>) -> Result<Vec<Handle>> {
     received
         .into_iter()
-        .map(|[number, kind]| {
-            let own = Own(number);
-            match kind {
-                1 => Ok(Handle::Lock(Arc::new(GuestLock(own)))),
-                2 => Ok(Handle::Semaphore(Arc::new(GuestSemaphore(own)))),
-                3 => Ok(Handle::Event(Arc::new(GuestEvent(own)))),
-                4 => Ok(Handle::Queue(Arc::new(GuestQueue(own)))),
-                5 => Ok(Handle::Pipe(Arc::new(GuestPipe(own)))),
+        .map(|received| {
+            let own = Own(received.handle);
+            match received.kind {
+                kind::LOCK => Ok(Handle::Lock(Arc::new(GuestLock(own)))),
+                kind::SEMAPHORE => Ok(Handle::Semaphore(Arc::new(GuestSemaphore(own)))),
+                kind::EVENT => Ok(Handle::Event(Arc::new(GuestEvent(own)))),
+                kind::QUEUE => Ok(Handle::Queue(Arc::new(GuestQueue(own)))),
+                kind::PIPE => Ok(Handle::Pipe(Arc::new(GuestPipe(own)))),
                 _ => Err(Error::ForeignHandle),
             }
         })
@@ -99,7 +86,7 @@ impl RawLock for GuestLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let Own(h) = self.0;
         let code = try_then_wait(wait, || sys::lock_try_acquire(h), |t| sys::lock_acquire(h, t))?;
-        Ok(Acquired { owner_died: code == NOTED })
+        Ok(Acquired { owner_died: code == code::NOTED })
     }
 
     fn release(&self) -> Result<()> {
@@ -166,9 +153,9 @@ impl RawQueue for GuestQueue {
 
     fn bounds(&self) -> Bounds {
         match sys::queue_bounds(self.0.0) {
-            Ok([messages, bytes]) => Bounds {
-                messages: usize::try_from(messages).ok(),
-                bytes: usize::try_from(bytes).unwrap_or(0),
+            Ok(bounds) => Bounds {
+                messages: usize::try_from(bounds.messages).ok(),
+                bytes: usize::try_from(bounds.bytes).unwrap_or(0),
             },
             Err(_) => Bounds::default(),
         }

@@ -18,7 +18,7 @@ macro_rules! worker {
             }
             const LINE: &str = concat!(stringify!($name), "\tfn\n");
             // SAFETY: the section is read from the file only; any bytes may stand in it.
-            #[unsafe(link_section = ".procbox")]
+            #[unsafe(link_section = procbox_abi::section!())]
             static ABOUT: [u8; LINE.len()] = {
                 let mut bytes = [0; LINE.len()];
                 bytes.copy_from_slice(LINE.as_bytes());
@@ -188,7 +188,7 @@ pub(crate) mod squares {
     }
 
     // SAFETY: as above.
-    #[unsafe(link_section = ".procbox")]
+    #[unsafe(link_section = procbox_abi::section!())]
     static ABOUT: [u8; 11] = *b"squares\tfn\n";
     #[distributed_slice(WORKERS)]
     #[linkme(crate = procbox_native::linkme)]

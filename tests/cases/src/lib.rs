@@ -3,9 +3,23 @@
 //! in a worker.
 //!
 //! A case gets a context and uses nothing else; the processes that it starts are the workers of the
-//! program `conformance`, by name. `for_each_case!` makes a test of each. To add one: write the
-//! function, and name it in the list below; the compiler complains about a case that is not in it.
+//! program `conformance`, by name.
+//!
+//! # To add a case
+//!
+//! Write the function, and name it in the list below; the compiler complains about a case that is
+//! not in it, and a test about one that `docs/semantics.md` does not name.
+//!
+//! # To hold another backend to the contract
+//!
+//! 1. Make it a [`Context`] of the program `conformance` of this crate: built for the backend's
+//!    processes, it has all workers that the cases start.
+//! 2. Instantiate the suite in a test of the backend: [`conformance!`] takes a name, and what the
+//!    backend does with a [`Trial`]. `tests/tests/conformance.rs` does so for the two that there are.
+//! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
+//!    the backend's own to say, where it runs the trial.
 
+mod conformance;
 mod connection;
 mod context;
 mod daemon;
@@ -21,6 +35,8 @@ mod queue;
 mod semaphore;
 mod support;
 
+pub use conformance::{Place, Trial, run_case};
+
 use procbox_guest::{Context, Lock, Queue, Runnable};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +48,7 @@ pub fn find(name: &str) -> Option<Case> {
     CASES.iter().find(|(known, _)| *known == name).map(|(_, case)| *case)
 }
 
-/// What a worker that takes one struct is given: numbers, text, what can be empty, handles.
+/// Argument of a worker that takes one struct: numbers, text, what can be empty, handles.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// A number.
@@ -43,7 +59,7 @@ pub struct Order {
     pub tags: Vec<Option<i8>>,
     /// To be acquired before the reply is put.
     pub lock: Lock,
-    /// Where the order goes back to, its number doubled.
+    /// The queue that the order goes back to, its number doubled.
     pub reply: Option<Queue<Order>>,
 }
 
@@ -51,9 +67,9 @@ pub struct Order {
 /// the program, beside a struct of the same shape.
 #[derive(Debug, Serialize)]
 pub struct Clock {
-    /// How many.
+    /// Count of the numbers.
     pub ticks: u32,
-    /// Where to.
+    /// The queue that they are put into.
     pub out: Queue<u32>,
 }
 
@@ -68,12 +84,13 @@ macro_rules! cases {
         pub const CASES: &[(&str, Case)] = &[$($((stringify!($name), $module::$name),)*)*];
 
         /// Calls `$call! { $prefix NAME }` for every case, with `except WHOM WHY` behind the name
-        /// if there is somebody who cannot run it: a `worker` on either backend, or a `guest`, which
-        /// is a worker in the sandbox.
+        /// if there is somebody who cannot run it: a `worker` on every backend, or a `guest`, which
+        /// is a worker in a sandbox. [`conformance!`](crate::conformance) does.
+        #[doc(hidden)]
         #[macro_export]
         macro_rules! for_each_case {
-            ($d call:ident $d($d prefix:tt)*) => {
-                $($($d call! { $d($d prefix)* $name $(except $whom $why)? })*)*
+            ([$d($d call:tt)*] $d($d prefix:tt)*) => {
+                $($($d($d call)* ! { $d($d prefix)* $name $(except $whom $why)? })*)*
             };
         }
     };
@@ -292,7 +309,8 @@ cases! { $
         what_does_not_decode_is_named;
         handles_travel_in_tasks_and_results;
         several_threads_share_a_pool except guest "a sandboxed process has one thread";
-    }    healing {
+    }
+    healing {
         a_worker_that_exits_fails_its_task_only;
         a_worker_that_crashes_fails_its_task_only;
         a_worker_that_is_killed_fails_its_task_only;

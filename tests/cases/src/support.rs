@@ -6,10 +6,10 @@ use std::fmt::Debug;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// What a case comes to.
+/// Result of a case.
 pub(crate) type Verdict = anyhow::Result<()>;
 
-/// How long a wait that is meant to run out waits.
+/// Timeout of a wait that is meant to run out.
 pub(crate) const SHORT: Duration = Duration::from_millis(200);
 /// By then it is back, also on a machine that has other things to do.
 const LATE: Duration = Duration::from_secs(2);

@@ -18,15 +18,7 @@ use std::io::Write;
 /// Runs a case here, in a worker. What fails is put into the queue.
 #[worker]
 fn run_case(name: String, failure: Queue<String>) -> anyhow::Result<()> {
-    let case = procbox_cases::find(&name).ok_or_else(|| anyhow::anyhow!("no case {name}"))?;
-    let ctx = procbox_guest::context()?;
-    let result = case(&ctx);
-    if let Err(e) = &result {
-        failure.put(&format!("{e:#}"))?;
-        // They would be joined, and a case that failed may have left them blocked.
-        ctx.active_children().iter().try_for_each(Process::kill)?;
-    }
-    result
+    procbox_cases::run_case(&procbox_guest::context()?, &name, &failure)
 }
 
 fn main() -> anyhow::Result<()> {

@@ -1,0 +1,334 @@
+//! Events for those who watch: what happened to processes, tasks, workers and waits, said once.
+//!
+//! A subscriber receives the typed events of this OS process: of its contexts, its pools, and the
+//! sandboxed processes inside it. (A native worker is another OS process, with subscribers of its
+//! own.) Without a subscriber an event costs a relaxed load.
+
+use crate::{Error, ExitStatus, Limit};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Something that happened.
+///
+/// ```
+/// use procbox_core::observe::Event;
+/// fn in_words(event: &Event<'_>) -> Option<String> {
+///     match event {
+///         Event::ProcessStarted { pid, name, .. } => Some(format!("{name} started as {pid}")),
+///         Event::ProcessEnded { name, status, .. } => Some(format!("{name} {status}")),
+///         _ => None,
+///     }
+/// }
+/// # let _ = in_words;
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A process was started.
+    ProcessStarted {
+        /// Its pid: the system's, or the sandbox's own numbering.
+        pid: u32,
+        /// Its name.
+        name: &'a str,
+        /// The pid of who started it.
+        parent: u32,
+    },
+    /// A process has ended, and it is known how.
+    ProcessEnded {
+        /// Its pid.
+        pid: u32,
+        /// Its name.
+        name: &'a str,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// A process was ended for reaching a limit. [`Event::ProcessEnded`] follows.
+    LimitHit {
+        /// Its pid.
+        pid: u32,
+        /// Its name.
+        name: &'a str,
+        /// Which limit.
+        limit: Limit,
+    },
+    /// Tasks were given to a worker of a pool.
+    TaskGiven {
+        /// The pool, by a number of its own in this process.
+        pool: u64,
+        /// The first of them: a pool counts its tasks from 0, in the order of submission.
+        task: u64,
+        /// How many, in a row.
+        count: usize,
+        /// The worker's name.
+        worker: &'a str,
+    },
+    /// A task ended with a result.
+    TaskDone {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+    },
+    /// A task ended with an error: its own, or for its worker's death.
+    TaskFailed {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+        /// The error.
+        error: &'a Error,
+    },
+    /// Tasks whose worker died will be run again.
+    TaskRetried {
+        /// The pool.
+        pool: u64,
+        /// The first of them.
+        task: u64,
+        /// How many, in a row.
+        count: usize,
+        /// How often they were begun so far.
+        attempts: u32,
+    },
+    /// A worker of a pool died and is replaced.
+    WorkerReplaced {
+        /// The pool.
+        pool: u64,
+        /// The name of the one that died.
+        worker: &'a str,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// A process begins to wait: what it asked for was not there at once.
+    WaitBegun {
+        /// The process that waits.
+        pid: u32,
+        /// What for.
+        on: Awaited,
+    },
+    /// A wait has ended, one way or another.
+    WaitEnded {
+        /// The process that waited.
+        pid: u32,
+        /// What for.
+        on: Awaited,
+        /// Whether it got it: not if the wait ran out, was interrupted or failed.
+        success: bool,
+    },
+}
+
+/// What a process waits for.
+///
+/// ```
+/// use procbox_core::observe::{Awaited, Operation};
+/// let on = Awaited { operation: Operation::QueueGet, object: 7 };
+/// assert_eq!(on.to_string(), "a message of queue 7");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Awaited {
+    /// The call that waits.
+    pub operation: Operation,
+    /// The primitive or process, by a number that it has as long as it lives; 0 for none or several.
+    pub object: u64,
+}
+
+/// The calls that wait.
+///
+/// ```
+/// use procbox_core::observe::Operation;
+/// assert_ne!(Operation::QueueGet, Operation::QueuePut);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// The lock is held.
+    LockAcquire,
+    /// The semaphore has no permit.
+    SemaphoreAcquire,
+    /// The event is not set.
+    EventWait,
+    /// The queue is empty.
+    QueueGet,
+    /// The queue is full.
+    QueuePut,
+    /// The pipe is empty.
+    PipeRecv,
+    /// The pipe is full.
+    PipeSend,
+    /// The process runs.
+    Join,
+    /// None of several is ready.
+    Ready,
+    /// Nobody has come to the listener.
+    Accept,
+    /// The listener has not turned to the client.
+    Connect,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = self.object;
+        match self.operation {
+            Operation::LockAcquire => write!(f, "lock {object}"),
+            Operation::SemaphoreAcquire => write!(f, "a permit of semaphore {object}"),
+            Operation::EventWait => write!(f, "event {object}"),
+            Operation::QueueGet => write!(f, "a message of queue {object}"),
+            Operation::QueuePut => write!(f, "room in queue {object}"),
+            Operation::PipeRecv => write!(f, "a message of pipe {object}"),
+            Operation::PipeSend => write!(f, "room in pipe {object}"),
+            Operation::Join => write!(f, "the end of process {object}"),
+            Operation::Ready => write!(f, "the first of several"),
+            Operation::Accept => write!(f, "a client"),
+            Operation::Connect => write!(f, "a listener"),
+        }
+    }
+}
+
+/// One who watches.
+///
+/// ```
+/// use procbox_core::observe::{Event, Subscriber};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Default)]
+/// struct Failures(AtomicU64);
+///
+/// impl Subscriber for Failures {
+///     fn event(&self, event: &Event<'_>) {
+///         if matches!(event, Event::TaskFailed { .. }) {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Subscriber: Send + Sync {
+    /// Receives an event, on the thread on which it happened, which waits meanwhile: be brief, and do
+    /// not wait for what that thread holds. One that panics is not heard by the event's source.
+    fn event(&self, event: &Event<'_>);
+}
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static SUBSCRIBERS: RwLock<Vec<Arc<dyn Subscriber>>> = RwLock::new(Vec::new());
+
+/// A subscription, which ends when it is dropped.
+#[must_use = "the subscription ends when it is dropped"]
+pub struct Subscription(Arc<dyn Subscriber>);
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscription")
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut subscribers = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = subscribers.iter().position(|other| Arc::ptr_eq(other, &self.0)) {
+            subscribers.remove(at);
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Has `subscriber` receive the events of this OS process from now on.
+///
+/// ```
+/// use procbox_core::observe::{Event, Subscriber, subscribe};
+/// use std::sync::Arc;
+///
+/// struct Log;
+///
+/// impl Subscriber for Log {
+///     fn event(&self, event: &Event<'_>) {
+///         eprintln!("{event:?}");
+///     }
+/// }
+///
+/// let subscription = subscribe(Arc::new(Log));
+/// // ... and when it has seen enough:
+/// drop(subscription);
+/// ```
+pub fn subscribe(subscriber: Arc<dyn Subscriber>) -> Subscription {
+    let mut subscribers = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
+    subscribers.push(subscriber.clone());
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    Subscription(subscriber)
+}
+
+/// Whether anybody watches: for what is worth preparing only then.
+///
+/// ```
+/// assert!(!procbox_core::observe::is_observed());
+/// ```
+#[inline]
+pub fn is_observed() -> bool {
+    COUNT.load(Ordering::Relaxed) != 0
+}
+
+/// Tells those who watch, if there are any. For whoever implements a backend.
+///
+/// ```
+/// use procbox_core::observe::{Event, emit};
+/// emit(|| Event::ProcessStarted { pid: 7, name: "Process-1", parent: 1 });
+/// ```
+#[inline]
+pub fn emit<'a>(event: impl FnOnce() -> Event<'a>) {
+    if is_observed() {
+        deliver(&event());
+    }
+}
+
+#[cold]
+fn deliver(event: &Event<'_>) {
+    // Not held while they are told: one may subscribe another, or end its own subscription.
+    let subscribers = SUBSCRIBERS.read().unwrap_or_else(PoisonError::into_inner).clone();
+    for subscriber in subscribers {
+        // Its panic is its own affair: what happened goes on.
+        let _ = catch_unwind(AssertUnwindSafe(|| subscriber.event(event)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Pids(Mutex<Vec<u32>>);
+
+    impl Subscriber for Pids {
+        fn event(&self, event: &Event<'_>) {
+            // Other tests of this binary have events of their own.
+            if let Event::ProcessStarted { pid, name: "observed", .. } = event {
+                self.0.lock().unwrap().push(*pid);
+            }
+        }
+    }
+
+    struct Panics;
+
+    impl Subscriber for Panics {
+        fn event(&self, _: &Event<'_>) {
+            panic!("as it should");
+        }
+    }
+
+    fn started(pid: u32) {
+        emit(|| Event::ProcessStarted { pid, name: "observed", parent: 1 });
+    }
+
+    #[test]
+    fn a_subscriber_hears_what_happens_until_its_subscription_is_dropped() {
+        let pids = Arc::new(Pids::default());
+        started(1);
+        let panics = subscribe(Arc::new(Panics));
+        let subscription = subscribe(pids.clone());
+        started(2);
+        drop(panics);
+        started(3);
+        drop(subscription);
+        started(4);
+        assert_eq!(*pids.0.lock().unwrap(), [2, 3]);
+    }
+}

@@ -1,0 +1,444 @@
+//! What moves a pool's tasks: it tells the state what happened, and does what the state says.
+//!
+//! There is no thread that must run for that: whoever waits for a result drives until it is there (a
+//! wake of another thread costs more than a task); for tasks that nobody waits for a thread drives
+//! (`background`), where there are threads. Who drives when is in `waiters`.
+
+#[cfg(not(target_family = "wasm"))]
+use super::background::{Background, Round};
+use super::link::{Link, News, TaskChunk};
+use super::options::Options;
+use super::sink::{Deferred, Sink};
+use super::slot::LEAVING;
+use super::state::{Action, Counters, Death, Refusal, State};
+use super::waiters::Waiters;
+use crate::observe::{self, Event};
+use crate::raw::{Entry, Message};
+use crate::runner::wire::{Reader, Tasks};
+use crate::sync::lock;
+use crate::time::{Clock, Deadline};
+use crate::{Context, Error, ExitStatus, Result, Wait};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The number of the pool that was made last.
+static LAST_POOL: AtomicU64 = AtomicU64::new(0);
+
+/// What is under the pool's lock.
+struct Shared {
+    state: State<Tasks, Arc<dyn Sink>>,
+    /// The worker in each slot.
+    links: Vec<Option<Link>>,
+    /// Callbacks to call once this is unlocked.
+    deferred: Vec<Deferred>,
+}
+
+pub(super) struct Driver {
+    ctx: Context,
+    pub(super) clock: Arc<dyn Clock>,
+    entry: Entry,
+    options: Options,
+    workers: usize,
+    /// The pool's number among those of this process.
+    number: u64,
+    shared: Mutex<Shared>,
+    waiters: Waiters,
+    #[cfg(not(target_family = "wasm"))]
+    background: Background,
+}
+
+/// Unlocks the state, then calls the callbacks that came up: they may use the pool.
+fn unlock(mut shared: MutexGuard<'_, Shared>) {
+    let deferred = std::mem::take(&mut shared.deferred);
+    drop(shared);
+    // One that panics takes no other's result with it.
+    let panics = deferred.into_iter().filter_map(|then| catch_unwind(AssertUnwindSafe(then)).err());
+    if let Some(panic) = panics.fold(None, |first: Option<_>, panic| first.or(Some(panic))) {
+        resume_unwind(panic);
+    }
+}
+
+/// What the typed surface asks for.
+impl Driver {
+    pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Driver>> {
+        let workers = options.workers.unwrap_or_else(|| ctx.cpu_count()).max(1);
+        let plain = matches!(entry, Entry::Main(_));
+        let driver = Driver {
+            waiters: Waiters::new(&ctx)?,
+            clock: ctx.clock(),
+            ctx,
+            entry,
+            workers,
+            number: LAST_POOL.fetch_add(1, Ordering::Relaxed) + 1,
+            shared: Mutex::new(Shared {
+                state: State::new(options.rules(plain), workers),
+                links: std::iter::repeat_with(|| None).take(workers).collect(),
+                deferred: Vec::new(),
+            }),
+            options,
+            #[cfg(not(target_family = "wasm"))]
+            background: Background::default(),
+        };
+        driver.start_workers()?;
+        Ok(Arc::new(driver))
+    }
+
+    /// The first workers: all of them, or the pool is not there and keeps none.
+    fn start_workers(&self) -> Result<()> {
+        let mut shared = lock(&self.shared);
+        while let Some(Action::Start(slot)) = shared.state.next_action() {
+            match Link::serving(&self.ctx, &self.entry, &self.options) {
+                Ok(link) => shared.links[slot] = Some(link),
+                Err(e) => {
+                    shared.links.iter().flatten().for_each(Link::kill);
+                    shared.links.iter().flatten().try_for_each(|link| link.join(LEAVING))?;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        lock(&self.shared).state.counters()
+    }
+
+    pub(super) fn chunk_or(&self, default: usize) -> usize {
+        match self.entry {
+            Entry::Main(_) => 1,
+            _ => self.options.chunk_size.unwrap_or(default),
+        }
+    }
+
+    /// The chunk size for a `map` over at least so many inputs.
+    pub(super) fn chunk_for(&self, inputs: usize) -> usize {
+        match self.entry {
+            Entry::Main(_) => 1,
+            _ => self.options.chunk_for(inputs, self.workers),
+        }
+    }
+
+    /// How many tasks may be under way before inputs are taken no further.
+    pub(super) fn window(&self, chunk: usize) -> usize {
+        self.workers * (self.options.depth() + 1) * chunk
+    }
+
+    /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on.
+    pub(super) fn submit(&self, tasks: Tasks, sink: Arc<dyn Sink>, base: usize) -> Result<()> {
+        let mut shared = lock(&self.shared);
+        shared.state.submit(tasks, sink, base)?;
+        self.perform(&mut shared);
+        unlock(shared);
+        // A sleeping driver does not know of a new process or a new deadline.
+        if matches!(self.entry, Entry::Main(_)) || self.options.task_timeout.is_some() {
+            self.waiters.notify();
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        lock(&self.shared).state.close();
+    }
+
+    pub(super) fn terminate(&self) {
+        let mut shared = lock(&self.shared);
+        shared.state.terminate();
+        self.perform(&mut shared);
+        unlock(shared);
+        self.waiters.progressed();
+        self.waiters.notify();
+    }
+
+    pub(super) fn join(&self) -> Result<()> {
+        if !lock(&self.shared).state.is_closed() {
+            return Err(Error::PoolOpen);
+        }
+        self.drive_until(&|| self.is_idle(), Wait::Forever)?;
+        let links: Vec<Link> = lock(&self.shared).links.iter_mut().flat_map(Option::take).collect();
+        links.iter().for_each(Link::close);
+        // They have nothing left to do; all of them together have the time of one.
+        let deadline = Wait::AtMost(LEAVING).deadline(&*self.clock);
+        links
+            .iter()
+            .try_for_each(|link| link.join(deadline.remaining(&*self.clock).unwrap_or(LEAVING)))
+    }
+
+    /// Whether no task is pending.
+    fn is_idle(&self) -> bool {
+        lock(&self.shared).state.pending() == 0
+    }
+
+    /// Makes every waiter look again at what it waits for.
+    pub(super) fn ring(&self) {
+        self.waiters.ring();
+    }
+
+    pub(super) fn rings(&self) -> u64 {
+        self.waiters.rings()
+    }
+}
+
+/// What happened, and what is done about it.
+impl Driver {
+    /// Takes all the news there is; whether there was any.
+    fn sweep(&self) -> bool {
+        let mut shared = lock(&self.shared);
+        let mut any = false;
+        shared.state.look_again();
+        for slot in 0..shared.links.len() {
+            loop {
+                let listen = shared.state.is_trusted(slot);
+                match shared.links[slot].as_ref().map_or(News::None, |link| link.news(listen)) {
+                    News::None => break,
+                    News::Answer(message) => self.answer(&mut shared, slot, &message),
+                    News::Ended(status) => {
+                        self.ended(&mut shared, slot, status);
+                        any = true;
+                        break;
+                    }
+                }
+                any = true;
+            }
+        }
+        if shared.state.keeps_time() {
+            shared.state.tick(self.clock.now());
+        }
+        self.perform(&mut shared);
+        while let Some(steal) = shared.state.next_steal() {
+            self.act(&mut shared, steal);
+            self.perform(&mut shared);
+        }
+        unlock(shared);
+        any
+    }
+
+    /// A worker's report on one chunk.
+    fn answer(&self, shared: &mut Shared, slot: usize, message: &Message) {
+        let mut parts = Reader::new(message);
+        let Some(chunk) = shared.state.answered(slot, parts.u64().ok()) else { return };
+        let most = chunk.work.len();
+        let ended = chunk.sink.complete_all(chunk.base, most, &mut parts, &mut shared.deferred);
+        if observe::is_observed() {
+            self.tell_ends(chunk.first, ended, message);
+        }
+        shared.state.settled(chunk, ended);
+        if shared.state.is_hungry(slot) {
+            self.perform(shared);
+        }
+    }
+
+    /// The process of a slot has ended.
+    fn ended(&self, shared: &mut Shared, slot: usize, status: ExitStatus) {
+        let Some(link) = shared.links[slot].take() else { return };
+        let status = shared.state.verdict(slot, status);
+        let delivers = matches!(self.entry, Entry::Main(_)) && status.success();
+        let printed = delivers.then(|| shared.state.oldest(slot)).flatten().map(|chunk| {
+            let printed = link.printed();
+            let outcome = printed.as_ref().map(|m| (&m.bytes[..], &m.handles[..]));
+            self.tell_end(chunk.first, outcome.err());
+            chunk.sink.complete(chunk.base, outcome.map_err(Clone::clone))
+        });
+        let delivered = printed.is_some();
+        shared.deferred.extend(printed.flatten());
+        let unbegun = std::iter::from_fn(|| link.take_back()).collect();
+        let death = Death { worker: link.name(), status, unbegun, delivered };
+        let replaced = shared.state.counters().replaced;
+        shared.state.ended(slot, &death);
+        if shared.state.counters().replaced > replaced {
+            let (pool, worker) = (self.number, &death.worker[..]);
+            observe::emit(|| Event::WorkerReplaced { pool, worker, status });
+        }
+    }
+
+    /// Does what there is to do.
+    fn perform(&self, shared: &mut Shared) {
+        while let Some(action) = shared.state.next_action() {
+            self.act(shared, action);
+        }
+    }
+
+    fn act(&self, shared: &mut Shared, action: Action<Arc<dyn Sink>>) {
+        match action {
+            Action::Start(slot) => {
+                let started = Link::serving(&self.ctx, &self.entry, &self.options);
+                let outcome = started.map(|link| shared.links[slot] = Some(link));
+                shared.state.started(slot, outcome);
+            }
+            Action::Give { slot, chunk } => self.give(shared, slot, chunk),
+            Action::TakeBack(slot) => {
+                let id = shared.links[slot].as_ref().and_then(Link::take_back);
+                shared.state.taken_back(slot, id);
+            }
+            Action::Kill(slot) => shared.links[slot].iter().for_each(Link::kill),
+            Action::Fail { sink, base, first, count, error } => {
+                for i in 0..count {
+                    self.tell_end(first + i as u64, Some(&error));
+                    shared.deferred.extend(sink.complete(base + i, Err(error.clone())));
+                }
+            }
+            Action::Retry { first: task, count, attempts } => {
+                observe::emit(|| Event::TaskRetried { pool: self.number, task, count, attempts });
+            }
+        }
+    }
+
+    /// Sends a chunk to the worker in this slot, or starts a plain program with it.
+    fn give(&self, shared: &mut Shared, slot: usize, id: u64) {
+        let Shared { state, links, .. } = shared;
+        let Some(chunk) = state.given(slot, id) else { return };
+        let (task, count) = (chunk.first, chunk.work.len());
+        if let Err(why) = self.send(&mut links[slot], chunk) {
+            return state.refused(slot, id, why);
+        }
+        // The name is worth its copy only to somebody who watches.
+        if observe::is_observed() {
+            let worker = &links[slot].as_ref().map(Link::name).unwrap_or_default();
+            observe::emit(|| Event::TaskGiven { pool: self.number, task, count, worker });
+        }
+    }
+
+    fn send(&self, link: &mut Option<Link>, chunk: &mut TaskChunk) -> Result<(), Refusal> {
+        if let Some(link) = link {
+            return link.send(chunk).map_err(|e| match e {
+                Error::Full | Error::Closed => Refusal::NoRoom,
+                e => Refusal::Unfit(e),
+            });
+        }
+        match Link::plain(&self.ctx, &self.entry, chunk) {
+            Ok(started) => {
+                *link = Some(started);
+                Ok(())
+            }
+            Err(e @ (Error::Decode { .. } | Error::ForeignHandle)) => Err(Refusal::Unfit(e)),
+            Err(e) => Err(Refusal::NotStarted(e)),
+        }
+    }
+
+    /// Tells those who watch how one task ended.
+    fn tell_end(&self, task: u64, error: Option<&Error>) {
+        observe::emit(|| match error {
+            None => Event::TaskDone { pool: self.number, task },
+            Some(error) => Event::TaskFailed { pool: self.number, task, error },
+        });
+    }
+
+    /// Tells those who watch how the first `ended` tasks of an answer ended.
+    #[cold]
+    fn tell_ends(&self, first: u64, ended: usize, message: &Message) {
+        let mut parts = Reader::new(message);
+        let _ = parts.u64();
+        let ends = std::iter::from_fn(|| parts.next_end()).take(ended);
+        for (task, end) in (first..).zip(ends) {
+            self.tell_end(task, end.err().as_ref());
+        }
+    }
+}
+
+/// Who does it.
+impl Driver {
+    /// Drives until the backlog is short, so that a `map` over many inputs needs little memory.
+    pub(super) fn wait_for_room(&self) -> Result<()> {
+        let has_room = || lock(&self.shared).state.backlog() <= self.workers;
+        self.drive_until(&has_room, Wait::Forever)
+    }
+
+    /// Drives the pool, or waits for whoever does, until `done`.
+    pub(super) fn drive_until(&self, done: &dyn Fn() -> bool, wait: Wait) -> Result<()> {
+        if done() {
+            return Ok(());
+        }
+        let deadline = wait.deadline(&*self.clock);
+        loop {
+            let seen = self.waiters.seen();
+            if let Some(turn) = self.waiters.try_drive() {
+                let driven = self.drive(done, deadline, false);
+                drop(turn);
+                return driven;
+            }
+            if done() {
+                return Ok(());
+            }
+            if self.waiters.is_driver() {
+                let why = "a callback cannot wait for another task of its pool";
+                return Err(Error::Invalid(why.into()));
+            }
+            self.waiters.wait(&self.ctx, seen, deadline)?;
+            if done() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Drives until `done`, or, if it gives way, until somebody waits.
+    fn drive(&self, done: &dyn Fn() -> bool, deadline: Deadline, gives_way: bool) -> Result<()> {
+        loop {
+            let progress = self.sweep();
+            if done() {
+                return Ok(());
+            }
+            if progress {
+                self.waiters.progressed();
+            }
+            let to_give_way = || gives_way && self.waiters.any();
+            if deadline.is_past(&*self.clock) || to_give_way() {
+                return Err(Error::TimedOut);
+            }
+            if !progress {
+                self.sleep(deadline, &|| done() || to_give_way())?;
+            }
+        }
+    }
+
+    /// Sleeps until a worker has news or something is due, or not at all if it need not.
+    fn sleep(&self, deadline: Deadline, need_not: &dyn Fn() -> bool) -> Result<()> {
+        let mut those = self.waiters.waitables();
+        let due = {
+            let shared = lock(&self.shared);
+            shared.links.iter().flatten().for_each(|link| link.waitables(&mut those));
+            self.waiters.falls_asleep();
+            shared.state.due()
+        };
+        let deadline = deadline.min(due.into());
+        self.waiters.sleep(&self.ctx, &those, deadline.wait(&*self.clock), need_not)
+    }
+
+    /// Sees to it that tasks move although nobody waits for them yet.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn drive_in_background(self: &Arc<Driver>) {
+        // Where time is virtual there is one thread: the pool moves while somebody waits.
+        if self.clock.is_virtual() {
+            return;
+        }
+        let (weak, also_weak) = (Arc::downgrade(self), Arc::downgrade(self));
+        let round = move || weak.upgrade().map_or(Round::Over, |driver| driver.round());
+        let is_idle = move || also_weak.upgrade().is_none_or(|driver| driver.is_idle());
+        self.background.start(round, is_idle);
+    }
+
+    /// One round of the background thread.
+    #[cfg(not(target_family = "wasm"))]
+    fn round(&self) -> Round {
+        let is_idle = || self.is_idle();
+        if is_idle() {
+            return Round::Idle;
+        }
+        let driven = catch_unwind(AssertUnwindSafe(|| match self.waiters.try_drive() {
+            Some(_turn) => self.drive(&is_idle, Wait::Forever.deadline(&*self.clock), true),
+            None => Err(Error::TimedOut),
+        }));
+        // Interrupted, or another drives: somebody else sees to it. A callback that panicked has said
+        // so, and the other tasks go on.
+        if matches!(driven, Ok(Err(_))) { Round::GaveWay } else { Round::Done }
+    }
+
+    /// A sandboxed process has one thread: its pool moves while it waits for results.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn drive_in_background(self: &Arc<Driver>) {}
+
+    /// Ends the background thread, if there is one, so that nothing of the pool is left with it.
+    pub(super) fn end_background(&self) {
+        #[cfg(not(target_family = "wasm"))]
+        self.background.end();
+    }
+}

@@ -1,0 +1,163 @@
+//! A pool's side of one worker: its process, and the queues to and from it.
+
+use super::options::Options;
+use super::sink::Sink;
+use super::slot::{Chunk, Work};
+use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
+use crate::runner::Terms;
+use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
+use crate::{Bytes, Context, Error, ExitStatus, Process, Queue, Result, Wait, codec};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Work for Tasks {
+    fn len(&self) -> usize {
+        Tasks::len(self)
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        Tasks::drop_first(self, n);
+    }
+
+    fn split(&self) -> Vec<Tasks> {
+        self.each().map(|(bytes, handles)| Tasks::one(bytes, handles)).collect()
+    }
+}
+
+/// A pool's chunk: encoded tasks, and the sink of their ends.
+pub(super) type TaskChunk = Chunk<Tasks, Arc<dyn Sink>>;
+
+/// A worker that was started.
+pub(super) struct Link {
+    process: Process,
+    /// To it and from it, where it serves the pool; a plain program has none.
+    queues: Option<(Queue<()>, Queue<()>)>,
+}
+
+/// What a worker has to say.
+pub(super) enum News {
+    None,
+    Answer(Message),
+    Ended(ExitStatus),
+}
+
+impl Link {
+    /// Starts a process that serves the pool.
+    pub(super) fn serving(ctx: &Context, entry: &Entry, options: &Options) -> Result<Link> {
+        let initializer = options.initializer.as_ref().map(|(name, arguments)| {
+            let mut writer = Writer::new(INITIALIZER);
+            writer.part(name.as_bytes(), &[]);
+            writer.part(&arguments.bytes, &arguments.handles);
+            writer.finish()
+        });
+        // It has room of its own: it is not answered, so if it were in the way of a chunk, nobody would
+        // say when it is not any more.
+        let (more, bytes) = initializer.as_ref().map_or((0, 0), |it| (1, it.bytes.len()));
+        let messages = Some(options.depth() + more);
+        let tasks: Queue<()> =
+            ctx.queue_with(Bounds { messages, bytes: Bounds::MAX_BYTES + bytes })?;
+        let results: Queue<()> = ctx.unbounded_queue()?;
+        if let Some(message) = initializer {
+            tasks.raw().put(&message.bytes, &message.handles, Wait::Never)?;
+        }
+        let process = ctx
+            .of_entry::<Terms>(entry.clone())
+            .args((options.max_tasks, &tasks, &results))
+            .stdout(options.stdout)
+            .daemon(true)
+            .start()?;
+        Ok(Link { process, queues: Some((tasks, results)) })
+    }
+
+    /// Starts a plain program with the one task of a chunk on its standard input.
+    pub(super) fn plain(ctx: &Context, entry: &Entry, chunk: &TaskChunk) -> Result<Link> {
+        let mut tasks = chunk.work.each();
+        let (Some((bytes, handles)), None) = (tasks.next(), tasks.next()) else {
+            return Err(Error::Invalid("a plain program takes one task at a time".into()));
+        };
+        let (Bytes(input),): (Bytes,) = codec::decode(bytes, handles)?;
+        let process = ctx
+            .of_entry::<()>(entry.clone())
+            .stdin(Input::Bytes(input))
+            .stdout(Output::Capture)
+            .daemon(true)
+            .start()?;
+        Ok(Link { process, queues: None })
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.process.name()
+    }
+
+    /// Sends a chunk.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and [`Error::Closed`] if there is no room now, others if it cannot be sent.
+    pub(super) fn send(&self, chunk: &mut TaskChunk) -> Result<()> {
+        let Some((tasks, _)) = &self.queues else { return Err(Error::Full) };
+        let message = chunk.work.message(chunk.id);
+        tasks.raw().put(&message.bytes, &message.handles, Wait::Never)
+    }
+
+    /// The next thing that it has to say; nothing but its end if it is not listened to.
+    pub(super) fn news(&self, listen: bool) -> News {
+        // The status is read before the queue: what an ended process has put is then there to see.
+        let status = self.process.status();
+        if listen && let Some((_, results)) = &self.queues {
+            let mut message = Message::default();
+            if results.raw().get(&mut message, Wait::Never).is_ok() {
+                return News::Answer(message);
+            }
+        }
+        status.map_or(News::None, News::Ended)
+    }
+
+    /// Takes the oldest chunk out of its queue that it has not begun, and says which.
+    pub(super) fn take_back(&self) -> Option<u64> {
+        let (tasks, _) = self.queues.as_ref()?;
+        let mut message = Message::default();
+        loop {
+            tasks.raw().get(&mut message, Wait::Never).ok()?;
+            let id = Reader::new(&message).u64().ok()?;
+            if id != INITIALIZER {
+                return Some(id);
+            }
+        }
+    }
+
+    /// What a plain program printed, as the result of its task.
+    pub(super) fn printed(&self) -> Result<Message> {
+        self.process.output().and_then(|output| Message::of(&Bytes(output)))
+    }
+
+    pub(super) fn kill(&self) {
+        // It was started, or it would not be here.
+        let _ = self.process.kill();
+    }
+
+    /// No more chunks: it ends when it has done what it has.
+    pub(super) fn close(&self) {
+        if let Some((tasks, _)) = &self.queues {
+            tasks.close();
+        }
+    }
+
+    /// Waits for its end, and sees to it if that does not come by itself.
+    pub(super) fn join(&self, patience: Duration) -> Result<()> {
+        match self.process.join_timeout(patience) {
+            Err(Error::TimedOut) => {
+                self.kill();
+                self.process.join().map(drop)
+            }
+            ended => ended.map(drop),
+        }
+    }
+
+    /// What there is to wait for.
+    pub(super) fn waitables(&self, those: &mut Vec<Waitable>) {
+        if let Some((_, results)) = &self.queues {
+            those.push(results.waitable());
+        }
+        those.extend(self.process.sentinel());
+    }
+}

@@ -1,0 +1,85 @@
+//! What a pool was asked to be, and the rules that follow from it.
+
+use crate::raw::{Message, Output};
+use std::time::Duration;
+
+/// Chunks that a worker has at hand, so that it need not wait for the pool between two.
+const DEPTH: usize = 8;
+/// The largest default chunk.
+const MOST_PER_CHUNK: usize = 1024;
+
+/// What a pool was asked to be.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) workers: Option<usize>,
+    pub(super) chunk_size: Option<usize>,
+    pub(super) retries: u32,
+    pub(super) idempotent: bool,
+    pub(super) task_timeout: Option<Duration>,
+    /// Chunks after which a worker is replaced.
+    pub(super) max_tasks: u64,
+    pub(super) fresh: bool,
+    pub(super) initializer: Option<(String, Message)>,
+    pub(super) stdout: Output,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            workers: None,
+            chunk_size: None,
+            retries: 0,
+            idempotent: false,
+            task_timeout: None,
+            max_tasks: u64::MAX,
+            fresh: false,
+            initializer: None,
+            stdout: Output::Inherit,
+        }
+    }
+}
+
+impl Options {
+    /// Chunks that a worker may have at hand.
+    pub(super) fn depth(&self) -> usize {
+        // One more than what it works on would only have to be taken back.
+        if self.fresh { 1 } else { DEPTH.min(usize::try_from(self.max_tasks).unwrap_or(DEPTH)) }
+    }
+
+    /// The chunk size for a `map` over at least so many inputs.
+    pub(super) fn chunk_for(&self, inputs: usize, workers: usize) -> usize {
+        self.chunk_size.unwrap_or((inputs / (workers * 16)).clamp(1, MOST_PER_CHUNK))
+    }
+
+    /// The rules of the pool's bookkeeping. `plain`: each task is a run of the program's `main`.
+    pub(super) fn rules(&self, plain: bool) -> Rules {
+        Rules {
+            plain,
+            depth: if plain { 1 } else { self.depth() },
+            max_chunks: if plain { u64::MAX } else { self.max_tasks },
+            retries: self.retries,
+            idempotent: self.idempotent,
+            task_timeout: self.task_timeout,
+            initializes: self.initializer.is_some(),
+        }
+    }
+}
+
+/// What the bookkeeping of a pool goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// Whether a process is started with its task, instead of being there before.
+    pub(super) plain: bool,
+    /// Chunks that a worker may have at hand.
+    pub(super) depth: usize,
+    /// Chunks after which a worker is replaced.
+    pub(super) max_chunks: u64,
+    /// How often a task whose worker died is run again.
+    pub(super) retries: u32,
+    /// Whether a chunk whose worker died may be run again, task by task.
+    pub(super) idempotent: bool,
+    /// How long a worker may be at one chunk.
+    pub(super) task_timeout: Option<Duration>,
+    /// Whether workers do something before their first chunk.
+    pub(super) initializes: bool,
+}

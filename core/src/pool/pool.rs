@@ -1,0 +1,229 @@
+//! The typed surface of a pool: one task, and the pool's own life.
+
+use super::builder::PoolBuilder;
+use super::driver::Driver;
+use super::result::TaskResult;
+use super::sink::{Callback, Single};
+use super::state::Counters;
+use crate::runner::wire::Tasks;
+use crate::{Args, Error, Result};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A pool of workers that take tasks with arguments `P` and give results `R`.
+///
+/// A worker that dies in the middle of a task fails that task alone and is replaced. Dropping the
+/// pool terminates it.
+///
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(4).build()?;
+/// assert!(pool.apply((7u64,))?);
+/// let flags = pool.map(0..100u64)?;
+/// # drop(flags);
+/// pool.close();
+/// pool.join()?;
+/// # Ok(()) }
+/// ```
+pub struct Pool<P, R> {
+    pub(super) driver: Arc<Driver>,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
+    /// Runs one task and waits for its result.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// assert!(pool.apply((7u64,))?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::PoolClosed`], [`crate::Error::Task`], [`crate::Error::WorkerDied`],
+    /// [`crate::Error::Decode`].
+    pub fn apply<A: Args<P>>(&self, args: A) -> Result<R> {
+        self.submit(args, None, false)?.get()
+    }
+
+    /// Runs one task; its result is fetched later.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let (a, b) = (pool.apply_async((7u64,))?, pool.apply_async((8u64,))?);
+    /// assert_eq!((a.get()?, b.get()?), (true, false));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::PoolClosed`], [`crate::Error::PoolBroken`], [`crate::Error::Encode`].
+    pub fn apply_async<A: Args<P>>(&self, args: A) -> Result<TaskResult<R>> {
+        self.submit(args, None, true)
+    }
+
+    /// Like [`Pool::apply_async`]; when the task has ended, `then` is called with its result on the
+    /// thread that drives the pool. It should be short.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async_with((7u64,), |end| match end {
+    ///     Ok(prime) => println!("7 is a prime: {prime}"),
+    ///     Err(why) => eprintln!("7: {why}"),
+    /// })?;
+    /// assert!(result.get()?); // the callback leaves it to its caller
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Pool::apply_async`].
+    pub fn apply_async_with<A: Args<P>>(
+        &self,
+        args: A,
+        then: impl FnOnce(&Result<R>) + Send + 'static,
+    ) -> Result<TaskResult<R>> {
+        self.submit(args, Some(Box::new(then)), true)
+    }
+
+    fn submit<A: Args<P>>(
+        &self,
+        args: A,
+        then: Option<Callback<R>>,
+        background: bool,
+    ) -> Result<TaskResult<R>> {
+        let mut tasks = Tasks::new();
+        tasks.push(&args)?;
+        let sink = Arc::new(Single::new(then));
+        self.driver.submit(tasks, sink.clone(), 0)?;
+        if background {
+            self.driver.drive_in_background();
+        }
+        Ok(TaskResult::new(self.driver.clone(), sink))
+    }
+
+    /// Takes no more tasks; those that it has are done.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// pool.close();
+    /// assert_eq!(pool.apply((8u64,)), Err(Error::PoolClosed));
+    /// assert!(result.get()?);
+    /// # Ok(()) }
+    /// ```
+    pub fn close(&self) {
+        self.driver.close();
+    }
+
+    /// Ends the workers at once; what is pending fails with [`crate::Error::PoolClosed`].
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let flags = pool.map_async(0..1_000_000u64)?;
+    /// pool.terminate();
+    /// assert_eq!(flags.get(), Err(Error::PoolClosed));
+    /// # Ok(()) }
+    /// ```
+    pub fn terminate(&self) {
+        self.driver.terminate();
+    }
+
+    /// Waits until all tasks and then all workers have ended.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// assert_eq!(pool.join(), Err(Error::PoolOpen));
+    /// pool.close();
+    /// pool.join()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::PoolOpen`] before `close` or `terminate`, [`crate::Error::Interrupted`] on
+    /// Ctrl-C.
+    pub fn join(&self) -> Result<()> {
+        self.driver.join()
+    }
+
+    /// What happened so far.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// pool.map(0..100u64)?;
+    /// let so_far = pool.counters();
+    /// assert_eq!((so_far.submitted, so_far.done, so_far.failed), (100, 100, 0));
+    /// # Ok(()) }
+    /// ```
+    pub fn counters(&self) -> Counters {
+        self.driver.counters()
+    }
+}
+
+impl<P, R> Drop for Pool<P, R> {
+    fn drop(&mut self) {
+        self.driver.terminate();
+        // It can only be interrupted, and the workers were told to end.
+        let _ = self.driver.join();
+        self.driver.end_background();
+    }
+}
+
+impl<P, R> fmt::Debug for Pool<P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({:?})", self.driver.counters())
+    }
+}
+
+impl<P, R> PoolBuilder<P, R> {
+    /// The pool, its workers started.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let nobody = ctx.pool::<(u64,), bool>("is_prime").workers(0).build();
+    /// assert!(matches!(nobody, Err(Error::Invalid(_))));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
+    pub fn build(mut self) -> Result<Pool<P, R>> {
+        if let Some(e) = self.error {
+            return Err(e);
+        }
+        let (workers, chunk) = (self.options.workers, self.options.chunk_size);
+        if workers == Some(0) || chunk == Some(0) || self.options.max_tasks == 0 {
+            let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
+            return Err(Error::Invalid(why.into()));
+        }
+        if self.options.fresh {
+            self.options.max_tasks = 1;
+        }
+        if self.options.fresh || self.options.task_timeout.is_some() {
+            self.options.chunk_size = Some(1);
+        }
+        let driver = Driver::start(self.context, self.entry, self.options)?;
+        Ok(Pool { driver, types: PhantomData })
+    }
+
+    /// Lends a new pool to `f` and terminates it afterwards, on unwind too.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool::<(u64,), bool>("is_prime");
+    /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
+    /// assert_eq!(flags.len(), 10); // and the workers are gone
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`PoolBuilder::build`], and what `f` returns.
+    pub fn scope<T>(self, f: impl FnOnce(&Pool<P, R>) -> Result<T>) -> Result<T> {
+        let pool = self.build()?;
+        f(&pool)
+    }
+}

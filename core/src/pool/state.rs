@@ -1,0 +1,479 @@
+//! The bookkeeping of a pool: events in, actions out.
+//!
+//! Every task is in exactly one place: the backlog, one slot's list of outstanding chunks, or ended.
+//! The state knows no clock, no lock, no process and no queue. The driver tells it what happened
+//! (a submission, an answer, a death, a moment that has come) and then asks, by
+//! [`State::next_action`], what is to be done until there is nothing more. What an action came to is
+//! an event again, if it can fail.
+
+use super::options::Rules;
+use super::slot::{Chunk, Life, Slot, Work};
+use crate::{Error, ExitStatus, Result, signal};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Starts that may fail in a row, with growing pauses, before the pool is broken.
+const START_TRIES: u32 = 4;
+/// The same for processes that were killed before they did anything.
+const KILLED_START_TRIES: u32 = 200;
+/// The first of those pauses; each is ten times the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// What happened in a pool so far.
+///
+/// ```no_run
+/// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+/// let so_far: procbox_core::Counters = pool.counters();
+/// println!("{} of {} tasks have ended", so_far.done + so_far.failed, so_far.submitted);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Tasks taken.
+    pub submitted: u64,
+    /// Tasks that ended with a result or with an error of their own.
+    pub done: u64,
+    /// Tasks that failed with their worker.
+    pub failed: u64,
+    /// Times that a task was run again.
+    pub retried: u64,
+    /// Workers that were replaced after they died.
+    pub replaced: u64,
+}
+
+/// Something that the driver is to do.
+#[derive(Debug, PartialEq)]
+pub(super) enum Action<S> {
+    /// Start a process in this slot, and report it by [`State::started`].
+    Start(usize),
+    /// Send this chunk to the worker in this slot (in a plain pool: start a process with it), and
+    /// report only a failure, by [`State::refused`].
+    Give { slot: usize, chunk: u64 },
+    /// Take out of this worker's queue what it has not begun, one chunk, and report it by
+    /// [`State::taken_back`].
+    TakeBack(usize),
+    /// Kill the process in this slot. Its death is reported when it is there, by [`State::ended`].
+    Kill(usize),
+    /// End so many tasks with an error: the sink's indices from `base` on.
+    Fail { sink: S, base: usize, first: u64, count: usize, error: Error },
+    /// Tell those who watch: so many tasks from this one on are run again.
+    Retry { first: u64, count: usize, attempts: u32 },
+}
+
+/// Why a chunk could not be given out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is no room for it now.
+    NoRoom,
+    /// It can never be sent.
+    Unfit(Error),
+    /// Its process could not be started.
+    NotStarted(Error),
+}
+
+/// How a process ended, as the driver saw it.
+pub(super) struct Death {
+    pub(super) worker: String,
+    pub(super) status: ExitStatus,
+    /// The chunks that were still in its queue, in order.
+    pub(super) unbegun: Vec<u64>,
+    /// Whether what it printed was taken as the result of its task.
+    pub(super) delivered: bool,
+}
+
+impl Death {
+    /// By SIGKILL or SIGTERM, and not for a limit of its own.
+    fn was_a_kill(&self) -> bool {
+        let signal = self.status.signal();
+        self.status.limit().is_none() && matches!(signal, Some(signal::KILL | signal::TERM))
+    }
+
+    fn error(&self, attempts: u32) -> Error {
+        Error::WorkerDied { worker: self.worker.clone(), status: self.status, attempts }
+    }
+}
+
+/// A pool's tasks and workers. `W` is what is given to workers, `S` where the ends of tasks go.
+pub(super) struct State<W, S> {
+    rules: Rules,
+    slots: Vec<Slot<W, S>>,
+    backlog: VecDeque<Chunk<W, S>>,
+    /// Tasks that have not ended.
+    pending: usize,
+    next_id: u64,
+    closed: bool,
+    terminated: bool,
+    broken: Option<Error>,
+    /// Starts that failed in a row.
+    failed_starts: u32,
+    counters: Counters,
+    /// Decided, and not yet done.
+    actions: VecDeque<Action<S>>,
+    /// A worker had no room: nothing is given out before there is news.
+    no_room: bool,
+    /// Nothing could be taken back: nor is that tried before there is news.
+    nothing_back: bool,
+}
+
+impl<W: Work, S: Clone> State<W, S> {
+    /// A pool with so many workers, each of which is to be started unless the pool is plain.
+    pub(super) fn new(rules: Rules, workers: usize) -> State<W, S> {
+        let life = if rules.plain { Life::Down } else { Life::Due };
+        let slot = || Slot::new(life);
+        State {
+            slots: std::iter::repeat_with(slot).take(workers).collect(),
+            rules,
+            backlog: VecDeque::new(),
+            pending: 0,
+            next_id: 0,
+            closed: false,
+            terminated: false,
+            broken: None,
+            failed_starts: 0,
+            counters: Counters::default(),
+            actions: VecDeque::new(),
+            no_room: false,
+            nothing_back: false,
+        }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Chunks that wait for a worker.
+    pub(super) fn backlog(&self) -> usize {
+        self.backlog.len()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// A chunk that was just given out.
+    pub(super) fn given(&mut self, slot: usize, id: u64) -> Option<&mut Chunk<W, S>> {
+        self.slots[slot].outstanding.back_mut().filter(|chunk| chunk.id == id)
+    }
+
+    /// The oldest chunk that the worker in this slot has.
+    pub(super) fn oldest(&self, slot: usize) -> Option<&Chunk<W, S>> {
+        self.slots[slot].outstanding.front()
+    }
+
+    /// What the worker in this slot ended with, if its process ended with `status`.
+    pub(super) fn verdict(&self, slot: usize, status: ExitStatus) -> ExitStatus {
+        use crate::Limit::WallClock;
+        if self.slots[slot].timed_out { ExitStatus::limited(WallClock) } else { status }
+    }
+
+    /// Whether the worker in this slot should be given more right away.
+    pub(super) fn is_hungry(&self, slot: usize) -> bool {
+        self.slots[slot].life != Life::Up || self.slots[slot].outstanding.len() <= 1
+    }
+
+    /// Whether what the worker in this slot says still counts.
+    pub(super) fn is_trusted(&self, slot: usize) -> bool {
+        !self.slots[slot].condemned
+    }
+
+    /// Whether time matters now: [`State::tick`] is then to be called before a sleep.
+    pub(super) fn keeps_time(&self) -> bool {
+        self.slots.iter().any(Slot::keeps_time)
+    }
+
+    /// The moment at which [`State::tick`] has something to do.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(Slot::due).min()
+    }
+}
+
+/// What there is to do.
+impl<W: Work, S: Clone> State<W, S> {
+    /// The next thing to do. To be asked until there is none.
+    pub(super) fn next_action(&mut self) -> Option<Action<S>> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        // Nothing to do and nothing to come: no need for new workers.
+        let needed = !(self.closed && self.pending == 0);
+        if needed && let Some(slot) = self.slots.iter().position(|slot| slot.life == Life::Due) {
+            self.slots[slot].life = Life::Up;
+            return Some(Action::Start(slot));
+        }
+        self.dispatch()
+    }
+
+    /// Gives the backlog to the workers that have the least to do.
+    fn dispatch(&mut self) -> Option<Action<S>> {
+        if self.no_room || self.backlog.is_empty() {
+            return None;
+        }
+        let rules = &self.rules;
+        let loads = self.slots.iter().enumerate();
+        let (_, slot) =
+            loads.filter_map(|(at, slot)| slot.load(rules).map(|load| (load, at))).min()?;
+        let chunk = self.backlog.pop_front()?;
+        let id = chunk.id;
+        self.slots[slot].give(chunk, rules);
+        Some(Action::Give { slot, chunk: id })
+    }
+
+    /// What an idle worker could have of what a busy one has not begun. To be asked when there is
+    /// nothing else to do, and again after each that was done.
+    pub(super) fn next_steal(&self) -> Option<Action<S>> {
+        if !self.backlog.is_empty() || self.nothing_back {
+            return None;
+        }
+        if !self.slots.iter().any(|slot| slot.load(&self.rules) == Some(0)) {
+            return None;
+        }
+        let slots = self.slots.iter().enumerate();
+        let (busiest, slot) = slots.max_by_key(|(_, slot)| slot.outstanding.len())?;
+        slot.may_be_taken_from(&self.rules).then_some(Action::TakeBack(busiest))
+    }
+
+    /// There may be room again: what was refused is tried again.
+    pub(super) fn look_again(&mut self) {
+        self.no_room = false;
+        self.nothing_back = false;
+    }
+
+    fn fail(&mut self, chunk: Chunk<W, S>, error: Error) {
+        let (base, first, count) = (chunk.base, chunk.first, chunk.work.len());
+        self.pending -= count;
+        self.counters.failed += count as u64;
+        self.actions.push_back(Action::Fail { sink: chunk.sink, base, first, count, error });
+    }
+
+    /// Ends everything that is pending with one error.
+    fn fail_all(&mut self, error: &Error) {
+        let lost: Vec<Chunk<W, S>> = (self.slots.iter_mut())
+            .flat_map(|slot| std::mem::take(&mut slot.outstanding))
+            .chain(std::mem::take(&mut self.backlog))
+            .collect();
+        for chunk in lost {
+            self.fail(chunk, error.clone());
+        }
+    }
+
+    /// Puts chunks in front of the backlog, in their order, to be given out as new ones.
+    fn send_round_again(&mut self, chunks: Vec<Chunk<W, S>>) {
+        for mut chunk in chunks.into_iter().rev() {
+            chunk.id = self.new_id();
+            self.backlog.push_front(chunk);
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+}
+
+/// What the caller wants.
+impl<W: Work, S: Clone> State<W, S> {
+    /// Tasks whose ends go to `sink`, from index `base` on.
+    pub(super) fn submit(&mut self, work: W, sink: S, base: usize) -> Result<()> {
+        if self.closed {
+            return Err(Error::PoolClosed);
+        }
+        if let Some(why) = &self.broken {
+            return Err(why.clone());
+        }
+        let first = self.counters.submitted;
+        self.pending += work.len();
+        self.counters.submitted += work.len() as u64;
+        let id = self.new_id();
+        self.backlog.push_back(Chunk { id, work, sink, base, first, attempts: 0 });
+        Ok(())
+    }
+
+    /// No more tasks.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// No more tasks, and no end for those that there are.
+    pub(super) fn terminate(&mut self) {
+        self.closed = true;
+        self.terminated = true;
+        self.fail_all(&Error::PoolClosed);
+        for (at, slot) in self.slots.iter().enumerate() {
+            if slot.life == Life::Up {
+                self.actions.push_back(Action::Kill(at));
+            }
+        }
+    }
+}
+
+/// What happened.
+impl<W: Work, S: Clone> State<W, S> {
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant) {
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            if slot.tick(now, &self.rules) {
+                self.actions.push_back(Action::Kill(at));
+            }
+        }
+    }
+
+    /// What [`Action::Start`] came to.
+    pub(super) fn started(&mut self, slot: usize, outcome: Result<()>) {
+        if let Err(why) = outcome {
+            self.start_failed(slot, &why, false);
+        }
+    }
+
+    /// [`Action::Give`] came to nothing.
+    pub(super) fn refused(&mut self, slot: usize, id: u64, why: Refusal) {
+        if self.rules.plain {
+            self.slots[slot].life = Life::Down;
+        }
+        let Some(chunk) = self.slots[slot].take_back(id) else { return };
+        match why {
+            Refusal::NoRoom => {
+                self.no_room = true;
+                self.backlog.push_front(chunk);
+            }
+            Refusal::Unfit(error) => {
+                let count = chunk.work.len() as u64;
+                self.fail(chunk, error);
+                // It is the task's own error, and no worker's.
+                self.counters.failed -= count;
+                self.counters.done += count;
+            }
+            Refusal::NotStarted(error) => {
+                self.backlog.push_front(chunk);
+                self.start_failed(slot, &error, false);
+            }
+        }
+    }
+
+    /// What [`Action::TakeBack`] came to.
+    pub(super) fn taken_back(&mut self, slot: usize, id: Option<u64>) {
+        match id.and_then(|id| self.slots[slot].take_back(id)) {
+            Some(chunk) => self.backlog.push_back(chunk),
+            None => self.nothing_back = true,
+        }
+    }
+
+    /// A worker has answered this chunk. The driver hands the ends to the chunk's sink and gives it
+    /// back by [`State::settled`]. `None`, and the worker is killed, if it does not have it: only one
+    /// that lies names such a chunk, and its death will fail the rest.
+    pub(super) fn answered(&mut self, slot: usize, id: Option<u64>) -> Option<Chunk<W, S>> {
+        let chunk = id.and_then(|id| self.slots[slot].answered(id, &self.rules));
+        match chunk {
+            Some(_) => self.failed_starts = 0,
+            None => {
+                self.slots[slot].condemned = true;
+                self.actions.push_back(Action::Kill(slot));
+            }
+        }
+        self.look_again();
+        chunk
+    }
+
+    /// The sink has taken the ends of a chunk's first `ended` tasks. What is left is tried again: a
+    /// sandboxed worker that panicked ends before the tasks behind the one that did. An answer of no
+    /// ends makes no sense, and fails all.
+    pub(super) fn settled(&mut self, mut chunk: Chunk<W, S>, ended: usize) {
+        let most = chunk.work.len();
+        self.pending -= ended;
+        self.counters.done += ended as u64;
+        if ended == most {
+            return;
+        }
+        if ended == 0 {
+            return self.fail(chunk, Error::Task("the worker's answer makes no sense".into()));
+        }
+        chunk.drop_first(ended);
+        self.backlog.push_front(chunk);
+    }
+
+    /// The process of a slot has ended and said all that it will.
+    pub(super) fn ended(&mut self, at: usize, death: &Death) {
+        let slot = &mut self.slots[at];
+        let unbegun: Vec<_> = death.unbegun.iter().filter_map(|id| slot.take_back(*id)).collect();
+        let begun = std::mem::take(&mut slot.outstanding);
+        let useful = slot.answered > 0 || !begun.is_empty();
+        // One that returns before it has done its share, though nobody told it to, has failed: it
+        // would do so again and again.
+        let may_end = slot.is_done(&self.rules) || self.closed && self.pending == 0;
+        let finished = death.status.success() && begun.is_empty() && may_end;
+        *slot = Slot::new(Life::Down);
+        self.look_again();
+
+        let mut again = Vec::new();
+        for chunk in begun {
+            self.end_begun(chunk, death, &mut again);
+        }
+        // What it had not begun was not touched by its death; all goes back in order.
+        again.extend(unbegun);
+        self.send_round_again(again);
+
+        if self.rules.plain || self.terminated || self.broken.is_some() {
+            return;
+        }
+        if !finished {
+            self.counters.replaced += 1;
+        }
+        if useful || finished {
+            self.slots[at].life = Life::Due;
+        } else {
+            let attempts = self.failed_starts + 1;
+            self.start_failed(at, &death.error(attempts), death.was_a_kill());
+        }
+    }
+
+    /// Ends, or sends round again, a chunk that the dead process had begun.
+    fn end_begun(&mut self, mut chunk: Chunk<W, S>, death: &Death, again: &mut Vec<Chunk<W, S>>) {
+        let (first, count) = (chunk.first, chunk.work.len());
+        if death.delivered {
+            self.pending -= count;
+            self.counters.done += count as u64;
+            return;
+        }
+        if count > 1 && (self.rules.idempotent || self.rules.retries > 0) {
+            // Any of them may be the guilty one: alone, it will show.
+            again.extend(chunk.split());
+        } else {
+            chunk.attempts += 1;
+            if chunk.attempts > self.rules.retries {
+                let error = death.error(chunk.attempts);
+                return self.fail(chunk, error);
+            }
+            again.push(chunk);
+        }
+        self.counters.retried += count as u64;
+        let attempts = again.last().map_or(0, |chunk| chunk.attempts);
+        self.actions.push_back(Action::Retry { first, count, attempts });
+    }
+
+    /// A process could not be started, or ended before it did anything: tries again after a pause,
+    /// or gives up. One that was killed is somebody else's doing, and no reason to give up soon.
+    fn start_failed(&mut self, at: usize, why: &Error, killed: bool) {
+        self.failed_starts += 1;
+        let (tries, pause) = if killed {
+            (KILLED_START_TRIES, FIRST_PAUSE)
+        } else {
+            (START_TRIES, FIRST_PAUSE * 10u32.pow(self.failed_starts.clamp(1, START_TRIES) - 1))
+        };
+        self.slots[at].life = Life::Down;
+        if !why.is_permanent() && self.failed_starts < tries {
+            self.slots[at].life = Life::Pausing(pause);
+            return;
+        }
+        let error =
+            if why.is_permanent() { why.clone() } else { Error::PoolBroken(why.to_string()) };
+        self.fail_all(&error);
+        self.broken = Some(error);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+use procbox_guest::prelude::*;
+
+#[worker]
+fn double(n: u64) -> u64 {
+    2 * n
+}
+
+fn main() -> Result<()> {
+    let ctx = procbox_guest::init()?;
+    let pool = ctx.pool(double).build()?;
+    println!("{:?}", pool.map(["one", "two"])?);
+    Ok(())
+}

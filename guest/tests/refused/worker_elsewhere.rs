@@ -1,0 +1,9 @@
+use procbox_guest::prelude::*;
+
+#[worker]
+struct Clock;
+
+#[worker(daemon)]
+fn tick() {}
+
+fn main() {}

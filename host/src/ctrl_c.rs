@@ -45,3 +45,42 @@ pub(crate) fn register(runtime: &Arc<Runtime>) {
     registry.runtimes.push(Arc::downgrade(runtime));
     runtime.interrupt(registry.on);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::waiting::block;
+    use procbox_core::{Error, Result, Wait};
+    use std::future::pending;
+
+    /// One test, for there is one Ctrl-C.
+    #[test]
+    fn threads_that_answer_are_reached_in_sandboxes_of_before_and_of_after() {
+        let made = || {
+            let runtime = Runtime::threads(1, Box::new(|| {}));
+            register(&runtime);
+            runtime
+        };
+        let wait = |runtime: &Arc<Runtime>, answers: bool, wait: Wait| {
+            if answers {
+                answer();
+            }
+            block(runtime, wait, || None, pending::<Result<()>>)
+        };
+        let patient = Wait::AtMost(std::time::Duration::from_millis(20));
+        let before = made();
+        std::thread::scope(|scope| {
+            let answering = scope.spawn(|| wait(&before, true, Wait::Forever));
+            interrupt(true);
+            assert_eq!(answering.join().unwrap(), Err(Error::Interrupted));
+            let after = made();
+            let late = scope.spawn(move || wait(&after, true, Wait::Forever));
+            assert_eq!(late.join().unwrap(), Err(Error::Interrupted));
+            let other = scope.spawn(|| wait(&before, false, patient));
+            assert_eq!(other.join().unwrap(), Err(Error::TimedOut));
+            interrupt(false);
+            let cleared = scope.spawn(|| wait(&before, true, patient));
+            assert_eq!(cleared.join().unwrap(), Err(Error::TimedOut));
+        });
+    }
+}

@@ -128,7 +128,8 @@ impl SandboxBuilder {
     /// [`Sandbox::trace_hash`]. Default: no simulation.
     ///
     /// This is a first version:
-    /// - the sandbox is for one thread, and its processes run only while that waits in a call;
+    /// - the sandbox is for one thread, and its processes run only while that is in a call that may
+    ///   wait: `try_get` and `join_timeout` let them, `is_empty` and `is_alive` do not;
     /// - a wait that nothing can end any more is [`Error::Deadlock`];
     /// - CPU time is counted in fuel, a nanosecond a unit, and [`Context::cpu_count`] is 1 unless
     ///   [`SandboxBuilder::parallelism`] says otherwise;

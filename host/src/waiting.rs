@@ -91,11 +91,11 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     attempt: impl FnOnce() -> Option<Result<T>>,
     future: impl FnOnce() -> F,
 ) -> Result<T> {
+    runtime.called();
     if let Some(answer) = attempt() {
         return answer;
     }
     if wait.is_never() {
-        runtime.tried();
         return Err(Error::TimedOut);
     }
     runtime.block_on(future(), wait.deadline(&**runtime.clock()), ctrl_c::answers())

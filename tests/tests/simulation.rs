@@ -1,9 +1,11 @@
-//! Simulations: the same seed gives the same run, seeds give different runs, and time is virtual.
+//! Simulations: the same seed gives the same run, seeds give different runs, and time is virtual; and
+//! what a worker is promised is kept there too.
 
 use anyhow::ensure;
 use procbox::sandbox::{Program, SandboxBuilder};
 use procbox::{Context, Error, Limit, Process, Queue, Sandbox};
-use procbox_tests::{Backend, program};
+use procbox_cases::{Trial, for_each_case};
+use procbox_tests::{Backend, program, watched_in};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -170,4 +172,24 @@ fn a_pool_is_simulated_too() -> anyhow::Result<()> {
     };
     ensure!(mapped(9)? == mapped(9)?);
     Ok(())
+}
+
+/// The cases of the contract in a worker, `contract::worker::NAME`. Those of the parent measure real
+/// time, or use threads.
+mod contract {
+    use super::*;
+
+    /// The most processes that a case has at once, and some.
+    const MANY: usize = 2000;
+
+    fn on_this_backend(trial: Trial) {
+        let seed =
+            trial.name().bytes().fold(0, |seed: u64, byte| seed * 31 % 65_521 + u64::from(byte));
+        let ctx = simulated(builder(seed).max_processes(MANY)).map(|(_, ctx)| ctx);
+        watched_in(ctx, move |ctx| trial.run(ctx));
+    }
+
+    mod worker {
+        super::for_each_case! { [procbox_cases::conformance_test] guests Worker }
+    }
 }

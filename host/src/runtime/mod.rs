@@ -60,8 +60,8 @@ trait Scheduler: Send + Sync {
     /// [`Error::TimedOut`]; [`Error::Deadlock`] if it is certain that nothing will ring.
     fn run_until(&self, bell: &Bell, deadline: Deadline) -> Result<()>;
 
-    /// The embedding program made a call that does not wait, and that found nothing.
-    fn tried(&self) {}
+    /// The embedding program calls, where that is a switch point.
+    fn called(&self) {}
 
     /// Every process is about to end: tasks that nobody would run any more are run now.
     fn settle(&self) {}
@@ -89,6 +89,7 @@ pub(crate) struct Runtime {
     random: Arc<dyn Random>,
     /// The zero of the clock that guests see.
     origin: Instant,
+    is_virtual: bool,
     interrupts: Interrupts,
 }
 
@@ -117,6 +118,7 @@ impl Runtime {
         Arc::new(Runtime {
             random: scheduler.random(),
             origin: clock.now(),
+            is_virtual: clock.is_virtual(),
             interrupts: Interrupts::default(),
             clock,
             scheduler,
@@ -202,9 +204,12 @@ impl Runtime {
         self.scheduler.preempt();
     }
 
-    /// The embedding program made a call that does not wait, and that found nothing.
-    pub(crate) fn tried(&self) {
-        self.scheduler.tried();
+    /// The embedding program is about to try something that it may have to wait for.
+    pub(crate) fn called(&self) {
+        // Looked at here, for the fast path of every call goes through this.
+        if self.is_virtual {
+            self.scheduler.called();
+        }
     }
 
     /// Every process is about to end: tasks that nobody would run any more are run now.

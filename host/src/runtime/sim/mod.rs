@@ -3,8 +3,9 @@
 //! Tasks run on the thread of the embedding program while it waits in a call, and on no other. At
 //! each switch point the policy chooses who goes on, among the tasks that can and the embedding
 //! program if what it waits for has come. A guest reaches one when it waits, and after a fixed
-//! amount of fuel; a nanosecond of virtual time passes for each unit of it. When nobody can go on,
-//! time jumps to the next timer.
+//! amount of fuel, the embedding program with each call that may wait. A nanosecond of virtual time
+//! passes for each unit of fuel and a microsecond for each such call. When nobody can go on, time
+//! jumps to the next timer.
 
 mod clock;
 mod policy;
@@ -27,9 +28,9 @@ use trace::Trace;
 const EMBEDDER: u32 = 1;
 /// After how much fuel a guest is interrupted: the seed says, between these.
 const INTERVAL: std::ops::Range<u64> = 1_000..10_000;
-/// The virtual time that a call takes which does not wait, so that whoever tries in a loop sees
-/// time pass.
-const TRY: Duration = Duration::from_micros(1);
+/// The virtual time that a call of the embedding program takes, so that it sees time pass when it
+/// tries in a loop.
+const CALL: Duration = Duration::from_micros(1);
 
 /// What goes on in a simulated sandbox.
 pub(super) struct Sim {
@@ -144,8 +145,8 @@ impl Scheduler for Sim {
         }
     }
 
-    fn tried(&self) {
-        self.clock.advance(TRY);
+    fn called(&self) {
+        self.clock.advance(CALL);
         while let Next::Task(task) = self.next(|| true) {
             self.run(task);
         }

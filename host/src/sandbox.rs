@@ -141,7 +141,7 @@ impl SandboxBuilder {
     /// for seed in 0..200 {
     ///     let sandbox = Sandbox::builder().simulate(seed).build()?;
     ///     let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
-    ///     let p = ctx.worker("greet").args(("world",)).start()?;
+    ///     let p = ctx.process("greet").args(("world",)).start()?;
     ///     assert!(p.join()?.success(), "not with seed {seed}");
     /// }
     /// # Ok::<(), procbox_core::Error>(())

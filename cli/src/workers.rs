@@ -1,10 +1,24 @@
 //! `procbox workers`: what a program offers, without running it.
 
-use super::WorkersArgs;
+use crate::status::say;
+use clap::Args;
 use procbox::sandbox::is_wasm;
 use procbox::{Sandbox, native, sandbox};
+use std::path::PathBuf;
 
-pub(super) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
+#[derive(Args)]
+#[command(after_help = "\
+Reads the file; nothing of the program runs.
+
+Examples:
+  procbox workers word-count.wasm")]
+pub(crate) struct WorkersArgs {
+    /// The program: a .wasm file or an executable
+    #[arg(value_name = "PROGRAM")]
+    path: PathBuf,
+}
+
+pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
     let workers = if is_wasm(&args.path) || args.path.extension().is_some_and(|e| e == "wasm") {
         let program = sandbox::Program::wasm(&args.path)?;
         Sandbox::builder().max_processes(1).build()?.context(program)?.workers()?
@@ -12,7 +26,7 @@ pub(super) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
         native::Program::open(&args.path)?.workers()?
     };
     if workers.is_empty() {
-        super::say(&format!("{}: no workers; its main is its one worker", args.path.display()));
+        say(&format!("{}: no workers; its main is its one worker", args.path.display()));
     }
     for worker in workers {
         println!("{}", worker.signature.as_deref().unwrap_or(&worker.name));

@@ -1,12 +1,12 @@
 //! From a path and options to a context that runs the program.
 
-use super::{BackendArg, ProgramArgs};
+use crate::options::{BackendArg, ProgramArgs};
 use procbox::sandbox::{FsPerms, Grants};
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
 use std::path::{Path, PathBuf};
 
 /// Opens a program where the options say, or else where its first bytes say.
-pub(super) fn open(path: &Path, args: &ProgramArgs) -> Result<Context> {
+pub(crate) fn open(path: &Path, args: &ProgramArgs) -> Result<Context> {
     let wasm = sandbox::is_wasm(path) || is_named_wasm(path);
     match args.backend {
         Some(BackendArg::Sandbox) if !wasm => open_sandbox(&sibling(path, true), args),
@@ -74,7 +74,7 @@ fn variables(args: &ProgramArgs) -> Result<Vec<(String, String)>> {
 }
 
 /// The worker to use: the named one, or the only one. `None` if the program has none.
-pub(super) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option<String>> {
+pub(crate) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option<String>> {
     let available: Vec<String> = ctx.workers()?.into_iter().map(|w| w.name).collect();
     match (asked, available.as_slice()) {
         (Some(name), _) if available.iter().any(|w| w == name) => Ok(Some(name.to_string())),

@@ -209,7 +209,19 @@ pub trait Subscriber: Send + Sync {
 }
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static SUBSCRIBERS: RwLock<Vec<Arc<dyn Subscriber>>> = RwLock::new(Vec::new());
+/// Those who watch; replaced as a whole, so that an event takes a copy of one pointer.
+type Subscribers = Arc<Vec<Arc<dyn Subscriber>>>;
+
+static SUBSCRIBERS: RwLock<Option<Subscribers>> = RwLock::new(None);
+
+/// Changes the list of those who watch.
+fn change(change: impl FnOnce(&mut Vec<Arc<dyn Subscriber>>)) {
+    let mut current = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
+    let mut subscribers = current.as_ref().map_or_else(Vec::new, |all| all.to_vec());
+    change(&mut subscribers);
+    COUNT.store(subscribers.len(), Ordering::Relaxed);
+    *current = Some(Arc::new(subscribers));
+}
 
 /// A subscription, which ends when it is dropped.
 #[must_use = "the subscription ends when it is dropped"]
@@ -223,11 +235,12 @@ impl fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut subscribers = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = subscribers.iter().position(|other| Arc::ptr_eq(other, &self.0)) {
-            subscribers.remove(at);
-            COUNT.fetch_sub(1, Ordering::Relaxed);
-        }
+        change(|all| {
+            // One at a time: the same may have subscribed twice.
+            if let Some(at) = all.iter().position(|other| Arc::ptr_eq(other, &self.0)) {
+                all.remove(at);
+            }
+        });
     }
 }
 
@@ -250,9 +263,7 @@ impl Drop for Subscription {
 /// drop(subscription);
 /// ```
 pub fn subscribe(subscriber: Arc<dyn Subscriber>) -> Subscription {
-    let mut subscribers = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
-    subscribers.push(subscriber.clone());
-    COUNT.fetch_add(1, Ordering::Relaxed);
+    change(|all| all.push(subscriber.clone()));
     Subscription(subscriber)
 }
 
@@ -283,7 +294,7 @@ pub fn emit<'a>(event: impl FnOnce() -> Event<'a>) {
 fn deliver(event: &Event<'_>) {
     // Not held while they are told: one may subscribe another, or end its own subscription.
     let subscribers = SUBSCRIBERS.read().unwrap_or_else(PoisonError::into_inner).clone();
-    for subscriber in subscribers {
+    for subscriber in subscribers.iter().flat_map(|all| all.iter()) {
         // Its panic is its own affair: what happened goes on.
         let _ = catch_unwind(AssertUnwindSafe(|| subscriber.event(event)));
     }

@@ -8,7 +8,7 @@
 use super::background::{Background, Round};
 use super::link::{Link, News, TaskChunk};
 use super::options::Options;
-use super::sink::{Deferred, Sink};
+use super::sink::{Deferred, Sink, Tell};
 use super::slot::LEAVING;
 use super::state::{Action, Counters, Death, Refusal, State};
 use super::waiters::Waiters;
@@ -218,10 +218,9 @@ impl Driver {
         let mut parts = Reader::new(message);
         let Some(chunk) = shared.state.answered(slot, parts.u64().ok()) else { return };
         let most = chunk.work.len();
-        let ended = chunk.sink.complete_all(chunk.base, most, &mut parts, &mut shared.deferred);
-        if observe::is_observed() {
-            self.tell_ends(chunk.first, ended, message);
-        }
+        let tell = Tell::new(self.number, chunk.first, chunk.base);
+        let deferred = &mut shared.deferred;
+        let ended = chunk.sink.complete_all(chunk.base, most, &mut parts, tell, deferred);
         shared.state.settled(chunk, ended);
         if shared.state.is_hungry(slot) {
             self.perform(shared);
@@ -236,8 +235,8 @@ impl Driver {
         let printed = delivers.then(|| shared.state.oldest(slot)).flatten().map(|chunk| {
             let printed = link.printed();
             let outcome = printed.as_ref().map(|m| (&m.bytes[..], &m.handles[..]));
-            self.tell_end(chunk.first, outcome.err());
-            chunk.sink.complete(chunk.base, outcome.map_err(Clone::clone))
+            let tell = Tell::new(self.number, chunk.first, chunk.base);
+            chunk.sink.complete(chunk.base, outcome.map_err(Clone::clone), tell)
         });
         let delivered = printed.is_some();
         shared.deferred.extend(printed.flatten());
@@ -272,9 +271,9 @@ impl Driver {
             }
             Action::Kill(slot) => shared.links[slot].iter().for_each(Link::kill),
             Action::Fail { sink, base, first, count, error } => {
-                for i in 0..count {
-                    self.tell_end(first + i as u64, Some(&error));
-                    shared.deferred.extend(sink.complete(base + i, Err(error.clone())));
+                let tell = Tell::new(self.number, first, base);
+                for index in base..base + count {
+                    shared.deferred.extend(sink.complete(index, Err(error.clone()), tell));
                 }
             }
             Action::Retry { first: task, count, attempts } => {
@@ -312,25 +311,6 @@ impl Driver {
             }
             Err(e @ (Error::Decode { .. } | Error::ForeignHandle)) => Err(Refusal::Unfit(e)),
             Err(e) => Err(Refusal::NotStarted(e)),
-        }
-    }
-
-    /// Tells those who watch how one task ended.
-    fn tell_end(&self, task: u64, error: Option<&Error>) {
-        observe::emit(|| match error {
-            None => Event::TaskDone { pool: self.number, task },
-            Some(error) => Event::TaskFailed { pool: self.number, task, error },
-        });
-    }
-
-    /// Tells those who watch how the first `ended` tasks of an answer ended.
-    #[cold]
-    fn tell_ends(&self, first: u64, ended: usize, message: &Message) {
-        let mut parts = Reader::new(message);
-        let _ = parts.u64();
-        let ends = std::iter::from_fn(|| parts.next_end()).take(ended);
-        for (task, end) in (first..).zip(ends) {
-            self.tell_end(task, end.err().as_ref());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::pool::Pool;
-use super::sink::{Deferred, Sink, TaskOutcome, decoded};
+use super::sink::{Deferred, Sink, TaskOutcome, Tell, decoded};
 use crate::runner::wire::Tasks;
 use crate::sync::lock;
 use crate::time::Deadline;
@@ -73,12 +73,17 @@ struct Arrived<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        let value = decoded(outcome);
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
+        self.arrive(index, decoded(outcome, index, tell));
+        None
+    }
+}
+
+impl<R> Stream<R> {
+    fn arrive(&self, index: usize, value: Result<R>) {
         let mut arrived = lock(&self.arrived);
         arrived.by_index.insert(index, value);
         arrived.in_order_of_arrival.push_back(index);
-        None
     }
 }
 
@@ -294,8 +299,7 @@ where
                 Some(Poll::Ready(item)) => {
                     let Err(e) = tasks.push(&(item,)) else { continue };
                     self.broken = true;
-                    // A stream has no callback to run.
-                    let _ = self.stream.complete(self.taken + tasks.len(), Err(e));
+                    self.stream.arrive(self.taken + tasks.len(), Err(e));
                     self.taken += 1;
                     break;
                 }

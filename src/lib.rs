@@ -40,7 +40,7 @@ pub use procbox_native::Native;
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub mod sandbox {
-    pub use procbox_host::{FsPerms, Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+    pub use procbox_host::{Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
 }
 
 /// The native backend: programs, and what they leave behind.

@@ -7,8 +7,8 @@
 //! The layouts are those of WASI preview 1 (`wasi_snapshot_preview1.witx`): a subscription has 48
 //! bytes, an event 32.
 
-use crate::abi::Memory;
-use crate::process::State;
+use crate::guest::core_module::Memory;
+use crate::state::State;
 use crate::wasi::clock::Monotonic;
 use procbox_core::SystemClock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -19,7 +19,7 @@ use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
     RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
-use procbox_core::{Bytes, Error, Result, Wait};
+use procbox_core::{Bytes, Clock, Random, Result, Wait};
 use std::sync::Arc;
 
 /// The pid of the embedding program, unless it is said to have another.
@@ -40,7 +40,7 @@ impl Root {
                 name: "MainProcess".into(),
                 pid: OWN_PID,
                 daemon: false,
-                authkey: random_key()?,
+                authkey: random_key(&owner.0.runtime)?,
                 parent: None,
             },
         };
@@ -56,12 +56,10 @@ impl Root {
     }
 }
 
-/// 32 bytes from the system's generator.
-fn random_key() -> Result<Bytes> {
+/// 32 random bytes.
+fn random_key(runtime: &Runtime) -> Result<Bytes> {
     let mut key = vec![0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut key))
-        .map_err(|e| Error::os("/dev/urandom", e))?;
+    runtime.random().fill(&mut key)?;
     Ok(Bytes(key))
 }
 
@@ -123,5 +121,13 @@ impl RawContext for Root {
 
     fn cpu_count(&self) -> usize {
         self.shared.cpu_count()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.runtime().clock().clone()
+    }
+
+    fn random(&self) -> Arc<dyn Random> {
+        self.runtime().random().clone()
     }
 }

@@ -45,11 +45,16 @@ pub(crate) enum ModuleCache {
     At(PathBuf),
 }
 
-/// An engine for so many processes at once.
+/// An engine for so many processes at once; for a simulation it leaves nothing to the machine.
 ///
 /// # Errors
 /// [`Error::Os`] if the address space cannot be reserved.
-pub(crate) fn engine(limits: &Limits, processes: usize, cache: ModuleCache) -> Result<Engine> {
+pub(crate) fn engine(
+    limits: &Limits,
+    processes: usize,
+    cache: ModuleCache,
+    simulated: bool,
+) -> Result<Engine> {
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, processes)))
@@ -57,11 +62,15 @@ pub(crate) fn engine(limits: &Limits, processes: usize, cache: ModuleCache) -> R
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(STACK)
         .epoch_interruption(true)
-        .consume_fuel(limits.fuel.is_some())
+        .consume_fuel(limits.fuel.is_some() || simulated)
         .wasm_backtrace_max_frames(None)
         .memory_init_cow(true)
         // Without a directory to write to there is no cache, which costs time and nothing else.
         .cache(settings(cache).and_then(|settings| Cache::new(settings).ok()));
+    if simulated {
+        // What the specification leaves to the machine.
+        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    }
     Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))
 }
 

@@ -29,5 +29,6 @@ impl Drop for Owner {
     /// A process that is blocked for ever would keep the inside alive; nobody could end it any more.
     fn drop(&mut self) {
         self.0.registry.end();
+        self.0.runtime.settle();
     }
 }

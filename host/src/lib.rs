@@ -6,12 +6,13 @@
 //!
 //! The files stand on floors, and import from floors below or beside them only:
 //!
-//! 1. `runtime`, who runs the tasks; `wait_list` and `waiting`, how one sleeps until something
+//! 1. `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the embedding program;
+//!    `wait_list` and `waiting`, how one sleeps until something
 //!    changes; `ready`, the same for several things; `interrupt`, Ctrl-C as one process sees it;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
-//! 3. `state`, all that a process has; `task`, what runs it; `limits`, `budget`, `registry`, `trap`;
+//! 3. `state`, all that a process has; `task`, what runs it; `limits`, `registry`, `trap`;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
@@ -25,10 +26,10 @@
 //! in the table there.
 
 mod atomic;
-mod budget;
 mod channel;
 mod connection;
 mod context;
+mod ctrl_c;
 mod engine;
 mod event;
 mod grants;
@@ -70,7 +71,7 @@ pub use sandbox::{Sandbox, SandboxBuilder};
 /// procbox_host::answer_interrupts();
 /// ```
 pub fn answer_interrupts() {
-    runtime::answer_interrupts();
+    ctrl_c::answer();
 }
 
 /// Sets or clears the interrupt. For whoever answers Ctrl-C; from any thread.
@@ -80,5 +81,5 @@ pub fn answer_interrupts() {
 /// procbox_host::interrupt(false);
 /// ```
 pub fn interrupt(on: bool) {
-    runtime::interrupt(on);
+    ctrl_c::interrupt(on);
 }

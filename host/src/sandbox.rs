@@ -1,6 +1,7 @@
 //! The sandbox, and what it is made with.
 
 use crate::context::{OWN_PID, Root};
+use crate::ctrl_c;
 use crate::engine::{self, ModuleCache};
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
@@ -35,6 +36,7 @@ pub struct SandboxBuilder {
     max_processes: usize,
     parallelism: Option<usize>,
     fuel: Option<u64>,
+    seed: Option<u64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
 }
@@ -102,6 +104,36 @@ impl SandboxBuilder {
         self
     }
 
+    /// Simulation: one process runs at a time, on the thread that waits in a call of procbox, and who
+    /// goes on at each switch point is chosen at random by `seed`. So are random bytes. Time is
+    /// virtual: it passes as guests compute, and jumps to the next timer when all wait, so a sleep of
+    /// an hour takes none. The same seed gives the same run on every machine: see
+    /// [`Sandbox::trace_hash`]. Default: no simulation.
+    ///
+    /// This is a first version:
+    /// - the sandbox is for one thread, and its processes run only while that is in a call that may
+    ///   wait: `try_get` and `join_timeout` let them, `is_empty` and `is_alive` do not;
+    /// - a wait that nothing can end any more is [`Error::Deadlock`];
+    /// - CPU time is counted in fuel, a nanosecond a unit, and [`Context::cpu_count`] is 1 unless
+    ///   [`SandboxBuilder::parallelism`] says otherwise;
+    /// - what comes from outside is not simulated: standard input, and the files of directories that
+    ///   are granted.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// for seed in 0..200 {
+    ///     let sandbox = Sandbox::builder().simulate(seed).build()?;
+    ///     let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    ///     let p = ctx.process("greet").args(("world",)).start()?;
+    ///     assert!(p.join()?.success(), "not with seed {seed}");
+    /// }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn simulate(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// A cache on disk, which keeps compiled modules for the next run. Default: yes.
     ///
     /// ```no_run
@@ -151,14 +183,21 @@ impl SandboxBuilder {
             Some(directory) => ModuleCache::At(directory),
             None => ModuleCache::OfUser,
         };
-        let engine = engine::engine(&limits, self.max_processes, cache)?;
-        let parallelism = self
-            .parallelism
-            .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
-            .unwrap_or(1);
+        let engine = engine::engine(&limits, self.max_processes, cache, self.seed.is_some())?;
+        let cpus = || match self.seed {
+            // The same number on every machine.
+            Some(_) => 1,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let parallelism = self.parallelism.unwrap_or_else(cpus);
         let epoch = engine.clone();
+        let runtime = match self.seed {
+            Some(seed) => Runtime::sim(seed),
+            None => Runtime::threads(parallelism, Box::new(move || epoch.increment_epoch())),
+        };
+        ctrl_c::register(&runtime);
         let inner = Inner {
-            runtime: Runtime::new(parallelism, Box::new(move || epoch.increment_epoch())),
+            runtime,
             linker: engine::linker(&engine)?,
             engine,
             parallelism,
@@ -203,6 +242,7 @@ impl Sandbox {
             max_processes: MAX_PROCESSES,
             parallelism: None,
             fuel: None,
+            seed: None,
             cache: true,
             cache_directory: None,
         }
@@ -260,6 +300,20 @@ impl Sandbox {
     /// ```
     pub fn processes(&self) -> usize {
         self.0.0.room.taken()
+    }
+
+    /// A number that stands for all that a simulation has done so far: who went on at each switch
+    /// point, and when by its clock. `None` if this is no simulation.
+    ///
+    /// ```
+    /// # use procbox_host::Sandbox;
+    /// let simulated = || Sandbox::builder().max_processes(8).simulate(7).build();
+    /// assert_eq!(simulated()?.trace_hash(), simulated()?.trace_hash());
+    /// assert_eq!(Sandbox::builder().max_processes(8).build()?.trace_hash(), None);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn trace_hash(&self) -> Option<u64> {
+        self.0.0.runtime.trace_hash()
     }
 }
 

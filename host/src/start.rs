@@ -10,7 +10,7 @@ use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
 use procbox_core::raw::{ProcessSpec, WorkerInfo};
-use procbox_core::{ExitStatus, Result, SystemClock, Wait};
+use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime_wasi::WasiCtxBuilder;
@@ -37,7 +37,8 @@ impl Environment for Shared {
         spec.identity.pid = sandbox.registry.next_pid();
         let process = HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), output);
         sandbox.registry.enter(&process);
-        let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&SystemClock);
+        let clock = sandbox.runtime.clock();
+        let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**clock);
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
         let limits = sandbox.limits.of_store();
@@ -45,7 +46,7 @@ impl Environment for Shared {
         let life = Box::pin(live(self.clone(), state, export));
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
-        sandbox.runtime.spawn(task);
+        sandbox.runtime.spawn(process.identity.pid, task);
         Ok(process)
     }
 
@@ -76,17 +77,17 @@ impl Environment for Shared {
 
 /// The whole life of a process.
 async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
+    let cpu_time = state.spec.cpu_time;
     let mut store = Store::new(&shared.sandbox.engine, state);
     store.limiter(|state| &mut state.limits);
-    store.epoch_deadline_async_yield_and_update(1);
+    let mut out_of_fuel = Limit::Fuel;
     let ended = async {
-        if let Some(fuel) = shared.sandbox.limits.fuel {
-            store.set_fuel(fuel)?;
-        }
+        let Inner { runtime, limits, .. } = &*shared.sandbox;
+        out_of_fuel = runtime.meter(&mut store, limits.fuel, cpu_time)?;
         shared.program.call(&mut store, &export).await
     }
     .await;
-    let ended = trap::status(ended);
+    let ended = trap::status(ended, out_of_fuel);
     if let Some(message) = ended.message
         && !shared.grants.is_quiet()
     {

@@ -1,9 +1,8 @@
 //! The task of a process: the future that runs it until it ends, is ended, or is out of time.
 
-use crate::budget::Budget;
 use crate::process::HostProcess;
 use crate::registry::Registry;
-use crate::runtime::Sleep;
+use crate::runtime::{Budget, Sleep};
 use procbox_core::{Deadline, ExitStatus, Limit, signal};
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +32,8 @@ impl Task {
         cpu_time: Option<Duration>,
     ) -> Task {
         let timeout = deadline.instant().map(|_| process.runtime.sleep_until(deadline));
-        Task { life: Some(life), process, registry, timeout, cpu_time: cpu_time.map(Budget::new) }
+        let cpu_time = cpu_time.and_then(|limit| process.runtime.budget(limit));
+        Task { life: Some(life), process, registry, timeout, cpu_time }
     }
 
     /// Runs the guest until it yields, waits or ends; how the process has ended, if it has.

@@ -1,9 +1,10 @@
 //! The one way in which everything here waits: try, listen, try again, sleep.
 
+use crate::ctrl_c;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
-use procbox_core::{Error, Result, SystemClock, Wait};
+use procbox_core::{Error, Result, Wait};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -59,11 +60,12 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     attempt: impl FnOnce() -> Option<Result<T>>,
     future: impl FnOnce() -> F,
 ) -> Result<T> {
+    runtime.called();
     if let Some(answer) = attempt() {
         return answer;
     }
     if wait.is_never() {
         return Err(Error::TimedOut);
     }
-    runtime.block_on(future(), wait.deadline(&SystemClock))
+    runtime.block_on(future(), wait.deadline(&**runtime.clock()), ctrl_c::answers())
 }

@@ -8,6 +8,7 @@ use crate::runner::Terms;
 use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
 use crate::{Bytes, Context, Error, ExitStatus, Process, Queue, Result, Wait, codec};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Work for Tasks {
     fn len(&self) -> usize {
@@ -33,7 +34,7 @@ pub(super) struct Link {
     queues: Option<(Queue<()>, Queue<()>)>,
 }
 
-/// What a worker has to say.
+/// News of a worker.
 pub(super) enum News {
     None,
     Answer(Message),
@@ -98,11 +99,11 @@ impl Link {
         tasks.raw().put(&message.bytes, &message.handles, Wait::Never)
     }
 
-    /// The next thing that it has to say.
-    pub(super) fn news(&self) -> News {
+    /// The next thing that it has to say; nothing but its end if it is not listened to.
+    pub(super) fn news(&self, listen: bool) -> News {
         // The status is read before the queue: what an ended process has put is then there to see.
         let status = self.process.status();
-        if let Some((_, results)) = &self.queues {
+        if listen && let Some((_, results)) = &self.queues {
             let mut message = Message::default();
             if results.raw().get(&mut message, Wait::Never).is_ok() {
                 return News::Answer(message);
@@ -124,7 +125,7 @@ impl Link {
         }
     }
 
-    /// What a plain program printed, as the result of its task.
+    /// The output of a plain program, as the result of its task.
     pub(super) fn printed(&self) -> Result<Message> {
         self.process.output().and_then(|output| Message::of(&Bytes(output)))
     }
@@ -141,11 +142,18 @@ impl Link {
         }
     }
 
-    pub(super) fn join(&self) -> Result<()> {
-        self.process.join().map(drop)
+    /// Waits for its end, and sees to it if that does not come by itself.
+    pub(super) fn join(&self, patience: Duration) -> Result<()> {
+        match self.process.join_timeout(patience) {
+            Err(Error::TimedOut) => {
+                self.kill();
+                self.process.join().map(drop)
+            }
+            ended => ended.map(drop),
+        }
     }
 
-    /// What there is to wait for.
+    /// Adds to `those` what there is to wait for.
     pub(super) fn waitables(&self, those: &mut Vec<Waitable>) {
         if let Some((_, results)) = &self.queues {
             those.push(results.waitable());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Something that can be given to a worker: one task or several.
 pub(super) trait Work: Sized {
-    /// How many tasks.
+    /// The number of tasks.
     fn len(&self) -> usize;
 
     /// Forgets the first `n` tasks.
@@ -22,7 +22,7 @@ pub(super) struct Chunk<W, S> {
     /// New for every time that it is given out.
     pub(super) id: u64,
     pub(super) work: W,
-    /// Where the ends of its tasks go.
+    /// The sink of the ends of its tasks.
     pub(super) sink: S,
     /// The sink's index of its first task.
     pub(super) base: usize,
@@ -53,7 +53,7 @@ impl<W: Work, S: Clone> Chunk<W, S> {
     }
 }
 
-/// Whether a process is in a slot.
+/// The state of a slot's process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Life {
     /// None, and none is wanted. In a plain pool the next task starts one.
@@ -67,16 +67,19 @@ pub(super) enum Life {
     Up,
 }
 
-/// The time that a worker has for the chunk that it is at.
+/// The time that a worker has for what it is to do next: a chunk, or to leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Timer {
-    /// It is at none, or has all the time there is.
+    /// No bound: it has all the time there is.
     #[default]
     Off,
-    /// From the next look at the clock on.
-    Beginning,
+    /// So long, from the next look at the clock on.
+    Beginning(Duration),
     Until(Instant),
 }
+
+/// The time that a worker has to end, once there is nothing more for it to do.
+pub(super) const LEAVING: Duration = Duration::from_secs(5);
 
 /// One place for a worker.
 pub(super) struct Slot<W, S> {
@@ -89,6 +92,8 @@ pub(super) struct Slot<W, S> {
     pub(super) answered: u64,
     timer: Timer,
     pub(super) timed_out: bool,
+    /// `true` if it lied, and was killed for that: nothing that it says counts any more.
+    pub(super) condemned: bool,
 }
 
 impl<W, S> Slot<W, S> {
@@ -100,10 +105,11 @@ impl<W, S> Slot<W, S> {
             answered: 0,
             timer: Timer::default(),
             timed_out: false,
+            condemned: false,
         }
     }
 
-    /// How much it has to do; `None` if it takes no more.
+    /// The number of chunks that it has to do; `None` if it takes no more.
     pub(super) fn load(&self, rules: &Rules) -> Option<usize> {
         let load = self.outstanding.len();
         let open = match self.life {
@@ -115,14 +121,32 @@ impl<W, S> Slot<W, S> {
     }
 
     pub(super) fn give(&mut self, chunk: Chunk<W, S>, rules: &Rules) {
-        if self.outstanding.is_empty() && rules.task_timeout.is_some() {
-            self.timer = Timer::Beginning;
-        }
         if rules.plain {
             self.life = Life::Up;
         }
         self.given += 1;
         self.outstanding.push_back(chunk);
+        if self.outstanding.len() == 1 {
+            self.wind(rules);
+        }
+    }
+
+    /// Winds the timer for what the worker does from now on.
+    fn wind(&mut self, rules: &Rules) {
+        let limit = if !self.outstanding.is_empty() {
+            rules.task_timeout
+        } else if self.is_done(rules) {
+            // It is to end by itself. One that does not must not keep its place for ever.
+            Some(rules.task_timeout.map_or(LEAVING, |limit| limit.min(LEAVING)))
+        } else {
+            None
+        };
+        self.timer = limit.map_or(Timer::Off, Timer::Beginning);
+    }
+
+    /// `true` if the worker has done all that one worker does.
+    pub(super) fn is_done(&self, rules: &Rules) -> bool {
+        !rules.plain && self.answered >= rules.max_chunks
     }
 
     /// Takes out a chunk that was not begun.
@@ -139,8 +163,7 @@ impl<W, S> Slot<W, S> {
     pub(super) fn answered(&mut self, id: u64, rules: &Rules) -> Option<Chunk<W, S>> {
         let chunk = self.remove(id)?;
         self.answered += 1;
-        let next = !self.outstanding.is_empty() && rules.task_timeout.is_some();
-        self.timer = if next { Timer::Beginning } else { Timer::Off };
+        self.wind(rules);
         Some(chunk)
     }
 
@@ -149,13 +172,13 @@ impl<W, S> Slot<W, S> {
         self.outstanding.remove(at)
     }
 
-    /// Whether it has a chunk at hand that it has not begun, as far as the pool knows. An initializer
-    /// that still waits is not to be taken from it.
+    /// `true` if it has a chunk at hand that it has not begun, as far as the pool knows. An
+    /// initializer that still waits is not to be taken from it.
     pub(super) fn may_be_taken_from(&self, rules: &Rules) -> bool {
         self.outstanding.len() > 1 && (self.answered > 0 || !rules.initializes)
     }
 
-    /// Whether it is to be looked at when time has passed.
+    /// `true` if it is to be looked at when time has passed.
     pub(super) fn keeps_time(&self) -> bool {
         self.timer != Timer::Off || matches!(self.life, Life::Pausing(_) | Life::Resting(_))
     }
@@ -182,9 +205,8 @@ impl<W, S> Slot<W, S> {
             self.life = if rules.plain { Life::Down } else { Life::Due };
         }
         match self.timer {
-            Timer::Beginning => {
-                let until = rules.task_timeout.and_then(|limit| now.checked_add(limit));
-                self.timer = until.map_or(Timer::Off, Timer::Until);
+            Timer::Beginning(limit) => {
+                self.timer = now.checked_add(limit).map_or(Timer::Off, Timer::Until);
                 false
             }
             Timer::Until(at) if at <= now => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::time::Duration;
 
-/// What a process executes.
+/// The entry point of a process: what it executes.
 ///
 /// ```
 /// use procbox_core::{Entry, Message};
@@ -24,7 +24,7 @@ pub enum Entry {
     Serve(String),
 }
 
-/// Where a process's standard input comes from.
+/// The source of a process's standard input.
 ///
 /// ```no_run
 /// # use procbox_core::{Input, Output};
@@ -44,7 +44,7 @@ pub enum Input {
     Bytes(Vec<u8>),
 }
 
-/// Where a process's standard output goes.
+/// The destination of a process's standard output.
 ///
 /// ```no_run
 /// # use procbox_core::{Input, Output};
@@ -82,15 +82,15 @@ pub enum Output {
 /// ```
 #[derive(Debug)]
 pub struct ProcessSpec {
-    /// What it executes.
+    /// The entry point: what the process executes.
     pub entry: Entry,
     /// The arguments of a worker.
     pub message: Message,
-    /// Its name, daemon flag and authkey.
+    /// The process's name, daemon flag and authkey.
     pub identity: Identity,
-    /// Its standard input.
+    /// The process's standard input.
     pub stdin: Input,
-    /// Its standard output.
+    /// The process's standard output.
     pub stdout: Output,
     /// The wall-clock time after which it is ended.
     pub timeout: Option<Duration>,
@@ -98,7 +98,7 @@ pub struct ProcessSpec {
     pub cpu_time: Option<Duration>,
 }
 
-/// Who a process is, as it and others see it.
+/// The identity of a process, as it and others see it.
 ///
 /// ```
 /// use procbox_core::{Bytes, Identity};
@@ -111,20 +111,34 @@ pub struct ProcessSpec {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Its name: `MainProcess`, `Process-N`, or what was set.
+    /// The process's name: `MainProcess`, `Process-N`, or what was set.
     pub name: String,
-    /// Its number; 0 before it is started.
+    /// The process's number; 0 before it is started.
     pub pid: u32,
-    /// Whether it ends with its parent.
+    /// `true` if it ends with its parent.
     pub daemon: bool,
     /// The key by which processes of one tree know each other; inherited.
     pub authkey: Bytes,
-    /// Its parent's pid and name; `None` for the first process.
+    /// The parent's pid and name; `None` for the first process.
     pub parent: Option<(u32, String)>,
 }
 
-/// What a backend implements for [`crate::Process`]. Dropping it lets the process run on,
-/// unwatched.
+impl Identity {
+    /// A process of this name and number, without a parent: the first of its program.
+    ///
+    /// ```
+    /// use procbox_core::raw::Identity;
+    /// let mut me = Identity::new("MainProcess", 1);
+    /// me.authkey = vec![7; 32].into();
+    /// assert!(!me.daemon && me.parent.is_none());
+    /// ```
+    pub fn new(name: impl Into<String>, pid: u32) -> Identity {
+        Identity { name: name.into(), pid, daemon: false, authkey: Bytes::default(), parent: None }
+    }
+}
+
+/// A process, as a backend implements it for [`crate::Process`]. Dropping it lets the process run
+/// on, unwatched.
 ///
 /// ```no_run
 /// # use procbox_core::Wait;
@@ -138,7 +152,7 @@ pub struct Identity {
 /// # Ok(()) }
 /// ```
 pub trait RawProcess: Any + Send + Sync {
-    /// Its number: the OS's on the native backend, the context's in the sandbox.
+    /// The process's number: the OS's on the native backend, the context's in the sandbox.
     fn pid(&self) -> u32;
 
     /// Waits until it has ended.
@@ -147,7 +161,7 @@ pub trait RawProcess: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`], [`crate::Error::JoinSelf`].
     fn join(&self, wait: Wait) -> Result<ExitStatus>;
 
-    /// How it ended, `None` while it runs. Does not block.
+    /// The status that it ended with, `None` while it runs. Does not block.
     fn status(&self) -> Option<ExitStatus>;
 
     /// Ends it: exit code -15. Nothing happens if it has ended.
@@ -161,7 +175,7 @@ pub trait RawProcess: Any + Send + Sync {
     /// ended.
     fn interrupt(&self);
 
-    /// What it printed so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
+    /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
 }
 impl ProcessSpec {
@@ -207,7 +221,7 @@ impl ProcessSpec {
     }
 }
 
-/// What a program offers, as `procbox workers` prints it.
+/// A worker that a program offers, as `procbox workers` prints it.
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -220,6 +234,19 @@ impl ProcessSpec {
 pub struct WorkerInfo {
     /// The worker's name.
     pub name: String,
-    /// Its signature as written, if the program says.
+    /// The worker's signature as written, if the program says.
     pub signature: Option<String>,
+}
+
+impl WorkerInfo {
+    /// A worker of this name.
+    ///
+    /// ```
+    /// use procbox_core::raw::WorkerInfo;
+    /// let info = WorkerInfo::new("double", Some("double(n: u64) -> u64".to_string()));
+    /// assert_eq!(info.name, "double");
+    /// ```
+    pub fn new(name: impl Into<String>, signature: Option<String>) -> WorkerInfo {
+        WorkerInfo { name: name.into(), signature }
+    }
 }

@@ -4,11 +4,11 @@ use super::{Handle, Message};
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// How much a queue holds.
+/// The most that a queue holds.
 ///
 /// ```
 /// use procbox_core::Bounds;
-/// let b = Bounds { messages: Some(16), ..Bounds::default() };
+/// let b = Bounds::default().messages(16);
 /// assert_eq!(b.bytes, Bounds::MAX_BYTES);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,47 @@ pub struct Bounds {
 impl Bounds {
     /// The default for [`Bounds::bytes`]: 256 MiB, room for four of the largest messages promised.
     pub const MAX_BYTES: usize = 256 << 20;
+
+    /// At most so many messages.
+    ///
+    /// ```
+    /// use procbox_core::raw::Bounds;
+    /// assert_eq!(Bounds::default().messages(16).messages, Some(16));
+    /// ```
+    pub const fn messages(mut self, most: usize) -> Bounds {
+        self.messages = Some(most);
+        self
+    }
+
+    /// At most so many bytes, all messages together.
+    ///
+    /// ```
+    /// use procbox_core::raw::Bounds;
+    /// assert_eq!(Bounds::default().bytes(1 << 20).bytes, 1 << 20);
+    /// ```
+    pub const fn bytes(mut self, most: usize) -> Bounds {
+        self.bytes = most;
+        self
+    }
+
+    /// The default, for constants: as many messages as fit into [`Bounds::MAX_BYTES`].
+    ///
+    /// ```
+    /// use procbox_core::raw::Bounds;
+    /// const SMALL: Bounds = Bounds::DEFAULT.messages(16).bytes(4096);
+    /// assert_eq!(Bounds::default(), Bounds::DEFAULT);
+    /// # let _ = SMALL;
+    /// ```
+    pub const DEFAULT: Bounds = Bounds { messages: None, bytes: Bounds::MAX_BYTES };
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { messages: None, bytes: Bounds::MAX_BYTES }
+        Bounds::DEFAULT
     }
 }
 
-/// What a backend implements for [`Queue`].
+/// A queue, as a backend implements it for [`crate::Queue`].
 ///
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
 ///
@@ -62,12 +94,12 @@ pub trait RawQueue: Any + Send + Sync {
     /// The messages in it now.
     fn len(&self) -> usize;
 
-    /// Whether it is empty now.
+    /// `true` if it is empty now.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What it holds at most.
+    /// The most that it holds.
     fn bounds(&self) -> Bounds;
 
     /// Refuses further puts; gets drain what is there.

@@ -59,9 +59,9 @@ fn expand_function(function: ItemFn) -> Result<TokenStream> {
         #visibility const #name: ::procbox_guest::Worker<(#(#types,)*), #result, fn(#(#types),*) -> #output> = {
             #inner
             fn call(
-                call: ::procbox_guest::Call<'_>,
-                result: &mut ::procbox_guest::Message,
-            ) -> ::procbox_guest::Outcome {
+                call: ::procbox_guest::runner::Call<'_>,
+                result: &mut ::procbox_guest::raw::Message,
+            ) -> ::procbox_guest::runner::Outcome {
                 let (#(#names,)*): (#(#types,)*) = call.arguments()?;
                 #end(function(#(#names),*), result)
             }
@@ -103,9 +103,9 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
         }
         const _: () = {
             fn call(
-                call: ::procbox_guest::Call<'_>,
-                result: &mut ::procbox_guest::Message,
-            ) -> ::procbox_guest::Outcome {
+                call: ::procbox_guest::runner::Call<'_>,
+                result: &mut ::procbox_guest::raw::Message,
+            ) -> ::procbox_guest::runner::Outcome {
                 let (this,): (#ty,) = call.arguments()?;
                 #end(this.run(), result)
             }
@@ -118,7 +118,7 @@ fn expand_struct(block: ItemImpl) -> Result<TokenStream> {
 ///
 /// A type that is called `Result` is taken for one.
 fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {
-    let plain = quote!(::procbox_guest::end_of);
+    let plain = quote!(::procbox_guest::runner::end_of);
     let ReturnType::Type(_, ty) = output else { return (quote!(()), plain) };
     if let Type::Path(path) = &**ty
         && let Some(last) = path.path.segments.last()
@@ -131,7 +131,7 @@ fn result_of(output: &ReturnType) -> (TokenStream, TokenStream) {
             }),
             _ => None,
         };
-        return (ok.unwrap_or(quote!(())), quote!(::procbox_guest::end_of_result));
+        return (ok.unwrap_or(quote!(())), quote!(::procbox_guest::runner::end_of_result));
     }
     (quote!(#ty), plain)
 }

@@ -1,7 +1,7 @@
 //! Where guests wait.
 
 use crate::process::HostProcess;
-use procbox_core::{Error, Result, SystemClock, Wait};
+use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -15,7 +15,7 @@ pub(super) async fn within<T>(
     wait: Wait,
     future: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let deadline = wait.deadline(&SystemClock);
+    let deadline = wait.deadline(&**process.runtime.clock());
     let timed = deadline.instant().is_some();
     let answers = process.interrupt.answers();
     if !timed && !answers {

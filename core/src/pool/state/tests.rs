@@ -20,16 +20,16 @@ impl Work for Numbers {
     }
 }
 
-/// What happens next.
+/// One step of a simulation.
 #[derive(Clone, Debug)]
 enum Step {
     Submit(usize),
     /// The worker takes the next chunk from its queue.
     Begin(usize),
-    /// It answers the chunk that it is at, all of it or only so many tasks.
+    /// The worker answers the chunk that it is at, all of it or only so many tasks.
     Answer(usize, usize),
     Lie(usize),
-    /// It dies: of a signal, a crash, or by returning.
+    /// The worker dies: of a signal, a crash, or by returning.
     Die(usize, i32),
     Pass(u64),
     /// So many of the next gives are refused, for this reason.
@@ -83,7 +83,7 @@ struct World {
     state: State<Numbers, usize>,
     rules: Rules,
     workers: Vec<Option<Worker>>,
-    /// How often each task of each submission has ended.
+    /// The number of times that each task of each submission has ended.
     ends: BTreeMap<(usize, usize), u32>,
     submissions: usize,
     now: Instant,
@@ -276,6 +276,7 @@ impl World {
                 let worker = self.workers[slot].as_ref();
                 if worker.is_some_and(|w| w.killed || self.rules.plain || spent(w)) {
                     self.die(slot, 0);
+                    self.perform();
                 }
                 self.take(Step::Begin(slot));
                 self.take(Step::Answer(slot, usize::MAX));
@@ -378,4 +379,71 @@ fn a_pool_whose_workers_cannot_be_started_gives_up_and_says_why() {
     }
     let refused = state.submit(Numbers(vec![0]), 0, 0);
     assert_eq!(refused, Err(Error::PoolBroken("no processes left".into())));
+}
+
+#[test]
+fn a_worker_that_has_done_its_share_and_does_not_end_is_killed() {
+    let rules = Rules { max_chunks: 1, task_timeout: None, ..plain_rules() };
+    let mut state: State<Numbers, usize> = State::new(rules, 1);
+    submit(&mut state, 1);
+    actions(&mut state);
+    let now = crate::time::Clock::now(&crate::time::SystemClock);
+    state.tick(now);
+    assert_eq!(state.due(), None, "a task has all the time there is");
+    let chunk = state.answered(0, Some(0)).unwrap();
+    state.settled(chunk, 1);
+    state.tick(now);
+    state.tick(now + crate::pool::slot::LEAVING);
+    assert_eq!(actions(&mut state), [Action::Kill(0)]);
+    let status = state.verdict(0, ExitStatus::signaled(signal::KILL));
+    let death = Death { worker: "w".into(), status, unbegun: vec![], delivered: false };
+    state.ended(0, &death);
+    assert_eq!(actions(&mut state), [Action::Start(0)]);
+    assert_eq!((state.counters().replaced, state.pending()), (1, 0));
+}
+
+#[test]
+fn a_worker_that_returns_without_taking_its_task_breaks_the_pool() {
+    let rules = Rules { task_timeout: None, ..plain_rules() };
+    let mut state: State<Numbers, usize> = State::new(rules, 1);
+    submit(&mut state, 1);
+    let mut now = crate::time::Clock::now(&crate::time::SystemClock);
+    let mut starts = 0;
+    loop {
+        let mut given = Vec::new();
+        let mut failed = Vec::new();
+        for action in actions(&mut state) {
+            match action {
+                Action::Start(0) => starts += 1,
+                Action::Give { chunk, .. } => given.push(chunk),
+                Action::Fail { error, .. } => failed.push(error),
+                other => panic!("{other:?}"),
+            }
+        }
+        if let [error] = &failed[..] {
+            assert_eq!(
+                error.to_string(),
+                "the pool cannot start its workers: w exited with code 0 (attempt 4)"
+            );
+            break;
+        }
+        let status = ExitStatus::SUCCESS;
+        let death = Death { worker: "w".into(), status, unbegun: given, delivered: false };
+        state.ended(0, &death);
+        state.tick(now);
+        now += Duration::from_secs(100);
+        state.tick(now);
+    }
+    assert_eq!(starts, START_TRIES);
+}
+
+#[test]
+fn a_worker_that_lied_is_killed_and_not_listened_to_any_more() {
+    let mut state: State<Numbers, usize> = State::new(plain_rules(), 1);
+    submit(&mut state, 1);
+    actions(&mut state);
+    assert!(state.is_trusted(0));
+    assert!(state.answered(0, Some(7)).is_none());
+    assert!(!state.is_trusted(0));
+    assert_eq!(actions(&mut state), [Action::Kill(0)]);
 }

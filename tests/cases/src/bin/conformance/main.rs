@@ -9,6 +9,7 @@ mod crash;
 mod meetings;
 mod primitives;
 mod processes;
+mod simulated;
 mod tasks;
 
 use procbox_guest::prelude::*;

@@ -1,0 +1,103 @@
+//! `procbox run`: one program, whose exit status becomes ours.
+
+use crate::open::{choose_worker, open};
+use crate::options::{ProgramArgs, duration};
+use crate::status::say;
+use clap::Args;
+use procbox::{Backend, Error, Message, ProcessBuilder, native};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a program may take to end after Ctrl-C.
+const GRACE: Duration = Duration::from_millis(500);
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  procbox run hello.wasm a b            # arguments after the program are its own
+  procbox run --dir . --env LANG=C tool.wasm
+  procbox run --timeout 1s loop.wasm    # status 124 when time runs out
+  procbox run --worker greet greeter.wasm world")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// End it after this long, with status 124, e.g. 500ms, 5s, 2m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    cpu: Option<Duration>,
+    /// The program: a .wasm file or an executable
+    #[arg(value_name = "PROGRAM")]
+    path: PathBuf,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
+    procbox::answer_ctrl_c()?;
+    let ctx = open(&args.path, &args.program)?;
+    let process = match choose_named(&ctx, args.program.worker.as_deref())? {
+        Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&args.args)?), &args)
+            .name(name)
+            .start()?,
+        None => {
+            let name = args.path.file_name().unwrap_or(args.path.as_os_str()).to_string_lossy();
+            limited(ctx.main(args.args.clone()), &args).name(name).start()?
+        }
+    };
+    let status = match process.join() {
+        Err(Error::Interrupted) => {
+            // One that answers Ctrl-C gets a moment to end by itself. A native one has it already if
+            // it came from a terminal.
+            let has_it = ctx.backend() == Backend::Native && native::interrupted_by_terminal();
+            procbox::clear_interrupt();
+            if !has_it {
+                process.interrupt()?;
+            }
+            // However that goes, it is over; what it leaves behind is killed by who gets the error.
+            let _ = process.join_timeout(GRACE);
+            process.kill()?;
+            process.join()?;
+            return Err(Error::Interrupted.into());
+        }
+        status => status?,
+    };
+    if let Some(limit) = status.limit() {
+        // It could not end its own children.
+        native::kill_descendants();
+        if !args.program.quiet {
+            say(&format!("{}: out of {limit}", process.name()));
+        }
+    }
+    Ok(status.cli_status())
+}
+
+/// What the options limit.
+fn limited<P>(mut builder: ProcessBuilder<P>, args: &RunArgs) -> ProcessBuilder<P> {
+    if let Some(timeout) = args.timeout {
+        builder = builder.timeout(timeout);
+    }
+    if let Some(cpu) = args.cpu {
+        builder = builder.cpu_time(cpu);
+    }
+    builder
+}
+
+/// Without `--worker` a program runs its `main`, whatever workers it has.
+fn choose_named(ctx: &procbox::Context, asked: Option<&str>) -> procbox::Result<Option<String>> {
+    match asked {
+        None => Ok(None),
+        asked => choose_worker(ctx, asked),
+    }
+}
+
+/// A worker's arguments from the command line: each a string. A tuple is its parts in a row.
+fn strings(args: &[String]) -> procbox::Result<Message> {
+    let mut message = Message::default();
+    for arg in args {
+        message.bytes.extend(Message::of(arg)?.bytes);
+    }
+    Ok(message)
+}

@@ -1,6 +1,6 @@
 //! Programs: what can be run, and which workers it offers, read from its file without running it.
 
-use crate::WORKERS;
+use crate::workers::{WORKERS, WorkerEntry, find};
 use object::read::{Object, ObjectSection, ReadCache};
 use procbox_abi::SECTION;
 use procbox_core::{Error, Result, WorkerInfo};
@@ -123,7 +123,7 @@ impl Program {
         if !self.current {
             return Ok(self.workers.clone().unwrap_or_default());
         }
-        let info = |entry: &crate::WorkerEntry| {
+        let info = |entry: &WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
             WorkerInfo { name: entry.name.to_string(), signature }
         };
@@ -133,7 +133,7 @@ impl Program {
     /// Fails if there is no worker of this name.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
         let offered = if self.current {
-            WORKERS.iter().any(|entry| entry.name == name)
+            find(name).is_some()
         } else {
             self.workers.iter().flatten().any(|info| info.name == name)
         };

@@ -3,9 +3,9 @@
 use crate::arena::Arena;
 use crate::recover;
 use crate::start::request::ENVIRONMENT;
-use procbox_core::{
-    Bytes, Context, Error, Identity, Random, RawContext, Result, SystemRandom, WeakContext,
-};
+use procbox_core::random::{Random, SystemRandom};
+use procbox_core::raw::RawContext;
+use procbox_core::{Bytes, Context, Error, Identity, Result, WeakContext};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Random bytes in an authkey.

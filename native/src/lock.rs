@@ -5,7 +5,8 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::robust::RobustLock;
-use procbox_core::{Acquired, Handle, RawLock, Result, Wait};
+use procbox_core::raw::{Handle, RawLock};
+use procbox_core::{Acquired, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 

@@ -11,9 +11,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use procbox_core::{
-    Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, SystemClock, Wait, signal,
-};
+use procbox_core::raw::{ProcessSpec, RawProcess};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, ExitStatus, Result, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,7 +3,8 @@
 
 use crate::syscalls::os;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use procbox_core::{Input, Output, ProcessSpec, Result};
+use procbox_core::raw::ProcessSpec;
+use procbox_core::{Input, Output, Result};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};

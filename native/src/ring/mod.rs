@@ -20,7 +20,9 @@ use crate::arena::held::Held;
 use crate::arena::record;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
-use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
+use procbox_core::raw::{Handle, Message};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Bounds, Error, Result, Wait};
 use segment::{
     FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
     record_size,

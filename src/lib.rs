@@ -113,7 +113,8 @@ pub mod sandbox {
 #[cfg(feature = "native")]
 pub mod native {
     pub use procbox_native::{
-        Native, Program, adopt_orphans, init, interrupted_by_terminal, kill_descendants,
+        Native, NativeBuilder, Program, adopt_orphans, init, interrupted_by_terminal,
+        kill_descendants,
     };
 }
 

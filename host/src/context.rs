@@ -38,13 +38,11 @@ impl Root {
     pub(crate) fn new(owner: Arc<Owner>, program: Prepared, mut grants: Grants) -> Result<Root> {
         let identity = match grants.take_identity() {
             Some(identity) => identity,
-            None => Identity {
-                name: "MainProcess".into(),
-                pid: OWN_PID,
-                daemon: false,
-                authkey: random_key(&owner.0.runtime)?,
-                parent: None,
-            },
+            None => {
+                let mut first = Identity::new("MainProcess", OWN_PID);
+                first.authkey = random_key(&owner.0.runtime)?;
+                first
+            }
         };
         let sandbox = owner.0.clone();
         let names =

@@ -67,7 +67,7 @@ impl RawLock for NativeLock {
         // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
         // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
         let acquired = unsafe { self.lock().acquire(wait) };
-        acquired.map(|owner_died| Acquired { owner_died })
+        acquired.map(Acquired::new)
     }
 
     fn release(&self) -> Result<()> {

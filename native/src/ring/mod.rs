@@ -54,10 +54,8 @@ impl<'a> Ring<'a> {
 
     pub(crate) fn bounds(self) -> Bounds {
         let messages = self.core.most_messages.load(Ordering::Relaxed);
-        Bounds {
-            messages: (messages != u64::MAX).then_some(messages as usize),
-            bytes: self.core.most_bytes.load(Ordering::Relaxed) as usize,
-        }
+        let messages = (messages != u64::MAX).then_some(messages as usize);
+        Bounds::new(messages, self.core.most_bytes.load(Ordering::Relaxed) as usize)
     }
 
     /// True if a get would not block.

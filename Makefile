@@ -4,7 +4,7 @@ CARGO ?= cargo
 PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
 # The crates that are published, with `procbox` and `procbox-cli`.
-PUBLISHED := core native host guest-macros guest benches
+PUBLISHED := abi core native host guest-macros guest benches
 ARM := aarch64-unknown-linux-gnu
 FUZZ_TARGETS := abi decode
 # Seconds for each of them.
@@ -65,7 +65,8 @@ features: setup
 	  echo "== procbox with $$feature alone"; \
 	  $(CARGO) test --release -p procbox --no-default-features --features $$feature || exit 1; \
 	done
-	@if $(CARGO) tree -p procbox-cli -e normal --prefix none | grep -E '^(procspawn|ipc-channel|criterion) '; then \
+	@linked=$$($(CARGO) tree -p procbox-cli -e normal --prefix none) || exit 1; \
+	if echo "$$linked" | grep -E '^(procspawn|ipc-channel|criterion) '; then \
 	  echo "these are linked into the command"; exit 1; \
 	fi
 

@@ -6,7 +6,8 @@
 
 use crate::channel::Channel;
 use crate::pipe::PipeEnd;
-use crate::runtime::{Runtime, lock};
+use crate::runtime::Runtime;
+use crate::sync::lock;
 use procbox_core::raw::{Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;

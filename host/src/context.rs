@@ -15,11 +15,13 @@ use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
+use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
     RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
-use procbox_core::{Bytes, Clock, Random, Result, Wait};
+use procbox_core::time::Clock;
+use procbox_core::{Bytes, Result, Wait};
 use std::sync::Arc;
 
 /// The pid of the embedding program, unless it is said to have another.

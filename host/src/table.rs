@@ -34,6 +34,7 @@ impl Table {
         Ok(index as i32 + 1)
     }
 
+    #[inline]
     pub(crate) fn get(&self, handle: i32) -> Option<&Object> {
         let index = usize::try_from(handle).ok()?.checked_sub(1)?;
         self.slots.get(index)?.as_ref()

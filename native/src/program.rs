@@ -1,6 +1,6 @@
 //! Programs: what can be run, and which workers it offers, read from its file without running it.
 
-use crate::WORKERS;
+use crate::workers::{WORKERS, WorkerEntry, find};
 use object::read::{Object, ObjectSection, ReadCache};
 use procbox_abi::SECTION;
 use procbox_core::{Error, Result, WorkerInfo};
@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a native process runs: an executable, or a script that begins with `#!`.
+/// Program that a native process runs: an executable, or a script that begins with `#!`.
 ///
 /// ```
 /// use procbox_native::Program;
@@ -83,7 +83,7 @@ impl Program {
         Ok(Program { path: PathBuf::from("/proc/self/exe"), workers: None, current: true })
     }
 
-    /// Its path.
+    /// Path of its file.
     ///
     /// ```
     /// let sh = procbox_native::Program::open("/bin/sh")?;
@@ -94,7 +94,7 @@ impl Program {
         &self.path
     }
 
-    /// Whether it is linked with procbox, so that its workers can be started by name.
+    /// True if it is linked with procbox, so that its workers can be started by name.
     ///
     /// ```
     /// use procbox_native::Program;
@@ -108,7 +108,7 @@ impl Program {
         self.current || self.workers.is_some()
     }
 
-    /// What it offers; nothing, if it never heard of procbox.
+    /// Workers that it offers; none, if it never heard of procbox.
     ///
     /// ```
     /// for worker in procbox_native::Program::current()?.workers()? {
@@ -123,7 +123,7 @@ impl Program {
         if !self.current {
             return Ok(self.workers.clone().unwrap_or_default());
         }
-        let info = |entry: &crate::WorkerEntry| {
+        let info = |entry: &WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
             WorkerInfo { name: entry.name.to_string(), signature }
         };
@@ -133,7 +133,7 @@ impl Program {
     /// Fails if there is no worker of this name.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
         let offered = if self.current {
-            WORKERS.iter().any(|entry| entry.name == name)
+            find(name).is_some()
         } else {
             self.workers.iter().flatten().any(|info| info.name == name)
         };

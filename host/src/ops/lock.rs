@@ -10,6 +10,7 @@ use procbox_core::Wait;
 use procbox_core::raw::Acquired;
 use std::sync::Arc;
 
+#[inline]
 fn find(table: &Table, handle: i32) -> Result<&HostLock> {
     match table.get(handle) {
         Some(Object::Lock(lock)) => Ok(lock),
@@ -24,6 +25,7 @@ pub(crate) fn new(state: &mut State) -> Result<i32> {
 }
 
 /// Takes a lock if it is free.
+#[inline]
 pub(crate) fn try_acquire(state: &State, handle: i32) -> Result<Acquired> {
     let lock = find(&state.table, handle)?;
     let acquired = lock.try_acquire(state.holder());
@@ -38,6 +40,7 @@ pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Resul
 }
 
 /// Gives a lock back.
+#[inline]
 pub(crate) fn release(state: &State, handle: i32) -> Result<()> {
     Ok(find(&state.table, handle)?.release_as(state.holder())?)
 }

@@ -16,33 +16,31 @@ use procbox_core::Wait;
 use std::sync::Arc;
 
 /// The error of a wait that ran out: a queue has its own.
-fn spent(error: procbox_core::Error, instead: Option<procbox_core::Error>) -> procbox_core::Error {
-    match instead {
-        Some(instead) if error == procbox_core::Error::TimedOut => instead,
-        _ => error,
-    }
+fn spent(error: procbox_core::Error, instead: procbox_core::Error) -> procbox_core::Error {
+    if error == procbox_core::Error::TimedOut { instead } else { error }
 }
 
 /// Where a message is sent.
 pub(crate) struct Outgoing<'a> {
     channel: &'a Channel<Stored>,
-    /// What a queue says when there is no room.
-    full: Option<procbox_core::Error>,
+    is_queue: bool,
 }
 
 /// Where a message of this size is sent by a handle, if it will ever fit there.
+#[inline]
 pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoing<'_>> {
-    let (channel, full) = match table.get(handle) {
-        Some(Object::Queue(queue)) => (queue, Some(procbox_core::Error::Full)),
-        Some(Object::Pipe(end)) => (end.outgoing()?, None),
+    let (channel, is_queue) = match table.get(handle) {
+        Some(Object::Queue(queue)) => (queue, true),
+        Some(Object::Pipe(end)) => (end.outgoing()?, false),
         Some(Object::Listener(_)) => return Err(procbox_core::Error::Closed.into()),
         _ => return Err(Error::BadHandle),
     };
     channel.check_size(size)?;
-    Ok(Outgoing { channel, full })
+    Ok(Outgoing { channel, is_queue })
 }
 
 /// A message of the process: its bytes, and what its handles stand for. The process keeps its own.
+#[inline]
 pub(crate) fn pack(
     table: &Table,
     body: Body,
@@ -56,10 +54,16 @@ pub(crate) fn pack(
 }
 
 impl Outgoing<'_> {
+    /// What there is to say when there is no room.
+    fn full(&self) -> procbox_core::Error {
+        if self.is_queue { procbox_core::Error::Full } else { procbox_core::Error::TimedOut }
+    }
+
     /// Sends a message if there is room.
+    #[inline]
     pub(crate) fn try_put(self, stored: Stored) -> Result<()> {
         match self.channel.try_put(&mut Some(stored)) {
-            None => Err(self.full.unwrap_or(procbox_core::Error::TimedOut).into()),
+            None => Err(self.full().into()),
             Some(put) => Ok(put?),
         }
     }
@@ -67,7 +71,7 @@ impl Outgoing<'_> {
     /// Sends a message for a process, waiting.
     pub(crate) async fn put(self, process: &HostProcess, stored: Stored, wait: Wait) -> Result<()> {
         let put = within(process, wait, self.channel.put(stored)).await;
-        Ok(put.map_err(|e| spent(e, self.full))?)
+        Ok(put.map_err(|e| spent(e, self.full()))?)
     }
 }
 
@@ -78,6 +82,7 @@ enum Incoming<'a> {
     Listener(&'a HostListener),
 }
 
+#[inline]
 fn incoming(table: &Table, handle: i32) -> Result<Incoming<'_>> {
     match table.get(handle) {
         Some(Object::Queue(queue)) => Ok(Incoming::Queue(queue)),
@@ -92,6 +97,7 @@ fn arrival(end: Arc<PipeEnd>) -> Stored {
 }
 
 /// Receives a message if there is one.
+#[inline]
 pub(crate) fn try_get(state: &State, handle: i32) -> Result<Stored> {
     use procbox_core::Error::{Empty, TimedOut};
     Ok(match incoming(&state.table, handle)? {
@@ -109,7 +115,7 @@ pub(crate) async fn get(state: &mut State, handle: i32, wait: Wait) -> Result<St
     let process = &state.process;
     Ok(match incoming(&state.table, handle)? {
         Incoming::Queue(channel) => {
-            within(process, wait, channel.take()).await.map_err(|e| spent(e, Some(Empty)))?
+            within(process, wait, channel.take()).await.map_err(|e| spent(e, Empty))?
         }
         Incoming::Pipe(channel) => within(process, wait, channel.take()).await?,
         Incoming::Listener(listener) => {
@@ -119,6 +125,7 @@ pub(crate) async fn get(state: &mut State, handle: i32, wait: Wait) -> Result<St
 }
 
 /// Keeps a message for the process, in the place of the one that it kept before.
+#[inline]
 pub(crate) fn keep(state: &mut State, stored: Stored) {
     state.kept = stored;
 }

@@ -10,6 +10,7 @@ use procbox_core::Wait;
 use procbox_core::raw::RawSemaphore;
 use std::sync::Arc;
 
+#[inline]
 fn find(table: &Table, handle: i32) -> Result<&Arc<HostSemaphore>> {
     match table.get(handle) {
         Some(Object::Semaphore(semaphore)) => Ok(semaphore),
@@ -21,6 +22,7 @@ fn find(table: &Table, handle: i32) -> Result<&Arc<HostSemaphore>> {
 type Permits = Vec<(Arc<HostSemaphore>, usize)>;
 
 /// Notes a permit that the process has to give back.
+#[inline]
 fn took(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
     match permits.iter_mut().find(|(own, _)| Arc::ptr_eq(own, semaphore)) {
         Some((_, n)) => *n += 1,
@@ -29,6 +31,7 @@ fn took(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
 }
 
 /// Strikes out a permit, if the process had one.
+#[inline]
 fn gave(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
     if let Some(at) = permits.iter().position(|(own, _)| Arc::ptr_eq(own, semaphore)) {
         permits[at].1 -= 1;
@@ -45,6 +48,7 @@ pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
 }
 
 /// Takes a permit if there is one.
+#[inline]
 pub(crate) fn try_acquire(state: &mut State, handle: i32) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
     semaphore.try_take().unwrap_or(Err(procbox_core::Error::TimedOut))?;
@@ -61,6 +65,7 @@ pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Resul
 }
 
 /// Gives a permit back.
+#[inline]
 pub(crate) fn release(state: &mut State, handle: i32) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
     gave(&mut state.permits, semaphore);

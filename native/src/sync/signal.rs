@@ -1,4 +1,4 @@
-//! How those who sleep until a state changes learn that it did: a word and a flag beside the state.
+//! Signals to those who sleep until a state changes: a word and a flag beside the state.
 //!
 //! Who would sleep *announces* that: reads the word, raises the flag, and looks at the state once more.
 //! If there is still nothing, it sleeps while the word has the value that it read. Who changes the
@@ -9,7 +9,7 @@
 //! not sleep, and one that sleeps is woken. A change that nobody waits for costs one load.
 //!
 //! All are woken: if one were, and were killed before it acted, the others would sleep on. A waker
-//! that is killed between its change and the wake is made up for by whoever buries it.
+//! that is killed between its change and the wake is made up for by whoever recovers it.
 //!
 //! `tests/models` goes through the interleavings of this file.
 

@@ -10,6 +10,7 @@ pub(crate) struct Memory<'a>(&'a mut [u8]);
 
 impl<'a> Memory<'a> {
     /// The caller's memory and state. A guest without a memory has an empty one.
+    #[inline]
     pub(crate) fn of(caller: &'a mut Caller<'_, State>) -> (Memory<'a>, &'a mut State) {
         let memory = match caller.data().memory {
             Some(memory) => Some(memory),
@@ -25,15 +26,18 @@ impl<'a> Memory<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, at: usize, len: usize) -> Option<&[u8]> {
         self.0.get(at..at.checked_add(len)?)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
         self.0.get_mut(at..at.checked_add(len)?)
     }
 
     /// Writes bytes; whether they were inside.
+    #[inline]
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> bool {
         match self.get_mut(at, bytes.len()) {
             Some(place) => {
@@ -44,6 +48,7 @@ impl<'a> Memory<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn bytes(&self, at: u32, len: u32) -> Result<&[u8], Refusal> {
         self.get(at as usize, len as usize).ok_or(Refusal::BAD_POINTER)
     }
@@ -59,6 +64,7 @@ impl<'a> Memory<'a> {
     }
 
     /// The `n` handles that are listed at a place. Where there are none the place does not matter.
+    #[inline]
     pub(super) fn handles(&self, at: u32, n: u32) -> Result<impl Iterator<Item = i32>, Refusal> {
         let listed = match (n as usize).checked_mul(size_of::<i32>()) {
             Some(0) => Some(&[][..]),
@@ -69,6 +75,7 @@ impl<'a> Memory<'a> {
         Ok(numbers.iter().map(|number| i32::from_le_bytes(*number)))
     }
 
+    #[inline]
     pub(super) fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Refusal> {
         if self.put(at as usize, bytes) { Ok(()) } else { Err(Refusal::BAD_POINTER) }
     }

@@ -26,9 +26,10 @@ pub(super) fn bounds(mut caller: Caller<'_, State>, handle: i32, out: u32) -> Co
 fn write_bounds(caller: &mut Caller<'_, State>, handle: i32, out: u32) -> Result<(), Refusal> {
     let (mut memory, state) = Memory::of(caller);
     let bounds = ops::queue::bounds(state, handle)?;
-    let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let messages = bounds.messages.map_or(-1, number);
-    memory.write(out, &QueueBounds { messages, bytes: number(bounds.bytes) }.to_bytes())
+    // A bound that is too large to be said is none.
+    let messages = bounds.messages.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1);
+    let bytes = i64::try_from(bounds.bytes).unwrap_or(i64::MAX);
+    memory.write(out, &QueueBounds { messages, bytes }.to_bytes())
 }
 
 pub(super) fn close(caller: Caller<'_, State>, handle: i32) -> Code {

@@ -66,13 +66,13 @@ pub(crate) fn pid(state: &State, handle: i32) -> Result<u32> {
     Ok(find(&state.table, handle)?.identity.pid)
 }
 
-/// How a process ended, if it did.
+/// The end of a process, if it has ended.
 pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
     let status = find(&state.table, handle)?.status_now();
     Ok(status.ok_or(procbox_core::Error::TimedOut)?)
 }
 
-/// How a process ended, waiting for that.
+/// The end of a process, waiting for that.
 pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
     let process = find(&state.table, handle)?;
     Ok(within(&state.process, wait, process.joined()).await?)

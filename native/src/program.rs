@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a native process runs: an executable, or a script that begins with `#!`.
+/// Program that a native process runs: an executable, or a script that begins with `#!`.
 ///
 /// ```
 /// use procbox_native::Program;
@@ -83,7 +83,7 @@ impl Program {
         Ok(Program { path: PathBuf::from("/proc/self/exe"), workers: None, current: true })
     }
 
-    /// Its path.
+    /// Path of its file.
     ///
     /// ```
     /// let sh = procbox_native::Program::open("/bin/sh")?;
@@ -94,7 +94,7 @@ impl Program {
         &self.path
     }
 
-    /// Whether it is linked with procbox, so that its workers can be started by name.
+    /// True if it is linked with procbox, so that its workers can be started by name.
     ///
     /// ```
     /// use procbox_native::Program;
@@ -108,7 +108,7 @@ impl Program {
         self.current || self.workers.is_some()
     }
 
-    /// What it offers; nothing, if it never heard of procbox.
+    /// Workers that it offers; none, if it never heard of procbox.
     ///
     /// ```
     /// for worker in procbox_native::Program::current()?.workers()? {
@@ -125,7 +125,7 @@ impl Program {
         }
         let info = |entry: &WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
-            WorkerInfo { name: entry.name.to_string(), signature }
+            WorkerInfo::new(entry.name, signature)
         };
         Ok(WORKERS.iter().map(info).collect())
     }
@@ -147,10 +147,8 @@ impl Program {
 
 /// The workers that a section's lines are about.
 fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
-    procbox_abi::lines(about).map(|line| WorkerInfo {
-        name: line.name.to_string(),
-        signature: line.signature.map(str::to_string),
-    })
+    procbox_abi::lines(about)
+        .map(|line| WorkerInfo::new(line.name, line.signature.map(str::to_string)))
 }
 
 /// The workers of an executable; `None` for one without procbox, or a script.

@@ -8,6 +8,7 @@ use crate::channel::Channel;
 use crate::pipe::PipeEnd;
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
@@ -109,7 +110,7 @@ impl Approach<'_> {
     /// # Errors
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::Interrupted`].
     pub(crate) fn block_connect(self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        let put = self.backlog.block_put(self.theirs, wait);
+        let put = self.backlog.block_put(self.theirs, wait, Operation::Connect);
         put.map_err(|e| gone_is_refused(e, self.name))?;
         Ok(Arc::new(PipeConnection(self.ours)))
     }
@@ -145,7 +146,7 @@ impl Drop for HostListener {
 
 impl RawListener for HostListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        Ok(Arc::new(PipeConnection(self.backlog.block_take(wait)?)))
+        Ok(Arc::new(PipeConnection(self.backlog.block_take(wait, Operation::Accept)?)))
     }
 
     fn address(&self) -> &Address {

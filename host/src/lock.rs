@@ -3,6 +3,7 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Acquired, RawLock};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
@@ -88,7 +89,8 @@ impl HostLock {
 impl RawLock for HostLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let me = Holder::thread();
-        waiting::block(&self.runtime, wait, || self.try_acquire(me), || self.acquire_as(me))
+        let on = (Operation::LockAcquire, waiting::number(self));
+        waiting::block(&self.runtime, wait, on, || self.try_acquire(me), || self.acquire_as(me))
     }
 
     fn release(&self) -> Result<()> {

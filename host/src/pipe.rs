@@ -3,6 +3,7 @@
 use crate::channel::{Channel, Item};
 use crate::object::Stored;
 use crate::runtime::Runtime;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Bounds, Handle, Message, RawPipe};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
@@ -70,11 +71,11 @@ impl RawPipe for PipeEnd {
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
         let out = self.outgoing()?;
         out.check_size(bytes.len())?;
-        out.block_put(Stored::pack(bytes, handles, &self.runtime)?, wait)
+        out.block_put(Stored::pack(bytes, handles, &self.runtime)?, wait, Operation::PipeSend)
     }
 
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        self.incoming()?.block_take(wait)?.unpack(into);
+        self.incoming()?.block_take(wait, Operation::PipeRecv)?.unpack(into);
         Ok(())
     }
 

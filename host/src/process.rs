@@ -6,6 +6,7 @@ use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Identity, RawProcess};
 use procbox_core::{ExitStatus, Result, Wait, signal};
 use std::sync::{Arc, Mutex};
@@ -112,7 +113,8 @@ impl RawProcess for HostProcess {
     }
 
     fn join(&self, wait: Wait) -> Result<ExitStatus> {
-        waiting::block(&self.runtime, wait, || self.status_now().map(Ok), || self.joined())
+        let on = (Operation::Join, self.identity.pid.into());
+        waiting::block(&self.runtime, wait, on, || self.status_now().map(Ok), || self.joined())
     }
 
     fn status(&self) -> Option<ExitStatus> {

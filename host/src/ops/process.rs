@@ -7,6 +7,7 @@ use crate::process::HostProcess;
 use crate::ready::{self, Source};
 use crate::state::State;
 use crate::table::Table;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Entry, Identity, ProcessSpec, RawProcess};
 use procbox_core::{ExitStatus, Wait};
 use std::sync::Arc;
@@ -72,7 +73,13 @@ pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
 /// The end of a process, waiting for that.
 pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
     let process = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, process.joined()).await?)
+    Ok(within(
+        &state.process,
+        wait,
+        (Operation::Join, process.identity.pid.into()),
+        process.joined(),
+    )
+    .await?)
 }
 
 /// Ends a process by -15.
@@ -101,5 +108,5 @@ pub(crate) async fn wait_any(
     sources: &[Arc<dyn Source>],
     wait: Wait,
 ) -> Result<Vec<usize>> {
-    Ok(within(&state.process, wait, ready::until_ready(sources)).await?)
+    Ok(within(&state.process, wait, (Operation::Ready, 0), ready::until_ready(sources)).await?)
 }

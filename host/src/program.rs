@@ -2,6 +2,7 @@
 
 use crate::abi::WORKER_PREFIX;
 use crate::process::{Export, State};
+use procbox_core::runner::{find_worker, listed_workers};
 use procbox_core::{Entry, Error, Result, WorkerInfo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,7 +124,7 @@ impl Prepared {
     /// What to call for an entry.
     ///
     /// # Errors
-    /// [`Error::NoSuchWorker`], or [`Error::NotRunnable`] without a `main`.
+    /// [`Error::NoSuchWorker`], [`Error::AmbiguousWorker`], or [`Error::NotRunnable`] without a `main`.
     pub(crate) fn export_of(&self, entry: &Entry) -> Result<Export> {
         match entry {
             Entry::Main(_) if self.has_main => Ok(Export::Main),
@@ -132,24 +133,23 @@ impl Prepared {
                 why: "it has no `_start`: not a WASI command".into(),
             }),
             Entry::Call(name) | Entry::Serve(name) => {
-                if !self.workers.contains(name) {
-                    let available = self.workers.clone();
-                    return Err(Error::NoSuchWorker { name: name.clone(), available });
-                }
-                Ok(Export::Worker(format!("{WORKER_PREFIX}{name}")))
+                let index = find_worker(name, self.workers.iter().map(String::as_str))?;
+                Ok(Export::Worker(format!("{WORKER_PREFIX}{}", self.workers[index])))
             }
         }
     }
 
     pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
+        listed_workers(self.workers_by_identity())
+    }
+
+    /// The workers with their signatures as the program has them.
+    pub(crate) fn workers_by_identity(&self) -> Vec<WorkerInfo> {
         let signature = |name: &str| {
             self.signatures.iter().find(|(n, _)| n == name).map(|(_, text)| text.clone())
         };
-        let mut workers: Vec<WorkerInfo> = (self.workers.iter())
-            .map(|name| WorkerInfo { name: name.clone(), signature: signature(name) })
-            .collect();
-        workers.sort_by(|a, b| a.name.cmp(&b.name));
-        workers
+        let info = |name: &String| WorkerInfo::new(name.clone(), signature(name));
+        self.workers.iter().map(info).collect()
     }
 }
 

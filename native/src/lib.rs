@@ -53,7 +53,7 @@ use procbox_core::Function;
 /// ```
 #[derive(Debug)]
 pub struct WorkerEntry {
-    /// Its name.
+    /// Its identity, or a name of its own.
     pub name: &'static str,
     /// A line of the ELF section in which a program says what it offers: there it can be read
     /// without running the program.

@@ -3,6 +3,7 @@
 use crate::WORKERS;
 use object::read::{Object, ObjectSection, ReadCache};
 use procbox_abi::SECTION;
+use procbox_core::runner::{find_worker, listed_workers};
 use procbox_core::{Error, Result, WorkerInfo};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -121,36 +122,30 @@ impl Program {
     /// None now; a program's file is read when it is opened.
     pub fn workers(&self) -> Result<Vec<WorkerInfo>> {
         if !self.current {
-            return Ok(self.workers.clone().unwrap_or_default());
+            return Ok(listed_workers(self.workers.clone().unwrap_or_default()));
         }
         let info = |entry: &crate::WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
-            WorkerInfo { name: entry.name.to_string(), signature }
+            WorkerInfo::new(entry.name, signature)
         };
-        Ok(WORKERS.iter().map(info).collect())
+        Ok(listed_workers(WORKERS.iter().map(info).collect()))
     }
 
-    /// Fails if there is no worker of this name.
+    /// Fails unless there is one worker that this name asks for.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
-        let offered = if self.current {
-            WORKERS.iter().any(|entry| entry.name == name)
+        let found = if self.current {
+            find_worker(name, WORKERS.iter().map(|entry| entry.name))
         } else {
-            self.workers.iter().flatten().any(|info| info.name == name)
+            find_worker(name, self.workers.iter().flatten().map(|info| info.identity.as_str()))
         };
-        if offered {
-            return Ok(());
-        }
-        let available = self.workers()?.into_iter().map(|info| info.name).collect();
-        Err(Error::NoSuchWorker { name: name.to_string(), available })
+        found.map(drop)
     }
 }
 
 /// The workers that a section's lines are about.
 fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
-    procbox_abi::lines(about).map(|line| WorkerInfo {
-        name: line.name.to_string(),
-        signature: line.signature.map(str::to_string),
-    })
+    procbox_abi::lines(about)
+        .map(|line| WorkerInfo::new(line.name, line.signature.map(str::to_string)))
 }
 
 /// The workers of an executable; `None` for one without procbox, or a script.

@@ -12,6 +12,7 @@ use crate::{WORKERS, WorkerEntry, context, interrupt};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use procbox_core::runner::find_worker;
 use procbox_core::{Bytes, Call, Error, Function, Identity, Message, Result, TaskEnd, serve};
 use std::any::Any;
 use std::ffi::CString;
@@ -181,15 +182,12 @@ fn begin(
     let handles = offsets.iter().map(handle).collect::<Option<Vec<_>>>();
     let handles = handles.ok_or(Error::ForeignHandle)?;
     context::inherit(arena.clone(), Identity { pid: std::process::id(), ..identity });
-    let entry = find(&name).ok_or_else(|| Error::NoSuchWorker {
-        available: WORKERS.iter().map(|entry| entry.name.to_string()).collect(),
-        name,
-    })?;
+    let entry = find(&name)?;
     Ok((entry, serves, Message { bytes: bytes.0, handles }))
 }
 
-fn find(name: &str) -> Option<&'static WorkerEntry> {
-    WORKERS.iter().find(|entry| entry.name == name)
+fn find(name: &str) -> Result<&'static WorkerEntry> {
+    find_worker(name, WORKERS.iter().map(|entry| entry.name)).map(|index| &WORKERS[index])
 }
 
 /// Runs the worker; the process's exit code.

@@ -30,7 +30,7 @@ use std::time::Duration;
             worker of the context's program by a `&str`"
 )]
 pub trait Starts<P> {
-    /// The worker's name.
+    /// A name or the identity of the worker.
     fn name(&self) -> &str;
 
     /// The arguments that come with it: none, or the struct that it is.
@@ -44,7 +44,7 @@ pub trait Starts<P> {
 
 impl<P, R, F> Starts<P> for Worker<P, R, F> {
     fn name(&self) -> &str {
-        Worker::name(self)
+        self.identity()
     }
 }
 

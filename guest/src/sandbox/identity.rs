@@ -2,6 +2,7 @@
 
 use super::primitives::handles;
 use super::sys::{self, About};
+use procbox_core::runner::listed_workers;
 use procbox_core::{Bytes, Error, Identity, Message, Result, WorkerInfo};
 
 /// The arguments that this process was started with.
@@ -40,9 +41,8 @@ pub(super) fn identity() -> Result<Identity> {
 
 /// The program's workers.
 pub(super) fn workers() -> Result<Vec<WorkerInfo>> {
-    let worker = |line: procbox_abi::Line<'_>| WorkerInfo {
-        name: line.name.to_string(),
-        signature: line.signature.map(str::to_string),
+    let worker = |line: procbox_abi::Line<'_>| {
+        WorkerInfo::new(line.name, line.signature.map(str::to_string))
     };
-    Ok(procbox_abi::lines(&read(About::Workers)?).map(worker).collect())
+    Ok(listed_workers(procbox_abi::lines(&read(About::Workers)?).map(worker).collect()))
 }

@@ -48,6 +48,7 @@ pub(crate) const DAEMON_START: Code = -16;
 pub(crate) const NOT_RUNNABLE: Code = -17;
 pub(crate) const ADDRESS_IN_USE: Code = -18;
 pub(crate) const REFUSED: Code = -19;
+pub(crate) const AMBIGUOUS_WORKER: Code = -20;
 
 /// The code of an error.
 pub(crate) fn code(error: &Error) -> Code {
@@ -61,6 +62,7 @@ pub(crate) fn code(error: &Error) -> Code {
         Error::AlreadyHeld => ALREADY_HELD,
         Error::NotGranted(_) => NOT_GRANTED,
         Error::NoSuchWorker { .. } => NO_SUCH_WORKER,
+        Error::AmbiguousWorker { .. } => AMBIGUOUS_WORKER,
         Error::Exhausted(_) => EXHAUSTED,
         Error::TooLarge { .. } => TOO_LARGE,
         Error::ForeignHandle => FOREIGN,

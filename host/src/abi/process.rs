@@ -222,8 +222,8 @@ fn link_self(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap(MODULE, "self_workers", |mut caller: Caller<'_, State>, out: u32| {
         let mut text = String::new();
-        for worker in caller.data().context.program.workers() {
-            text.push_str(&worker.name);
+        for worker in caller.data().context.program.workers_by_identity() {
+            text.push_str(&worker.identity);
             text.push('\t');
             text.push_str(worker.signature.as_deref().unwrap_or_default());
             text.push('\n');

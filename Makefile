@@ -3,8 +3,14 @@
 CARGO ?= cargo
 PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
+# The crates that are published, with `procbox` and `procbox-cli`.
+PUBLISHED := core native host guest-macros guest benches
+ARM := aarch64-unknown-linux-gnu
+FUZZ_TARGETS := abi decode
+# Seconds for each of them.
+FUZZ_TIME ?= 30
 
-.PHONY: demo test models bench programs build setup lint clean
+.PHONY: demo test models bench programs build setup lint features docs package deny arm fuzz clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -25,7 +31,7 @@ models:
 
 # The criterion groups, with their peers.
 bench: build
-	$(CARGO) bench -p procbox-benches
+	$(CARGO) bench -p procbox-bench-peers
 
 build: programs
 	$(CARGO) build --release
@@ -47,11 +53,55 @@ setup:
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 
-# What CI asks for besides the tests.
+# What CI asks for besides the tests: from here to `fuzz`.
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p procbox-guest -p procbox-programs -p procbox-cases --target $(WASM) -- -D warnings
+
+# The library with each backend alone, and that no peer is linked into the command.
+features: setup
+	@for feature in native sandbox; do \
+	  echo "== procbox with $$feature alone"; \
+	  $(CARGO) test --release -p procbox --no-default-features --features $$feature || exit 1; \
+	done
+	@if $(CARGO) tree -p procbox-cli -e normal --prefix none | grep -E '^(procspawn|ipc-channel|criterion) '; then \
+	  echo "these are linked into the command"; exit 1; \
+	fi
+
+# The pages of all crates, without a warning.
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --workspace
+
+# Each published crate as it would be uploaded; nothing is.
+package:
+	$(CARGO) package --no-verify --allow-dirty --quiet -p procbox -p procbox-cli $(PUBLISHED:%=-p procbox-%)
+
+# Licences, sources and duplicates of dependencies; known flaws of them too, where the database of
+# these can be had. cargo-deny is installed, which takes minutes, if it is missing.
+deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --locked --workspace check licenses bans sources
+	@if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --locked --workspace check advisories; \
+	else echo "deny: the advisory database cannot be had here: advisories were NOT checked"; fi
+
+# The native backend, and what programs link, for AArch64; the sandbox too if there is a C compiler
+# for that, which a dependency of wasmtime needs.
+arm: setup
+	@rustup target list --installed | grep -qx $(ARM) || rustup target add $(ARM)
+	$(CARGO) check --release --target $(ARM) -p procbox --no-default-features --features native
+	$(CARGO) check --release --target $(ARM) -p procbox-guest
+	@if command -v aarch64-linux-gnu-gcc >/dev/null; then \
+	  $(CARGO) check --release --target $(ARM) -p procbox -p procbox-cli; \
+	else echo "arm: no aarch64-linux-gnu-gcc: the sandbox was NOT checked for $(ARM)"; fi
+
+# A while of each fuzzer, if there is a nightly toolchain and cargo-fuzz.
+fuzz:
+	@if $(CARGO) +nightly fuzz --version >/dev/null 2>&1; then \
+	  for target in $(FUZZ_TARGETS); do \
+	    $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_TIME) || exit 1; \
+	  done; \
+	else echo "fuzz: no nightly toolchain or no cargo-fuzz: NOT run"; fi
 
 clean:
 	$(CARGO) clean

@@ -7,9 +7,15 @@
 //!   source runs natively and, compiled for `wasm32-wasip1`, in the sandbox;
 //! - embed: a trusted native program starts workers of an untrusted `.wasm` by name, with a
 //!   [`Sandbox`], or those of a native program, with [`Native`];
-//! - use the `procbox` command: `procbox run`, `procbox map`.
+//! - use the `procbox` command of `procbox-cli`: `procbox run`, `procbox map`.
+//!
+//! The features `native` and `sandbox`, both on by default, are the backends. Without `sandbox`
+//! wasmtime is not built. Without `native` there is no handler of Ctrl-C: one of your own can call
+//! `sandbox::interrupt`.
 //!
 //! ```no_run
+//! # #[cfg(feature = "sandbox")]
+//! # fn example() -> procbox::Result<()> {
 //! use procbox::sandbox::Program;
 //! use procbox::{Queue, Sandbox};
 //!
@@ -21,11 +27,22 @@
 //!     println!("{}", q.get()?);
 //! }
 //! assert!(p.join()?.success());
-//! # Ok::<(), procbox::Error>(())
+//! # Ok(())
+//! # }
 //! ```
 
+#![cfg_attr(
+    not(all(feature = "native", feature = "sandbox")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
+
+#[cfg(test)]
+mod tests;
+
 pub use procbox_core::*;
+#[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
+#[cfg(feature = "native")]
 pub use procbox_native::Native;
 
 /// The sandbox backend: programs, grants, limits.
@@ -39,8 +56,10 @@ pub use procbox_native::Native;
 /// # drop(ctx);
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
+#[cfg(feature = "sandbox")]
 pub mod sandbox {
     pub use procbox_host::{FsPerms, Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+    pub use procbox_host::{answer_interrupts, interrupt};
 }
 
 /// The native backend: programs, and what they leave behind.
@@ -53,6 +72,7 @@ pub mod sandbox {
 /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
+#[cfg(feature = "native")]
 pub mod native {
     pub use procbox_native::{
         Native, Program, adopt_orphans, init, interrupted_by_terminal, kill_descendants,
@@ -77,9 +97,13 @@ pub mod native {
 ///
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
+#[cfg(feature = "native")]
 pub fn answer_ctrl_c() -> Result<()> {
-    procbox_host::answer_interrupts();
-    procbox_native::on_interrupt(procbox_host::interrupt);
+    #[cfg(feature = "sandbox")]
+    {
+        procbox_host::answer_interrupts();
+        procbox_native::on_interrupt(procbox_host::interrupt);
+    }
     procbox_native::answer_ctrl_c()
 }
 
@@ -95,6 +119,7 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// }
 /// # Ok(()) }
 /// ```
+#[cfg(feature = "native")]
 pub fn clear_interrupt() {
     procbox_native::clear_interrupt();
 }

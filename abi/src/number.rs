@@ -200,7 +200,7 @@ numbers! {
     interrupt: i32, "PROCBOX_INTERRUPT_" {
         /// This process does not answer Ctrl-C (the default): it is ended by it.
         IGNORE = 0,
-        /// It answers: its waiting calls end with `INTERRUPTED`, until it clears that.
+        /// This process answers: its waiting calls end with `INTERRUPTED`, until it clears that.
         ANSWER = 1,
         /// Clears it.
         CLEAR = 2,

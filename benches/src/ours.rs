@@ -1,13 +1,25 @@
 //! The same operations on both backends.
 
-use super::{Case, MAP_ITEMS, QUEUED, SMALL, timed};
+use crate::{Case, MAP_ITEMS, QUEUED, SMALL, timed};
 use procbox_core::{Bytes, Context, PoolBuilder, Queue};
 use procbox_host::Sandbox;
 use procbox_native::Native;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(super) fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
+/// The cases of both backends. The program `bench` is looked for in a directory, as `bench` and
+/// `bench.wasm`.
+///
+/// ```no_run
+/// for case in procbox_benches::cases("target/programs".as_ref())? {
+///     println!("{case:?}");
+/// }
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+///
+/// # Errors
+/// If it is not there, or a backend does not work here.
+pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let native = procbox_native::Program::open(programs.join("bench"))?;
     let native = Native::builder().program(native).build()?;
     let sandbox = procbox_host::Program::wasm(programs.join("bench.wasm"))?;

@@ -64,7 +64,7 @@ impl Message {
 /// that a value without handles costs two stores.
 #[derive(Clone, Copy)]
 struct Sending {
-    /// Whether there is one.
+    /// `true` while there is one.
     active: bool,
     /// The handles that it has met, which are the last ones in [`SENT`].
     met: usize,
@@ -74,7 +74,7 @@ thread_local! {
     static SENDING: Cell<Sending> = const { Cell::new(Sending { active: false, met: 0 }) };
     /// The handles met by the `encode`s that run on this thread, the innermost one's last.
     static SENT: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
-    /// Whether a `decode` with handles runs on this thread.
+    /// `true` while a `decode` with handles runs on this thread.
     static RECEIVING: Cell<bool> = const { Cell::new(false) };
     /// The handles that it may refer to.
     static RECEIVED: RefCell<Vec<Handle>> = const { RefCell::new(Vec::new()) };
@@ -281,7 +281,7 @@ mod tests {
         }
     }
 
-    /// Whether an `encode` runs on this thread, as far as a handle would know.
+    /// `true` while an `encode` runs on this thread, as far as a handle would know.
     fn is_sending() -> bool {
         SENDING.get().active || SENT.with_borrow(|sent| !sent.is_empty())
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-/// What the clones of a context share.
+/// The state that the clones of a context share.
 pub(crate) struct ContextInner {
     raw: Arc<dyn RawContext>,
     started: AtomicU64,
@@ -169,7 +169,7 @@ impl Context {
         self.0.raw.clock()
     }
 
-    /// Which backend this is.
+    /// The backend of this context.
     ///
     /// ```no_run
     /// # use procbox_core::Backend;
@@ -323,7 +323,7 @@ impl Context {
         Ok((Receiver::from_raw(a), Sender::from_raw(b)))
     }
 
-    /// What the context's program offers.
+    /// The workers that the context's program offers.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -339,7 +339,7 @@ impl Context {
         self.0.raw.workers()
     }
 
-    /// Who the calling process is.
+    /// The identity of the calling process.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -378,7 +378,7 @@ impl Context {
         self.0.alive()
     }
 
-    /// How many CPUs the processes can use.
+    /// The number of CPUs that the processes can use.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What every fallible call of procbox returns.
+/// The result of every fallible call of procbox.
 ///
 /// ```
 /// use procbox_core::{Error, Result};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed.
+/// The reason why a call failed.
 ///
 /// ```
 /// use procbox_core::Error;
@@ -72,7 +72,7 @@ pub enum Error {
     NotRunnable {
         /// The program, as the user named it.
         program: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be run.
         why: String,
     },
     /// A handle of one context was given to another.
@@ -95,14 +95,14 @@ pub enum Error {
     Encode {
         /// The Rust type of the value.
         type_name: &'static str,
-        /// What the serialiser said.
+        /// The serialiser's message.
         why: String,
     },
     /// Bytes could not be turned into the value that was expected.
     Decode {
         /// The Rust type that was expected.
         type_name: &'static str,
-        /// What the deserialiser said.
+        /// The deserialiser's message.
         why: String,
     },
     /// A task failed in its worker: it returned an `Err` or panicked; this is its message.
@@ -111,9 +111,9 @@ pub enum Error {
     WorkerDied {
         /// The worker process's name.
         worker: String,
-        /// How it ended.
+        /// The status that it ended with.
         status: ExitStatus,
-        /// How often the task was tried.
+        /// The number of times that the task was tried.
         attempts: u32,
     },
     /// A pool was used after `close`, or the task was pending when `terminate` came.
@@ -203,7 +203,7 @@ impl Error {
 }
 
 impl Error {
-    /// Whether trying to start the process again cannot help.
+    /// `true` if trying to start the process again cannot help.
     pub(crate) fn is_permanent(&self) -> bool {
         matches!(
             self,
@@ -281,7 +281,7 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {
-    /// What caused the system's error: that one itself is in the text already.
+    /// The cause of the system's error: that one itself is in the text already.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Os { source, .. } => source.source(),

@@ -63,7 +63,7 @@ impl Event {
         self.0.clear();
     }
 
-    /// Whether it is set now.
+    /// `true` if it is set now.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

@@ -1,4 +1,4 @@
-//! How a process ended, with one numbering for both backends.
+//! The end of a process, with one numbering for both backends.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -59,7 +59,7 @@ impl fmt::Display for Limit {
     }
 }
 
-/// How a process ended.
+/// The status that a process ended with.
 ///
 /// ```
 /// use procbox_core::{ExitStatus, signal};
@@ -75,14 +75,15 @@ pub struct ExitStatus {
 }
 
 impl ExitStatus {
-    /// It returned.
+    /// The status of a process that returned.
     pub const SUCCESS: ExitStatus = ExitStatus { code: 0, limit: None };
-    /// It returned an `Err`.
+    /// The status of a process that returned an `Err`.
     pub const FAILURE: ExitStatus = ExitStatus { code: 1, limit: None };
-    /// It panicked.
+    /// The status of a process that panicked.
     pub const PANICKED: ExitStatus = ExitStatus { code: 101, limit: None };
 
-    /// It exited with a code (0 to 255; other numbers are cut as the OS cuts them).
+    /// The status of a process that exited with a code (0 to 255; other numbers are cut as the OS
+    /// cuts them).
     ///
     /// ```
     /// use procbox_core::ExitStatus;
@@ -93,7 +94,7 @@ impl ExitStatus {
         ExitStatus { code: code & 0xff, limit: None }
     }
 
-    /// It was ended by a signal, or by a trap that stands for one.
+    /// The status of a process that was ended by a signal, or by a trap that stands for one.
     ///
     /// ```
     /// use procbox_core::{ExitStatus, signal};
@@ -104,7 +105,7 @@ impl ExitStatus {
         ExitStatus { code: -signal, limit: None }
     }
 
-    /// It broke a limit.
+    /// The status of a process that broke a limit.
     ///
     /// ```
     /// use procbox_core::{ExitStatus, Limit, signal};
@@ -131,7 +132,7 @@ impl ExitStatus {
         self.code
     }
 
-    /// Whether it returned normally.
+    /// `true` if the process returned normally.
     ///
     /// ```
     /// use procbox_core::{ExitStatus, signal};

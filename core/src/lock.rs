@@ -222,7 +222,7 @@ pub struct LockGuard<'a> {
 }
 
 impl LockGuard<'_> {
-    /// Whether the holder before died without releasing.
+    /// `true` if the holder before died without releasing.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

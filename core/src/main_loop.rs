@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What travels to the main thread.
+/// A post to the main thread.
 #[derive(Serialize, Deserialize)]
 enum Posted<T> {
     /// For the function that `run` was given.
@@ -41,7 +41,7 @@ fn put<T: Serialize>(queue: &dyn RawQueue, posted: &Posted<T>) -> Result<()> {
     with_encoded(posted, |bytes, handles| queue.put(bytes, handles, Wait::Forever))
 }
 
-/// Where the main thread waits for what others want it to do.
+/// The loop in which the main thread waits for what others want it to do.
 ///
 /// Whoever has a [`Poster`] can post: threads, and processes that were handed it. What one poster
 /// posts is run in that order. When the loop is dropped, posts fail with [`Error::Closed`].

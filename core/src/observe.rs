@@ -28,29 +28,29 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub enum Event<'a> {
     /// A process was started.
     ProcessStarted {
-        /// Its pid: the system's, or the sandbox's own numbering.
+        /// The process's pid: the system's, or the sandbox's own numbering.
         pid: u32,
-        /// Its name.
+        /// The process's name.
         name: &'a str,
         /// The pid of who started it.
         parent: u32,
     },
     /// A process has ended, and it is known how.
     ProcessEnded {
-        /// Its pid.
+        /// The process's pid.
         pid: u32,
-        /// Its name.
+        /// The process's name.
         name: &'a str,
-        /// How it ended.
+        /// The status that it ended with.
         status: ExitStatus,
     },
     /// A process was ended for reaching a limit. [`Event::ProcessEnded`] follows.
     LimitHit {
-        /// Its pid.
+        /// The process's pid.
         pid: u32,
-        /// Its name.
+        /// The process's name.
         name: &'a str,
-        /// Which limit.
+        /// The limit.
         limit: Limit,
     },
     /// Tasks were given to a worker of a pool.
@@ -59,7 +59,7 @@ pub enum Event<'a> {
         pool: u64,
         /// The first of them: a pool counts its tasks from 0, in the order of submission.
         task: u64,
-        /// How many, in a row.
+        /// The number of tasks, in a row.
         count: usize,
         /// The worker's name.
         worker: &'a str,
@@ -86,9 +86,9 @@ pub enum Event<'a> {
         pool: u64,
         /// The first of them.
         task: u64,
-        /// How many, in a row.
+        /// The number of tasks, in a row.
         count: usize,
-        /// How often they were begun so far.
+        /// The number of times that they were begun so far.
         attempts: u32,
     },
     /// A worker of a pool died and is replaced.
@@ -97,28 +97,28 @@ pub enum Event<'a> {
         pool: u64,
         /// The name of the one that died.
         worker: &'a str,
-        /// How it ended.
+        /// The status that it ended with.
         status: ExitStatus,
     },
     /// A process begins to wait: what it asked for was not there at once.
     WaitBegun {
         /// The process that waits.
         pid: u32,
-        /// What for.
+        /// The thing that it waits for.
         on: Awaited,
     },
     /// A wait has ended, one way or another.
     WaitEnded {
         /// The process that waited.
         pid: u32,
-        /// What for.
+        /// The thing that it waited for.
         on: Awaited,
-        /// Whether it got it: not if the wait ran out, was interrupted or failed.
+        /// `true` if it got it; `false` if the wait ran out, was interrupted or failed.
         success: bool,
     },
 }
 
-/// What a process waits for.
+/// The thing that a process waits for.
 ///
 /// ```
 /// use procbox_core::observe::{Awaited, Operation};
@@ -209,7 +209,17 @@ pub trait Subscriber: Send + Sync {
 }
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static SUBSCRIBERS: RwLock<Vec<Arc<dyn Subscriber>>> = RwLock::new(Vec::new());
+/// Those who watch; replaced as a whole, so that an event takes a copy of one pointer.
+static SUBSCRIBERS: RwLock<Option<Arc<Vec<Arc<dyn Subscriber>>>>> = RwLock::new(None);
+
+/// Changes the list of those who watch.
+fn change(change: impl FnOnce(&mut Vec<Arc<dyn Subscriber>>)) {
+    let mut current = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
+    let mut subscribers = current.as_ref().map_or_else(Vec::new, |all| all.to_vec());
+    change(&mut subscribers);
+    COUNT.store(subscribers.len(), Ordering::Relaxed);
+    *current = Some(Arc::new(subscribers));
+}
 
 /// A subscription, which ends when it is dropped.
 #[must_use = "the subscription ends when it is dropped"]
@@ -223,11 +233,12 @@ impl fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut subscribers = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = subscribers.iter().position(|other| Arc::ptr_eq(other, &self.0)) {
-            subscribers.remove(at);
-            COUNT.fetch_sub(1, Ordering::Relaxed);
-        }
+        change(|all| {
+            // One at a time: the same may have subscribed twice.
+            if let Some(at) = all.iter().position(|other| Arc::ptr_eq(other, &self.0)) {
+                all.remove(at);
+            }
+        });
     }
 }
 
@@ -250,13 +261,11 @@ impl Drop for Subscription {
 /// drop(subscription);
 /// ```
 pub fn subscribe(subscriber: Arc<dyn Subscriber>) -> Subscription {
-    let mut subscribers = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
-    subscribers.push(subscriber.clone());
-    COUNT.fetch_add(1, Ordering::Relaxed);
+    change(|all| all.push(subscriber.clone()));
     Subscription(subscriber)
 }
 
-/// Whether anybody watches: for what is worth preparing only then.
+/// `true` if anybody watches: for what is worth preparing only then.
 ///
 /// ```
 /// assert!(!procbox_core::observe::is_observed());
@@ -283,7 +292,7 @@ pub fn emit<'a>(event: impl FnOnce() -> Event<'a>) {
 fn deliver(event: &Event<'_>) {
     // Not held while they are told: one may subscribe another, or end its own subscription.
     let subscribers = SUBSCRIBERS.read().unwrap_or_else(PoisonError::into_inner).clone();
-    for subscriber in subscribers {
+    for subscriber in subscribers.iter().flat_map(|all| all.iter()) {
         // Its panic is its own affair: what happened goes on.
         let _ = catch_unwind(AssertUnwindSafe(|| subscriber.event(event)));
     }

@@ -249,7 +249,7 @@ macro_rules! receives {
         }
 
         impl<T> $name<T> {
-            /// Whether a `recv` would not block: now, or before `timeout` has passed.
+            /// `true` if a `recv` would not block: now, or before `timeout` has passed.
             ///
             /// ```no_run
             /// # use std::time::Duration;

@@ -169,7 +169,7 @@ impl<T> Queue<T> {
         self.raw.len()
     }
 
-    /// Whether it is empty now.
+    /// `true` if it is empty now.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -183,7 +183,7 @@ impl<T> Queue<T> {
         self.raw.is_empty()
     }
 
-    /// Whether it holds as many messages as it may. An unbounded queue is never full.
+    /// `true` if it holds as many messages as it may. An unbounded queue is never full.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

@@ -22,8 +22,8 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// The time of day.
     fn system_time(&self) -> SystemTime;
 
-    /// Whether time passes only as the backend makes it pass. Nothing sleeps by the system's clock
-    /// then, and no thread of the library's own runs.
+    /// `true` if time passes only as the backend makes it pass. Nothing sleeps by the system's
+    /// clock then, and no thread of the library's own runs.
     fn is_virtual(&self) -> bool {
         false
     }
@@ -49,7 +49,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// How long a blocking call waits. Every blocking call has these three forms.
+/// The time that a blocking call waits. Every blocking call has these three forms.
 ///
 /// ```
 /// use procbox_core::{SystemClock, Wait};
@@ -83,7 +83,7 @@ impl Wait {
         }
     }
 
-    /// Whether this wait does not block at all.
+    /// `true` if this wait does not block at all.
     ///
     /// ```
     /// use procbox_core::Wait;
@@ -167,7 +167,7 @@ impl Deadline {
         self.0.map(|at| at.saturating_duration_since(clock.now()))
     }
 
-    /// Whether the moment has passed, by `clock`.
+    /// `true` if the moment has passed, by `clock`.
     ///
     /// ```
     /// use procbox_core::{SystemClock, Wait};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// No script is in the middle of something for longer than this, so one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Where in the guest's memory the script is, and how long it may be: a page of its two.
+/// The script's address in the guest's memory, and its greatest length: the second of two pages.
 const SCRIPT: usize = 65_536;
 
 /// The guest's text. `$i32` and `$i64` take the next parameter off the script; behind its end there

@@ -1,4 +1,4 @@
-//! What the tests of the whole share: where the built programs are, contexts for them, and a
+//! Support for the tests of the whole: where the built programs are, contexts for them, and a
 //! watchdog.
 
 pub mod abi;
@@ -135,20 +135,20 @@ fn kill_all(ctx: &Context) {
     }
 }
 
-/// What a process has that starts others: what has to be the same again afterwards.
+/// The belongings of a process that starts others: what has to be the same again afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Belongings {
-    /// Its children, those that have ended and were not reaped among them.
+    /// The children, those that have ended and were not reaped among them.
     pub children: usize,
     /// The files it has open.
     pub files: usize,
-    /// Its threads.
+    /// The threads.
     pub threads: usize,
     /// The mappings of shared memory.
     pub shared_memory: usize,
 }
 
-/// What this process has now.
+/// The belongings of this process now.
 pub fn belongings() -> Belongings {
     let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);
     let me = std::process::id().to_string();

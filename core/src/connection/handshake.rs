@@ -1,4 +1,5 @@
-//! How two programs that never met know that both have the key, before either trusts a message.
+//! The handshake by which two programs that never met know that both have the key, before either
+//! trusts a message.
 //!
 //! ```text
 //! listener -> client    MAGIC, 32 random bytes L
@@ -36,7 +37,7 @@ const LONGEST: usize = 128;
 
 type Nonce = [u8; NONCE];
 
-/// Who makes a proof.
+/// The side that makes a proof.
 #[derive(Clone, Copy)]
 enum Role {
     Listener = 1,
@@ -53,7 +54,7 @@ fn mac(key: &[u8], role: Role, listener: &Nonce, client: &Nonce) -> Result<Hmac<
     Ok(mac)
 }
 
-/// What a handshake needs from the context besides the connection.
+/// The context's clock and randomness, which a handshake needs besides the connection.
 pub(super) struct Sources {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,

@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a peer has to prove that it has the key, by default: 5 seconds.
+/// The time that a peer has to prove that it has the key, by default: 5 seconds.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// A connection whose peer has proved itself, as the typed methods use it.
@@ -90,7 +90,8 @@ impl<T> fmt::Debug for Connection<T> {
     }
 }
 
-/// Where clients come to. One that does not have the key is refused, and the next may come.
+/// A listener, to which clients come. One that does not have the key is refused, and the next may
+/// come.
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -112,8 +113,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// How long a client has to prove that it has the key. Default: 5 seconds. Clients are heard one
-    /// after another, so a silent one keeps the next waiting for as long.
+    /// The time that a client has to prove that it has the key. Default: 5 seconds. Clients are
+    /// heard one after another, so a silent one keeps the next waiting for as long.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -129,7 +130,7 @@ impl Listener {
         self
     }
 
-    /// Where it listens.
+    /// The address under which it listens.
     ///
     /// ```no_run
     /// # use procbox_core::Address;

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a task may lie before the thread sees to it.
+/// The time that a task may lie before the thread sees to it.
 const GRACE: Duration = Duration::from_millis(2);
-/// How long it keeps away after it gave way.
+/// The time that it keeps away after it gave way.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How many times it finds nothing to do before it ends.
+/// The number of rounds without anything to do after which it ends.
 const IDLE_ROUNDS: u32 = 100;
 
 /// The thread, if there is one.
@@ -28,7 +28,7 @@ struct State {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What one round came to.
+/// The outcome of one round.
 pub(super) enum Round {
     /// There was something to do, and it was done.
     Done,

@@ -111,7 +111,7 @@ impl<P, R> PoolBuilder<P, R> {
         PoolBuilder { context, entry, options: Options::default(), error: None, types: PhantomData }
     }
 
-    /// How many workers; the default is the CPU count. 0 is an error.
+    /// The number of workers; the default is the CPU count. 0 is an error.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -125,7 +125,7 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
-    /// How many tasks travel together in `map`, `starmap` and `imap`.
+    /// The number of tasks that travel together in `map`, `starmap` and `imap`.
     ///
     /// The default is 1 for `imap`, and for `map` a sixteenth of each worker's share, 1024 at most.
     /// A worker that dies takes with it the results of its chunk that it has not sent yet.
@@ -158,7 +158,7 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
-    /// Whether a chunk whose worker died may be run again, task by task, so that only the guilty
+    /// `true` if a chunk whose worker died may be run again, task by task, so that only the guilty
     /// task fails. Default `false`; [`PoolBuilder::retries`] implies it.
     ///
     /// ```no_run
@@ -220,7 +220,7 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
-    /// Where its workers print to. Default: where the parent does.
+    /// The destination of what its workers print. Default: the parent's.
     ///
     /// ```no_run
     /// # use procbox_core::Output;

@@ -1,4 +1,4 @@
-//! What moves a pool's tasks: it tells the state what happened, and does what the state says.
+//! The driver of a pool's tasks: it tells the state what happened, and does what the state says.
 //!
 //! There is no thread that must run for that: whoever waits for a result drives until it is there (a
 //! wake of another thread costs more than a task); for tasks that nobody waits for a thread drives
@@ -8,7 +8,7 @@
 use super::background::{Background, Round};
 use super::link::{Link, News, TaskChunk};
 use super::options::Options;
-use super::sink::{Deferred, Sink};
+use super::sink::{Deferred, Sink, Tell};
 use super::slot::LEAVING;
 use super::state::{Action, Counters, Death, Refusal, State};
 use super::waiters::Waiters;
@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The number of the pool that was made last.
 static LAST_POOL: AtomicU64 = AtomicU64::new(0);
 
-/// What is under the pool's lock.
+/// The part of a driver that is under the pool's lock.
 struct Shared {
     state: State<Tasks, Arc<dyn Sink>>,
     /// The worker in each slot.
@@ -59,7 +59,7 @@ fn unlock(mut shared: MutexGuard<'_, Shared>) {
     }
 }
 
-/// What the typed surface asks for.
+/// Calls of the typed surface.
 impl Driver {
     pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Driver>> {
         let workers = options.workers.unwrap_or_else(|| ctx.cpu_count()).max(1);
@@ -119,7 +119,7 @@ impl Driver {
         }
     }
 
-    /// How many tasks may be under way before inputs are taken no further.
+    /// The number of tasks that may be under way before inputs are taken no further.
     pub(super) fn window(&self, chunk: usize) -> usize {
         self.workers * (self.options.depth() + 1) * chunk
     }
@@ -164,7 +164,7 @@ impl Driver {
             .try_for_each(|link| link.join(deadline.remaining(&*self.clock).unwrap_or(LEAVING)))
     }
 
-    /// Whether no task is pending.
+    /// `true` if no task is pending.
     fn is_idle(&self) -> bool {
         lock(&self.shared).state.pending() == 0
     }
@@ -179,7 +179,7 @@ impl Driver {
     }
 }
 
-/// What happened, and what is done about it.
+/// Events, and the actions that follow from them.
 impl Driver {
     /// Takes all the news there is; whether there was any.
     fn sweep(&self) -> bool {
@@ -218,10 +218,9 @@ impl Driver {
         let mut parts = Reader::new(message);
         let Some(chunk) = shared.state.answered(slot, parts.u64().ok()) else { return };
         let most = chunk.work.len();
-        let ended = chunk.sink.complete_all(chunk.base, most, &mut parts, &mut shared.deferred);
-        if observe::is_observed() {
-            self.tell_ends(chunk.first, ended, message);
-        }
+        let tell = Tell::new(self.number, chunk.first, chunk.base);
+        let deferred = &mut shared.deferred;
+        let ended = chunk.sink.complete_all(chunk.base, most, &mut parts, tell, deferred);
         shared.state.settled(chunk, ended);
         if shared.state.is_hungry(slot) {
             self.perform(shared);
@@ -236,8 +235,8 @@ impl Driver {
         let printed = delivers.then(|| shared.state.oldest(slot)).flatten().map(|chunk| {
             let printed = link.printed();
             let outcome = printed.as_ref().map(|m| (&m.bytes[..], &m.handles[..]));
-            self.tell_end(chunk.first, outcome.err());
-            chunk.sink.complete(chunk.base, outcome.map_err(Clone::clone))
+            let tell = Tell::new(self.number, chunk.first, chunk.base);
+            chunk.sink.complete(chunk.base, outcome.map_err(Clone::clone), tell)
         });
         let delivered = printed.is_some();
         shared.deferred.extend(printed.flatten());
@@ -272,9 +271,9 @@ impl Driver {
             }
             Action::Kill(slot) => shared.links[slot].iter().for_each(Link::kill),
             Action::Fail { sink, base, first, count, error } => {
-                for i in 0..count {
-                    self.tell_end(first + i as u64, Some(&error));
-                    shared.deferred.extend(sink.complete(base + i, Err(error.clone())));
+                let tell = Tell::new(self.number, first, base);
+                for index in base..base + count {
+                    shared.deferred.extend(sink.complete(index, Err(error.clone()), tell));
                 }
             }
             Action::Retry { first: task, count, attempts } => {
@@ -314,28 +313,9 @@ impl Driver {
             Err(e) => Err(Refusal::NotStarted(e)),
         }
     }
-
-    /// Tells those who watch how one task ended.
-    fn tell_end(&self, task: u64, error: Option<&Error>) {
-        observe::emit(|| match error {
-            None => Event::TaskDone { pool: self.number, task },
-            Some(error) => Event::TaskFailed { pool: self.number, task, error },
-        });
-    }
-
-    /// Tells those who watch how the first `ended` tasks of an answer ended.
-    #[cold]
-    fn tell_ends(&self, first: u64, ended: usize, message: &Message) {
-        let mut parts = Reader::new(message);
-        let _ = parts.u64();
-        let ends = std::iter::from_fn(|| parts.next_end()).take(ended);
-        for (task, end) in (first..).zip(ends) {
-            self.tell_end(task, end.err().as_ref());
-        }
-    }
 }
 
-/// Who does it.
+/// The choice of the thread that drives.
 impl Driver {
     /// Drives until the backlog is short, so that a `map` over many inputs needs little memory.
     pub(super) fn wait_for_room(&self) -> Result<()> {

@@ -34,7 +34,7 @@ pub(super) struct Link {
     queues: Option<(Queue<()>, Queue<()>)>,
 }
 
-/// What a worker has to say.
+/// News of a worker.
 pub(super) enum News {
     None,
     Answer(Message),
@@ -125,7 +125,7 @@ impl Link {
         }
     }
 
-    /// What a plain program printed, as the result of its task.
+    /// The output of a plain program, as the result of its task.
     pub(super) fn printed(&self) -> Result<Message> {
         self.process.output().and_then(|output| Message::of(&Bytes(output)))
     }
@@ -153,7 +153,7 @@ impl Link {
         }
     }
 
-    /// What there is to wait for.
+    /// Adds to `those` what there is to wait for.
     pub(super) fn waitables(&self, those: &mut Vec<Waitable>) {
         if let Some((_, results)) = &self.queues {
             those.push(results.waitable());

@@ -1,4 +1,4 @@
-//! `map` and its kin: many inputs, cut into chunks, and one list of results.
+//! `map` and its variants: many inputs, cut into chunks, and one list of results.
 
 use super::pool::Pool;
 use super::result::TaskResult;

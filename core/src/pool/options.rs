@@ -1,4 +1,4 @@
-//! What a pool was asked to be, and the rules that follow from it.
+//! The options of a pool, and the rules that follow from them.
 
 use crate::raw::{Message, Output};
 use std::time::Duration;
@@ -8,7 +8,7 @@ const DEPTH: usize = 8;
 /// The largest default chunk.
 const MOST_PER_CHUNK: usize = 1024;
 
-/// What a pool was asked to be.
+/// The options that a pool was built with.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) workers: Option<usize>,
@@ -65,21 +65,21 @@ impl Options {
     }
 }
 
-/// What the bookkeeping of a pool goes by.
+/// The rules that the bookkeeping of a pool goes by.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// Whether a process is started with its task, instead of being there before.
+    /// `true` if a process is started with its task, instead of being there before.
     pub(super) plain: bool,
     /// Chunks that a worker may have at hand.
     pub(super) depth: usize,
     /// Chunks after which a worker is replaced.
     pub(super) max_chunks: u64,
-    /// How often a task whose worker died is run again.
+    /// The number of times that a task whose worker died is run again.
     pub(super) retries: u32,
-    /// Whether a chunk whose worker died may be run again, task by task.
+    /// `true` if a chunk whose worker died may be run again, task by task.
     pub(super) idempotent: bool,
-    /// How long a worker may be at one chunk.
+    /// The time that a worker may be at one chunk.
     pub(super) task_timeout: Option<Duration>,
-    /// Whether workers do something before their first chunk.
+    /// `true` if workers do something before their first chunk.
     pub(super) initializes: bool,
 }

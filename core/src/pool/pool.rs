@@ -149,7 +149,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         self.driver.join()
     }
 
-    /// What happened so far.
+    /// The counts of what happened so far.
     ///
     /// ```no_run
     /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {

@@ -92,7 +92,7 @@ impl<R> TaskResult<R> {
         }
     }
 
-    /// Whether the result is there.
+    /// `true` if the result is there.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -107,7 +107,7 @@ impl<R> TaskResult<R> {
         self.promise.is_ready()
     }
 
-    /// Whether the task went well; `None` while it runs, and after the result was taken.
+    /// `Some(true)` if the task went well; `None` while it runs, and after the result was taken.
     ///
     /// ```no_run
     /// # use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Where the ends of tasks go: one value, a list in order, and the callbacks that wait for them.
+//! Sinks of the ends of tasks: one value, a list in order, and the callbacks that wait for them.
 
+use crate::observe::{self, Event};
 use crate::raw::Handle;
 use crate::runner::wire::Reader;
 use crate::sync::lock;
@@ -15,9 +16,36 @@ pub(super) type TaskOutcome<'a> = Result<(&'a [u8], &'a [Handle])>;
 /// Something to do once the pool's state is unlocked, so that a callback may use the pool.
 pub(super) type Deferred = Box<dyn FnOnce() + Send>;
 
-/// Where the driver puts the ends of tasks. Each index comes exactly once.
+/// The telling of how tasks ended to those who watch, for one sink: it alone knows what could be
+/// decoded.
+#[derive(Clone, Copy)]
+pub(super) struct Tell {
+    pool: u64,
+    /// The pool's number of the task whose index is 0.
+    origin: u64,
+}
+
+impl Tell {
+    /// For a sink whose index `base` is the pool's task `first`.
+    pub(super) fn new(pool: u64, first: u64, base: usize) -> Tell {
+        Tell { pool, origin: first.wrapping_sub(base as u64) }
+    }
+
+    #[inline]
+    fn end<T>(self, index: usize, result: &Result<T>) {
+        observe::emit(|| {
+            let (pool, task) = (self.pool, self.origin.wrapping_add(index as u64));
+            match result {
+                Ok(_) => Event::TaskDone { pool, task },
+                Err(error) => Event::TaskFailed { pool, task, error },
+            }
+        });
+    }
+}
+
+/// The receiver of the ends of tasks, which the driver puts there. Each index comes exactly once.
 pub(super) trait Sink: Send + Sync {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred>;
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred>;
 
     /// Takes the ends of a chunk's tasks, from index `base` on: at most `most`, and no more than there
     /// are or make sense. Says how many.
@@ -26,13 +54,14 @@ pub(super) trait Sink: Send + Sync {
         base: usize,
         most: usize,
         ends: &mut Reader<'_>,
+        tell: Tell,
         deferred: &mut Vec<Deferred>,
     ) -> usize {
         let mut index = base;
         while index < base + most
             && let Some(outcome) = ends.next_end()
         {
-            deferred.extend(self.complete(index, outcome));
+            deferred.extend(self.complete(index, outcome, tell));
             index += 1;
         }
         index - base
@@ -45,9 +74,16 @@ const MOST_RESERVED: usize = 1 << 20;
 /// Called with the result when it is there.
 pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
 
+/// The result of the task of this index; those who watch are told.
 #[inline]
-pub(super) fn decoded<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
-    outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
+pub(super) fn decoded<R: DeserializeOwned>(
+    outcome: TaskOutcome<'_>,
+    index: usize,
+    tell: Tell,
+) -> Result<R> {
+    let result = outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles));
+    tell.end(index, &result);
+    result
 }
 
 /// A sink that in the end has one value.
@@ -120,8 +156,8 @@ impl<R> Single<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Single<R> {
-    fn complete(&self, _index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        self.0.set(decoded(outcome))
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
+        self.0.set(decoded(outcome, index, tell))
     }
 }
 
@@ -208,13 +244,14 @@ impl<R: DeserializeOwned> Gathered<R> {
         base: usize,
         outcomes: impl Iterator<Item = TaskOutcome<'a>>,
         most: usize,
+        tell: Tell,
     ) -> usize {
         let ahead = base != self.values.len();
         let mut run =
             if ahead { Vec::with_capacity(most) } else { std::mem::take(&mut self.values) };
         let mut count = 0;
         for outcome in outcomes.take(most) {
-            match decoded(outcome) {
+            match decoded(outcome, base + count, tell) {
                 Ok(value) => run.push(value),
                 Err(e) => self.fail(base + count, e),
             }
@@ -243,9 +280,9 @@ impl<R: DeserializeOwned> Gathered<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
         let mut parts = lock(&self.parts);
-        parts.put(index, std::iter::once(outcome), 1);
+        parts.put(index, std::iter::once(outcome), 1, tell);
         self.finish(parts)
     }
 
@@ -254,11 +291,12 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
         base: usize,
         most: usize,
         ends: &mut Reader<'_>,
+        tell: Tell,
         deferred: &mut Vec<Deferred>,
     ) -> usize {
         // Locked once for all of them.
         let mut parts = lock(&self.parts);
-        let count = parts.put(base, std::iter::from_fn(|| ends.next_end()), most);
+        let count = parts.put(base, std::iter::from_fn(|| ends.next_end()), most, tell);
         deferred.extend(self.finish(parts));
         count
     }
@@ -283,8 +321,10 @@ mod tests {
     use crate::runner::wire::{TaskEnd, Writer};
     use proptest::prelude::*;
 
-    /// How a chunk's tasks end: a number each, or `None` for one that fails.
+    /// The ends of a chunk's tasks: a number each, or `None` for one that fails.
     type Chunk = Vec<Option<u8>>;
+
+    const TELL: Tell = Tell { pool: 0, origin: 0 };
 
     /// The chunk's ends, as its worker would send them.
     fn sent(ends: &[Option<u8>]) -> Message {
@@ -332,16 +372,17 @@ mod tests {
                 let (base, chunk) = waiting.swap_remove(pick(waiting.len()));
                 let most = 1 + pick(chunk.len());
                 if most == 1 {
-                    gather.complete(base, match chunk[0] {
+                    let outcome = match chunk[0] {
                         Some(ref value) => Ok((std::slice::from_ref(value), &[][..])),
                         None => Err(Error::Task("0".into())),
-                    });
+                    };
+                    gather.complete(base, outcome, TELL);
                 } else {
                     let message = sent(&chunk[..most]);
                     let mut ends = Reader::new(&message);
                     ends.u64().unwrap();
                     let mut deferred = Vec::new();
-                    let taken = gather.complete_all(base, chunk.len(), &mut ends, &mut deferred);
+                    let taken = gather.complete_all(base, chunk.len(), &mut ends, TELL, &mut deferred);
                     prop_assert_eq!((taken, deferred.len()), (most, 0));
                 }
                 if most < chunk.len() {

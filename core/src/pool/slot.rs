@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Something that can be given to a worker: one task or several.
 pub(super) trait Work: Sized {
-    /// How many tasks.
+    /// The number of tasks.
     fn len(&self) -> usize;
 
     /// Forgets the first `n` tasks.
@@ -22,7 +22,7 @@ pub(super) struct Chunk<W, S> {
     /// New for every time that it is given out.
     pub(super) id: u64,
     pub(super) work: W,
-    /// Where the ends of its tasks go.
+    /// The sink of the ends of its tasks.
     pub(super) sink: S,
     /// The sink's index of its first task.
     pub(super) base: usize,
@@ -53,7 +53,7 @@ impl<W: Work, S: Clone> Chunk<W, S> {
     }
 }
 
-/// Whether a process is in a slot.
+/// The state of a slot's process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Life {
     /// None, and none is wanted. In a plain pool the next task starts one.
@@ -70,7 +70,7 @@ pub(super) enum Life {
 /// The time that a worker has for what it is to do next: a chunk, or to leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Timer {
-    /// It has all the time there is.
+    /// No bound: it has all the time there is.
     #[default]
     Off,
     /// So long, from the next look at the clock on.
@@ -92,7 +92,7 @@ pub(super) struct Slot<W, S> {
     pub(super) answered: u64,
     timer: Timer,
     pub(super) timed_out: bool,
-    /// It lied, and was killed for that: nothing that it says counts any more.
+    /// `true` if it lied, and was killed for that: nothing that it says counts any more.
     pub(super) condemned: bool,
 }
 
@@ -109,7 +109,7 @@ impl<W, S> Slot<W, S> {
         }
     }
 
-    /// How much it has to do; `None` if it takes no more.
+    /// The number of chunks that it has to do; `None` if it takes no more.
     pub(super) fn load(&self, rules: &Rules) -> Option<usize> {
         let load = self.outstanding.len();
         let open = match self.life {
@@ -144,7 +144,7 @@ impl<W, S> Slot<W, S> {
         self.timer = limit.map_or(Timer::Off, Timer::Beginning);
     }
 
-    /// Whether the worker has done all that one worker does.
+    /// `true` if the worker has done all that one worker does.
     pub(super) fn is_done(&self, rules: &Rules) -> bool {
         !rules.plain && self.answered >= rules.max_chunks
     }
@@ -172,13 +172,13 @@ impl<W, S> Slot<W, S> {
         self.outstanding.remove(at)
     }
 
-    /// Whether it has a chunk at hand that it has not begun, as far as the pool knows. An initializer
-    /// that still waits is not to be taken from it.
+    /// `true` if it has a chunk at hand that it has not begun, as far as the pool knows. An
+    /// initializer that still waits is not to be taken from it.
     pub(super) fn may_be_taken_from(&self, rules: &Rules) -> bool {
         self.outstanding.len() > 1 && (self.answered > 0 || !rules.initializes)
     }
 
-    /// Whether it is to be looked at when time has passed.
+    /// `true` if it is to be looked at when time has passed.
     pub(super) fn keeps_time(&self) -> bool {
         self.timer != Timer::Off || matches!(self.life, Life::Pausing(_) | Life::Resting(_))
     }

@@ -19,7 +19,7 @@ const KILLED_START_TRIES: u32 = 200;
 /// The first of those pauses; each is ten times the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
-/// What happened in a pool so far.
+/// The counts of what happened in a pool so far.
 ///
 /// ```no_run
 /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
@@ -61,24 +61,24 @@ pub(super) enum Action<S> {
     Retry { first: u64, count: usize, attempts: u32 },
 }
 
-/// Why a chunk could not be given out.
+/// The reason why a chunk could not be given out.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// There is no room for it now.
     NoRoom,
-    /// It can never be sent.
+    /// The chunk can never be sent.
     Unfit(Error),
-    /// Its process could not be started.
+    /// The chunk's process could not be started.
     NotStarted(Error),
 }
 
-/// How a process ended, as the driver saw it.
+/// The end of a process, as the driver saw it.
 pub(super) struct Death {
     pub(super) worker: String,
     pub(super) status: ExitStatus,
     /// The chunks that were still in its queue, in order.
     pub(super) unbegun: Vec<u64>,
-    /// Whether what it printed was taken as the result of its task.
+    /// `true` if what it printed was taken as the result of its task.
     pub(super) delivered: bool,
 }
 
@@ -165,23 +165,23 @@ impl<W: Work, S: Clone> State<W, S> {
         self.slots[slot].outstanding.front()
     }
 
-    /// What the worker in this slot ended with, if its process ended with `status`.
+    /// The status that the worker in this slot ended with, if its process ended with `status`.
     pub(super) fn verdict(&self, slot: usize, status: ExitStatus) -> ExitStatus {
         use crate::Limit::WallClock;
         if self.slots[slot].timed_out { ExitStatus::limited(WallClock) } else { status }
     }
 
-    /// Whether the worker in this slot should be given more right away.
+    /// `true` if the worker in this slot should be given more right away.
     pub(super) fn is_hungry(&self, slot: usize) -> bool {
         self.slots[slot].life != Life::Up || self.slots[slot].outstanding.len() <= 1
     }
 
-    /// Whether what the worker in this slot says still counts.
+    /// `true` if what the worker in this slot says still counts.
     pub(super) fn is_trusted(&self, slot: usize) -> bool {
         !self.slots[slot].condemned
     }
 
-    /// Whether time matters now: [`State::tick`] is then to be called before a sleep.
+    /// `true` if time matters now: [`State::tick`] is then to be called before a sleep.
     pub(super) fn keeps_time(&self) -> bool {
         self.slots.iter().any(Slot::keeps_time)
     }
@@ -192,7 +192,7 @@ impl<W: Work, S: Clone> State<W, S> {
     }
 }
 
-/// What there is to do.
+/// Actions: the things to do.
 impl<W: Work, S: Clone> State<W, S> {
     /// The next thing to do. To be asked until there is none.
     pub(super) fn next_action(&mut self) -> Option<Action<S>> {
@@ -223,8 +223,8 @@ impl<W: Work, S: Clone> State<W, S> {
         Some(Action::Give { slot, chunk: id })
     }
 
-    /// What an idle worker could have of what a busy one has not begun. To be asked when there is
-    /// nothing else to do, and again after each that was done.
+    /// The action that takes back, for an idle worker, a chunk that a busy one has not begun. To be
+    /// asked when there is nothing else to do, and again after each that was done.
     pub(super) fn next_steal(&self) -> Option<Action<S>> {
         if !self.backlog.is_empty() || self.nothing_back {
             return None;
@@ -275,7 +275,7 @@ impl<W: Work, S: Clone> State<W, S> {
     }
 }
 
-/// What the caller wants.
+/// Requests of the caller.
 impl<W: Work, S: Clone> State<W, S> {
     /// Tasks whose ends go to `sink`, from index `base` on.
     pub(super) fn submit(&mut self, work: W, sink: S, base: usize) -> Result<()> {
@@ -311,7 +311,7 @@ impl<W: Work, S: Clone> State<W, S> {
     }
 }
 
-/// What happened.
+/// Events: the things that happened.
 impl<W: Work, S: Clone> State<W, S> {
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant) {
@@ -322,7 +322,7 @@ impl<W: Work, S: Clone> State<W, S> {
         }
     }
 
-    /// What [`Action::Start`] came to.
+    /// The outcome of [`Action::Start`].
     pub(super) fn started(&mut self, slot: usize, outcome: Result<()>) {
         if let Err(why) = outcome {
             self.start_failed(slot, &why, false);
@@ -354,7 +354,7 @@ impl<W: Work, S: Clone> State<W, S> {
         }
     }
 
-    /// What [`Action::TakeBack`] came to.
+    /// The outcome of [`Action::TakeBack`].
     pub(super) fn taken_back(&mut self, slot: usize, id: Option<u64>) {
         match id.and_then(|id| self.slots[slot].take_back(id)) {
             Some(chunk) => self.backlog.push_back(chunk),

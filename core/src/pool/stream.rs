@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::pool::Pool;
-use super::sink::{Deferred, Sink, TaskOutcome, decoded};
+use super::sink::{Deferred, Sink, TaskOutcome, Tell, decoded};
 use crate::runner::wire::Tasks;
 use crate::sync::lock;
 use crate::time::Deadline;
@@ -73,12 +73,17 @@ struct Arrived<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>) -> Option<Deferred> {
-        let value = decoded(outcome);
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
+        self.arrive(index, decoded(outcome, index, tell));
+        None
+    }
+}
+
+impl<R> Stream<R> {
+    fn arrive(&self, index: usize, value: Result<R>) {
         let mut arrived = lock(&self.arrived);
         arrived.by_index.insert(index, value);
         arrived.in_order_of_arrival.push_back(index);
-        None
     }
 }
 
@@ -163,7 +168,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         TaskResults::new(self.driver.clone(), inputs.into_iter(), ordered)
     }
 
-    /// What tells this pool that inputs of [`Pool::imap_polled`] have come.
+    /// The bell that tells this pool that inputs of [`Pool::imap_polled`] have come.
     ///
     /// ```no_run
     /// # use std::{sync::mpsc, task::Poll};
@@ -233,15 +238,15 @@ pub struct TaskResults<R, I> {
     stream: Arc<Stream<R>>,
     ordered: bool,
     chunk: usize,
-    /// How many inputs were taken.
+    /// The number of inputs taken.
     taken: usize,
-    /// How many results were given out; in order, that is the next index.
+    /// The number of results given out; in order, that is the next index.
     given: usize,
     /// An input that could not be encoded: its index's result.
     broken: bool,
-    /// Why the pool took no more: the last item.
+    /// The error for which the pool took no more: the last item.
     refused: Option<Error>,
-    /// Whether the inputs said that there is none now, but will be.
+    /// `true` if the inputs said that there is none now, but will be.
     idle: bool,
 }
 
@@ -294,8 +299,7 @@ where
                 Some(Poll::Ready(item)) => {
                     let Err(e) = tasks.push(&(item,)) else { continue };
                     self.broken = true;
-                    // A stream has no callback to run.
-                    let _ = self.stream.complete(self.taken + tasks.len(), Err(e));
+                    self.stream.arrive(self.taken + tasks.len(), Err(e));
                     self.taken += 1;
                     break;
                 }

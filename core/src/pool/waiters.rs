@@ -1,4 +1,4 @@
-//! Who waits for a pool's tasks to move, and who moves them.
+//! Threads that wait for a pool's tasks to move, and the one of them that moves them.
 //!
 //! One thread at a time *drives*; the others wait until it has made progress or has stopped driving.
 //! Progress is counted, so that none is missed between looking and sleeping. The driver itself sleeps
@@ -13,22 +13,22 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-/// How long a thread that waits for another to drive may take to notice Ctrl-C.
+/// The time that a thread that waits for another to drive may take to notice Ctrl-C.
 const LOOK_FOR_INTERRUPT: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 struct Progress {
     /// Counts progress.
     made: u64,
-    /// How many wait while another drives.
+    /// The number of threads that wait while another drives.
     waiting: usize,
-    /// Whether the driver sleeps until there is news from a worker.
+    /// `true` while the driver sleeps until there is news from a worker.
     asleep: bool,
     /// The thread that drives.
     driver: Option<ThreadId>,
 }
 
-/// What the threads that wait for one pool share.
+/// The state that the threads that wait for one pool share.
 pub(super) struct Waiters {
     /// Held by the one that drives.
     driving: Mutex<()>,
@@ -36,7 +36,7 @@ pub(super) struct Waiters {
     progressed: Condvar,
     /// Wakes a sleeping driver when there is something new to wait for.
     notify: Queue<()>,
-    /// How many times the bell was rung.
+    /// The number of times that the bell was rung.
     rings: AtomicU64,
 }
 
@@ -70,7 +70,7 @@ impl Waiters {
         lock(&self.progress).made
     }
 
-    /// Whether somebody waits while another drives.
+    /// `true` if somebody waits while another drives.
     pub(super) fn any(&self) -> bool {
         lock(&self.progress).waiting > 0
     }
@@ -90,7 +90,7 @@ impl Waiters {
         Some(Turn { waiters: self, driving: Some(driving) })
     }
 
-    /// Whether the calling thread is the one that drives.
+    /// `true` if the calling thread is the one that drives.
     pub(super) fn is_driver(&self) -> bool {
         lock(&self.progress).driver == Some(std::thread::current().id())
     }
@@ -150,7 +150,7 @@ impl Waiters {
         self.check_interrupt(ctx)
     }
 
-    /// Whether Ctrl-C has come, while another thread drives.
+    /// Looks whether Ctrl-C has come, while another thread drives.
     fn check_interrupt(&self, ctx: &Context) -> Result<()> {
         match ready(ctx, &[self.notify.waitable()], Wait::AtMost(Duration::from_nanos(1))) {
             Err(Error::Interrupted) => Err(Error::Interrupted),
@@ -158,7 +158,7 @@ impl Waiters {
         }
     }
 
-    /// What the driver waits for besides its workers: to be notified.
+    /// The driver's waitables besides its workers': the one that notifies it.
     pub(super) fn waitables(&self) -> Vec<Waitable> {
         vec![self.notify.waitable()]
     }

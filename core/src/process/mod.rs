@@ -142,7 +142,7 @@ impl Process {
         self.raw()?.join(Wait::AtMost(timeout))
     }
 
-    /// Whether it was started and has not ended.
+    /// `true` if it was started and has not ended.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -157,7 +157,7 @@ impl Process {
         self.raw().is_ok_and(|raw| raw.status().is_none())
     }
 
-    /// How it ended; `None` before it did, and once it is closed.
+    /// The status that it ended with; `None` before it did, and once it is closed.
     ///
     /// ```no_run
     /// # use procbox_core::ExitStatus;
@@ -267,7 +267,7 @@ impl Process {
         Ok(())
     }
 
-    /// Its name.
+    /// The process's name.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -302,7 +302,7 @@ impl Process {
         }
     }
 
-    /// Its number.
+    /// The process's number.
     ///
     /// ```no_run
     /// # use procbox_core::Error;
@@ -323,7 +323,7 @@ impl Process {
         }
     }
 
-    /// Whether it ends with its parent.
+    /// `true` if it ends with its parent.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -372,7 +372,7 @@ impl Process {
         self.state().identity.authkey.clone()
     }
 
-    /// What it printed so far, if its stdout is captured; taken out.
+    /// The output that it printed so far, if its stdout is captured; taken out.
     ///
     /// ```no_run
     /// # use procbox_core::Output;

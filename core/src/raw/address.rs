@@ -1,11 +1,12 @@
-//! Where a listener is.
+//! Addresses of listeners.
 
 use crate::{Error, Result};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Where a listener is. A text is a name, a path a Unix socket, a socket address loopback TCP.
+/// The address of a listener. A text is a name, a path a Unix socket, a socket address loopback
+/// TCP.
 ///
 /// A name is the address that both backends have: natively it is a Unix socket without a file, which
 /// every program on the machine can reach; in the sandbox it is known to the processes of the same
@@ -28,11 +29,11 @@ pub enum Address {
     Tcp(SocketAddr),
 }
 
-/// What the system allows for a socket's name, less what a backend puts before it.
+/// The bytes that the system allows for a socket's name, less those that a backend puts before it.
 const LONGEST_NAME: usize = 90;
 
 impl Address {
-    /// Itself, if there can be such an address.
+    /// The address itself, if there can be such an address.
     ///
     /// # Errors
     /// [`Error::Invalid`].

@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// ```
 pub const MAX_MESSAGE: usize = 64 << 20;
 
-/// What a backend implements for [`Connection`]: messages of bytes, in order, their boundaries kept.
-/// Dropping it closes it.
+/// A connection, as a backend implements it for [`crate::Connection`]: messages of bytes, in
+/// order, their boundaries kept. Dropping it closes it.
 ///
 /// ```no_run
 /// # use procbox_core::{Address, Wait};
@@ -51,8 +51,8 @@ pub trait RawConnection: Any + Send + Sync {
     fn poll(&self, wait: Wait) -> Result<()>;
 }
 
-/// What a backend implements for [`Listener`]. Dropping it frees the address and turns away whoever
-/// was not accepted.
+/// A listener, as a backend implements it for [`crate::Listener`]. Dropping it frees the address
+/// and turns away whoever was not accepted.
 ///
 /// ```no_run
 /// # use procbox_core::{Address, Wait};
@@ -69,7 +69,7 @@ pub trait RawListener: Any + Send + Sync {
     /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Os`].
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>>;
 
-    /// Where it listens: the port is the real one.
+    /// The address under which it listens: the port is the real one.
     fn address(&self) -> &Address;
 }
 

@@ -1,4 +1,4 @@
-//! What a backend implements: it makes primitives and starts processes.
+//! A backend's context, which makes primitives and starts processes.
 
 use super::{
     Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawListener, RawLock, RawPipe,
@@ -8,7 +8,7 @@ use crate::{Clock, Random, Result, SystemClock, SystemRandom, Wait};
 use std::fmt;
 use std::sync::Arc;
 
-/// How a context runs its processes.
+/// The way in which a context runs its processes.
 ///
 /// ```
 /// use procbox_core::Backend;
@@ -34,7 +34,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// What a backend implements. [`crate::Context`] is written on top of it.
+/// A context, as a backend implements it. [`crate::Context`] is written on top of it.
 ///
 /// ```
 /// use procbox_core::{Context, RawContext};
@@ -43,7 +43,7 @@ impl fmt::Display for Backend {
 /// }
 /// ```
 pub trait RawContext: Send + Sync + 'static {
-    /// Which backend this is.
+    /// The backend that this is.
     fn backend(&self) -> Backend;
 
     /// A lock that nobody holds.
@@ -102,16 +102,16 @@ pub trait RawContext: Send + Sync + 'static {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`], [`crate::Error::ForeignHandle`].
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>>;
 
-    /// What the program offers.
+    /// The workers that the program offers.
     ///
     /// # Errors
     /// [`crate::Error::NotRunnable`].
     fn workers(&self) -> Result<Vec<WorkerInfo>>;
 
-    /// Who the calling process is.
+    /// The identity of the calling process.
     fn identity(&self) -> Identity;
 
-    /// How many CPUs its processes can use.
+    /// The number of CPUs that its processes can use.
     fn cpu_count(&self) -> usize;
 
     /// The clock that its processes live by, and by which waits run out.

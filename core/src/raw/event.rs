@@ -3,7 +3,7 @@
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// What a backend implements for [`Event`].
+/// An event, as a backend implements it for [`crate::Event`].
 ///
 /// ```no_run
 /// # use procbox_core::{Error, Wait};
@@ -21,12 +21,12 @@ pub trait RawEvent: Any + Send + Sync {
     /// Clears the flag.
     fn clear(&self);
 
-    /// Whether it is set.
+    /// `true` if it is set.
     fn is_set(&self) -> bool;
 
     /// Waits until it is set, or has been set since the call began.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn wait(&self, wait: Wait) -> Result<()>;
 }

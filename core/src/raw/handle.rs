@@ -32,7 +32,7 @@ pub enum Handle {
 }
 
 impl Handle {
-    /// What it is a handle of, in a word.
+    /// The kind of primitive that it is a handle of, in a word.
     ///
     /// ```
     /// # use procbox_core::{Handle, RawEvent, Result, Wait};
@@ -69,7 +69,7 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// What travels: bytes, and the handles that they refer to by index.
+/// A message, as it travels: bytes, and the handles that they refer to by index.
 ///
 /// ```
 /// let m = procbox_core::Message::of(&[7u8; 3])?;

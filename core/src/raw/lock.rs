@@ -3,7 +3,7 @@
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// What a backend implements for [`Lock`].
+/// A lock, as a backend implements it for [`crate::Lock`].
 ///
 /// The holder is a thread of a process: a sandboxed process has one thread.
 ///
@@ -21,17 +21,17 @@ pub trait RawLock: Any + Send + Sync {
     /// Takes the lock.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::AlreadyHeld`], [`crate::Error::Interrupted`].
     fn acquire(&self, wait: Wait) -> Result<Acquired>;
 
     /// Gives the lock back.
     ///
     /// # Errors
-    /// [`Error::NotHolder`] if the calling thread does not hold it.
+    /// [`crate::Error::NotHolder`] if the calling thread does not hold it.
     fn release(&self) -> Result<()>;
 }
 
-/// How a lock was acquired.
+/// The outcome of acquiring a lock.
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

@@ -4,7 +4,7 @@ use super::{Handle, Message};
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// What a backend implements for one end of a pipe.
+/// One end of a pipe, as a backend implements it.
 ///
 /// An end is *gone* when no process holds a handle of it any more: all were dropped, or their
 /// holders ended or were killed.
@@ -24,20 +24,21 @@ pub trait RawPipe: Any + Send + Sync {
     /// Sends a message to the other end.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if the other end is gone or this end cannot send,
-    /// [`Error::TooLarge`], [`Error::ForeignHandle`], [`Error::Interrupted`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Closed`] if the other end is gone or this
+    /// end cannot send, [`crate::Error::TooLarge`], [`crate::Error::ForeignHandle`],
+    /// [`crate::Error::Interrupted`].
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()>;
 
     /// Receives a message, in place of what `into` held.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Closed`] if nothing is left and the other end is gone,
-    /// [`Error::Interrupted`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Closed`] if nothing is left and the other
+    /// end is gone, [`crate::Error::Interrupted`].
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()>;
 
     /// Waits until a `recv` would not block: a message is there, or the other end is gone.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn poll(&self, wait: Wait) -> Result<()>;
 }

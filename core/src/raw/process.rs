@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::time::Duration;
 
-/// What a process executes.
+/// The entry point of a process: what it executes.
 ///
 /// ```
 /// use procbox_core::{Entry, Message};
@@ -24,7 +24,7 @@ pub enum Entry {
     Serve(String),
 }
 
-/// Where a process's standard input comes from.
+/// The source of a process's standard input.
 ///
 /// ```no_run
 /// # use procbox_core::{Input, Output};
@@ -44,7 +44,7 @@ pub enum Input {
     Bytes(Vec<u8>),
 }
 
-/// Where a process's standard output goes.
+/// The destination of a process's standard output.
 ///
 /// ```no_run
 /// # use procbox_core::{Input, Output};
@@ -82,15 +82,15 @@ pub enum Output {
 /// ```
 #[derive(Debug)]
 pub struct ProcessSpec {
-    /// What it executes.
+    /// The entry point: what the process executes.
     pub entry: Entry,
     /// The arguments of a worker.
     pub message: Message,
-    /// Its name, daemon flag and authkey.
+    /// The process's name, daemon flag and authkey.
     pub identity: Identity,
-    /// Its standard input.
+    /// The process's standard input.
     pub stdin: Input,
-    /// Its standard output.
+    /// The process's standard output.
     pub stdout: Output,
     /// The wall-clock time after which it is ended.
     pub timeout: Option<Duration>,
@@ -98,7 +98,7 @@ pub struct ProcessSpec {
     pub cpu_time: Option<Duration>,
 }
 
-/// Who a process is, as it and others see it.
+/// The identity of a process, as it and others see it.
 ///
 /// ```
 /// use procbox_core::{Bytes, Identity};
@@ -111,15 +111,15 @@ pub struct ProcessSpec {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Its name: `MainProcess`, `Process-N`, or what was set.
+    /// The process's name: `MainProcess`, `Process-N`, or what was set.
     pub name: String,
-    /// Its number; 0 before it is started.
+    /// The process's number; 0 before it is started.
     pub pid: u32,
-    /// Whether it ends with its parent.
+    /// `true` if it ends with its parent.
     pub daemon: bool,
     /// The key by which processes of one tree know each other; inherited.
     pub authkey: Bytes,
-    /// Its parent's pid and name; `None` for the first process.
+    /// The parent's pid and name; `None` for the first process.
     pub parent: Option<(u32, String)>,
 }
 
@@ -137,8 +137,8 @@ impl Identity {
     }
 }
 
-/// What a backend implements for [`crate::Process`]. Dropping it lets the process run on,
-/// unwatched.
+/// A process, as a backend implements it for [`crate::Process`]. Dropping it lets the process run
+/// on, unwatched.
 ///
 /// ```no_run
 /// # use procbox_core::Wait;
@@ -152,7 +152,7 @@ impl Identity {
 /// # Ok(()) }
 /// ```
 pub trait RawProcess: Any + Send + Sync {
-    /// Its number: the OS's on the native backend, the context's in the sandbox.
+    /// The process's number: the OS's on the native backend, the context's in the sandbox.
     fn pid(&self) -> u32;
 
     /// Waits until it has ended.
@@ -161,7 +161,7 @@ pub trait RawProcess: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`], [`crate::Error::JoinSelf`].
     fn join(&self, wait: Wait) -> Result<ExitStatus>;
 
-    /// How it ended, `None` while it runs. Does not block.
+    /// The status that it ended with, `None` while it runs. Does not block.
     fn status(&self) -> Option<ExitStatus>;
 
     /// Ends it: exit code -15. Nothing happens if it has ended.
@@ -175,7 +175,7 @@ pub trait RawProcess: Any + Send + Sync {
     /// ended.
     fn interrupt(&self);
 
-    /// What it printed so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
+    /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
 }
 impl ProcessSpec {
@@ -221,7 +221,7 @@ impl ProcessSpec {
     }
 }
 
-/// What a program offers, as `procbox workers` prints it.
+/// A worker that a program offers, as `procbox workers` prints it.
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -232,11 +232,11 @@ impl ProcessSpec {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerInfo {
-    /// A name that it can be started by: the shortest that it has alone.
+    /// Name that it can be started by: the shortest that it has alone.
     pub name: String,
-    /// Its signature under that name, if the program says.
+    /// Signature under that name, if the program says.
     pub signature: Option<String>,
-    /// What sets it apart from all others; see [`crate::Worker::identity`].
+    /// Identity that no other has; see [`crate::Worker::identity`].
     pub identity: String,
 }
 

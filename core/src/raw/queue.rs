@@ -4,7 +4,7 @@ use super::{Handle, Message};
 use crate::{Result, Wait};
 use std::any::Any;
 
-/// How much a queue holds.
+/// The most that a queue holds.
 ///
 /// ```
 /// use procbox_core::Bounds;
@@ -62,7 +62,7 @@ impl Default for Bounds {
     }
 }
 
-/// What a backend implements for [`Queue`].
+/// A queue, as a backend implements it for [`crate::Queue`].
 ///
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
 ///
@@ -94,12 +94,12 @@ pub trait RawQueue: Any + Send + Sync {
     /// The messages in it now.
     fn len(&self) -> usize;
 
-    /// Whether it is empty now.
+    /// `true` if it is empty now.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What it holds at most.
+    /// The most that it holds.
     fn bounds(&self) -> Bounds;
 
     /// Refuses further puts; gets drain what is there.

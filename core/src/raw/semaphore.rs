@@ -6,7 +6,7 @@ use std::any::Any;
 /// The most permits that a semaphore counts.
 pub const MAX_PERMITS: usize = i32::MAX as usize;
 
-/// What a backend implements for [`Semaphore`].
+/// A semaphore, as a backend implements it for [`crate::Semaphore`].
 ///
 /// ```no_run
 /// # use procbox_core::{Error, Wait};

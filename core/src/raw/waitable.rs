@@ -1,4 +1,4 @@
-//! What several of which can be waited for at once.
+//! Things several of which can be waited for at once.
 
 use super::{RawConnection, RawListener, RawPipe, RawProcess, RawQueue};
 use std::fmt;

@@ -42,7 +42,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What a call came to: nothing more than its result, which is elsewhere, or its error's message.
+/// The outcome of a call: nothing if it has a result, which is elsewhere, or its error's message.
 pub type Outcome = std::result::Result<(), String>;
 
 /// A worker's function: decodes its arguments, and puts its encoded result in place of what the

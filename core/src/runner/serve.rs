@@ -9,10 +9,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What the start message of a serving process says.
+/// The terms on which a process serves, as its start message says them.
 ///
-/// How many chunks to do, where they come from and where their ends go. Both queues belong to this
-/// process alone, so that an untrusted worker can neither see nor forge another's.
+/// The number of chunks to do, the queue that they come from and the queue that their ends go to.
+/// Both queues belong to this process alone, so that an untrusted worker can neither see nor forge
+/// another's.
 pub(crate) type Terms = (u64, Queue<()>, Queue<()>);
 
 /// The ends of the chunk that is being run.
@@ -20,15 +21,15 @@ struct Current {
     id: u64,
     results: Arc<dyn RawQueue>,
     ends: Writer,
-    /// How many ends that is.
+    /// The number of those ends.
     count: usize,
-    /// Whether there is such a chunk.
+    /// `true` if there is such a chunk.
     begun: bool,
 }
 
 thread_local! {
-    /// Here too, for a panic hook that has to report before the process ends. Not borrowed while a
-    /// task runs.
+    /// The same chunk, for a panic hook that has to report before the process ends. Not borrowed
+    /// while a task runs.
     static CURRENT: RefCell<Option<Rc<RefCell<Current>>>> = const { RefCell::new(None) };
 }
 

@@ -1,4 +1,4 @@
-//! What a pool and its workers say to each other: chunks of tasks one way, their ends the other.
+//! The messages between a pool and its workers: chunks of tasks one way, their ends the other.
 //!
 //! Fixed-width little-endian framing around the already encoded arguments and results. A chunk's
 //! handles travel in one list, and every task says how many of them are its own.
@@ -13,18 +13,18 @@ pub(crate) const INITIALIZER: u64 = u64::MAX;
 /// The lengths before a part's bytes.
 const PART_HEADER: usize = 8;
 
-/// What stands before a part's bytes: their number, and the number of handles.
+/// The header before a part's bytes: their number, and the number of handles.
 #[inline]
 fn header(bytes: usize, handles: usize) -> [u8; PART_HEADER] {
     (bytes as u32 as u64 | (handles as u64) << 32).to_le_bytes()
 }
 
-/// What stands before the end of a task.
+/// The byte before the end of a task, which says its kind.
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const PANICKED: u8 = 2;
 
-/// How one task ended, as its worker saw it.
+/// The end of one task, as its worker saw it.
 ///
 /// ```
 /// use procbox_core::{Outcome, TaskEnd};
@@ -60,7 +60,7 @@ impl Writer {
         self.0.bytes.extend_from_slice(&id.to_le_bytes());
     }
 
-    /// What was written.
+    /// The message that was written.
     pub(crate) fn message_mut(&mut self) -> &mut Message {
         &mut self.0
     }
@@ -72,7 +72,7 @@ impl Writer {
         self.0.handles.extend_from_slice(handles);
     }
 
-    /// How a task ended; `result` is looked at if it went well.
+    /// Writes the end of a task; `result` is looked at if it went well.
     #[inline]
     pub(crate) fn end(&mut self, end: &TaskEnd, result: &Message) {
         match end {
@@ -181,7 +181,7 @@ impl Tasks {
         *self = rest;
     }
 
-    /// What is sent, under this number.
+    /// The message to send, under this number.
     pub(crate) fn message(&mut self, id: u64) -> &Message {
         self.message.bytes[..8].copy_from_slice(&id.to_le_bytes());
         &self.message
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Why a task has no result.
+/// The error of a task that has no result.
 #[cold]
 fn failure(kind: u8, text: &[u8]) -> Result<Error> {
     let text = String::from_utf8_lossy(text);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) struct GuestContext;
 
 thread_local! {
-    /// It does not change, and every start needs it.
+    /// The identity of this process, which does not change and which every start needs.
     static IDENTITY: OnceCell<Identity> = const { OnceCell::new() };
 }
 

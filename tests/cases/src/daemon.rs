@@ -1,4 +1,4 @@
-//! Who ends with whom.
+//! Processes that end with their parents, and processes that outlive them.
 
 use crate::support::*;
 use procbox_guest::{Context, Error};

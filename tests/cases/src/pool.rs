@@ -23,7 +23,7 @@ pub(crate) fn pool_with_one_bad(ctx: &Context, worker: &str) -> Result<Pool<(u64
     ctx.pool(worker).workers(2).chunk_size(1).build()
 }
 
-/// What the tasks 0 to 9 come to when the fifth is the bad one: each ok but that, whose error it is.
+/// The outcome of the tasks 0 to 9, of which the fifth is bad: each ok but that, whose error it is.
 pub(crate) fn one_fails(pool: &Pool<(u64, u64), u64>) -> anyhow::Result<Error> {
     let tasks = (0..10u64).map(|n| pool.apply_async((n, 5u64)));
     let tasks = tasks.collect::<Result<Vec<_>>>()?;
@@ -464,7 +464,7 @@ pub(crate) fn a_pool_may_be_dropped_at_any_moment(ctx: &Context) -> Verdict {
     for round in 0..200u64 {
         let pool = pool(ctx, "double").build()?;
         (0..50u64).try_for_each(|n| pool.apply_async((n,)).map(drop))?;
-        // About when its background thread takes the wheel, drives, and lets go.
+        // About when its background thread begins to drive, drives, and gives way.
         std::thread::sleep(Duration::from_micros(1_800 + 10 * round));
     }
     same(ctx.active_children().len(), 0)

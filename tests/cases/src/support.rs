@@ -1,4 +1,4 @@
-//! What the cases are made of: expectations that say where they failed, and waits.
+//! Support for the cases: expectations that say where they failed, and waits.
 
 use anyhow::{bail, ensure};
 use procbox_guest::{Context, Error, Event, Process, Result};

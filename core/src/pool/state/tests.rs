@@ -20,16 +20,16 @@ impl Work for Numbers {
     }
 }
 
-/// What happens next.
+/// One step of a simulation.
 #[derive(Clone, Debug)]
 enum Step {
     Submit(usize),
     /// The worker takes the next chunk from its queue.
     Begin(usize),
-    /// It answers the chunk that it is at, all of it or only so many tasks.
+    /// The worker answers the chunk that it is at, all of it or only so many tasks.
     Answer(usize, usize),
     Lie(usize),
-    /// It dies: of a signal, a crash, or by returning.
+    /// The worker dies: of a signal, a crash, or by returning.
     Die(usize, i32),
     Pass(u64),
     /// So many of the next gives are refused, for this reason.
@@ -83,7 +83,7 @@ struct World {
     state: State<Numbers, usize>,
     rules: Rules,
     workers: Vec<Option<Worker>>,
-    /// How often each task of each submission has ended.
+    /// The number of times that each task of each submission has ended.
     ends: BTreeMap<(usize, usize), u32>,
     submissions: usize,
     now: Instant,

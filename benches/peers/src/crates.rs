@@ -1,8 +1,8 @@
-//! What else one could use.
+//! Other crates, and the standard library.
 
-use super::{Case, QUEUED, SMALL, timed};
 use crossbeam::channel;
 use ipc_channel::ipc;
+use procbox_benches::{Case, QUEUED, SMALL, timed};
 use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;

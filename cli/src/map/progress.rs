@@ -1,5 +1,6 @@
 //! What `procbox map` says on stderr: a progress bar on a terminal, failures, and a summary.
 
+use crate::status::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use procbox::Counters;
 use std::io::IsTerminal;
@@ -39,7 +40,7 @@ impl Progress {
     pub(super) fn failed(&mut self, name: &str, why: &str) {
         self.ended += 1;
         self.failed += 1;
-        self.bar.suspend(|| super::say(&format!("{name}: {why}")));
+        self.bar.suspend(|| say(&format!("{name}: {why}")));
         self.bar.set_message(format!("{} failed", self.failed));
         self.bar.inc(1);
     }
@@ -59,7 +60,7 @@ impl Progress {
             0 => String::new(),
             n => format!("{n} skipped, "),
         };
-        super::say(&format!(
+        say(&format!(
             "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
             self.ended + unreadable,
             self.failed + unreadable,

@@ -1,8 +1,8 @@
 //! `procbox demo`: the tour, every scenario on both backends, printed once where they agree.
 
-use super::DemoArgs;
-use super::samples::sample;
+use crate::samples::sample;
 use anyhow::Context as _;
+use clap::Args;
 use procbox::sandbox::{FsPerms, Grants};
 use procbox::{Context, Error, ExitStatus, Native, Output, Sandbox, native, sandbox};
 use std::io::{Write, stdout};
@@ -23,7 +23,29 @@ struct Ran {
     output: String,
 }
 
-pub(super) fn demo(args: &DemoArgs) -> anyhow::Result<u8> {
+#[derive(Args)]
+#[command(after_help = "\
+Each scenario runs as native processes and in the sandbox, from one source. What it prints is shown
+once; the status is 1 if the two do not print the same.
+
+Examples:
+  procbox demo
+  procbox demo --list
+  procbox demo event
+  procbox demo event --source           # how it is written")]
+pub(crate) struct DemoArgs {
+    /// Say which scenarios there are
+    #[arg(long)]
+    list: bool,
+    /// Print a scenario's source instead of running it
+    #[arg(long, requires = "scenario")]
+    source: bool,
+    /// Only this one
+    #[arg(value_name = "SCENARIO", conflicts_with = "list")]
+    scenario: Option<String>,
+}
+
+pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let directory = Directory::new()?;
     let on_native = open_native(&directory.0)?;

@@ -1,14 +1,41 @@
 //! `procbox run`: one program, whose exit status becomes ours.
 
-use super::RunArgs;
-use super::open::{choose_worker, open};
+use crate::open::{choose_worker, open};
+use crate::options::{ProgramArgs, duration};
+use crate::status::say;
+use clap::Args;
 use procbox::{Backend, Error, Message, ProcessBuilder, native};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a program may take to end after Ctrl-C.
 const GRACE: Duration = Duration::from_millis(500);
 
-pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  procbox run hello.wasm a b            # arguments after the program are its own
+  procbox run --dir . --env LANG=C tool.wasm
+  procbox run --timeout 1s loop.wasm    # status 124 when time runs out
+  procbox run --worker greet greeter.wasm world")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// End it after this long, with status 124, e.g. 500ms, 5s, 2m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    cpu: Option<Duration>,
+    /// The program: a .wasm file or an executable
+    #[arg(value_name = "PROGRAM")]
+    path: PathBuf,
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
     procbox::answer_ctrl_c()?;
     let ctx = open(&args.path, &args.program)?;
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
@@ -41,7 +68,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<u8> {
         // It could not end its own children.
         native::kill_descendants();
         if !args.program.quiet {
-            super::say(&format!("{}: out of {limit}", process.name()));
+            say(&format!("{}: out of {limit}", process.name()));
         }
     }
     Ok(status.cli_status())

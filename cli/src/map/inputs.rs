@@ -5,6 +5,7 @@
 //! channel of lines would cost more than the lines), and the pool's bell is rung for each.
 
 use super::joblog::Ended;
+use crate::status::say;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use procbox::{Bell, Bytes};
 use std::cell::RefCell;
@@ -96,7 +97,7 @@ impl Ledger {
     }
 
     fn complain(&self, name: &str, error: &std::io::Error) {
-        super::say(&format!("{name}: {error}"));
+        say(&format!("{name}: {error}"));
         self.0.borrow_mut().unreadable += 1;
     }
 

@@ -1,13 +1,13 @@
 //! From a path and options to a context that runs the program.
 
-use super::{BackendArg, ProgramArgs};
+use crate::options::{BackendArg, ProgramArgs};
 use procbox::runner::find_worker;
 use procbox::sandbox::{FsPerms, Grants};
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
 use std::path::{Path, PathBuf};
 
 /// Opens a program where the options say, or else where its first bytes say.
-pub(super) fn open(path: &Path, args: &ProgramArgs) -> Result<Context> {
+pub(crate) fn open(path: &Path, args: &ProgramArgs) -> Result<Context> {
     let wasm = sandbox::is_wasm(path) || is_named_wasm(path);
     match args.backend {
         Some(BackendArg::Sandbox) if !wasm => open_sandbox(&sibling(path, true), args),
@@ -75,7 +75,7 @@ fn variables(args: &ProgramArgs) -> Result<Vec<(String, String)>> {
 }
 
 /// The worker to use: the named one, or the only one. `None` if the program has none.
-pub(super) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option<String>> {
+pub(crate) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option<String>> {
     let workers = ctx.workers()?;
     let name = |index: usize| workers[index].name.clone();
     match (asked, workers.as_slice()) {

@@ -3,8 +3,8 @@
 //! Each script gets the number of operations, times itself, its start excluded, and prints the
 //! nanoseconds. The processes are forked: the fastest of Python's ways to start one.
 
-use super::{Case, MAP_ITEMS};
 use anyhow::Context as _;
+use procbox_benches::{Case, MAP_ITEMS};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A sample program: `make programs` puts them next to the directory of this executable.
-pub(super) fn sample(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn sample(name: &str) -> anyhow::Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let beside =
         exe.parent().and_then(|dir| dir.parent()).map(|dir| dir.join("programs").join(name));

@@ -1,12 +1,12 @@
 //! All groups by criterion: `make bench`, or some of them by a part of their names,
-//! `cargo bench -p procbox-benches -- queue`.
+//! `cargo bench -p procbox-bench-peers -- queue`.
 
 use criterion::Criterion;
 use procbox_benches::Case;
 use std::time::Duration;
 
 fn main() -> anyhow::Result<()> {
-    procbox_benches::init();
+    procbox_bench_peers::init();
     // `target/release/deps` is where this is, `target/programs` where those are.
     let exe = std::env::current_exe()?;
     let Some(target) = exe.ancestors().nth(3) else { anyhow::bail!("no target directory") };
@@ -15,7 +15,11 @@ fn main() -> anyhow::Result<()> {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
-    for case in procbox_benches::cases(&target.join("programs"))? {
+    let mut cases = procbox_benches::cases(&target.join("programs"))?;
+    cases.extend(procbox_bench_peers::cases());
+    // What is compared is measured close in time.
+    cases.sort_by_key(|case| case.group);
+    for case in cases {
         measure(&mut criterion, case);
     }
     criterion.final_summary();

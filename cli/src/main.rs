@@ -1,0 +1,82 @@
+//! The `procbox` command: which subcommand a command line names, and the status that comes of it.
+//!
+//! A subcommand is a file, or a folder, that owns its arguments and its work: a `clap::Args` and one
+//! function from it to an exit status. To add one: the file, its `mod` line, a variant of [`Command`]
+//! and its arm in [`main`]. What several share is in `options` (their options), `open` (from a path
+//! to a context), `samples` and `status`.
+
+mod bench;
+mod demo;
+mod map;
+mod open;
+mod options;
+mod run;
+mod samples;
+mod status;
+mod workers;
+
+use clap::{Parser, Subcommand};
+use procbox::native;
+use std::process::ExitCode;
+
+/// Run programs and their workers as native processes or in a sandbox.
+///
+/// A .wasm file (wasm32-wasip1) runs in the sandbox: it gets stdio, a clock, randomness and what the
+/// options grant, and nothing else. Any other executable runs as a native process.
+#[derive(Parser)]
+#[command(name = "procbox", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  procbox run tool.wasm --dir data
+  procbox run --timeout 5s --dir out::/out tool.wasm input.txt
+  procbox map word-count.wasm *.txt
+  seq 1000 | procbox map -j 4 worker.wasm
+  procbox workers word-count.wasm
+
+Exit status of `run`: the program's own; 128 + n if signal n (or the trap that stands for it) ended
+it; 124 out of time; 152 out of CPU time or fuel; 126 not runnable; 127 not found; 130 after Ctrl-C.
+Of `map`: 0 if every task went well, 1 if one failed.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a program; its exit status becomes procbox's
+    Run(run::RunArgs),
+    /// Run a task per file, or per line of stdin, in a pool of workers
+    Map(map::MapArgs),
+    /// Show what there is, in small scenarios, each on both backends
+    Demo(demo::DemoArgs),
+    /// Compare both backends and their peers on this machine
+    Bench(bench::BenchArgs),
+    /// Say which workers a program offers
+    Workers(workers::WorkersArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Without it a native program that is ended could leave processes behind; all else works.
+    let _ = native::adopt_orphans();
+    let result = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Map(args) => map::map(args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Bench(args) => bench::bench(&args),
+        Command::Workers(args) => workers::workers(&args),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            let status = status::of(&error);
+            if status == status::INTERRUPTED {
+                native::kill_descendants();
+            } else {
+                status::say(&format!("{error:#}"));
+            }
+            ExitCode::from(status)
+        }
+    }
+}

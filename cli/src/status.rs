@@ -1,0 +1,36 @@
+//! The command's own exit statuses, and its own lines on stderr.
+
+use procbox::Error;
+use std::io::Write;
+
+/// Status when something failed that is not the program's own doing.
+pub(crate) const FAILURE: u8 = 1;
+/// Status of a command line that makes no sense.
+pub(crate) const USAGE: u8 = 2;
+/// Status when the program cannot be run.
+pub(crate) const NOT_RUNNABLE: u8 = 126;
+/// Status when there is no such program.
+pub(crate) const NOT_FOUND: u8 = 127;
+/// Status after Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+/// Status when time ran out.
+pub(crate) const TIMED_OUT: u8 = 124;
+
+/// Says a line on stderr, in one write: workers print there too.
+pub(crate) fn say(line: &str) {
+    // If stderr is gone there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("procbox: {line}\n").as_bytes());
+}
+
+/// The status that tells a script what went wrong.
+pub(crate) fn of(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>() {
+        Some(Error::NotFound(_)) => NOT_FOUND,
+        Some(Error::NotRunnable { .. }) => NOT_RUNNABLE,
+        Some(Error::NoSuchWorker { .. } | Error::AmbiguousWorker { .. } | Error::Invalid(_)) => {
+            USAGE
+        }
+        Some(Error::Interrupted) => INTERRUPTED,
+        _ => FAILURE,
+    }
+}

@@ -1,0 +1,36 @@
+//! `procbox workers`: what a program offers, without running it.
+
+use crate::status::say;
+use clap::Args;
+use procbox::sandbox::is_wasm;
+use procbox::{Sandbox, native, sandbox};
+use std::path::PathBuf;
+
+#[derive(Args)]
+#[command(after_help = "\
+Reads the file; nothing of the program runs. Each worker stands under a name by which --worker
+finds it: a short one, or with its module where several have that one.
+
+Examples:
+  procbox workers word-count.wasm")]
+pub(crate) struct WorkersArgs {
+    /// The program: a .wasm file or an executable
+    #[arg(value_name = "PROGRAM")]
+    path: PathBuf,
+}
+
+pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
+    let workers = if is_wasm(&args.path) || args.path.extension().is_some_and(|e| e == "wasm") {
+        let program = sandbox::Program::wasm(&args.path)?;
+        Sandbox::builder().max_processes(1).build()?.context(program)?.workers()?
+    } else {
+        native::Program::open(&args.path)?.workers()?
+    };
+    if workers.is_empty() {
+        say(&format!("{}: no workers; its main is its one worker", args.path.display()));
+    }
+    for worker in workers {
+        println!("{}", worker.signature.as_deref().unwrap_or(&worker.name));
+    }
+    Ok(0)
+}

@@ -4,7 +4,7 @@ CARGO ?= cargo
 PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
 # The crates that are published, with `procbox` and `procbox-cli`.
-PUBLISHED := core native host guest-macros guest benches
+PUBLISHED := abi core native host guest-macros guest benches
 ARM := aarch64-unknown-linux-gnu
 FUZZ_TARGETS := abi decode
 # Seconds for each of them.

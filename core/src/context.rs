@@ -47,15 +47,18 @@ impl ContextInner {
 }
 
 impl Drop for ContextInner {
-    /// Daemons end with their parent; the others are joined.
+    /// Daemons end with their parent; the others are joined, and killed if they would not end.
     fn drop(&mut self) {
         let children = self.alive();
         for child in children.iter().filter(|c| c.daemon()) {
             let _ = child.terminate();
         }
         for child in children {
-            if child.join() == Err(Error::Interrupted) {
-                let _ = child.kill();
+            match child.join() {
+                Err(Error::Interrupted) => drop(child.kill()),
+                // Nobody else would run it to its end.
+                Err(Error::Deadlock) => drop(child.kill().and_then(|()| child.join())),
+                _ => {}
             }
         }
     }

@@ -36,6 +36,8 @@ pub enum Error {
     Closed,
     /// Ctrl-C arrived while the call was blocked.
     Interrupted,
+    /// The call would wait for ever: in a simulation, where nobody can go on and no timer is set.
+    Deadlock,
     /// A lock was released by someone who does not hold it.
     NotHolder,
     /// A lock was acquired again by its holder: locks are not reentrant, it would wait for ever.
@@ -225,6 +227,7 @@ impl fmt::Display for Error {
             Error::Empty => write!(f, "the queue is empty"),
             Error::Closed => write!(f, "it is closed, or its other end is gone"),
             Error::Interrupted => write!(f, "interrupted by Ctrl-C"),
+            Error::Deadlock => write!(f, "a deadlock: nobody can go on, and no timer is set"),
             Error::NotHolder => write!(f, "the lock is released by its holder only"),
             Error::AlreadyHeld => {
                 write!(f, "the caller holds this lock already; locks are not reentrant")

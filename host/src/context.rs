@@ -8,12 +8,13 @@ use crate::process;
 use crate::program::Prepared;
 use crate::queue::HostQueue;
 use crate::ready;
+use crate::runtime::Runtime;
 use crate::sandbox::{Owner, SandboxInner};
 use crate::semaphore::HostSemaphore;
 use procbox_core::{
-    Address, Backend, Bounds, Bytes, Error, Identity, ProcessSpec, RawConnection, RawContext,
-    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
-    Waitable, WorkerInfo,
+    Address, Backend, Bounds, Bytes, Clock, Error, Identity, ProcessSpec, Random, RawConnection,
+    RawContext, RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore,
+    Result, Wait, Waitable, WorkerInfo,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -200,7 +201,7 @@ impl Root {
                 name: "MainProcess".into(),
                 pid: 1,
                 daemon: false,
-                authkey: random_key()?,
+                authkey: random_key(&owner.0.runtime)?,
                 parent: None,
             },
         };
@@ -212,12 +213,10 @@ impl Root {
     }
 }
 
-/// 32 bytes from the system's generator.
-fn random_key() -> Result<Bytes> {
+/// 32 random bytes.
+fn random_key(runtime: &Runtime) -> Result<Bytes> {
     let mut key = vec![0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut key))
-        .map_err(|e| Error::os("/dev/urandom", e))?;
+    runtime.random().fill(&mut key)?;
     Ok(Bytes(key))
 }
 
@@ -298,5 +297,13 @@ impl RawContext for Root {
 
     fn cpu_count(&self) -> usize {
         self.shared.sandbox.parallelism
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.shared.sandbox.runtime.clock().clone()
+    }
+
+    fn random(&self) -> Arc<dyn Random> {
+        self.shared.sandbox.runtime.random().clone()
     }
 }

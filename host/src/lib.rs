@@ -3,13 +3,13 @@
 //!
 //! One process = one store and instance from a pool + one task. Blocking in the guest suspends its
 //! fiber, never a thread. The files mirror those of the native backend; what only this one has is
-//! `runtime` (who runs the tasks), `abi` (what a guest imports), `wasi` (its stdio, files and
+//! `runtime` (who runs the tasks, and by which clock), `abi` (what a guest imports), `wasi` (its stdio, files and
 //! clock) and `sandbox` (the engine).
 
 mod abi;
-mod budget;
 mod connection;
 mod context;
+mod ctrl_c;
 mod event;
 mod interrupt;
 mod lock;
@@ -43,7 +43,7 @@ pub use sandbox::{Sandbox, SandboxBuilder};
 /// procbox_host::answer_interrupts();
 /// ```
 pub fn answer_interrupts() {
-    runtime::answer_interrupts();
+    ctrl_c::answer();
 }
 
 /// Sets or clears the interrupt. For whoever answers Ctrl-C; from any thread.
@@ -53,5 +53,5 @@ pub fn answer_interrupts() {
 /// procbox_host::interrupt(false);
 /// ```
 pub fn interrupt(on: bool) {
-    runtime::interrupt(on);
+    ctrl_c::interrupt(on);
 }

@@ -157,7 +157,7 @@ mod tests {
             steps in prop::collection::vec((any::<bool>(), -2i32..12), 0..60),
         ) {
             const MOST: u32 = 6;
-            let runtime = Runtime::new(1, Box::new(|| {}));
+            let runtime = Runtime::threads(1, Box::new(|| {}));
             let mut table = Table::new(MOST);
             let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
             for (opens, number) in steps {

@@ -1,12 +1,11 @@
 //! A sandboxed process: one store, one instance, one task; and the outside's view of it.
 
-use crate::budget::Budget;
 use crate::context::HostContext;
 use crate::interrupt::Interrupt;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Table};
 use crate::queue::Body;
-use crate::runtime::{Runtime, Sleep, lock};
+use crate::runtime::{Budget, Runtime, Sleep, lock};
 use crate::sandbox::SandboxInner;
 use crate::semaphore::HostSemaphore;
 use crate::trap;
@@ -14,8 +13,7 @@ use crate::wait_list::WaitList;
 use crate::waiting;
 use crate::wasi;
 use procbox_core::{
-    Entry, Error, ExitStatus, Identity, Input, Limit, ProcessSpec, RawProcess, Result, SystemClock,
-    Wait, signal,
+    Entry, Error, ExitStatus, Identity, Input, Limit, ProcessSpec, RawProcess, Result, Wait, signal,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -212,7 +210,7 @@ pub(crate) fn start(
     });
     sandbox.born(&process);
     let mode = matches!(spec.entry, Entry::Serve(_)) as i32;
-    let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&SystemClock);
+    let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock());
     let cpu_time = spec.cpu_time;
     let body = std::mem::take(&mut spec.message.bytes).as_slice().into();
     spec.message.handles.clear();
@@ -235,9 +233,9 @@ pub(crate) fn start(
         process: process.clone(),
         sandbox: Arc::downgrade(sandbox),
         timeout: deadline.instant().map(|_| runtime.sleep_until(deadline)),
-        cpu_time: cpu_time.map(Budget::new),
+        cpu_time: cpu_time.and_then(|limit| runtime.budget(limit)),
     };
-    runtime.spawn(task);
+    runtime.spawn(process.identity.pid, task);
     Ok(process)
 }
 
@@ -252,13 +250,12 @@ pub(crate) enum Export {
 async fn run(state: State, export: Export, mode: i32) -> ExitStatus {
     let sandbox = state.context.sandbox.clone();
     let prepared = state.context.program.clone();
+    let cpu_time = state.spec.cpu_time;
     let mut store = Store::new(&sandbox.engine, state);
     store.limiter(|state| &mut state.limits);
-    store.epoch_deadline_async_yield_and_update(1);
+    let mut out_of_fuel = Limit::Fuel;
     let ended = async {
-        if let Some(fuel) = sandbox.fuel {
-            store.set_fuel(fuel)?;
-        }
+        out_of_fuel = sandbox.runtime.meter(&mut store, sandbox.fuel, cpu_time)?;
         let instance = prepared.instance.instantiate_async(&mut store).await?;
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
@@ -274,7 +271,7 @@ async fn run(state: State, export: Export, mode: i32) -> ExitStatus {
         }
     }
     .await;
-    let status = trap::status(ended);
+    let status = trap::status(ended, out_of_fuel);
     if let Some(message) = status.message
         && !store.data().context.grants.is_quiet()
     {
@@ -351,7 +348,7 @@ impl Future for Task {
 }
 
 impl Drop for Task {
-    /// An runtime that goes takes its processes with it.
+    /// A runtime that goes takes its processes with it.
     fn drop(&mut self) {
         if self.run.take().is_some() {
             self.end(ExitStatus::signaled(signal::KILL));

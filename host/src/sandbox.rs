@@ -3,12 +3,13 @@
 use crate::abi;
 use crate::connection::Names;
 use crate::context::{Grants, Root};
+use crate::ctrl_c;
 use crate::process::{HostProcess, State};
 use crate::program::Program;
 use crate::runtime::{Runtime, lock};
 use crate::wasi;
 use procbox_core::{Context, Error, ExitStatus, Result, signal};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -52,6 +53,7 @@ pub struct SandboxBuilder {
     max_processes: usize,
     parallelism: Option<usize>,
     fuel: Option<u64>,
+    seed: Option<u64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
 }
@@ -119,6 +121,36 @@ impl SandboxBuilder {
         self
     }
 
+    /// Simulates: one process runs at a time, on the thread that waits in a call of procbox, and who
+    /// goes on at each switch point is chosen at random by `seed`. So are random bytes. Time is
+    /// virtual: it passes as guests compute, and jumps to the next timer when all wait, so a sleep of
+    /// an hour takes none. The same seed gives the same run on every machine: see
+    /// [`Sandbox::trace_hash`]. Default: no simulation.
+    ///
+    /// This is a first version:
+    /// - the sandbox is for one thread, and its processes run only while that is in a call that may
+    ///   wait: `try_get` and `join_timeout` let them, `is_empty` and `is_alive` do not;
+    /// - a wait that nothing can end any more is [`Error::Deadlock`];
+    /// - CPU time is counted in fuel, a nanosecond a unit, and [`Context::cpu_count`] is 1 unless
+    ///   [`SandboxBuilder::parallelism`] says otherwise;
+    /// - what comes from outside is not simulated: standard input, and the files of directories that
+    ///   are granted.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// for seed in 0..200 {
+    ///     let sandbox = Sandbox::builder().simulate(seed).build()?;
+    ///     let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+    ///     let p = ctx.process("greet").args(("world",)).start()?;
+    ///     assert!(p.join()?.success(), "not with seed {seed}");
+    /// }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn simulate(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Whether compiled modules are kept on disk for the next run. Default: yes.
     ///
     /// ```no_run
@@ -167,13 +199,20 @@ impl SandboxBuilder {
         abi::link(&mut linker)
             .and_then(|()| wasi::link(&mut linker))
             .map_err(|e| Error::os("link", format!("{e:#}")))?;
-        let parallelism = self
-            .parallelism
-            .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
-            .unwrap_or(1);
+        let cpus = || match self.seed {
+            // The same number on every machine.
+            Some(_) => 1,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let parallelism = self.parallelism.unwrap_or_else(cpus);
         let epoch = engine.clone();
+        let runtime = match self.seed {
+            Some(seed) => Runtime::sim(seed),
+            None => Runtime::threads(parallelism, Box::new(move || epoch.increment_epoch())),
+        };
+        ctrl_c::register(&runtime);
         let inner = SandboxInner {
-            runtime: Runtime::new(parallelism, Box::new(move || epoch.increment_epoch())),
+            runtime,
             engine,
             linker,
             parallelism,
@@ -219,9 +258,13 @@ impl SandboxBuilder {
             .max_wasm_stack(WASM_STACK)
             .async_stack_size(STACK)
             .epoch_interruption(true)
-            .consume_fuel(self.fuel.is_some())
+            .consume_fuel(self.fuel.is_some() || self.seed.is_some())
             .wasm_backtrace_max_frames(None)
             .memory_init_cow(true);
+        if self.seed.is_some() {
+            // What the specification leaves to the machine.
+            config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+        }
         if self.cache {
             // Without a directory to write to there is no cache, which costs time and nothing else.
             let mut settings = CacheConfig::new();
@@ -252,7 +295,7 @@ pub(crate) struct SandboxInner {
 /// All that live, by pid, for the end of the sandbox.
 #[derive(Default)]
 struct Live {
-    processes: HashMap<u32, Weak<HostProcess>>,
+    processes: BTreeMap<u32, Weak<HostProcess>>,
     /// The embedding program has let go: what is started now is ended too.
     ending: bool,
 }
@@ -291,6 +334,7 @@ impl Drop for Owner {
         let processes: Vec<_> = live.processes.values().filter_map(Weak::upgrade).collect();
         drop(live);
         processes.iter().for_each(|process| process.doom(ExitStatus::signaled(signal::KILL)));
+        self.0.runtime.settle();
     }
 }
 
@@ -326,6 +370,7 @@ impl Sandbox {
             max_processes: MAX_PROCESSES,
             parallelism: None,
             fuel: None,
+            seed: None,
             cache: true,
             cache_directory: None,
         }
@@ -383,6 +428,20 @@ impl Sandbox {
     /// ```
     pub fn processes(&self) -> usize {
         self.0.0.alive.load(Ordering::Acquire)
+    }
+
+    /// A number that stands for all that a simulation has done so far: who went on at each switch
+    /// point, and when by its clock. `None` if this is no simulation.
+    ///
+    /// ```
+    /// # use procbox_host::Sandbox;
+    /// let simulated = || Sandbox::builder().max_processes(8).simulate(7).build();
+    /// assert_eq!(simulated()?.trace_hash(), simulated()?.trace_hash());
+    /// assert_eq!(Sandbox::builder().max_processes(8).build()?.trace_hash(), None);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn trace_hash(&self) -> Option<u64> {
+        self.0.0.runtime.trace_hash()
     }
 }
 

@@ -10,8 +10,8 @@ pub(crate) struct Ended {
     pub(crate) message: Option<String>,
 }
 
-/// Reads what the entry's call came to.
-pub(crate) fn status(result: Result<i32, Error>) -> Ended {
+/// Reads what the entry's call came to. A guest without fuel has broken the limit `out_of_fuel`.
+pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
     let error = match result {
         Ok(code) => return Ended { status: ExitStatus::exited(code), message: None },
         Err(error) => error,
@@ -20,7 +20,7 @@ pub(crate) fn status(result: Result<i32, Error>) -> Ended {
         return Ended { status: ExitStatus::exited(*code), message: None };
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Ended { status: ExitStatus::limited(Limit::Fuel), message: None },
+        Some(Trap::OutOfFuel) => Ended { status: ExitStatus::limited(out_of_fuel), message: None },
         Some(trap) => Ended {
             status: ExitStatus::signaled(signal_of(*trap)),
             message: Some(trap.to_string()),

@@ -1,10 +1,11 @@
 //! The one way in which everything here waits: try, listen, try again, sleep.
 
+use crate::ctrl_c;
 use crate::process::HostProcess;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
-use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
+use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -55,13 +56,14 @@ pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -
     }
 }
 
-/// Runs a future for a process: for as long as `deadline` allows, and until it is interrupted.
+/// Runs a future for a process: for as long as `wait` allows, and until it is interrupted.
 /// For guests; threads use [`block`].
 pub(crate) async fn within<T>(
     process: &HostProcess,
-    deadline: Deadline,
+    wait: Wait,
     future: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let deadline = wait.deadline(&**process.runtime.clock());
     let timed = deadline.instant().is_some();
     let answers = process.interrupt.answers();
     if !timed && !answers {
@@ -89,11 +91,12 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     attempt: impl FnOnce() -> Option<Result<T>>,
     future: impl FnOnce() -> F,
 ) -> Result<T> {
+    runtime.called();
     if let Some(answer) = attempt() {
         return answer;
     }
     if wait.is_never() {
         return Err(Error::TimedOut);
     }
-    runtime.block_on(future(), wait.deadline(&SystemClock))
+    runtime.block_on(future(), wait.deadline(&**runtime.clock()), ctrl_c::answers())
 }

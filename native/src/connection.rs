@@ -4,14 +4,13 @@
 //! call does what it can, and then polls until there is more to do, the wait ran out, or Ctrl-C. So a
 //! peer that stops in the middle of a frame keeps nobody for longer than they would wait.
 
-mod door;
+mod listener;
 
-pub(crate) use door::{NativeListener, connect, listen};
+pub(crate) use listener::{NativeListener, connect, listen};
 
-use crate::interrupt;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
+use crate::sync::poll::block;
+use crate::syscalls::os;
+use nix::poll::{PollFd, PollFlags};
 use procbox_core::{Deadline, Error, MAX_MESSAGE, RawConnection, Result, SystemClock, Wait};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -31,23 +30,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Blocks until one of these has what is polled for, it is time to look again, or Ctrl-C.
-pub(crate) fn block(mut fds: Vec<PollFd<'_>>, until: Deadline) -> Result<()> {
-    if until.is_past(&SystemClock) {
-        return Err(Error::TimedOut);
-    }
-    let watched = interrupt::watched_fd();
-    fds.extend(watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-    // A year is the longest that the kernel is asked for; the caller asks again.
-    let limit = Duration::from_secs(365 * 24 * 3600);
-    let timeout = until.remaining(&SystemClock).map(|d| TimeSpec::from(d.min(limit)));
-    match ppoll(&mut fds, timeout, None) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(e) => return Err(Error::os("poll", e)),
-    }
-    if watched.is_some() && interrupt::interrupted() { Err(Error::Interrupted) } else { Ok(()) }
-}
-
 /// A socket that does not block, used by several threads at once.
 enum Socket {
     Unix(UnixStream),
@@ -62,7 +44,7 @@ impl Socket {
                 stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true))
             }
         };
-        prepared.map_err(|e| Error::os("socket", e))?;
+        prepared.map_err(|e| os("socket", e))?;
         let (incoming, unsent) = Default::default();
         Ok(Arc::new(NativeConnection { socket: self, incoming, unsent }))
     }

@@ -4,10 +4,12 @@
 //! has been cleared again.
 
 use crate::arena::Arena;
-use crate::arena::layout::{BODY, Tag};
-use crate::arena::table::Held;
+use crate::arena::held::Held;
+use crate::arena::kind::Kind;
+use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::futex;
-use procbox_core::{Error, RawEvent, Result, SystemClock, Wait};
+use procbox_core::{Error, Handle, RawEvent, Result, SystemClock, Wait};
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,16 +18,38 @@ const SET: u32 = 1;
 const TIMES: u32 = 2;
 
 /// An event, by handle.
-pub(crate) struct NativeEvent(pub(crate) Arc<Held>);
+pub(crate) struct NativeEvent(Arc<Held>);
 
-/// For a process that died: wakes those that it may have meant to wake.
-pub(crate) fn kick(word: &AtomicU32) {
-    futex::wake_all(word);
+/// What the arena has to know of events.
+pub(crate) struct EventKind;
+
+impl Kind for EventKind {
+    fn tag(&self) -> Tag {
+        Tag::number(3)
+    }
+
+    fn size(&self) -> u64 {
+        BODY + size_of::<AtomicU32>() as u64
+    }
+
+    fn handle(&self, held: Arc<Held>) -> Option<Handle> {
+        Some(Handle::Event(Arc::new(NativeEvent(held))))
+    }
+
+    fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
+        let Handle::Event(raw) = handle else { return None };
+        (&**raw as &dyn Any).downcast_ref().map(|event: &NativeEvent| &event.0)
+    }
+
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+        futex::wake_all(arena.body(object));
+        Ok(())
+    }
 }
 
 impl NativeEvent {
     pub(crate) fn create(arena: &Arc<Arena>) -> Result<NativeEvent> {
-        let held = arena.create_object(BODY + 4, Tag::EVENT, |_, object| {
+        let held = arena.create_object(&EventKind, |_, object| {
             arena.body::<AtomicU32>(object).store(0, Ordering::Relaxed);
             Ok(())
         });

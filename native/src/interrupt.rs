@@ -3,23 +3,17 @@
 //! The handler only sets a word, wakes its waiters and writes to an eventfd. A second Ctrl-C kills
 //! the children that are on record here and exits with 130, with async-signal-safe calls alone.
 
-use crate::sync::futex;
-use crate::sys::{self, Sigint};
+use crate::signals::{self, Sigint};
+use crate::sync::{futex, interrupted as state};
+use crate::syscalls;
+use crate::syscalls::os;
 use nix::errno::Errno;
-use nix::sys::eventfd::{EfdFlags, EventFd};
-use procbox_core::{Error, Result};
-use std::cell::Cell;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use procbox_core::Result;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// 1 from Ctrl-C until [`clear_interrupt`].
-static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
-/// The eventfd that the handler writes to, readable while interrupted; -1 when not answering.
-static EVENT: AtomicI32 = AtomicI32::new(-1);
 /// Whether it came from a terminal, which sends it to the other programs there too.
 static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
-static EVENT_OWNER: OnceLock<EventFd> = OnceLock::new();
 /// How many times it has come; for the thread that calls the hooks.
 static TIMES: AtomicU32 = AtomicU32::new(0);
 static HOOKS: Mutex<Vec<fn(bool)>> = Mutex::new(Vec::new());
@@ -29,12 +23,8 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// their parent's death if they are daemons.
 static CHILDREN: [AtomicI32; 4096] = [const { AtomicI32::new(0) }; 4096];
 
-thread_local! {
-    static ANSWERS: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Answers Ctrl-C from now on: a blocked call of the calling thread returns
-/// [`Error::Interrupted`], and so does every later one until [`clear_interrupt`]. A second Ctrl-C
+/// [`procbox_core::Error::Interrupted`], and so does every later one until [`clear_interrupt`]. A second Ctrl-C
 /// before that kills all child processes and exits with status 130.
 ///
 /// ```
@@ -48,24 +38,22 @@ thread_local! {
 /// ```
 ///
 /// # Errors
-/// [`Error::Os`].
+/// [`procbox_core::Error::Os`].
 pub fn answer_ctrl_c() -> Result<()> {
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if *installed {
-        ANSWERS.set(true);
+        state::watch();
         return Ok(());
     }
-    let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-        .map_err(|e| Error::os("eventfd", e))?;
-    let event = EVENT_OWNER.get_or_init(|| event);
-    EVENT.store(event.as_fd().as_raw_fd(), Ordering::SeqCst);
+    state::prepare()?;
     std::thread::Builder::new()
         .name("procbox-ctrl-c".into())
         .spawn(call_hooks)
-        .map_err(|e| Error::os("thread", e))?;
-    sys::on_sigint(on_sigint).map_err(|e| Error::os("sigaction", e))?;
+        .map_err(|e| os("thread", e))?;
+    // SAFETY: the handler sets atomics, and writes, wakes, kills and exits by system calls alone.
+    unsafe { signals::on_sigint(on_sigint) }.map_err(|e| os("sigaction", e))?;
     *installed = true;
-    ANSWERS.set(true);
+    state::watch();
     Ok(())
 }
 
@@ -80,7 +68,7 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst) != 0
+    state::is_set()
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
@@ -100,12 +88,9 @@ pub fn clear_interrupt() {
     let hooks = hooks();
     hooks.iter().for_each(|hook| hook(false));
     FROM_TERMINAL.store(false, Ordering::SeqCst);
-    if let Some(event) = EVENT_OWNER.get() {
-        // It fails only when there is nothing to read.
-        let _ = event.read();
-    }
+    state::drain();
     // Last: until here another is a second one, and from here on a new one.
-    INTERRUPTED.store(0, Ordering::SeqCst);
+    state::clear();
 }
 
 /// Whether the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
@@ -139,21 +124,6 @@ fn hooks() -> MutexGuard<'static, Vec<fn(bool)>> {
     HOOKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether this process answers Ctrl-C, so that its children need not.
-pub(crate) fn answers() -> bool {
-    EVENT.load(Ordering::SeqCst) >= 0
-}
-
-/// The word to watch while blocked, if the calling thread answers Ctrl-C.
-pub(crate) fn watched() -> Option<&'static AtomicU32> {
-    ANSWERS.get().then_some(&INTERRUPTED)
-}
-
-/// What becomes readable on Ctrl-C, if the calling thread answers it.
-pub(crate) fn watched_fd() -> Option<BorrowedFd<'static>> {
-    if ANSWERS.get() { EVENT_OWNER.get().map(|event| event.as_fd()) } else { None }
-}
-
 /// Puts a child on record for the second Ctrl-C.
 pub(crate) fn record_child(pid: i32) {
     let free = |slot: &&AtomicI32| {
@@ -173,12 +143,12 @@ pub(crate) fn forget_child(pid: i32) {
 /// Notes an interrupt and wakes who is blocked, from a signal handler; whether it was the first.
 fn note() -> bool {
     let errno = Errno::last_raw();
-    let first = INTERRUPTED.swap(1, Ordering::SeqCst) == 0;
+    let first = state::set();
     if first {
-        futex::wake_all(&INTERRUPTED);
+        futex::wake_all(state::word());
         TIMES.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&TIMES);
-        sys::signal_event(EVENT.load(Ordering::SeqCst));
+        state::signal();
     }
     Errno::set_raw(errno);
     first
@@ -186,10 +156,10 @@ fn note() -> bool {
 
 /// In a worker: its parent asks for it to be interrupted.
 pub(crate) extern "C" fn requested(_: i32) {
-    if answers() {
+    if state::answers() {
         note();
     } else {
-        sys::raise_sigint();
+        signals::raise_sigint();
     }
 }
 
@@ -200,9 +170,10 @@ fn on_sigint(from: Sigint) {
         return;
     }
     for pid in &CHILDREN {
-        sys::kill_child(pid.load(Ordering::SeqCst));
+        // SAFETY: a pid is taken off the record before its process is reaped.
+        unsafe { signals::kill_child(pid.load(Ordering::SeqCst)) };
     }
-    sys::exit_now(130);
+    syscalls::exit_now(130);
 }
 
 fn call_hooks() {

@@ -6,88 +6,60 @@
 //! explains the protocols: the arena, the locks, the queue, the zygote, and what a SIGKILL at each
 //! point leaves behind.
 
-mod arena;
-mod connection;
-mod context;
-mod event;
-mod interrupt;
+mod signals;
+mod sync;
+mod syscalls;
 
-mod limits;
+mod arena;
+
+mod event;
 mod lock;
-mod object;
-mod orphans;
 mod pipe;
+mod queue;
+mod ring;
+
+mod semaphore;
+
+mod recover;
+
+mod connection;
+mod entry;
+mod interrupt;
+mod limits;
+mod orphans;
 mod process;
 mod program;
-mod queue;
-mod ready;
 mod reaper;
-mod ring;
-mod segment;
-mod semaphore;
-mod spawner;
-mod sync;
-mod sys;
-mod zygote;
+mod start;
+mod stdio;
+mod workers;
 
-pub use context::{Native, context};
+mod ambient;
+mod builder;
+mod context;
+mod ready;
+
+pub use builder::{Native, NativeBuilder};
+pub use context::context;
 pub use interrupt::{
     answer_ctrl_c, clear_interrupt, interrupted, interrupted_by_terminal, on_interrupt,
 };
 pub use orphans::{adopt_orphans, kill_descendants};
 pub use program::Program;
+pub use workers::{WORKERS, WorkerEntry};
 
 #[doc(hidden)]
 pub use linkme;
 
-use procbox_core::Function;
-
-/// One worker of this program. `#[worker]` writes these.
+/// What a program calls first in `main`.
 ///
-/// ```
-/// use procbox_native::{WORKERS, WorkerEntry};
-/// fn worker(name: &str) -> Option<&'static WorkerEntry> {
-///     WORKERS.iter().find(|entry| entry.name == name)
-/// }
-/// assert!(worker("no_such").is_none());
-/// ```
-#[derive(Debug)]
-pub struct WorkerEntry {
-    /// Its identity, or a name of its own.
-    pub name: &'static str,
-    /// A line of the ELF section in which a program says what it offers: there it can be read
-    /// without running the program.
-    pub about: &'static [u8],
-    /// The worker: from its encoded arguments to its outcome.
-    pub function: Function,
-}
-
-/// The workers of this program, gathered by the linker.
-///
-/// ```
-/// for entry in procbox_native::WORKERS {
-///     print!("{}", String::from_utf8_lossy(entry.about));
-/// }
-/// ```
-#[linkme::distributed_slice]
-pub static WORKERS: [WorkerEntry];
-
-/// An empty line in the section that says what the program offers: a program without workers
-/// speaks procbox too.
-#[used]
-// SAFETY: the section is read from the file only; any bytes may stand in it.
-#[unsafe(link_section = procbox_abi::section!())]
-static SPEAKS: [u8; 1] = *b"\n";
-
-/// What a program calls first in `main`. If it was executed as a zygote, it becomes one, and does
-/// not come back.
-///
-/// Otherwise it only sees to it that a stack overflow ends `main` as it ends a worker of either
-/// backend: by signal 11, where Rust's own handler would abort.
+/// It sees to it that a stack overflow ends `main` as it ends a worker of either backend: by
+/// signal 11, where Rust's own handler would abort. Workers need no call: in a program that is
+/// executed as a zygote, procbox takes over before `main`.
 ///
 /// ```no_run
 /// fn main() -> procbox_core::Result<()> {
-///     procbox_native::init(); // before anything else: a zygote goes no further
+///     procbox_native::init();
 ///     let ctx = procbox_native::context()?;
 ///     ctx.process("greet").args(("world",)).start()?.join()?;
 ///     Ok(())
@@ -95,9 +67,9 @@ static SPEAKS: [u8; 1] = *b"\n";
 /// ```
 pub fn init() {
     // Looked at, so that the linker keeps it.
-    std::hint::black_box(&SPEAKS);
-    zygote::enter();
-    sys::reset_crash_signals();
+    std::hint::black_box(&workers::SPEAKS);
+    entry::keep();
+    signals::reset_crash_signals();
 }
 
 /// The arguments of this process's `main`, without the program's name. Arguments that are not

@@ -1,23 +1,55 @@
 //! The lock: a robust futex in the arena, which the kernel releases when its holder dies.
 
 use crate::arena::Arena;
-use crate::arena::layout::{BODY, Tag};
-use crate::arena::table::Held;
+use crate::arena::held::Held;
+use crate::arena::kind::{Kind, Rest};
+use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::robust::RobustLock;
-use procbox_core::{Acquired, RawLock, Result, Wait};
+use procbox_core::{Acquired, Handle, RawLock, Result, Wait};
+use std::any::Any;
 use std::sync::Arc;
 
 /// A lock, by handle.
-pub(crate) struct NativeLock(pub(crate) Arc<Held>);
+pub(crate) struct NativeLock(Arc<Held>);
+
+/// What the arena has to know of locks.
+pub(crate) struct LockKind;
+
+const SIZE: u64 = size_of::<RobustLock>() as u64;
+
+impl Kind for LockKind {
+    fn tag(&self) -> Tag {
+        Tag::number(1)
+    }
+
+    fn size(&self) -> u64 {
+        BODY + SIZE
+    }
+
+    fn handle(&self, held: Arc<Held>) -> Option<Handle> {
+        Some(Handle::Lock(Arc::new(NativeLock(held))))
+    }
+
+    fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
+        let Handle::Lock(raw) = handle else { return None };
+        (&**raw as &dyn Any).downcast_ref().map(|lock: &NativeLock| &lock.0)
+    }
+
+    fn rest(&self, arena: &Arena, object: u64, _: &Hold) -> Rest {
+        let lock: &RobustLock = arena.body(object);
+        if lock.is_held_here() { Rest::Locked } else { Rest::Nothing }
+    }
+
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+        arena.body::<RobustLock>(object).wake_all();
+        Ok(())
+    }
+}
 
 impl NativeLock {
     pub(crate) fn create(arena: &Arc<Arena>) -> Result<NativeLock> {
-        let size = BODY + size_of::<RobustLock>() as u64;
-        let held = arena.create_object(size, Tag::LOCK, |_, object| {
-            // The word and the links; the rest is never looked at.
-            for word in 0..5 {
-                arena.word(object + BODY + 8 * word).store(0, std::sync::atomic::Ordering::Relaxed);
-            }
+        let held = arena.create_object(&LockKind, |_, object| {
+            arena.zero(object + BODY, SIZE);
             Ok(())
         });
         held.map(NativeLock)
@@ -31,7 +63,10 @@ impl NativeLock {
 
 impl RawLock for NativeLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
-        self.lock().acquire(wait).map(|owner_died| Acquired { owner_died })
+        // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
+        // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
+        let acquired = unsafe { self.lock().acquire(wait) };
+        acquired.map(|owner_died| Acquired { owner_died })
     }
 
     fn release(&self) -> Result<()> {

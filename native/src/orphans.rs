@@ -3,10 +3,11 @@
 //! A program that is killed cannot end its own children, and a plain one would not know how. For
 //! whoever runs programs to their end: become the parent of their orphans, and kill those too.
 
+use crate::syscalls::os;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use procbox_core::{Error, Result};
+use procbox_core::Result;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,9 +30,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// ```
 ///
 /// # Errors
-/// [`Error::Os`].
+/// [`procbox_core::Error::Os`].
 pub fn adopt_orphans() -> Result<()> {
-    prctl::set_child_subreaper(true).map_err(|e| Error::os("prctl", e))
+    prctl::set_child_subreaper(true).map_err(|e| os("prctl", e))
 }
 
 /// Kills all children of this process and, after [`adopt_orphans`], all that descends from them.

@@ -5,16 +5,131 @@
 //! the last message when it receives.
 
 use crate::arena::Arena;
-use crate::arena::layout::{BODY, End, Pipe, Tag};
-use crate::arena::recover::queues_of;
-use crate::arena::table::Held;
-use crate::ring::{Ring, fill};
+use crate::arena::held::Held;
+use crate::arena::kind::{Kind, reclaimed};
+use crate::arena::layout::{BODY, Hold, Tag, shared};
+use crate::ring::{self, Core, Ring};
 use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, SystemClock, Wait};
+use std::any::Any;
+use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+shared! {
+    /// Both directions of a pipe. `queues[n]` is what end `n` receives from.
+    struct Pipe {
+        tag: AtomicU64,
+        /// Ends that are not gone.
+        ends: AtomicU64,
+        /// Where an object has its link of the unreferenced ones; a pipe is reclaimed by its last end.
+        link: AtomicU64,
+        queues: [Core; 2],
+    }
+
+    /// The body of an end.
+    struct End {
+        pipe: AtomicU64,
+        /// 0 or 1.
+        side: AtomicU64,
+    }
+}
+
+const ENDS: u64 = offset_of!(Pipe, ends) as u64;
+const QUEUES: u64 = offset_of!(Pipe, queues) as u64;
 
 /// One end of a pipe, by handle.
 pub(crate) struct NativePipe(pub(crate) Arc<Held>);
+
+/// What the arena has to know of the ends of pipes.
+pub(crate) struct EndKind;
+
+impl Kind for EndKind {
+    fn tag(&self) -> Tag {
+        Tag::number(5)
+    }
+
+    fn size(&self) -> u64 {
+        BODY + size_of::<End>() as u64
+    }
+
+    fn handle(&self, held: Arc<Held>) -> Option<Handle> {
+        Some(Handle::Pipe(Arc::new(NativePipe(held))))
+    }
+
+    fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
+        let Handle::Pipe(raw) = handle else { return None };
+        (&**raw as &dyn Any).downcast_ref().map(|pipe: &NativePipe| &pipe.0)
+    }
+
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+        let pipe = arena.body::<End>(object).pipe.load(Ordering::Relaxed);
+        queues_of(pipe).into_iter().try_for_each(|core| ring::recover(arena, core))
+    }
+
+    /// Nothing more comes from it and nothing more goes to it.
+    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
+        let end: &End = arena.body(object);
+        let pipe = end.pipe.load(Ordering::Relaxed);
+        let side = end.side.load(Ordering::Relaxed) as usize & 1;
+        let queues = queues_of(pipe);
+        // In this order: a receiver that sees the end, and then sends, must be told so too.
+        ring::close(arena, queues[side])?;
+        ring::close(arena, queues[1 - side])?;
+        // Nobody will receive what was sent to it; the handles in there must not live on.
+        ring::drain(arena, queues[side])?;
+        arena.transaction(|txn| {
+            let left = txn.get(pipe + ENDS).saturating_sub(1);
+            txn.set(pipe + ENDS, left)?;
+            reclaimed(txn, object, self.size(), (left == 0).then_some(pipe))
+        })
+    }
+}
+
+/// What the arena has to know of what is between two ends.
+pub(crate) struct PipeKind;
+
+impl Kind for PipeKind {
+    fn tag(&self) -> Tag {
+        Tag::number(6)
+    }
+
+    fn size(&self) -> u64 {
+        size_of::<Pipe>() as u64
+    }
+
+    fn is_handle(&self) -> bool {
+        false
+    }
+
+    fn handle(&self, _: Arc<Held>) -> Option<Handle> {
+        None
+    }
+
+    fn held<'a>(&self, _: &'a Handle) -> Option<&'a Arc<Held>> {
+        None
+    }
+
+    fn recover(&self, _: &Arena, _: u64, _: &Hold) -> Result<()> {
+        Ok(())
+    }
+
+    fn reclaim(&self, arena: &Arena, pipe: u64) -> Result<()> {
+        for core in queues_of(pipe) {
+            ring::drain(arena, core)?;
+        }
+        arena.transaction(|txn| {
+            for core in queues_of(pipe) {
+                ring::free_last(arena, txn, core)?;
+            }
+            reclaimed(txn, pipe, self.size(), None)
+        })
+    }
+}
+
+/// The offsets of a pipe's two queues.
+fn queues_of(pipe: u64) -> [u64; 2] {
+    [pipe + QUEUES, pipe + QUEUES + ring::SIZE]
+}
 
 /// A pipe that is full has no more than this: one message of the largest size promised.
 const BOUNDS: Bounds = Bounds { messages: None, bytes: 64 << 20 };
@@ -29,14 +144,13 @@ fn timed_out(error: Error) -> Error {
 impl NativePipe {
     /// The two ends. When not duplex, the first only receives and the second only sends.
     pub(crate) fn create(arena: &Arc<Arena>, duplex: bool) -> Result<(NativePipe, NativePipe)> {
-        let size = BODY + size_of::<End>() as u64;
-        let ends = arena.create_objects([(size, Tag::END); 2], |txn, ends| {
-            let offset = txn.alloc(size_of::<Pipe>() as u64, Tag::PIPE)?;
+        let ends = arena.create_objects([&EndKind, &EndKind], |txn, ends| {
+            let offset = txn.alloc(PipeKind.size(), PipeKind.tag())?;
             let pipe: &Pipe = arena.at(offset);
             pipe.ends.store(2, Ordering::Relaxed);
             pipe.link.store(0, Ordering::Relaxed);
             for core in queues_of(offset) {
-                fill(arena, txn, core, BOUNDS)?;
+                ring::fill(arena, txn, core, BOUNDS)?;
             }
             if !duplex {
                 pipe.queues[1].closed.store(1, Ordering::Relaxed);

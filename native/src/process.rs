@@ -3,21 +3,21 @@
 use crate::arena::Arena;
 use crate::limits::Limits;
 use crate::reaper::Reaper;
-use crate::{interrupt, sys};
+use crate::stdio::Captured;
+use crate::sync::poll;
+use crate::syscalls::os;
+use crate::{interrupt, recover, signals, syscalls};
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
-use nix::sys::time::TimeSpec;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use procbox_core::{
     Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, SystemClock, Wait, signal,
 };
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A child of this process, shared by its handle and the reaper.
 pub(crate) struct Child {
@@ -32,8 +32,8 @@ pub(crate) struct Child {
     /// the rest to them. One lock and one wake less on the way from death to join.
     joiners: AtomicU32,
     reaper: Arc<Reaper>,
-    /// What it prints to, and how much of that was read.
-    captured: Option<Mutex<(File, u64)>>,
+    /// What it prints to.
+    captured: Option<Captured>,
 }
 
 /// The end of wait statuses that nobody can read: the child was reaped by someone else's `wait`.
@@ -45,10 +45,10 @@ impl Child {
         arena: Arc<Arena>,
         slot: Option<u32>,
         spec: &ProcessSpec,
-        captured: Option<File>,
+        captured: Option<Captured>,
         reaper: &Arc<Reaper>,
     ) -> Result<Arc<Child>> {
-        let pidfd = sys::pidfd_open(pid).map_err(|e| Error::os("pidfd_open", e))?;
+        let pidfd = syscalls::pidfd_open(pid).map_err(|e| os("pidfd_open", e))?;
         interrupt::record_child(pid);
         let child = Arc::new(Child {
             pid,
@@ -59,7 +59,7 @@ impl Child {
             limits: Limits::new(spec),
             joiners: AtomicU32::new(0),
             reaper: reaper.clone(),
-            captured: captured.map(|file| Mutex::new((file, 0))),
+            captured,
         });
         reaper.watch(&child)?;
         Ok(child)
@@ -117,7 +117,7 @@ impl Child {
         interrupt::forget_child(self.pid);
         let _ = waitid(Id::PIDFd(self.pidfd()), look);
         if let Some(slot) = self.slot {
-            self.arena.recover(slot);
+            recover::recover(&self.arena, slot);
         }
         *status = Some(ended);
         drop(status);
@@ -138,10 +138,8 @@ impl Child {
             if let Some(status) = self.try_reap() {
                 break Ok(status);
             }
-            if until.is_past(&SystemClock) {
-                break Err(Error::TimedOut);
-            }
-            if let Err(e) = self.wait(until.remaining(&SystemClock)) {
+            let ended = PollFd::new(self.pidfd(), PollFlags::POLLIN);
+            if let Err(e) = poll::block(vec![ended], until) {
                 break Err(e);
             }
         };
@@ -151,25 +149,7 @@ impl Child {
     }
 
     fn signal(&self, signal: Signal) {
-        sys::pidfd_signal(self.pidfd(), signal);
-    }
-
-    /// Blocks until it has ended, the wait ran out, or Ctrl-C.
-    fn wait(&self, remaining: Option<Duration>) -> Result<()> {
-        let mut fds = vec![PollFd::new(self.pidfd(), PollFlags::POLLIN)];
-        let watched = interrupt::watched_fd();
-        fds.extend(watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        // A year is the longest that the kernel is asked for; the caller asks again.
-        let limit = Duration::from_secs(365 * 24 * 3600);
-        let timeout = remaining.map(|d| TimeSpec::from(d.min(limit)));
-        match ppoll(&mut fds, timeout, None) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(Error::os("poll", e)),
-        }
-        if watched.is_some() && interrupt::interrupted() {
-            return Err(Error::Interrupted);
-        }
-        Ok(())
+        signals::pidfd_signal(self.pidfd(), signal);
     }
 }
 
@@ -205,27 +185,13 @@ impl RawProcess for NativeProcess {
 
     fn interrupt(&self) {
         match self.0.slot {
-            Some(_) => sys::pidfd_request_interrupt(self.0.pidfd()),
+            Some(_) => signals::pidfd_request_interrupt(self.0.pidfd()),
             // A program's `main`, which may know nothing of procbox.
-            None => sys::pidfd_interrupt(self.0.pidfd()),
+            None => signals::pidfd_interrupt(self.0.pidfd()),
         }
     }
 
     fn output(&self) -> Vec<u8> {
-        let Some(captured) = &self.0.captured else { return Vec::new() };
-        let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, taken) = &mut *captured;
-        let size = file.metadata().map_or(0, |metadata| metadata.len());
-        let mut bytes = vec![0; size.saturating_sub(*taken) as usize];
-        let mut read = 0;
-        while read < bytes.len() {
-            match file.read_at(&mut bytes[read..], *taken + read as u64) {
-                Ok(count) if count > 0 => read += count,
-                _ => break,
-            }
-        }
-        bytes.truncate(read);
-        *taken += read as u64;
-        bytes
+        self.0.captured.as_ref().map(Captured::read).unwrap_or_default()
     }
 }

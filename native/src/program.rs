@@ -1,6 +1,6 @@
 //! Programs: what can be run, and which workers it offers, read from its file without running it.
 
-use crate::WORKERS;
+use crate::workers::{WORKERS, WorkerEntry, find};
 use object::read::{Object, ObjectSection, ReadCache};
 use procbox_abi::SECTION;
 use procbox_core::runner::{find_worker, listed_workers};
@@ -124,7 +124,7 @@ impl Program {
         if !self.current {
             return Ok(listed_workers(self.workers.clone().unwrap_or_default()));
         }
-        let info = |entry: &crate::WorkerEntry| {
+        let info = |entry: &WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
             WorkerInfo::new(entry.name, signature)
         };
@@ -134,11 +134,12 @@ impl Program {
     /// Fails unless there is one worker that this name asks for.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
         let found = if self.current {
-            find_worker(name, WORKERS.iter().map(|entry| entry.name))
+            find(name).map(drop)
         } else {
             find_worker(name, self.workers.iter().flatten().map(|info| info.identity.as_str()))
+                .map(drop)
         };
-        found.map(drop)
+        found
     }
 }
 

@@ -1,20 +1,55 @@
 //! The queue: a ring of messages, by handle.
 
 use crate::arena::Arena;
-use crate::arena::layout::{BODY, QueueCore, Tag};
-use crate::arena::table::Held;
-use crate::ring::{Ring, close, fill};
+use crate::arena::held::Held;
+use crate::arena::kind::{Kind, reclaimed};
+use crate::arena::layout::{BODY, Hold, Tag};
+use crate::ring::{self, Ring};
 use procbox_core::{Bounds, Handle, Message, RawQueue, Result, Wait};
+use std::any::Any;
 use std::sync::Arc;
 
 /// A queue, by handle.
 pub(crate) struct NativeQueue(pub(crate) Arc<Held>);
 
+/// What the arena has to know of queues.
+pub(crate) struct QueueKind;
+
+impl Kind for QueueKind {
+    fn tag(&self) -> Tag {
+        Tag::number(4)
+    }
+
+    fn size(&self) -> u64 {
+        BODY + ring::SIZE
+    }
+
+    fn handle(&self, held: Arc<Held>) -> Option<Handle> {
+        Some(Handle::Queue(Arc::new(NativeQueue(held))))
+    }
+
+    fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
+        let Handle::Queue(raw) = handle else { return None };
+        (&**raw as &dyn Any).downcast_ref().map(|queue: &NativeQueue| &queue.0)
+    }
+
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+        ring::recover(arena, object + BODY)
+    }
+
+    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
+        ring::drain(arena, object + BODY)?;
+        arena.transaction(|txn| {
+            ring::free_last(arena, txn, object + BODY)?;
+            reclaimed(txn, object, self.size(), None)
+        })
+    }
+}
+
 impl NativeQueue {
     pub(crate) fn create(arena: &Arc<Arena>, bounds: Bounds) -> Result<NativeQueue> {
-        let size = BODY + size_of::<QueueCore>() as u64;
         let held = arena
-            .create_object(size, Tag::QUEUE, |txn, object| fill(arena, txn, object + BODY, bounds));
+            .create_object(&QueueKind, |txn, object| ring::fill(arena, txn, object + BODY, bounds));
         held.map(NativeQueue)
     }
 
@@ -42,6 +77,6 @@ impl RawQueue for NativeQueue {
 
     fn close(&self) {
         // It fails only if this thread held the lock already, which it never keeps.
-        let _ = close(&self.0.arena, self.0.offset + BODY);
+        let _ = ring::close(&self.0.arena, self.0.offset + BODY);
     }
 }

@@ -5,12 +5,14 @@
 //! there are queues and sockets, a thread polls the sockets for as long and has a word of its own.
 
 use crate::arena::Arena;
-use crate::connection::{self, NativeConnection, NativeListener};
+use crate::connection::{NativeConnection, NativeListener};
 use crate::pipe::NativePipe;
 use crate::process::NativeProcess;
 use crate::queue::NativeQueue;
 use crate::ring::Ring;
 use crate::sync::futex::{self, MOST_WORDS};
+use crate::sync::poll::block;
+use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use procbox_core::{Deadline, Error, RawProcess, Result, SystemClock, Wait, Waitable};
@@ -110,7 +112,7 @@ pub(crate) fn ready(
         match (words.is_empty(), sockets.is_empty()) {
             (true, false) => {
                 let pidfds = sources.iter().filter_map(Source::pidfd);
-                connection::block(sockets.into_iter().chain(pidfds).collect(), until)?;
+                block(sockets.into_iter().chain(pidfds).collect(), until)?;
             }
             (false, false) => block_on_both(arena, [vec![deaths], words].concat(), sockets, until)?,
             (_, true) => arena.block(&[vec![deaths], words].concat(), until)?,
@@ -125,7 +127,7 @@ fn block_on_both(
     sockets: Vec<PollFd<'_>>,
     until: Deadline,
 ) -> Result<()> {
-    let over = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| Error::os("eventfd", e))?;
+    let over = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(|e| os("eventfd", e))?;
     let news = AtomicU32::new(0);
     let words: Vec<_> = words.into_iter().chain([(&news, 0)]).collect();
     let ended = PollFd::new(over.as_fd(), PollFlags::POLLIN);
@@ -140,7 +142,7 @@ fn block_on_both(
         std::thread::Builder::new()
             .name("procbox-ready".into())
             .spawn_scoped(scope, watch)
-            .map_err(|e| Error::os("thread", e))?;
+            .map_err(|e| os("thread", e))?;
         let woken = arena.block(&words, until);
         let _ = over.write(1);
         woken

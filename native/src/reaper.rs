@@ -6,10 +6,12 @@
 
 use crate::arena::Arena;
 use crate::process::Child;
+use crate::recover;
 use crate::sync::futex;
+use crate::syscalls::os;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use procbox_core::{Clock, Error, Result, SystemClock};
+use procbox_core::{Clock, Result, SystemClock};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,13 +42,13 @@ pub(crate) struct Reaper {
 impl Reaper {
     /// Starts the thread.
     pub(crate) fn start(deaths: Arc<AtomicU32>, arena: Arc<Arena>) -> Result<Arc<Reaper>> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
-            .map_err(|e| Error::os("epoll_create", e))?;
+        let epoll =
+            Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| os("epoll_create", e))?;
         let news = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-            .map_err(|e| Error::os("eventfd", e))?;
+            .map_err(|e| os("eventfd", e))?;
         epoll
             .add(&news, EpollEvent::new(EpollFlags::EPOLLIN, NEWS))
-            .map_err(|e| Error::os("epoll_ctl", e))?;
+            .map_err(|e| os("epoll_ctl", e))?;
         let reaper = Arc::new(Reaper {
             epoll,
             news,
@@ -60,7 +62,7 @@ impl Reaper {
         std::thread::Builder::new()
             .name("procbox-reaper".into())
             .spawn(move || shared.run())
-            .map_err(|e| Error::os("thread", e))?;
+            .map_err(|e| os("thread", e))?;
         Ok(reaper)
     }
 
@@ -79,7 +81,7 @@ impl Reaper {
         }
         // Once for its death: what is left to a joiner must not keep this thread spinning.
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, key);
-        self.epoll.add(child.pidfd(), event).map_err(|e| Error::os("epoll_ctl", e))
+        self.epoll.add(child.pidfd(), event).map_err(|e| os("epoll_ctl", e))
     }
 
     /// Lets the thread end once no child is left.
@@ -115,7 +117,7 @@ impl Reaper {
                 }
             }
             if self.orphans.load(Ordering::SeqCst) {
-                self.orphans.store(self.arena.recover_unwatched(), Ordering::SeqCst);
+                self.orphans.store(recover::recover_unwatched(&self.arena), Ordering::SeqCst);
             }
         }
     }
@@ -143,7 +145,7 @@ impl Reaper {
         self.deaths.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&self.deaths);
         // Its own children have nobody now.
-        if self.arena.recover_unwatched() && !self.orphans.swap(true, Ordering::SeqCst) {
+        if recover::recover_unwatched(&self.arena) && !self.orphans.swap(true, Ordering::SeqCst) {
             let _ = self.news.write(1);
         }
         if was_last && self.ending.load(Ordering::SeqCst) {

@@ -5,51 +5,101 @@
 //! makes the next one count again, so a permit is never lost and never there twice.
 
 use crate::arena::Arena;
-use crate::arena::layout::{BODY, Hold, SemaphoreCore, Tag};
-use crate::arena::table::Held;
+use crate::arena::held::Held;
+use crate::arena::kind::{Kind, Rest};
+use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::sync::futex;
-use crate::sync::robust::Guard;
-use procbox_core::{Error, RawSemaphore, Result, Semaphore, SystemClock, Wait};
+use crate::sync::robust::RobustLock;
+use crate::sync::signal::Signal;
+use procbox_core::{
+    Error, Handle, MAX_PERMITS, RawSemaphore, Result, SystemClock, Wait, too_many_permits,
+};
+use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A semaphore, by handle.
-pub(crate) struct NativeSemaphore(pub(crate) Arc<Held>);
-
-/// Takes the semaphore's lock; counts again if the last holder died.
-fn guard(arena: &Arena, object: u64) -> Result<(Guard<'_>, &SemaphoreCore)> {
-    let core: &SemaphoreCore = arena.body(object);
-    let guard = core.lock.guard()?;
-    if guard.owner_died {
-        let taken = arena.permits_taken(object)?;
-        let free = core.total.load(Ordering::Relaxed).saturating_sub(taken);
-        core.free.store(free as u32, Ordering::Release);
-        core.released.bump(futex::wake_all);
+shared! {
+    /// The body of a semaphore. The truth is `total` less the permits in all processes' records.
+    struct Core {
+        lock: RobustLock,
+        /// Permits that there are, free or taken.
+        total: AtomicU64,
+        /// The free ones; derived.
+        free: AtomicU32,
+        /// For those who wait for one.
+        released: Signal,
     }
-    Ok((guard, core))
 }
 
-/// For a dead process: its permits are free again, and whoever waits is woken, in case the process
-/// died before it did that itself.
-pub(crate) fn give_back_all(arena: &Arena, object: u64, hold: &Hold) -> Result<()> {
-    let (guard, core) = guard(arena, object)?;
-    core.lock.kick();
-    let permits = hold.permits.swap(0, Ordering::Relaxed);
-    core.free.fetch_add(permits as u32, Ordering::Release);
-    drop(guard);
-    core.released.bump(futex::wake_all);
-    Ok(())
+/// A semaphore, by handle.
+pub(crate) struct NativeSemaphore(Arc<Held>);
+
+/// What the arena has to know of semaphores.
+pub(crate) struct SemaphoreKind;
+
+const SIZE: u64 = size_of::<Core>() as u64;
+
+impl Kind for SemaphoreKind {
+    fn tag(&self) -> Tag {
+        Tag::number(2)
+    }
+
+    fn size(&self) -> u64 {
+        BODY + SIZE
+    }
+
+    fn handle(&self, held: Arc<Held>) -> Option<Handle> {
+        Some(Handle::Semaphore(Arc::new(NativeSemaphore(held))))
+    }
+
+    fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
+        let Handle::Semaphore(raw) = handle else { return None };
+        (&**raw as &dyn Any).downcast_ref().map(|semaphore: &NativeSemaphore| &semaphore.0)
+    }
+
+    fn rest(&self, _: &Arena, _: u64, hold: &Hold) -> Rest {
+        // Permits that were taken and never given back are the process's until it ends.
+        if hold.permits.load(Ordering::Relaxed) > 0 { Rest::Recorded } else { Rest::Nothing }
+    }
+
+    fn recover(&self, arena: &Arena, object: u64, hold: &Hold) -> Result<()> {
+        let core: &Core = arena.body(object);
+        locked(arena, object, core, || {
+            core.lock.wake_all();
+            let permits = hold.permits.swap(0, Ordering::Relaxed);
+            core.free.fetch_add(permits as u32, Ordering::Release);
+            Ok(())
+        })?;
+        core.released.bump(futex::wake_all);
+        Ok(())
+    }
+}
+
+/// Does something under a semaphore's lock; counts again before if the last holder died.
+#[inline]
+fn locked<R>(
+    arena: &Arena,
+    object: u64,
+    core: &Core,
+    work: impl FnOnce() -> Result<R>,
+) -> Result<R> {
+    core.lock.hold(|owner_died| {
+        if owner_died {
+            let taken = arena.permits_taken(object)?;
+            let free = core.total.load(Ordering::Relaxed).saturating_sub(taken);
+            core.free.store(free as u32, Ordering::Release);
+            core.released.bump(futex::wake_all);
+        }
+        work()
+    })
 }
 
 impl NativeSemaphore {
     pub(crate) fn create(arena: &Arc<Arena>, permits: usize) -> Result<NativeSemaphore> {
         let permits = u32::try_from(permits).map_err(|_| procbox_core::raw::too_many_permits())?;
-        let size = BODY + size_of::<SemaphoreCore>() as u64;
-        let held = arena.create_object(size, Tag::SEMAPHORE, |_, object| {
-            for word in 0..size_of::<SemaphoreCore>() as u64 / 8 {
-                arena.word(object + BODY + 8 * word).store(0, Ordering::Relaxed);
-            }
-            let core: &SemaphoreCore = arena.body(object);
+        let held = arena.create_object(&SemaphoreKind, |_, object| {
+            arena.zero(object + BODY, SIZE);
+            let core: &Core = arena.body(object);
             core.total.store(permits.into(), Ordering::Relaxed);
             core.free.store(permits, Ordering::Relaxed);
             Ok(())
@@ -57,20 +107,27 @@ impl NativeSemaphore {
         held.map(NativeSemaphore)
     }
 
-    fn core(&self) -> &SemaphoreCore {
+    fn core(&self) -> &Core {
         self.0.arena.body(self.0.offset)
+    }
+
+    #[inline]
+    fn locked<R>(&self, work: impl FnOnce(&Core) -> Result<R>) -> Result<R> {
+        let core = self.core();
+        locked(&self.0.arena, self.0.offset, core, || work(core))
     }
 
     /// Takes a permit if there is one; whether it did.
     fn try_take(&self) -> Result<bool> {
-        let (_guard, core) = guard(&self.0.arena, self.0.offset)?;
-        let free = core.free.load(Ordering::Relaxed);
-        if free == 0 {
-            return Ok(false);
-        }
-        self.0.hold().permits.fetch_add(1, Ordering::Release);
-        core.free.store(free - 1, Ordering::Release);
-        Ok(true)
+        self.locked(|core| {
+            let free = core.free.load(Ordering::Relaxed);
+            if free == 0 {
+                return Ok(false);
+            }
+            self.0.hold().permits.fetch_add(1, Ordering::Release);
+            core.free.store(free - 1, Ordering::Release);
+            Ok(true)
+        })
     }
 }
 
@@ -93,27 +150,31 @@ impl RawSemaphore for NativeSemaphore {
     }
 
     fn release(&self) -> Result<()> {
-        let (guard, core) = guard(&self.0.arena, self.0.offset)?;
-        let permits = &self.0.hold().permits;
-        if permits.load(Ordering::Relaxed) > 0 {
-            permits.fetch_sub(1, Ordering::Release);
-        } else if core.total.load(Ordering::Relaxed) < Semaphore::MAX_PERMITS as u64 {
-            core.total.fetch_add(1, Ordering::Release);
-        } else {
-            return Err(procbox_core::raw::too_many_permits());
-        }
-        core.free.fetch_add(1, Ordering::Release);
-        drop(guard);
-        core.released.changed(futex::wake_all);
+        self.locked(|core| {
+            let permits = &self.0.hold().permits;
+            if permits.load(Ordering::Relaxed) > 0 {
+                permits.fetch_sub(1, Ordering::Release);
+            } else if core.total.load(Ordering::Relaxed) < MAX_PERMITS as u64 {
+                core.total.fetch_add(1, Ordering::Release);
+            } else {
+                return Err(too_many_permits());
+            }
+            core.free.fetch_add(1, Ordering::Release);
+            Ok(())
+        })?;
+        self.core().released.changed(futex::wake_all);
         Ok(())
     }
 
     fn forget(&self) {
-        let Ok((_guard, core)) = guard(&self.0.arena, self.0.offset) else { return };
-        if self.0.hold().permits.load(Ordering::Relaxed) > 0 {
-            core.total.fetch_sub(1, Ordering::Release);
-            self.0.hold().permits.fetch_sub(1, Ordering::Release);
-        }
+        // It fails only if this thread held the lock already, which it never keeps.
+        let _ = self.locked(|core| {
+            if self.0.hold().permits.load(Ordering::Relaxed) > 0 {
+                core.total.fetch_sub(1, Ordering::Release);
+                self.0.hold().permits.fetch_sub(1, Ordering::Release);
+            }
+            Ok(())
+        });
     }
 
     fn available(&self) -> usize {

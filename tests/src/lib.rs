@@ -101,7 +101,18 @@ pub fn watched(
     backend: Backend,
     body: impl FnOnce(&Context) -> anyhow::Result<()> + Send + 'static,
 ) {
-    let ctx = match context(backend) {
+    watched_in(context(backend), body);
+}
+
+/// Runs a test as [`watched`] does, with this context.
+///
+/// # Panics
+/// If there is no context, or the test fails: with what it said.
+pub fn watched_in(
+    ctx: Result<Context>,
+    body: impl FnOnce(&Context) -> anyhow::Result<()> + Send + 'static,
+) {
+    let ctx = match ctx {
         Ok(ctx) => ctx,
         Err(e) => panic!("no context: {e}"),
     };

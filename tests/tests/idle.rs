@@ -34,7 +34,7 @@ fn a_thousand_blocked_processes_use_no_cpu(ctx: &Context, native: bool) -> anyho
     if native {
         pids.extend(processes.iter().filter_map(|p| p.pid().ok()));
     }
-    // The last of them to say so has still to block, and the executor to come to rest.
+    // The last of them to say so has still to block, and the runtime to come to rest.
     std::thread::sleep(Duration::from_millis(300));
     let before: f64 = pids.iter().map(|pid| cpu_seconds(*pid)).sum();
     ensure!(before > 0.0, "this kernel does not say what a thread has used");

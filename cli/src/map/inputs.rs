@@ -8,11 +8,10 @@ use super::joblog::Ended;
 use crate::status::say;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 use procbox::{Bell, Bytes};
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{BufRead, Cursor, ErrorKind, Read};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -50,7 +49,7 @@ impl Input {
 
 /// The inputs that are under way, by the index that their task has, and those that are no tasks.
 #[derive(Clone, Default)]
-pub(super) struct Ledger(Rc<RefCell<State>>);
+pub(super) struct Ledger(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -66,11 +65,15 @@ struct State {
 impl Ledger {
     /// One that passes over what has ended before.
     pub(super) fn new(ended: Ended) -> Ledger {
-        Ledger(Rc::new(RefCell::new(State { ended, ..State::default() })))
+        Ledger(Arc::new(Mutex::new(State { ended, ..State::default() })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn give(&self, input: Input) {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state();
         let index = state.given;
         state.under_way.insert(index, input);
         state.given += 1;
@@ -78,32 +81,38 @@ impl Ledger {
 
     /// The input of a task that has ended.
     pub(super) fn take(&self, index: usize) -> Option<Input> {
-        self.0.borrow_mut().under_way.remove(&index)
+        self.state().under_way.remove(&index)
+    }
+
+    /// The name of the input of a task that is under way. The pool counts tasks as inputs are given.
+    pub(super) fn name(&self, task: u64) -> Option<String> {
+        let index = usize::try_from(task).ok()?;
+        self.state().under_way.get(&index).map(Input::name)
     }
 
     /// How many inputs could not be read.
     pub(super) fn unreadable(&self) -> u64 {
-        self.0.borrow().unreadable
+        self.state().unreadable
     }
 
     /// How many inputs were passed over.
     pub(super) fn skipped(&self) -> u64 {
-        self.0.borrow().skipped
+        self.state().skipped
     }
 
     /// The files that could not be read since this was last asked.
     pub(super) fn unread(&self) -> Vec<Input> {
-        std::mem::take(&mut self.0.borrow_mut().unread)
+        std::mem::take(&mut self.state().unread)
     }
 
     fn complain(&self, name: &str, error: &std::io::Error) {
         say(&format!("{name}: {error}"));
-        self.0.borrow_mut().unreadable += 1;
+        self.state().unreadable += 1;
     }
 
     /// Whether the input of this number was done by an earlier run.
     fn skips(&self, seq: u64) -> bool {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state();
         let skip = state.ended.skips(seq);
         state.skipped += u64::from(skip);
         skip
@@ -127,7 +136,7 @@ pub(super) fn files(paths: Vec<PathBuf>, ledger: Ledger) -> impl Iterator<Item =
             }
             Err(e) => {
                 ledger.complain(&input.name(), &e);
-                ledger.0.borrow_mut().unread.push(input);
+                ledger.state().unread.push(input);
                 None
             }
         }

@@ -8,12 +8,14 @@
 //! written with one `write` and not synced: they outlive procbox, not the machine.
 
 use super::inputs::Input;
+use procbox::observe::{Event, Subscriber, Subscription, subscribe};
 use procbox::{Error, ExitStatus};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand";
@@ -23,32 +25,49 @@ const EXITVAL: usize = 6;
 const SIGNAL: usize = 7;
 const COLUMNS: usize = 9;
 
-/// How a task ended, as the log has it.
+/// The end of a task, as the log has it.
 #[derive(Clone, Copy)]
-pub(super) struct End {
-    received: usize,
+struct End {
+    at: SystemTime,
     exitval: i32,
     signal: i32,
 }
 
 impl End {
-    /// With a result of so many bytes.
-    pub(super) fn done(received: usize) -> End {
-        End { received, exitval: 0, signal: 0 }
-    }
-
-    /// With an error: how its worker ended, or 1 if that is alive.
-    pub(super) fn failed(error: &Error) -> End {
+    /// Now: with a result, or with an error (how its worker ended, or 1 if that is alive).
+    fn now(error: Option<&Error>) -> End {
         let (exitval, signal) = match error {
-            Error::WorkerDied { status, .. } => codes(*status),
-            _ => (1, 0),
+            None => (0, 0),
+            Some(Error::WorkerDied { status, .. }) => codes(*status),
+            Some(_) => (1, 0),
         };
-        End { received: 0, exitval, signal }
+        End { at: SystemTime::now(), exitval, signal }
     }
 
-    /// Before it began.
-    pub(super) fn unread() -> End {
-        End { received: 0, exitval: 1, signal: 0 }
+    /// Now, before it began.
+    fn unread() -> End {
+        End { at: SystemTime::now(), exitval: 1, signal: 0 }
+    }
+}
+
+/// The ends of tasks whose results are not printed yet, by the pool's number of the task.
+#[derive(Default)]
+struct Ends(Mutex<HashMap<u64, End>>);
+
+impl Ends {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, End>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscriber for Ends {
+    fn event(&self, event: &Event<'_>) {
+        let (task, end) = match event {
+            Event::TaskDone { task, .. } => (task, End::now(None)),
+            Event::TaskFailed { task, error, .. } => (task, End::now(Some(error))),
+            _ => return,
+        };
+        self.lock().insert(*task, end);
     }
 }
 
@@ -65,6 +84,8 @@ pub(super) struct JobLog {
     file: File,
     /// Lines that wait for their results to be printed.
     lines: String,
+    ends: Arc<Ends>,
+    _watches: Subscription,
 }
 
 impl JobLog {
@@ -85,13 +106,21 @@ impl JobLog {
         if whole == 0 {
             file.write_all(format!("{HEADER}\n").as_bytes())?;
         }
-        Ok((JobLog { file, lines: String::new() }, ended))
+        let ends = Arc::new(Ends::default());
+        let _watches = subscribe(ends.clone());
+        Ok((JobLog { file, lines: String::new(), ends, _watches }, ended))
     }
 
-    /// Makes the line of a task, to be written by [`JobLog::commit`].
-    pub(super) fn note(&mut self, input: &Input, end: End) {
+    /// Makes the line of a task whose result has so many bytes, to be written by
+    /// [`JobLog::commit`]. `None` for an input that never became a task.
+    pub(super) fn note(&mut self, input: &Input, task: Option<usize>, received: usize) {
+        let end = task.and_then(|task| self.ends.lock().remove(&(task as u64)));
+        self.line(input, end.unwrap_or_else(End::unread), received);
+    }
+
+    fn line(&mut self, input: &Input, end: End, received: usize) {
         let since_epoch = input.taken.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let runtime = input.taken.elapsed().unwrap_or_default();
+        let runtime = end.at.duration_since(input.taken).unwrap_or_default();
         // Writing to a string does not fail.
         let _ = writeln!(
             self.lines,
@@ -100,7 +129,7 @@ impl JobLog {
             since_epoch.as_secs_f64(),
             runtime.as_secs_f64(),
             input.bytes,
-            end.received,
+            received,
             end.exitval,
             end.signal,
             input.name().replace('\t', "\\t").replace('\n', "\\n"),
@@ -252,14 +281,14 @@ mod tests {
         let scratch = Scratch::new("written", "");
         let (mut log, _) = JobLog::open(&scratch.0, false).unwrap();
         let ends = [
-            End::done(5),
-            End::failed(&Error::Task("no".into())),
-            End::failed(&died(ExitStatus::exited(3))),
-            End::failed(&died(ExitStatus::signaled(9))),
-            End::failed(&died(ExitStatus::exited(0))),
+            None,
+            Some(Error::Task("no".into())),
+            Some(died(ExitStatus::exited(3))),
+            Some(died(ExitStatus::signaled(9))),
+            Some(died(ExitStatus::exited(0))),
         ];
-        for (seq, end) in (1..).zip(ends) {
-            log.note(&Input::for_test(seq, "a\tb\nc", 7), end);
+        for (seq, error) in (1..).zip(&ends) {
+            log.line(&Input::for_test(seq, "a\tb\nc", 7), End::now(error.as_ref()), 5);
         }
         assert_eq!(scratch.text(), format!("{HEADER}\n"), "nothing is written before commit");
         log.commit().unwrap();

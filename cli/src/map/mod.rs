@@ -11,11 +11,12 @@ use crate::status::{FAILURE, TIMED_OUT};
 use anyhow::Context as _;
 use clap::Args;
 use inputs::Ledger;
-use joblog::{End, Ended, JobLog};
-use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder};
-use progress::Progress;
+use joblog::{Ended, JobLog};
+use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder, observe};
+use progress::{Progress, ends_the_pool};
 use results::{NoReader, Results};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,8 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
     let total = (!args.inputs.is_empty())
         .then(|| (1..=args.inputs.len() as u64).filter(|seq| !ended.skips(*seq)).count() as u64);
     let ledger = Ledger::new(ended);
-    let mut progress = Progress::new(total, args.program.quiet);
+    let progress = Arc::new(Progress::new(total, args.program.quiet, ledger.clone()));
+    let _watches = observe::subscribe(progress.clone());
     let inputs: Box<dyn Iterator<Item = Poll<Bytes>>> = if args.inputs.is_empty() {
         Box::new(inputs::lines(pool.bell(), ledger.clone())?)
     } else {
@@ -124,7 +126,6 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
     };
     let mut run = Run {
         ledger: &ledger,
-        progress: &mut progress,
         results: Results::new(log)?,
         deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
     };
@@ -142,7 +143,7 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
         Outcome::NoReader | Outcome::OutOfTime => pool.terminate(),
     }
     if !matches!(outcome, Outcome::NoReader) {
-        progress.summary(pool.counters(), ledger.unreadable(), ledger.skipped());
+        progress.summary();
     }
     Ok(match outcome {
         Outcome::OutOfTime => TIMED_OUT,
@@ -199,7 +200,6 @@ fn is_fresh(args: &MapArgs, backend: Backend) -> bool {
 /// A map that is under way.
 struct Run<'a> {
     ledger: &'a Ledger,
-    progress: &'a mut Progress,
     results: Results,
     deadline: Option<Instant>,
 }
@@ -244,22 +244,10 @@ impl Run<'_> {
             anyhow::bail!("the pool has a result for no input"); // Each index comes once.
         };
         match result {
-            Ok(Bytes(bytes)) => {
-                self.progress.done();
-                self.results.add(&input, &bytes, End::done(bytes.len()))
-            }
-            // The pool's end, not the task's.
-            Err(
-                why @ (Error::Interrupted
-                | Error::PoolBroken(_)
-                | Error::PoolClosed
-                | Error::NotRunnable { .. }
-                | Error::NotFound(_)),
-            ) => Err(why.into()),
-            Err(why) => {
-                self.progress.failed(&input.name(), &why.to_string());
-                self.results.add(&input, &[], End::failed(&why))
-            }
+            Ok(Bytes(bytes)) => self.results.add(&input, Some(index), &bytes),
+            Err(why) if ends_the_pool(&why) => Err(why.into()),
+            // Those who watch have heard of it.
+            Err(_) => self.results.add(&input, Some(index), &[]),
         }
     }
 
@@ -267,7 +255,7 @@ impl Run<'_> {
     fn log_unread(&mut self) -> anyhow::Result<()> {
         for input in self.ledger.unread() {
             // Nothing to print: no reader is missed.
-            let _ = self.results.add(&input, &[], End::unread())?;
+            let _ = self.results.add(&input, None, &[])?;
         }
         Ok(())
     }

@@ -1,22 +1,64 @@
 //! What `procbox map` says on stderr: a progress bar on a terminal, failures, and a summary.
+//!
+//! It subscribes to the events of the pool: what it says and counts is what those say.
 
+use super::inputs::Ledger;
 use crate::status::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use procbox::Counters;
+use procbox::Error;
+use procbox::observe::{Event, Subscriber};
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub(super) struct Progress {
     bar: ProgressBar,
     began: Instant,
     quiet: bool,
-    failed: u64,
-    ended: u64,
+    ledger: Ledger,
+    ended: AtomicU64,
+    failed: AtomicU64,
+    retried: AtomicU64,
+    replaced: AtomicU64,
+}
+
+/// Whether an error is the pool's end, or the caller's wish, and not a task's own.
+pub(super) fn ends_the_pool(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Interrupted
+            | Error::PoolBroken(_)
+            | Error::PoolClosed
+            | Error::NotRunnable { .. }
+            | Error::NotFound(_)
+    )
+}
+
+impl Subscriber for Progress {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::TaskDone { .. } => self.ended(),
+            Event::TaskFailed { task, error, .. } if !ends_the_pool(error) => {
+                self.failed(*task, error);
+            }
+            Event::TaskRetried { count, .. } => add(&self.retried, *count as u64),
+            Event::WorkerReplaced { .. } => add(&self.replaced, 1),
+            _ => {}
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 impl Progress {
     /// A bar over so many tasks, if that is known.
-    pub(super) fn new(total: Option<u64>, quiet: bool) -> Progress {
+    pub(super) fn new(total: Option<u64>, quiet: bool, ledger: Ledger) -> Progress {
         let visible = std::io::stderr().is_terminal() && !quiet;
         let target =
             if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -28,45 +70,49 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
-        Progress { bar, began: Instant::now(), quiet, failed: 0, ended: 0 }
+        let zero = || AtomicU64::new(0);
+        let (ended, failed, retried, replaced) = (zero(), zero(), zero(), zero());
+        let began = Instant::now();
+        Progress { bar, began, quiet, ledger, ended, failed, retried, replaced }
     }
 
-    pub(super) fn done(&mut self) {
-        self.ended += 1;
+    fn ended(&self) {
+        add(&self.ended, 1);
         self.bar.inc(1);
     }
 
     /// Names a task that failed. This is said with `--quiet` too: it is the result.
-    pub(super) fn failed(&mut self, name: &str, why: &str) {
-        self.ended += 1;
-        self.failed += 1;
+    fn failed(&self, task: u64, why: &Error) {
+        add(&self.failed, 1);
+        let name = self.ledger.name(task).unwrap_or_else(|| format!("task {}", task + 1));
         self.bar.suspend(|| say(&format!("{name}: {why}")));
-        self.bar.set_message(format!("{} failed", self.failed));
-        self.bar.inc(1);
+        self.bar.set_message(format!("{} failed", self.failures()));
+        self.ended();
     }
 
     pub(super) fn failures(&self) -> u64 {
-        self.failed
+        get(&self.failed)
     }
 
     /// The last line: what was done and how fast.
-    pub(super) fn summary(&self, counters: Counters, unreadable: u64, skipped: u64) {
+    pub(super) fn summary(&self) {
         self.bar.finish_and_clear();
         if self.quiet {
             return;
         }
+        let (ended, unreadable) = (get(&self.ended), self.ledger.unreadable());
         let seconds = self.began.elapsed().max(Duration::from_micros(1)).as_secs_f64();
-        let skipped = match skipped {
+        let skipped = match self.ledger.skipped() {
             0 => String::new(),
             n => format!("{n} skipped, "),
         };
         say(&format!(
             "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
-            self.ended + unreadable,
-            self.failed + unreadable,
-            counters.retried,
-            counters.replaced,
-            self.ended as f64 / seconds,
+            ended + unreadable,
+            self.failures() + unreadable,
+            get(&self.retried),
+            get(&self.replaced),
+            ended as f64 / seconds,
         ));
     }
 }

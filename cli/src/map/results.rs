@@ -1,7 +1,7 @@
 //! Where the results of `procbox map` go: stdout, and then the log.
 
 use super::inputs::Input;
-use super::joblog::{End, JobLog};
+use super::joblog::JobLog;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -48,12 +48,13 @@ impl Results {
         })
     }
 
-    /// Takes what a task came to. Written out when it is time or there is too much.
+    /// Takes what the task of this index came to; `None` for an input that never became one. Written
+    /// out when it is time or there is too much.
     pub(super) fn add(
         &mut self,
         input: &Input,
+        task: Option<usize>,
         bytes: &[u8],
-        end: End,
     ) -> anyhow::Result<Result<(), NoReader>> {
         if self.buffer.len() + bytes.len() > BUFFER
             && let Err(gone) = self.commit()?
@@ -63,7 +64,7 @@ impl Results {
         self.buffer.extend_from_slice(bytes);
         self.waiting = true;
         if let Some(log) = &mut self.log {
-            log.note(input, end);
+            log.note(input, task, bytes.len());
         }
         if self.buffer.len() >= BUFFER || self.committed.elapsed() > EVERY {
             return self.commit();

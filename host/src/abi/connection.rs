@@ -1,11 +1,12 @@
 //! Listeners and connections, by name. Who comes to a listener is received from it, with
 //! `message_get`, as an end of a pipe.
 
-use super::{Code, INVALID, MODULE, Memory, TIMED_OUT, code, deadline, flat, insert};
+use super::{Code, INVALID, MODULE, Memory, TIMED_OUT, code, flat, insert};
 use crate::connection::gone_is_refused;
 use crate::object::Object;
 use crate::process::State;
 use crate::waiting::within;
+use procbox_core::Wait;
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
@@ -80,7 +81,7 @@ async fn connect(caller: &mut Caller<'_, State>, name: &str, timeout: i64) -> Re
     let me = state.process.clone();
     let (ours, theirs, backlog) =
         state.context.names.approach(&me.runtime, name).map_err(|e| code(&e))?;
-    let put = within(&me, deadline(timeout), backlog.put_stored(theirs)).await;
+    let put = within(&me, Wait::from_nanos(timeout), backlog.put_stored(theirs)).await;
     put.map_err(|e| code(&gone_is_refused(e, name)))?;
     Ok(insert(caller.data_mut(), Object::Pipe(ours)))
 }

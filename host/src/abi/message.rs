@@ -6,13 +6,13 @@
 
 use super::{
     BAD_HANDLE, BAD_POINTER, CLOSED, Code, EMPTY, FULL, INVALID, MODULE, Memory, NOTED, OK,
-    TIMED_OUT, code, deadline, flat, insert,
+    TIMED_OUT, code, flat, insert,
 };
 use crate::object::Object;
 use crate::process::State;
 use crate::queue::{HostQueue, Stored};
 use crate::waiting::within;
-use procbox_core::{Bounds, Error, RawQueue};
+use procbox_core::{Bounds, Error, RawQueue, Wait};
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
@@ -131,7 +131,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     Err(code) => return code,
                 };
                 let put = channel.put_stored(stored);
-                match within(&me, deadline(timeout), put).await {
+                match within(&me, Wait::from_nanos(timeout), put).await {
                     Ok(()) => OK,
                     Err(e) => spent(&e, caller.data(), handle, FULL),
                 }
@@ -156,7 +156,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     Ok(channel) => channel.clone(),
                     Err(code) => return code,
                 };
-                match within(&me, deadline(timeout), channel.take()).await {
+                match within(&me, Wait::from_nanos(timeout), channel.take()).await {
                     Ok(stored) => deliver(&mut caller, stored, (ptr, cap, out)),
                     Err(e) => spent(&e, caller.data(), handle, EMPTY),
                 }

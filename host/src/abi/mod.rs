@@ -13,7 +13,7 @@ mod process;
 
 use crate::object::Object;
 use crate::process::State;
-use procbox_core::{Deadline, Error, SystemClock, Wait};
+use procbox_core::{Error, Wait};
 use std::time::Duration;
 use wasmtime::{Caller, Extern, Linker};
 
@@ -72,11 +72,6 @@ pub(crate) fn code(error: &Error) -> Code {
         Error::ConnectionRefused(_) => REFUSED,
         _ => INVALID,
     }
-}
-
-/// The deadline that a guest's timeout in nanoseconds means; negative is for ever.
-fn deadline(nanos: i64) -> Deadline {
-    Wait::from_nanos(nanos).deadline(&SystemClock)
 }
 
 /// A guest's linear memory during one host call.

@@ -1,15 +1,13 @@
 //! Locks, semaphores and events, and the closing of any handle.
 
-use super::{
-    BAD_HANDLE, Code, INVALID, MODULE, NOTED, OK, TIMED_OUT, code, deadline, flat, insert,
-};
+use super::{BAD_HANDLE, Code, INVALID, MODULE, NOTED, OK, TIMED_OUT, code, flat, insert};
 use crate::event::HostEvent;
 use crate::lock::HostLock;
 use crate::object::Object;
 use crate::process::State;
 use crate::semaphore::HostSemaphore;
 use crate::waiting::within;
-use procbox_core::{Acquired, RawEvent, RawSemaphore, Result};
+use procbox_core::{Acquired, RawEvent, RawSemaphore, Result, Wait};
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
@@ -91,7 +89,7 @@ fn link_lock(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     Ok(lock) => lock.clone(),
                     Err(code) => return code,
                 };
-                let result = within(&me, deadline(timeout), lock.acquire_as(holder)).await;
+                let result = within(&me, Wait::from_nanos(timeout), lock.acquire_as(holder)).await;
                 acquired(result)
             })
         },
@@ -159,7 +157,7 @@ fn link_semaphore(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     Err(code) => return code,
                 };
                 let take = semaphore.take();
-                let result = within(&me, deadline(timeout), take).await;
+                let result = within(&me, Wait::from_nanos(timeout), take).await;
                 if result.is_ok() {
                     took(caller.data_mut(), semaphore.clone());
                 }
@@ -231,7 +229,7 @@ fn link_event(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     Ok(event) => event.clone(),
                     Err(code) => return code,
                 };
-                let result = within(&me, deadline(timeout), event.wait_set()).await;
+                let result = within(&me, Wait::from_nanos(timeout), event.wait_set()).await;
                 plain(result)
             })
         },

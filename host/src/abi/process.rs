@@ -2,13 +2,13 @@
 
 use super::{
     BAD_HANDLE, BAD_POINTER, Code, DAEMON_START, INVALID, MODULE, Memory, NOT_GRANTED, OK,
-    TIMED_OUT, code, deadline, flat, insert,
+    TIMED_OUT, code, flat, insert,
 };
 use crate::object::Object;
 use crate::process::{self, HostProcess, State};
 use crate::ready::{Source, until_ready};
 use crate::waiting::within;
-use procbox_core::{Entry, ExitStatus, Identity, Limit, ProcessSpec, RawProcess};
+use procbox_core::{Entry, ExitStatus, Identity, Limit, ProcessSpec, RawProcess, Wait};
 use std::sync::Arc;
 use wasmtime::{Caller, Linker};
 
@@ -70,7 +70,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     Ok(process) => process.clone(),
                     Err(code) => return code,
                 };
-                match within(&me, deadline(timeout), process.joined()).await {
+                match within(&me, Wait::from_nanos(timeout), process.joined()).await {
                     Ok(status) => tell(&mut caller, status, out),
                     Err(e) => code(&e),
                 }
@@ -195,7 +195,7 @@ async fn wait_any(
     let Some(flags) = memory.get_mut(ready as usize, n as usize) else { return BAD_POINTER };
     flags.fill(0);
     let me = state.process.clone();
-    let found = match within(&me, deadline(timeout), until_ready(&sources)).await {
+    let found = match within(&me, Wait::from_nanos(timeout), until_ready(&sources)).await {
         Ok(found) => found,
         Err(e) => return code(&e),
     };

@@ -1,49 +1,96 @@
-//! Runs the tasks of sandboxed processes. The seam behind which time and scheduling sit.
+//! The seam behind which time, randomness and scheduling sit.
 //!
-//! One shared run queue. Who runs tasks:
+//! All that this crate knows of a clock, a timer, a random byte or an order in which processes run
+//! it knows from a [`Runtime`]; what is in there is one of the tenants of [`Scheduler`]:
 //!
-//! - a *helper*: an outside thread that is blocked in a call of ours (join, get, ...) runs tasks
-//!   until its own call is done. So a start-run-join, or a message there and back, needs no wake of
-//!   another thread, which on many machines costs more than all the rest;
-//! - *runners*: threads of the runtime, as many as there are CPUs, started when first needed.
-//!
-//! Who wakes them: only the *pacer* (see `pacer`), a thread that looks at the run queue every
-//! millisecond while there is anything to do. A task that becomes ready thus starts at once if
-//! somebody is running tasks, and within a millisecond otherwise.
+//! - `threads`: the system's clock and random bytes, as many threads as CPUs;
+//! - `sim`: the calling thread alone, virtual time, every choice and byte from a seed.
 
-mod helper;
-mod pacer;
+mod bell;
+mod interrupts;
+mod meter;
+mod sim;
+mod threads;
+mod timers;
 
-pub(crate) use helper::{answer_interrupts, interrupt};
-pub(crate) use pacer::Sleep;
+pub(crate) use meter::Budget;
+pub(crate) use timers::Sleep;
 
-use async_task::Runnable;
-use crossbeam::deque::{Injector, Steal};
-use pacer::Pacer;
+use bell::Bell;
+use interrupts::Interrupts;
+use meter::Unit;
+use procbox_core::{Clock, Deadline, Error, Limit, Random, Result};
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::Thread;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use timers::Timers;
+use wasmtime::Store;
 
-/// The runtime of one sandbox. Its threads end when it is dropped.
-pub(crate) struct Runtime {
-    ready: Injector<Runnable>,
-    /// Threads that run a task at this moment, helpers included.
-    active: AtomicUsize,
-    /// How many may.
-    parallelism: usize,
-    runners: Mutex<Runners>,
-    pacer: Pacer,
-    /// Makes every running guest yield.
-    preempt: Box<dyn Fn() + Send + Sync>,
+/// A task that can go on, with the pid of its process.
+type Runnable = async_task::Runnable<u32>;
+
+/// One way to run the tasks of a sandbox's processes.
+///
+/// Which process runs next is decided in [`Scheduler::schedule`] and [`Scheduler::run_until`] and
+/// nowhere else; by which time and with which random bytes, in the other methods.
+trait Scheduler: Send + Sync {
+    /// The clock that processes live by.
+    fn clock(&self) -> Arc<dyn Clock>;
+
+    /// The random bytes that processes get.
+    fn random(&self) -> Arc<dyn Random>;
+
+    /// What guests' work is measured in, and after how much of it they give their thread back.
+    fn unit(&self) -> Unit;
+
+    /// The timers of its processes; it wakes those that are due.
+    fn timers(&self) -> &Timers;
+
+    /// There is a timer earlier than those before.
+    fn first_timer_changed(&self) {}
+
+    /// A task can go on: it is run some time later.
+    fn schedule(&self, task: Runnable);
+
+    /// Runs tasks on the calling thread until its bell has rung.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`]; [`Error::Deadlock`] if it is certain that nothing will ring.
+    fn run_until(&self, bell: &Bell, deadline: Deadline) -> Result<()>;
+
+    /// The embedding program calls, where that is a switch point.
+    fn called(&self) {}
+
+    /// Every process is about to end: tasks that nobody would run any more are run now.
+    fn settle(&self) {}
+
+    /// Whether another thread runs a task at this moment.
+    fn others_run(&self) -> bool {
+        false
+    }
+
+    /// Makes every running guest yield, so that somebody can look at what has changed.
+    fn preempt(&self) {}
+
+    /// A number that stands for all choices made so far, where they are made from a seed.
+    fn trace_hash(&self) -> Option<u64> {
+        None
+    }
 }
 
-#[derive(Default)]
-struct Runners {
-    started: usize,
-    /// Those that sleep because there was nothing to run.
-    idle: Vec<Thread>,
-    stopped: bool,
+/// The runtime of one sandbox: what the rest of the crate knows of it.
+///
+/// Which sandbox something belongs to is told by its runtime's address.
+pub(crate) struct Runtime {
+    scheduler: Arc<dyn Scheduler>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// The zero of the clock that guests see.
+    origin: Instant,
+    is_virtual: bool,
+    interrupts: Interrupts,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -51,139 +98,147 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Runtime {
-    /// `preempt` must make every running guest yield soon; it is called every few milliseconds.
-    pub(crate) fn new(parallelism: usize, preempt: Box<dyn Fn() + Send + Sync>) -> Arc<Runtime> {
-        Arc::new_cyclic(|this| Runtime {
-            ready: Injector::new(),
-            active: AtomicUsize::new(0),
-            parallelism,
-            runners: Mutex::new(Runners::default()),
-            pacer: Pacer::new(this.clone()),
-            preempt,
+    /// Up to `parallelism` tasks at once, in real time. `preempt` must make every running guest
+    /// yield soon; it is called every few milliseconds.
+    pub(crate) fn threads(
+        parallelism: usize,
+        preempt: Box<dyn Fn() + Send + Sync>,
+    ) -> Arc<Runtime> {
+        Runtime::new(threads::Threads::new(parallelism, preempt))
+    }
+
+    /// One task at a time, on the thread that waits, in virtual time. The guests have to be compiled
+    /// to count fuel.
+    pub(crate) fn sim(seed: u64) -> Arc<Runtime> {
+        Runtime::new(sim::Sim::new(seed))
+    }
+
+    fn new(scheduler: Arc<dyn Scheduler>) -> Arc<Runtime> {
+        let clock = scheduler.clock();
+        Arc::new(Runtime {
+            random: scheduler.random(),
+            origin: clock.now(),
+            is_virtual: clock.is_virtual(),
+            interrupts: Interrupts::default(),
+            clock,
+            scheduler,
         })
     }
 
-    /// Runs a future to its end, in the background.
-    pub(crate) fn spawn(self: &Arc<Runtime>, future: impl Future<Output = ()> + Send + 'static) {
-        let runtime = Arc::downgrade(self);
-        let schedule = move |runnable| {
-            if let Some(runtime) = runtime.upgrade() {
-                runtime.push(runnable);
+    /// The clock that processes live by, and by which waits run out.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The source of all random bytes.
+    pub(crate) fn random(&self) -> &Arc<dyn Random> {
+        &self.random
+    }
+
+    /// The guests' monotonic clock. All guests of a sandbox have the same, so that a moment means
+    /// the same to each of them.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.now().saturating_duration_since(self.origin)
+    }
+
+    /// Runs a process's future to its end, in the background.
+    pub(crate) fn spawn(&self, pid: u32, future: impl Future<Output = ()> + Send + 'static) {
+        let scheduler = Arc::downgrade(&self.scheduler);
+        let schedule = move |task| {
+            if let Some(scheduler) = scheduler.upgrade() {
+                scheduler.schedule(task);
             }
         };
-        let (runnable, task) = async_task::spawn(future, schedule);
+        let (runnable, task) = async_task::Builder::new().metadata(pid).spawn(|_| future, schedule);
         task.detach();
         runnable.schedule();
     }
 
-    fn push(&self, runnable: Runnable) {
-        self.ready.push(runnable);
-        self.pacer.see_to_it();
-    }
-
-    fn pop(&self) -> Option<Runnable> {
+    /// Blocks the calling thread until the future is done; meanwhile it runs tasks.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Deadlock`], what the future says, and [`Error::Interrupted`] if
+    /// the thread is one that `answers` interrupts.
+    pub(crate) fn block_on<T>(
+        &self,
+        future: impl Future<Output = Result<T>>,
+        deadline: Deadline,
+        answers: bool,
+    ) -> Result<T> {
+        let bell = Bell::new(&self.scheduler);
+        // On the list before the first look, so that an interrupt is either seen or rings.
+        let listed = answers.then(|| self.interrupts.list(&bell));
+        let waker = Waker::from(bell.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
         loop {
-            match self.ready.steal() {
-                Steal::Success(runnable) => return Some(runnable),
-                Steal::Empty => return None,
-                Steal::Retry => {}
+            if bell.answer() {
+                if let Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+                    return result;
+                }
+                if listed.as_ref().is_some_and(|listed| listed.is_interrupted()) {
+                    return Err(Error::Interrupted);
+                }
             }
+            self.scheduler.run_until(&bell, deadline)?;
         }
     }
 
-    /// Runs one task, if there is one and a CPU for it; whether it did.
-    fn run_one(&self) -> bool {
-        if self.ready.is_empty() || self.active.load(Ordering::Relaxed) >= self.parallelism {
-            return false;
-        }
-        // Before it leaves the queue, so that the pacer sees it in one of the two and does not rest.
-        self.active.fetch_add(1, Ordering::SeqCst);
-        // A task of ours never panics by itself; the guest's traps are values. Should it happen all
-        // the same, async-task has dropped the future and the count must still be right.
-        let active = Active(&self.active);
-        let Some(runnable) = self.pop() else { return false };
-        runnable.run();
-        drop(active);
-        true
+    /// Sets or clears the interrupt for the threads that answer it.
+    pub(crate) fn interrupt(&self, on: bool) {
+        self.interrupts.set(on);
+    }
+
+    /// A future that is ready at `deadline`.
+    pub(crate) fn sleep_until(self: &Arc<Runtime>, deadline: Deadline) -> Sleep {
+        Sleep::new(self.clone(), deadline)
     }
 
     /// Whether another thread runs a task at this moment.
     pub(crate) fn others_run(&self) -> bool {
-        self.active.load(Ordering::Relaxed) > 1
+        self.scheduler.others_run()
     }
 
     /// Makes every running guest yield, so that somebody can look at what has changed.
     pub(crate) fn preempt(&self) {
-        (self.preempt)();
+        self.scheduler.preempt();
     }
 
-    /// A future that is ready at `deadline`.
-    pub(crate) fn sleep_until(self: &Arc<Runtime>, deadline: procbox_core::Deadline) -> Sleep {
-        Sleep::new(self.clone(), deadline)
-    }
-
-    /// Wakes as many idle runners as there is work and CPUs for. Called by the pacer.
-    fn wake_runners(self: &Arc<Runtime>) {
-        let waiting = self.ready.len();
-        let free = self.parallelism.saturating_sub(self.active.load(Ordering::Relaxed));
-        let mut runners = lock(&self.runners);
-        for _ in 0..waiting.min(free) {
-            if let Some(idle) = runners.idle.pop() {
-                idle.unpark();
-            } else if runners.started < self.parallelism && !runners.stopped {
-                let runtime = Arc::downgrade(self);
-                let name = format!("procbox-run-{}", runners.started);
-                let thread = std::thread::Builder::new().name(name).spawn(move || runner(&runtime));
-                // Without the thread, helpers and the other runners do the work.
-                if thread.is_ok() {
-                    runners.started += 1;
-                }
-            }
+    /// The embedding program is about to try something that it may have to wait for.
+    pub(crate) fn called(&self) {
+        // Looked at here, for the fast path of every call goes through this.
+        if self.is_virtual {
+            self.scheduler.called();
         }
     }
-}
 
-struct Active<'a>(&'a AtomicUsize);
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// Every process is about to end: tasks that nobody would run any more are run now.
+    pub(crate) fn settle(&self) {
+        self.scheduler.settle();
     }
-}
 
-/// How many times a runner looks again before it sleeps: a few microseconds.
-const LOOKS: u32 = 200;
-
-fn runner(runtime: &Weak<Runtime>) {
-    while let Some(strong) = runtime.upgrade() {
-        while strong.run_one() {}
-        let looked = (0..LOOKS).any(|_| {
-            std::hint::spin_loop();
-            !strong.ready.is_empty()
-        });
-        if looked && strong.active.load(Ordering::Relaxed) < strong.parallelism {
-            continue;
-        }
-        {
-            let mut runners = lock(&strong.runners);
-            if runners.stopped {
-                return;
-            }
-            runners.idle.push(std::thread::current());
-        }
-        drop(strong);
-        std::thread::park();
+    /// A number that stands for all choices made so far, where they are made from a seed.
+    pub(crate) fn trace_hash(&self) -> Option<u64> {
+        self.scheduler.trace_hash()
     }
-}
 
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        let mut runners = lock(&self.runners);
-        runners.stopped = true;
-        for idle in runners.idle.drain(..) {
-            idle.unpark();
-        }
-        drop(runners);
-        self.pacer.stop();
+    /// The CPU time that a task may use, measured around what it runs; `None` where `meter` has
+    /// made fuel of it.
+    pub(crate) fn budget(&self, cpu_time: Duration) -> Option<Budget> {
+        self.scheduler.unit().budget(cpu_time)
+    }
+
+    /// Has a guest give its thread back from time to time, and gives it its fuel. The answer is the
+    /// limit that it has broken when it is out of fuel.
+    ///
+    /// # Errors
+    /// Those of wasmtime, if the engine was not configured for it.
+    pub(crate) fn meter<T>(
+        &self,
+        store: &mut Store<T>,
+        fuel: Option<u64>,
+        cpu_time: Option<Duration>,
+    ) -> wasmtime::Result<Limit> {
+        self.scheduler.unit().meter(store, fuel, cpu_time)
     }
 }

@@ -1,13 +1,12 @@
-//! The guests' monotonic clock: nanoseconds since this program first looked.
+//! The guests' clocks: those of the runtime.
 
-use std::sync::LazyLock;
-use std::time::Instant;
-use wasmtime_wasi::HostMonotonicClock;
+use crate::runtime::Runtime;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// One origin for all guests, so that a moment means the same to each of them and to the host.
-pub(super) struct Monotonic;
+/// Nanoseconds since the sandbox was made.
+pub(super) struct Monotonic(pub(super) Arc<Runtime>);
 
 impl HostMonotonicClock for Monotonic {
     fn resolution(&self) -> u64 {
@@ -15,6 +14,24 @@ impl HostMonotonicClock for Monotonic {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(ORIGIN.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+/// The time of day.
+pub(super) struct Wall(pub(super) Arc<Runtime>);
+
+impl HostWallClock for Wall {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        since_epoch(&self.0)
+    }
+}
+
+/// The time of day, as what has passed since 1970.
+pub(super) fn since_epoch(runtime: &Runtime) -> Duration {
+    runtime.clock().system_time().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

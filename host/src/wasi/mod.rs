@@ -1,11 +1,13 @@
 //! WASI for a process: wasmtime's own implementation, with the process's grants and stdio.
 //!
-//! File calls run on the thread that runs the guest. Ours are only waiting (see `poll`: a guest that
-//! sleeps must suspend its fiber in our runtime, by our clock) and exiting (see `exit`).
+//! File calls run on the thread that runs the guest. Ours are only what the runtime gives (clocks, see
+//! `clock`; waiting, see `poll`: a guest that sleeps must suspend its fiber there; random bytes, see
+//! `random`) and exiting (see `exit`).
 
 mod clock;
 mod exit;
 mod poll;
+mod random;
 mod stdio;
 
 pub(crate) use stdio::complain;
@@ -26,6 +28,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     poll::link(linker)?;
     exit::link(linker)?;
+    random::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -38,7 +41,8 @@ pub(crate) fn context(
 ) -> WasiP1Ctx {
     let mut builder = WasiCtxBuilder::new();
     builder.allow_blocking_current_thread(true);
-    builder.monotonic_clock(clock::Monotonic);
+    builder.monotonic_clock(clock::Monotonic(process.runtime.clone()));
+    builder.wall_clock(clock::Wall(process.runtime.clone()));
     builder.arg(context.program.name());
     if let Entry::Main(args) = &spec.entry {
         builder.args(args);

@@ -9,11 +9,11 @@
 
 use crate::abi::Memory;
 use crate::process::State;
-use crate::wasi::clock::Monotonic;
-use procbox_core::SystemClock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use crate::runtime::Runtime;
+use crate::wasi::clock::since_epoch;
+use procbox_core::Wait;
+use std::time::Duration;
 use wasmtime::{Caller, Linker};
-use wasmtime_wasi::HostMonotonicClock;
 
 const SUBSCRIPTION: usize = 48;
 const EVENT: usize = 32;
@@ -57,18 +57,18 @@ async fn poll_oneoff(
         return EINVAL;
     }
     let (memory, state) = Memory::of(caller);
+    let runtime = state.process.runtime.clone();
     let mut wanted = Vec::with_capacity(n as usize);
     for i in 0..n as usize {
         let Some(bytes) = memory.get(subs as usize + i * SUBSCRIPTION, SUBSCRIPTION) else {
             return EFAULT;
         };
-        wanted.push(read(bytes));
+        wanted.push(read(bytes, &runtime));
     }
-    let runtime = state.process.runtime.clone();
     let ready = |w: &Subscription| w.wait.is_none_or(|d| d.is_zero());
     if !wanted.iter().any(ready) {
         let shortest = wanted.iter().filter_map(|w| w.wait).min().unwrap_or_default();
-        runtime.sleep_until(procbox_core::Wait::AtMost(shortest).deadline(&SystemClock)).await;
+        runtime.sleep_until(Wait::AtMost(shortest).deadline(&**runtime.clock())).await;
         for w in &mut wanted {
             w.wait = w.wait.map(|d| d.saturating_sub(shortest));
         }
@@ -87,7 +87,7 @@ async fn poll_oneoff(
     if memory.put(count as usize, &(written as u32).to_le_bytes()) { SUCCESS } else { EFAULT }
 }
 
-fn read(bytes: &[u8]) -> Subscription {
+fn read(bytes: &[u8], runtime: &Runtime) -> Subscription {
     let u64_at = |at: usize| {
         let mut raw = [0; 8];
         raw.copy_from_slice(&bytes[at..at + 8]);
@@ -102,11 +102,8 @@ fn read(bytes: &[u8]) -> Subscription {
         let absolute = u16::from_le_bytes([bytes[40], bytes[41]]) & ABSOLUTE != 0;
         match (absolute, id) {
             (false, _) => timeout,
-            (true, CLOCK_REALTIME) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                timeout.saturating_sub(now)
-            }
-            (true, _) => timeout.saturating_sub(Duration::from_nanos(Monotonic.now())),
+            (true, CLOCK_REALTIME) => timeout.saturating_sub(since_epoch(runtime)),
+            (true, _) => timeout.saturating_sub(runtime.elapsed()),
         }
     });
     Subscription { userdata, kind, wait }

@@ -10,11 +10,9 @@
 //! Blocks have sizes of powers of two and one free list per size. The first word of a block is its
 //! tag while it is used and the next free block while it is free; only transactions write it.
 
-use super::Arena;
 use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, Tag, WAKE};
+use super::map::Map;
 use crate::sync::futex;
-use crate::sync::robust::Guard;
-use nix::fcntl::{FallocateFlags, fallocate};
 use procbox_core::{Error, Result};
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,8 +23,8 @@ const GIVEN_BACK: u32 = 18;
 const PAGE: u64 = 4096;
 
 /// Offsets of the header's words.
-pub(crate) const GRAVEYARD: u64 = offset_of!(Header, graveyard) as u64;
-pub(crate) const BURYING: u64 = offset_of!(Header, burying) as u64;
+pub(crate) const UNREFERENCED: u64 = offset_of!(Header, unreferenced) as u64;
+pub(crate) const RECLAIMING: u64 = offset_of!(Header, reclaiming) as u64;
 pub(crate) const SLOTS_USED: u64 = offset_of!(Header, slots) as u64;
 const BUMP: u64 = offset_of!(Header, bump) as u64;
 
@@ -43,30 +41,38 @@ fn free_list(class: u32) -> u64 {
     (offset_of!(Header, free) + class as usize * size_of::<u64>()) as u64
 }
 
-/// A transaction; dropped without a commit, it changes nothing.
+/// A transaction that is being made.
 pub(crate) struct Txn<'a> {
-    arena: &'a Arena,
-    _lock: Guard<'a>,
+    map: &'a Map,
     /// Writes staged in the log.
     staged: usize,
     /// The large blocks that were freed.
     given_back: Vec<(u64, u64)>,
 }
 
-impl Arena {
-    /// Begins a transaction; first finishes that of a process that died in the middle of one.
-    pub(crate) fn begin(&self) -> Result<Txn<'_>> {
-        let lock = self.header().lock.0.guard()?;
-        if lock.owner_died {
-            let staged = self.header().log_length.load(Ordering::Acquire) as usize;
-            self.apply(staged.min(LOG), true);
-        }
-        Ok(Txn { arena: self, _lock: lock, staged: 0, given_back: Vec::new() })
+impl Map {
+    /// Makes a transaction: all that `make` does happens if it succeeds, and nothing of it if it
+    /// fails. First that of a process that died in the middle of one is finished.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    #[inline]
+    pub(crate) fn transaction<R>(&self, make: impl FnOnce(&mut Txn<'_>) -> Result<R>) -> Result<R> {
+        self.header().lock.0.hold(|owner_died| {
+            if owner_died {
+                let staged = self.header().log_length.load(Ordering::Acquire) as usize;
+                self.apply(staged.min(LOG), true);
+            }
+            let mut txn = Txn { map: self, staged: 0, given_back: Vec::new() };
+            let made = make(&mut txn)?;
+            txn.commit();
+            Ok(made)
+        })
     }
 
     /// Makes sure that no committed transaction is left unapplied.
     pub(crate) fn sync(&self) -> Result<()> {
-        self.begin().map(drop)
+        self.transaction(|_| Ok(()))
     }
 
     fn apply(&self, staged: usize, of_the_dead: bool) {
@@ -87,7 +93,7 @@ impl Arena {
 
 impl Txn<'_> {
     fn log(&self) -> &[LogEntry; LOG] {
-        &self.arena.header().log
+        &self.map.header().log
     }
 
     /// A word as it will be.
@@ -95,7 +101,7 @@ impl Txn<'_> {
         let staged = self.log()[..self.staged].iter().rev();
         match staged.into_iter().find(|e| e.offset.load(Ordering::Relaxed) == offset) {
             Some(entry) => entry.value.load(Ordering::Relaxed),
-            None => self.arena.word(offset).load(Ordering::Acquire),
+            None => self.map.word(offset).load(Ordering::Acquire),
         }
     }
 
@@ -134,12 +140,12 @@ impl Txn<'_> {
         } else {
             let size = 1 << class;
             let block = self.get(BUMP).next_multiple_of(size.min(PAGE));
-            let end = block.checked_add(size).filter(|end| *end <= self.arena.size);
+            let end = block.checked_add(size).filter(|end| *end <= self.map.size());
             let end = end.ok_or_else(|| Error::Exhausted("shared memory".into()))?;
             self.set(BUMP, end)?;
             block
         };
-        self.set(block, tag.0)?;
+        self.set(block, tag.word())?;
         Ok(block)
     }
 
@@ -156,15 +162,16 @@ impl Txn<'_> {
     }
 
     /// Makes all of it happen.
-    pub(crate) fn commit(self) {
-        let header = self.arena.header();
-        header.log_length.store(self.staged as u64, Ordering::Release);
-        self.arena.apply(self.staged, false);
+    fn commit(self) {
+        if self.staged == 0 {
+            return;
+        }
+        self.map.header().log_length.store(self.staged as u64, Ordering::Release);
+        self.map.apply(self.staged, false);
         // Still under the lock: nobody else can have been given the block yet.
         for (block, size) in &self.given_back {
-            let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            // The first page stays: it has the link of the free list. A failure costs memory only.
-            let _ = fallocate(&self.arena.fd, flags, (block + PAGE) as i64, (size - PAGE) as i64);
+            // The first page stays: it has the link of the free list.
+            self.map.punch(block + PAGE, size - PAGE);
         }
     }
 }
@@ -172,77 +179,82 @@ impl Txn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procbox_core::Wait;
+    use std::sync::Arc;
 
     #[test]
     fn a_freed_block_is_given_out_again() -> Result<()> {
-        let arena = Arena::create()?;
-        let mut txn = arena.begin()?;
-        let a = txn.alloc(100, Tag::SPEC)?;
-        let b = txn.alloc(100, Tag::SPEC)?;
-        txn.commit();
+        let map = Map::create()?;
+        let (a, b) =
+            map.transaction(|txn| Ok((txn.alloc(100, Tag::SPEC)?, txn.alloc(100, Tag::SPEC)?)))?;
         assert_ne!(a, b);
-        let mut txn = arena.begin()?;
-        txn.free(a, 100)?;
-        assert_eq!(txn.alloc(128, Tag::LOCK)?, a);
-        txn.commit();
-        assert_eq!(arena.tag(a), Some(Tag::LOCK));
+        let again = map.transaction(|txn| {
+            txn.free(a, 100)?;
+            txn.alloc(128, Tag::HOLDS)
+        })?;
+        assert_eq!((again, map.tag(a)), (a, Some(Tag::HOLDS)));
         Ok(())
     }
 
     #[test]
-    fn a_dropped_transaction_changes_nothing() -> Result<()> {
-        let arena = Arena::create()?;
-        let before = arena.header().bump.load(Ordering::Relaxed);
-        let mut txn = arena.begin()?;
-        let block = txn.alloc(64, Tag::SPEC)?;
-        drop(txn);
-        assert_eq!(arena.header().bump.load(Ordering::Relaxed), before);
-        assert_ne!(arena.tag(block), Some(Tag::SPEC));
+    fn a_failed_transaction_changes_nothing() -> Result<()> {
+        let map = Map::create()?;
+        let before = map.header().bump.load(Ordering::Relaxed);
+        let mut block = 0;
+        let failed: Result<()> = map.transaction(|txn| {
+            block = txn.alloc(64, Tag::SPEC)?;
+            Err(Error::Closed)
+        });
+        assert_eq!(failed, Err(Error::Closed));
+        assert_eq!(map.header().bump.load(Ordering::Relaxed), before);
+        assert_ne!(map.tag(block), Some(Tag::SPEC));
         Ok(())
     }
 
     #[test]
     fn a_holder_that_dies_after_the_commit_is_finished_by_the_next() -> Result<()> {
-        let arena = Arena::create()?;
-        let of_the_dead = arena.clone();
+        let map = Arc::new(Map::create()?);
+        let of_the_dead = map.clone();
         let thread = std::thread::spawn(move || -> Result<u64> {
-            let mut txn = of_the_dead.begin()?;
+            // The thread ends with the lock held and nothing applied, as a killed process does.
+            // SAFETY: the map outlives the thread, which is joined.
+            unsafe { of_the_dead.header().lock.0.acquire(Wait::Never) }?;
+            let mut txn = Txn { map: &of_the_dead, staged: 0, given_back: Vec::new() };
             let block = txn.alloc(64, Tag::SPEC)?;
             let staged = txn.staged as u64;
             of_the_dead.header().log_length.store(staged, Ordering::Release);
-            // The thread ends with the lock held and nothing applied, as a killed process does.
-            std::mem::forget(txn);
             Ok(block)
         });
         let block = thread.join().map_err(|_| Error::Closed)??;
-        arena.sync()?;
-        assert_eq!(arena.tag(block), Some(Tag::SPEC));
-        assert_eq!(arena.header().log_length.load(Ordering::Relaxed), 0);
+        map.sync()?;
+        assert_eq!(map.tag(block), Some(Tag::SPEC));
+        assert_eq!(map.header().log_length.load(Ordering::Relaxed), 0);
         Ok(())
     }
 
     #[test]
     fn large_blocks_give_their_memory_back() -> Result<()> {
-        let arena = Arena::create()?;
-        let used = || nix::sys::stat::fstat(&arena.fd).map_or(0, |stat| stat.st_blocks * 512);
-        let mut txn = arena.begin()?;
-        let block = txn.alloc(1 << 20, Tag::SPEC)?;
-        txn.commit();
-        arena.write(block + 8, &vec![1; (1 << 20) - 8])?;
+        let map = Map::create()?;
+        let used = || {
+            let path = format!("/proc/self/fd/{}", map.raw_fd());
+            std::fs::metadata(path)
+                .map_or(0, |file| std::os::unix::fs::MetadataExt::blocks(&file) * 512)
+        };
+        let block = map.transaction(|txn| txn.alloc(1 << 20, Tag::SPEC))?;
+        // SAFETY: nobody else knows the map.
+        unsafe { map.write(block + 8, &vec![1; (1 << 20) - 8]) }?;
         let full = used();
-        let mut txn = arena.begin()?;
-        txn.free(block, 1 << 20)?;
-        txn.commit();
+        map.transaction(|txn| txn.free(block, 1 << 20))?;
         assert!(full - used() >= (1 << 20) - 4096);
         Ok(())
     }
 
     #[test]
     fn too_much_is_an_error() -> Result<()> {
-        let arena = Arena::create()?;
-        let mut txn = arena.begin()?;
-        assert!(matches!(txn.alloc(1 << 39, Tag::SPEC), Err(Error::Exhausted(_))));
-        assert!(matches!(txn.alloc(u64::MAX, Tag::SPEC), Err(Error::Exhausted(_))));
+        let map = Map::create()?;
+        let alloc = |size| map.transaction(|txn| txn.alloc(size, Tag::SPEC));
+        assert!(matches!(alloc(1 << 39), Err(Error::Exhausted(_))));
+        assert!(matches!(alloc(u64::MAX), Err(Error::Exhausted(_))));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Sockets of all kinds, and peers that do not keep to frames.
 
-use super::door::SPACE;
+use super::listener::SPACE;
 use super::*;
 use crate::Native;
 use procbox_core::{Address, Bytes, Context, Listener};

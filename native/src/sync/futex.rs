@@ -3,7 +3,7 @@
 //! A wait of the thread that answers Ctrl-C also watches the process-private interrupt word, with
 //! `futex_waitv` (Linux 5.16). All words of the arena are shared between processes.
 
-use crate::interrupt;
+use super::interrupted;
 use nix::errno::Errno;
 use nix::libc;
 use procbox_core::{Deadline, SystemClock};
@@ -41,7 +41,7 @@ pub(crate) fn wake_all(word: &AtomicU32) {
 
 /// Waits while `word` is `expected`, until a wake, the deadline, or Ctrl-C.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Woke {
-    if interrupt::watched().is_some() {
+    if interrupted::watched().is_some() {
         return wait_many(&[(word, expected)], deadline);
     }
     wait_plain(word, expected, deadline)
@@ -73,7 +73,7 @@ const SIZE_U32: u32 = 2;
 
 /// Waits while every word has its expected value. At most [`MOST_WORDS`] words.
 pub(crate) fn wait_many(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Woke {
-    let watched = interrupt::watched();
+    let watched = interrupted::watched();
     if watched.is_some_and(|word| word.load(Ordering::SeqCst) != 0) {
         return Woke::Interrupted;
     }

@@ -1,6 +1,8 @@
 //! Waiting and locking between processes: futexes, robust locks, and how long to spin first.
 
 pub(crate) mod futex;
+pub(crate) mod interrupted;
+pub(crate) mod poll;
 pub(crate) mod robust;
 pub(crate) mod signal;
 

@@ -6,8 +6,13 @@
 //! `OWNER_DIED`, waking one waiter. `list_op_pending` names the lock that is being acquired, waited
 //! for or released, so that no moment is left out: a waiter that is killed after it was woken makes
 //! the kernel wake another (see `handle_futex_death` in the kernel's `futex/core.c`).
+//!
+//! The list is why a held lock must stay where it is: the thread's next acquire or release writes to
+//! it, and at the thread's end the kernel does. Locks that are held for moments are held by
+//! [`RobustLock::hold`], which sees to that; [`RobustLock::acquire`] leaves it to its caller.
 
 use super::futex::{self, Woke};
+use crate::syscalls;
 use nix::libc;
 use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
 use std::cell::Cell;
@@ -46,6 +51,8 @@ struct Head {
     list: AtomicUsize,
     futex_offset: AtomicUsize,
     pending: AtomicUsize,
+    /// So that no reference to a head leaves its thread.
+    stays: PhantomData<*const ()>,
 }
 
 /// A head for a thread that has none, with the `prev` that glibc has in front of its own.
@@ -65,6 +72,7 @@ thread_local! {
                 list: AtomicUsize::new(0),
                 futex_offset: AtomicUsize::new(WORD_FROM_ENTRY as usize),
                 pending: AtomicUsize::new(0),
+                stays: PhantomData,
             },
         }
     };
@@ -77,8 +85,8 @@ fn me() -> (u32, &'static Head) {
     if head.is_null() {
         (tid, head) = first_use();
     }
-    // SAFETY: the head is in the thread's descriptor or thread-local storage, which live as long
-    // as the thread; the reference does not leave it.
+    // SAFETY: the head is in the thread's descriptor or in thread-local storage without a destructor,
+    // which live as long as the thread; it is not `Sync`, so the reference stays in it.
     (tid, unsafe { &*head })
 }
 
@@ -109,13 +117,16 @@ fn register() -> *const Head {
     OWN.with(|own| {
         let head = ptr::from_ref(&own.head);
         own.head.list.store(head as usize, Ordering::Relaxed);
-        set_head(head);
+        // SAFETY: the head is thread-local, without a destructor, and an empty list.
+        unsafe { set_head(head) };
         head
     })
 }
 
-fn set_head(head: *const Head) {
-    // SAFETY: the head lives as long as the thread, and is a valid list.
+/// # Safety
+/// The head lives as long as the calling thread, and is a valid list.
+unsafe fn set_head(head: *const Head) {
+    // SAFETY: the caller promises it.
     unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<Head>()) };
 }
 
@@ -125,7 +136,8 @@ pub(crate) fn after_fork() {
     let (_, head) = me();
     head.list.store(ptr::from_ref(head) as usize, Ordering::Relaxed);
     head.pending.store(0, Ordering::Relaxed);
-    set_head(head);
+    // SAFETY: the head is this thread's own, and was made an empty list just now.
+    unsafe { set_head(head) };
     ME.set((thread_id(), head));
 }
 
@@ -152,15 +164,21 @@ impl RobustLock {
 
     /// Takes the lock; true if the last holder died with it.
     ///
+    /// # Safety
+    /// The lock stays mapped where it is until the calling thread has released it or has ended.
+    ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
     #[inline]
-    pub(crate) fn acquire(&self, wait: Wait) -> Result<bool> {
-        self.acquire_as(wait, true)
+    pub(crate) unsafe fn acquire(&self, wait: Wait) -> Result<bool> {
+        // SAFETY: the caller promises it.
+        unsafe { self.acquire_as(wait, true) }
     }
 
+    /// # Safety
+    /// As for [`RobustLock::acquire`].
     #[inline]
-    fn acquire_as(&self, wait: Wait, interruptible: bool) -> Result<bool> {
+    unsafe fn acquire_as(&self, wait: Wait, interruptible: bool) -> Result<bool> {
         let (tid, head) = me();
         head.pending.store(self.entry(), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
@@ -170,7 +188,8 @@ impl RobustLock {
                 Err(_) => self.acquire_slowly(tid, wait, interruptible),
             };
         if acquired.is_ok() {
-            self.enqueue(head);
+            // SAFETY: this thread has just taken it, and the head is its own.
+            unsafe { self.enqueue(head) };
         }
         compiler_fence(Ordering::SeqCst);
         head.pending.store(0, Ordering::Relaxed);
@@ -232,8 +251,10 @@ impl RobustLock {
         }
     }
 
+    /// # Safety
+    /// The calling thread holds the lock, which is not on its list yet, and the head is its own.
     #[inline]
-    fn enqueue(&self, head: &Head) {
+    unsafe fn enqueue(&self, head: &Head) {
         let first = head.list.load(Ordering::Relaxed);
         self.next.store(first, Ordering::Relaxed);
         self.prev.store(ptr::from_ref(head).expose_provenance(), Ordering::Relaxed);
@@ -244,8 +265,10 @@ impl RobustLock {
         head.list.store(self.entry(), Ordering::Relaxed);
     }
 
+    /// # Safety
+    /// The calling thread holds the lock, which is on its list.
     #[inline]
-    fn dequeue(&self) {
+    unsafe fn dequeue(&self) {
         let next = self.next.load(Ordering::Relaxed);
         let prev = self.prev.load(Ordering::Relaxed);
         // SAFETY: the neighbours are the head or locks that this thread holds.
@@ -266,7 +289,8 @@ impl RobustLock {
         }
         head.pending.store(self.entry(), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        self.dequeue();
+        // SAFETY: by its word, this thread holds it, and puts each lock that it takes on its list.
+        unsafe { self.dequeue() };
         compiler_fence(Ordering::SeqCst);
         if self.word.swap(0, Ordering::Release) & WAITERS != 0 {
             futex::wake(&self.word, 1);
@@ -276,21 +300,38 @@ impl RobustLock {
         Ok(())
     }
 
-    /// Takes the lock for as long as the guard lives; for locks that are held for moments only.
-    /// It waits for ever, deaf to Ctrl-C.
+    /// Holds the lock while `work` runs, which is told whether the last holder died; for locks that
+    /// are held for moments only. It waits for ever, deaf to Ctrl-C.
     ///
     /// # Errors
-    /// [`Error::AlreadyHeld`].
+    /// [`Error::AlreadyHeld`], and those of `work`.
     #[inline]
-    pub(crate) fn guard(&self) -> Result<Guard<'_>> {
-        let owner_died = self.acquire_as(Wait::Forever, false)?;
-        Ok(Guard { lock: self, owner_died, stays: PhantomData })
+    pub(crate) fn hold<R>(&self, work: impl FnOnce(bool) -> Result<R>) -> Result<R> {
+        // SAFETY: the lock is borrowed for longer than this call, whose last act, also in a panic, is
+        // to release it.
+        let owner_died = unsafe { self.acquire_as(Wait::Forever, false) }?;
+        let _release = Release(self);
+        work(owner_died)
     }
 
-    /// Like [`RobustLock::guard`], but `None` if it is held now.
-    pub(crate) fn try_guard(&self) -> Option<Guard<'_>> {
-        let owner_died = self.acquire_as(Wait::Never, false).ok()?;
-        Some(Guard { lock: self, owner_died, stays: PhantomData })
+    /// Like [`RobustLock::hold`], but `None`, without `work`, if somebody holds it now.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) fn try_hold<R>(&self, work: impl FnOnce(bool) -> Result<R>) -> Result<Option<R>> {
+        // SAFETY: as in `hold`.
+        let Ok(owner_died) = (unsafe { self.acquire_as(Wait::Never, false) }) else {
+            return Ok(None);
+        };
+        let _release = Release(self);
+        work(owner_died).map(Some)
+    }
+
+    /// Whether a thread of this process holds it, on whose list it is then.
+    pub(crate) fn is_held_here(&self) -> bool {
+        let holder = self.word.load(Ordering::Acquire) & TID;
+        // One that is gone by the time of the question has been taken off its list by the kernel.
+        holder != 0 && syscalls::is_own_thread(holder)
     }
 
     /// Whether nobody holds it, or who did has died.
@@ -301,23 +342,18 @@ impl RobustLock {
     /// Makes all who sleep look again: for a process that died when it had been woken, or before it
     /// woke. The kernel wakes another in its place, but not if somebody took the lock in between
     /// without having slept.
-    pub(crate) fn kick(&self) {
+    pub(crate) fn wake_all(&self) {
         futex::wake_all(&self.word);
     }
 }
 
-/// A held lock. It does not leave the thread, as the holder is a thread.
-pub(crate) struct Guard<'a> {
-    lock: &'a RobustLock,
-    /// The holder before died.
-    pub(crate) owner_died: bool,
-    stays: PhantomData<*const ()>,
-}
+/// Releases a lock that this thread holds when dropped, in a panic too.
+struct Release<'a>(&'a RobustLock);
 
-impl Drop for Guard<'_> {
+impl Drop for Release<'_> {
     #[inline]
     fn drop(&mut self) {
-        // It fails only when the thread does not hold the lock, which the guard rules out.
-        let _ = self.lock.release();
+        // It fails only when the thread does not hold the lock, which `hold` rules out.
+        let _ = self.0.release();
     }
 }

@@ -9,7 +9,7 @@
 //! not sleep, and one that sleeps is woken. A change that nobody waits for costs one load.
 //!
 //! All are woken: if one were, and were killed before it acted, the others would sleep on. A waker
-//! that is killed between its change and the wake is made up for by whoever buries it.
+//! that is killed between its change and the wake is made up for by whoever recovers it.
 //!
 //! `tests/models` goes through the interleavings of this file.
 

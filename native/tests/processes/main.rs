@@ -4,6 +4,7 @@
 //! An argument selects the cases whose names contain it; `--bench` measures instead.
 
 mod cases;
+mod forgotten;
 mod measure;
 mod workers;
 
@@ -24,7 +25,7 @@ fn main() {
     }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in cases::ALL {
+    for (name, case) in forgotten::ALL.iter().chain(cases::ALL) {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
@@ -52,4 +53,13 @@ fn main() {
     }
     println!("{passed} passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
+}
+
+/// Waits for a condition; says what did not come true.
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !done() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it never came true that {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

@@ -10,6 +10,7 @@ mod meetings;
 mod namesakes;
 mod primitives;
 mod processes;
+mod simulated;
 mod tasks;
 
 use procbox_guest::prelude::*;

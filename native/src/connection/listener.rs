@@ -1,6 +1,8 @@
-//! Where connections come from: listening sockets, and those who come to them.
+//! Listening sockets, and those who come to them.
 
-use super::{Socket, block};
+use super::Socket;
+use crate::sync::poll::block;
+use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
@@ -20,23 +22,23 @@ pub(super) const SPACE: &str = "procbox/";
 /// A Unix socket whose backlog is full cannot be waited for; it is tried again after this.
 const AGAIN: Duration = Duration::from_millis(2);
 
-enum Door {
+enum Listening {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
 
 /// A listening socket.
 pub(crate) struct NativeListener {
-    door: Door,
+    socket: Listening,
     address: Address,
 }
 
 impl NativeListener {
     /// What there is to poll for while a client is awaited.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
-        let fd = match &self.door {
-            Door::Unix(door) => door.as_fd(),
-            Door::Tcp(door) => door.as_fd(),
+        let fd = match &self.socket {
+            Listening::Unix(socket) => socket.as_fd(),
+            Listening::Tcp(socket) => socket.as_fd(),
         };
         PollFd::new(fd, PollFlags::POLLIN)
     }
@@ -51,9 +53,9 @@ impl RawListener for NativeListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
         let until = wait.deadline(&SystemClock);
         loop {
-            let came = match &self.door {
-                Door::Unix(door) => door.accept().map(|(stream, _)| Socket::Unix(stream)),
-                Door::Tcp(door) => door.accept().map(|(stream, _)| Socket::Tcp(stream)),
+            let came = match &self.socket {
+                Listening::Unix(socket) => socket.accept().map(|(stream, _)| Socket::Unix(stream)),
+                Listening::Tcp(socket) => socket.accept().map(|(stream, _)| Socket::Tcp(stream)),
             };
             match came {
                 Ok(socket) => return socket.connection(),
@@ -66,7 +68,7 @@ impl RawListener for NativeListener {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     block(vec![self.awaited()], until)?;
                 }
-                Err(e) => return Err(Error::os("accept", e)),
+                Err(e) => return Err(os("accept", e)),
             }
         }
     }
@@ -103,23 +105,23 @@ fn unix_address(address: &Address) -> Result<Option<SocketAddr>> {
 pub(crate) fn listen(address: &Address) -> Result<Arc<dyn RawListener>> {
     let failed = |e: std::io::Error| match e.kind() {
         ErrorKind::AddrInUse => Error::AddressInUse(address.to_string()),
-        _ => Error::os("listen", format!("{address}: {e}")),
+        _ => os("listen", e),
     };
-    let (door, address) = match (unix_address(address)?, address) {
+    let (socket, address) = match (unix_address(address)?, address) {
         (Some(at), _) => {
-            let door = UnixListener::bind_addr(&at).map_err(failed)?;
-            door.set_nonblocking(true).map_err(failed)?;
-            (Door::Unix(door), address.clone())
+            let socket = UnixListener::bind_addr(&at).map_err(failed)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            (Listening::Unix(socket), address.clone())
         }
         (None, Address::Tcp(at)) => {
-            let door = TcpListener::bind(at).map_err(failed)?;
-            door.set_nonblocking(true).map_err(failed)?;
-            let real = door.local_addr().map_err(failed)?;
-            (Door::Tcp(door), Address::Tcp(real))
+            let socket = TcpListener::bind(at).map_err(failed)?;
+            socket.set_nonblocking(true).map_err(failed)?;
+            let real = socket.local_addr().map_err(failed)?;
+            (Listening::Tcp(socket), Address::Tcp(real))
         }
         (None, _) => return Err(unknown(address)),
     };
-    Ok(Arc::new(NativeListener { door, address }))
+    Ok(Arc::new(NativeListener { socket, address }))
 }
 
 /// A connection to whoever listens under an address.
@@ -145,7 +147,7 @@ fn connect_unix(
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     loop {
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)
-            .map_err(|e| Error::os("socket", e))?;
+            .map_err(|e| os("socket", e))?;
         match nix::sys::socket::connect(fd.as_raw_fd(), &raw) {
             Ok(()) => return Socket::Unix(fd.into()).connection(),
             Err(Errno::ECONNREFUSED | Errno::ENOENT) => {
@@ -163,7 +165,7 @@ fn connect_unix(
                 }
             }
             Err(Errno::EINTR) => {}
-            Err(e) => return Err(Error::os("connect", format!("{address}: {e}"))),
+            Err(e) => return Err(os("connect", e)),
         }
     }
 }
@@ -181,7 +183,7 @@ fn connect_tcp(
     let stream = stream.map_err(|e| match e.kind() {
         ErrorKind::ConnectionRefused => Error::ConnectionRefused(address.to_string()),
         ErrorKind::TimedOut => Error::TimedOut,
-        _ => Error::os("connect", format!("{address}: {e}")),
+        _ => os("connect", e),
     })?;
     Socket::Tcp(stream).connection()
 }

@@ -1,9 +1,12 @@
 //! What stands in a queue's segments: places and records.
 
 use crate::arena::Arena;
-use crate::arena::layout::Side;
+use crate::arena::kind::MOST_HANDLES;
+use crate::arena::layout::{Tag, shared};
 use procbox_core::{Error, Result};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) const SEGMENT_TAG: Tag = Tag::number(7);
 
 /// The usual size of a segment. A larger message gets a segment of its own size.
 pub(crate) const SEGMENT: u64 = 64 << 10;
@@ -14,8 +17,22 @@ pub(crate) const RECORD: u64 = 24;
 /// What stays free at the end of a segment: a jump record, with the next segment.
 pub(crate) const JUMP_SIZE: u64 = RECORD + 8;
 pub(crate) const JUMP: u64 = u64::MAX;
-/// The most handles in one message: all of them change in one transaction.
-pub(crate) const MOST_HANDLES: usize = 256;
+
+shared! {
+    /// One side of a queue.
+    pub(crate) struct Side {
+        /// The tail or the head: a packed segment and position. Storing it is what puts and gets.
+        pub(crate) at: AtomicU64,
+        /// Messages ever put or got; copied from the record at `at`.
+        pub(crate) messages: AtomicU64,
+        /// Bytes ever put or got; likewise.
+        pub(crate) bytes: AtomicU64,
+        /// What this side last saw of the other's `at` (the consumer), `messages` and `bytes`
+        /// (the producer), so that it need not fetch that line each time.
+        pub(crate) seen: AtomicU64,
+        pub(crate) seen_bytes: AtomicU64,
+    }
+}
 
 /// A place in a queue.
 #[derive(Clone, Copy)]

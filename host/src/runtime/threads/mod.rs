@@ -1,0 +1,202 @@
+//! The runtime in real time: one shared run queue, and several threads that take from it.
+//!
+//! Who runs tasks:
+//!
+//! - a *helper*: an outside thread that is blocked in a call of ours (join, get, ...) runs tasks
+//!   until its own call is done. So a start-run-join, or a message there and back, needs no wake of
+//!   another thread, which on many machines costs more than all the rest;
+//! - *runners*: threads of the runtime, as many as there are CPUs, started when first needed.
+//!
+//! Who wakes them: only the *pacer* (see `pacer`), a thread that looks at the run queue every
+//! millisecond while there is anything to do. A task that becomes ready thus starts at once if
+//! somebody is running tasks, and within a millisecond otherwise.
+
+mod pacer;
+
+use super::bell::Bell;
+use super::meter::Unit;
+use super::timers::Timers;
+use super::{Runnable, Scheduler, lock};
+use crossbeam::deque::{Injector, Steal};
+use pacer::Pacer;
+use procbox_core::{Clock, Deadline, Error, Random, Result, SystemClock, SystemRandom};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::Thread;
+
+/// The run queue and its threads, which end when it is dropped.
+pub(super) struct Threads {
+    ready: Injector<Runnable>,
+    /// Threads that run a task at this moment, helpers included.
+    active: AtomicUsize,
+    /// How many may.
+    parallelism: usize,
+    runners: Mutex<Runners>,
+    pacer: Pacer,
+    timers: Timers,
+    /// Makes every running guest yield.
+    preempt: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Runners {
+    started: usize,
+    /// Those that sleep because there was nothing to run.
+    idle: Vec<Thread>,
+    stopped: bool,
+}
+
+impl Threads {
+    pub(super) fn new(parallelism: usize, preempt: Box<dyn Fn() + Send + Sync>) -> Arc<Threads> {
+        Arc::new_cyclic(|this| Threads {
+            ready: Injector::new(),
+            active: AtomicUsize::new(0),
+            parallelism,
+            runners: Mutex::new(Runners::default()),
+            pacer: Pacer::new(this.clone()),
+            timers: Timers::default(),
+            preempt,
+        })
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        loop {
+            match self.ready.steal() {
+                Steal::Success(runnable) => return Some(runnable),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Runs one task, if there is one and a CPU for it; whether it did.
+    fn run_one(&self) -> bool {
+        if self.ready.is_empty() || self.active.load(Ordering::Relaxed) >= self.parallelism {
+            return false;
+        }
+        // Before it leaves the queue, so that the pacer sees it in one of the two and does not rest.
+        self.active.fetch_add(1, Ordering::SeqCst);
+        // A task of ours never panics by itself; the guest's traps are values. Should it happen all
+        // the same, async-task has dropped the future and the count must still be right.
+        let active = Active(&self.active);
+        let Some(runnable) = self.pop() else { return false };
+        runnable.run();
+        drop(active);
+        true
+    }
+
+    /// Wakes as many idle runners as there is work and CPUs for. Called by the pacer.
+    fn wake_runners(self: &Arc<Threads>) {
+        let waiting = self.ready.len();
+        let free = self.parallelism.saturating_sub(self.active.load(Ordering::Relaxed));
+        let mut runners = lock(&self.runners);
+        for _ in 0..waiting.min(free) {
+            if let Some(idle) = runners.idle.pop() {
+                idle.unpark();
+            } else if runners.started < self.parallelism && !runners.stopped {
+                let threads = Arc::downgrade(self);
+                let name = format!("procbox-run-{}", runners.started);
+                let thread = std::thread::Builder::new().name(name).spawn(move || runner(&threads));
+                // Without the thread, helpers and the other runners do the work.
+                if thread.is_ok() {
+                    runners.started += 1;
+                }
+            }
+        }
+    }
+}
+
+impl Scheduler for Threads {
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+
+    fn random(&self) -> Arc<dyn Random> {
+        Arc::new(SystemRandom)
+    }
+
+    fn unit(&self) -> Unit {
+        Unit::CpuTime
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn first_timer_changed(&self) {
+        // A pacer that sleeps for a later timer has to sleep for this one now.
+        self.pacer.see_to_it();
+    }
+
+    fn schedule(&self, task: Runnable) {
+        self.ready.push(task);
+        self.pacer.see_to_it();
+    }
+
+    fn run_until(&self, bell: &Bell, deadline: Deadline) -> Result<()> {
+        loop {
+            if deadline.is_past(&SystemClock) {
+                return Err(Error::TimedOut);
+            }
+            if !self.run_one() {
+                bell.park(deadline, &SystemClock);
+            }
+            if bell.has_rung() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn others_run(&self) -> bool {
+        self.active.load(Ordering::Relaxed) > 1
+    }
+
+    fn preempt(&self) {
+        (self.preempt)();
+    }
+}
+
+struct Active<'a>(&'a AtomicUsize);
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many times a runner looks again before it sleeps: a few microseconds.
+const LOOKS: u32 = 200;
+
+fn runner(threads: &Weak<Threads>) {
+    while let Some(strong) = threads.upgrade() {
+        while strong.run_one() {}
+        let looked = (0..LOOKS).any(|_| {
+            std::hint::spin_loop();
+            !strong.ready.is_empty()
+        });
+        if looked && strong.active.load(Ordering::Relaxed) < strong.parallelism {
+            continue;
+        }
+        {
+            let mut runners = lock(&strong.runners);
+            if runners.stopped {
+                return;
+            }
+            runners.idle.push(std::thread::current());
+        }
+        drop(strong);
+        std::thread::park();
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let mut runners = lock(&self.runners);
+        runners.stopped = true;
+        for idle in runners.idle.drain(..) {
+            idle.unpark();
+        }
+        drop(runners);
+        self.pacer.stop();
+    }
+}

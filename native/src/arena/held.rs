@@ -1,0 +1,206 @@
+//! What this process holds: its own view of its record, and its rights to single objects.
+
+use super::Arena;
+use super::alloc::Txn;
+use super::kind::{Kind, Rest};
+use super::layout::Hold;
+use super::record::release;
+use procbox_core::{Error, Result};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// What this process holds.
+#[derive(Default)]
+pub(crate) struct Registry {
+    held: HashMap<u64, Weak<Held>>,
+    /// Offsets of free entries of the record.
+    pub(super) free: Vec<u64>,
+}
+
+/// This process's right to one object. Dropped, it gives the reference back.
+pub(crate) struct Held {
+    pub(crate) arena: Arc<Arena>,
+    pub(crate) offset: u64,
+    /// Its entry in the record.
+    entry: u64,
+}
+
+/// Locks that threads of this process hold, of which it has no handle any more. The list of held locks
+/// that each thread has leads to them: they keep their arena mapped and their block from being used
+/// again, until the thread has released them (by a handle that came again) or has ended.
+static LOCKED: Mutex<Vec<Locked>> = Mutex::new(Vec::new());
+
+struct Locked {
+    arena: Arc<Arena>,
+    offset: u64,
+    entry: u64,
+}
+
+/// Lets go of those locks that were released, or whose holders have ended.
+pub(super) fn let_go() {
+    let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (kept, free): (Vec<_>, Vec<_>) =
+        locked.drain(..).partition(|it| it.arena.rest(it.offset, it.entry) == Rest::Locked);
+    *locked = kept;
+    drop(locked);
+    for Locked { arena, offset, entry } in free {
+        // A failure leaves the reference to the recovery at the end of the process.
+        let _ = arena.give_back(&mut arena.registry(), offset, entry);
+        arena.reclaim();
+    }
+}
+
+impl Arena {
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that so many entries are free.
+    fn reserve(&self, registry: &mut Registry, entries: usize) -> Result<()> {
+        while registry.free.len() < entries {
+            let added = self.transaction(|txn| self.add_holds(txn, self.me()))?;
+            registry.free.extend(added);
+        }
+        Ok(())
+    }
+
+    /// A new object that this process holds. `fill` writes all but the object's header.
+    pub(crate) fn create_object(
+        self: &Arc<Arena>,
+        kind: &dyn Kind,
+        fill: impl FnOnce(&mut Txn<'_>, u64) -> Result<()>,
+    ) -> Result<Arc<Held>> {
+        self.create_objects([kind], |txn, [offset]| fill(txn, offset)).map(|[held]| held)
+    }
+
+    /// Several new objects, in one transaction.
+    pub(crate) fn create_objects<const N: usize>(
+        self: &Arc<Arena>,
+        kinds: [&dyn Kind; N],
+        fill: impl FnOnce(&mut Txn<'_>, [u64; N]) -> Result<()>,
+    ) -> Result<[Arc<Held>; N]> {
+        let mut registry = self.registry();
+        self.reserve(&mut registry, N)?;
+        let kept = registry.free.len() - N;
+        let offsets = self.transaction(|txn| {
+            let mut offsets = [0; N];
+            for (i, kind) in kinds.into_iter().enumerate() {
+                let offset = txn.alloc(kind.size(), kind.tag())?;
+                self.object(offset).refs.store(1, Ordering::Relaxed);
+                self.object(offset).link.store(0, Ordering::Relaxed);
+                txn.set(registry.free[kept + i], offset)?;
+                offsets[i] = offset;
+            }
+            fill(txn, offsets)?;
+            Ok(offsets)
+        })?;
+        let entries = registry.free.split_off(kept);
+        let mut entries = entries.into_iter();
+        Ok(offsets.map(|offset| {
+            let entry = entries.next().unwrap_or_default();
+            registry.adopt(self, offset, entry)
+        }))
+    }
+
+    /// Turns the references of a message into ones of this process, and `then` does, in the same
+    /// transaction, what takes the message. One result per offset, in order.
+    pub(crate) fn take_handles(
+        self: &Arc<Arena>,
+        offsets: &[u64],
+        then: impl FnOnce(&mut Txn<'_>) -> Result<()>,
+    ) -> Result<Vec<Arc<Held>>> {
+        // Declared before the registry's guard: a `Held` that is dropped here locks the registry.
+        let mut known: HashMap<u64, Arc<Held>> = HashMap::new();
+        let mut fresh: Vec<(u64, u64)> = Vec::new();
+        let mut registry = self.registry();
+        self.reserve(&mut registry, offsets.len())?;
+        self.transaction(|txn| {
+            for &offset in offsets {
+                if !self.kind(offset).is_some_and(Kind::is_handle) {
+                    return Err(Error::ForeignHandle);
+                }
+                let live = || registry.held.get(&offset).and_then(Weak::upgrade);
+                if known.contains_key(&offset) || fresh.iter().any(|(o, _)| *o == offset) {
+                    release(txn, offset)?;
+                } else if let Some(held) = live() {
+                    release(txn, offset)?;
+                    known.insert(offset, held);
+                } else {
+                    let entry = registry.free[registry.free.len() - 1 - fresh.len()];
+                    txn.set(entry, offset)?;
+                    fresh.push((offset, entry));
+                }
+            }
+            then(txn)
+        })?;
+        let kept = registry.free.len() - fresh.len();
+        registry.free.truncate(kept);
+        for (offset, entry) in fresh {
+            let held = registry.adopt(self, offset, entry);
+            known.insert(offset, held);
+        }
+        drop(registry);
+        Ok(offsets.iter().filter_map(|offset| known.get(offset).cloned()).collect())
+    }
+
+    fn rest(&self, offset: u64, entry: u64) -> Rest {
+        let kind = self.kind(offset);
+        kind.map_or(Rest::Nothing, |kind| kind.rest(self, offset, self.at(entry)))
+    }
+
+    /// Gives the reference back of which an entry of this process's record tells.
+    fn give_back(&self, registry: &mut Registry, offset: u64, entry: u64) -> Result<()> {
+        self.transaction(|txn| {
+            txn.set(entry, 0)?;
+            release(txn, offset)
+        })?;
+        registry.free.push(entry);
+        Ok(())
+    }
+}
+
+impl Registry {
+    pub(super) fn adopt(&mut self, arena: &Arc<Arena>, offset: u64, entry: u64) -> Arc<Held> {
+        let held = Arc::new(Held { arena: arena.clone(), offset, entry });
+        self.held.insert(offset, Arc::downgrade(&held));
+        held
+    }
+}
+
+impl Held {
+    /// Its entry in this process's record.
+    pub(crate) fn hold(&self) -> &Hold {
+        self.arena.at(self.entry)
+    }
+
+    /// Whether it is an object of this arena.
+    pub(crate) fn is_of(&self, arena: &Arc<Arena>) -> bool {
+        Arc::ptr_eq(&self.arena, arena)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (arena, offset, entry) = (&self.arena, self.offset, self.entry);
+        let mut registry = arena.registry();
+        // A newer `Held` may have taken the place.
+        if registry.held.get(&offset).is_some_and(|weak| weak.strong_count() == 0) {
+            registry.held.remove(&offset);
+        }
+        match arena.rest(offset, entry) {
+            // A failure leaves the reference to the recovery at the end of the process.
+            Rest::Nothing => drop(arena.give_back(&mut registry, offset, entry)),
+            Rest::Recorded => {}
+            Rest::Locked => {
+                drop(registry);
+                let_go();
+                let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
+                locked.push(Locked { arena: arena.clone(), offset, entry });
+                return;
+            }
+        }
+        drop(registry);
+        arena.reclaim();
+    }
+}

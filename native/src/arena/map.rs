@@ -1,0 +1,215 @@
+//! The mapped memory of an arena, and the checked way from an offset to what stands there.
+
+use super::layout::{BODY, HEAP, Header, MAGIC, Object, RUNNING, SLOTS, Shared, Slot, TABLE, Tag};
+use crate::syscalls::os;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use procbox_core::{Error, Result};
+use std::ffi::c_void;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is asked for, and what is tried when the address space is limited.
+const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
+
+/// A `memfd` that is mapped whole.
+pub(crate) struct Map {
+    base: NonNull<u8>,
+    size: u64,
+    fd: OwnedFd,
+}
+
+// SAFETY: the memory is shared between processes anyway: it is accessed through atomics, or
+// under locks that are in it.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// A new one; the calling process is in its slot 0.
+    pub(crate) fn create() -> Result<Map> {
+        let fd = memfd_create(c"procbox-arena", MFdFlags::MFD_CLOEXEC)
+            .map_err(|e| os("memfd_create", e))?;
+        let mut last = Error::Exhausted("shared memory".into());
+        for size in SIZES {
+            let mapped = nix::unistd::ftruncate(&fd, size as i64)
+                .map_err(|e| os("ftruncate", e))
+                .and_then(|()| Map::map(&fd, size));
+            match mapped {
+                Ok(base) => {
+                    let map = Map { base, size, fd };
+                    let header = map.header();
+                    header.magic.store(MAGIC, Ordering::Relaxed);
+                    header.size.store(size, Ordering::Relaxed);
+                    header.bump.store(HEAP, Ordering::Relaxed);
+                    header.slots.store(1, Ordering::Relaxed);
+                    let slot = map.slot(0);
+                    slot.pid.store(std::process::id().into(), Ordering::Relaxed);
+                    slot.state.store(RUNNING, Ordering::Release);
+                    return Ok(map);
+                }
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+
+    /// One that another process made.
+    pub(crate) fn attach(fd: OwnedFd) -> Result<Map> {
+        let stat = nix::sys::stat::fstat(&fd).map_err(|e| os("fstat", e))?;
+        let size = stat.st_size.unsigned_abs();
+        if size < HEAP {
+            return Err(Error::Invalid("not an arena: too small".into()));
+        }
+        let map = Map { base: Map::map(&fd, size)?, size, fd };
+        let header = map.header();
+        if header.magic.load(Ordering::Relaxed) != MAGIC
+            || header.size.load(Ordering::Relaxed) != size
+        {
+            return Err(Error::Invalid("not an arena of this version of procbox".into()));
+        }
+        Ok(map)
+    }
+
+    fn map(fd: &OwnedFd, size: u64) -> Result<NonNull<u8>> {
+        let length = usize::try_from(size).ok().and_then(NonZeroUsize::new);
+        let length = length.ok_or_else(|| Error::Invalid("arena size".into()))?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        unsafe { mmap(None, length, protection, flags, fd, 0) }
+            .map(NonNull::cast)
+            .map_err(|e| os("mmap", e))
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The file, to be inherited by who is to attach to it.
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Gives the memory of a range back to the system; it reads as zeroes then. A failure costs
+    /// memory only.
+    pub(super) fn punch(&self, offset: u64, length: u64) {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let _ = fallocate(&self.fd, flags, offset as i64, length as i64);
+    }
+
+    /// Views a `T` at an offset that procbox itself put there.
+    ///
+    /// # Panics
+    /// If the offset is outside of the arena: some process scribbled over it.
+    #[inline]
+    pub(crate) fn at<T: Shared>(&self, offset: u64) -> &T {
+        // The arena is larger than any `T`, so this does not wrap.
+        let inside = offset <= self.size - size_of::<T>() as u64;
+        if !(inside && offset.is_multiple_of(align_of::<T>() as u64)) {
+            scribbled();
+        }
+        // SAFETY: in range and aligned; `Shared` types are atomics, valid whatever the bytes; the
+        // mapping lives as long as `self`.
+        unsafe { self.base.add(offset as usize).cast::<T>().as_ref() }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.at(0)
+    }
+
+    #[inline]
+    pub(crate) fn word(&self, offset: u64) -> &AtomicU64 {
+        self.at(offset)
+    }
+
+    pub(crate) fn slot(&self, index: u32) -> &Slot {
+        self.at(slot_offset(index))
+    }
+
+    pub(crate) fn object(&self, offset: u64) -> &Object {
+        self.at(offset)
+    }
+
+    /// The part of an object that is its kind's own.
+    #[inline]
+    pub(crate) fn body<T: Shared>(&self, object: u64) -> &T {
+        self.at(object + BODY)
+    }
+
+    /// The tag of the block at an offset that came from another process.
+    pub(crate) fn tag(&self, offset: u64) -> Option<Tag> {
+        let inside = offset >= HEAP && offset <= self.size - 512 && offset.is_multiple_of(64);
+        inside.then(|| Tag::of_word(self.word(offset).load(Ordering::Acquire)))
+    }
+
+    /// Sets words to zero: in a block that is not published yet, what was there before is there.
+    pub(crate) fn zero(&self, offset: u64, length: u64) {
+        for word in 0..length / 8 {
+            self.word(offset + 8 * word).store(0, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn range(&self, offset: u64, length: usize) -> Result<NonNull<u8>> {
+        match offset.checked_add(length as u64) {
+            Some(end) if offset >= HEAP && end <= self.size => {
+                // SAFETY: inside the mapping, just checked.
+                Ok(unsafe { self.base.add(offset as usize) })
+            }
+            _ => Err(Error::Invalid("an offset outside of the arena".into())),
+        }
+    }
+
+    /// Copies bytes in.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes that range meanwhile: it is under a lock of the caller's, or in a
+    /// block that is not published yet.
+    pub(crate) unsafe fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let to = self.range(offset, bytes.len())?;
+        // SAFETY: in range; a Rust slice is never inside the arena, so they do not overlap; the
+        // caller promises the rest.
+        unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Appends bytes of the arena to `into`.
+    ///
+    /// # Safety
+    /// Nobody else writes to that range meanwhile: it is under a lock of the caller's, or in a block
+    /// that only the caller uses.
+    pub(crate) unsafe fn read(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<()> {
+        let from = self.range(offset, length)?;
+        into.reserve(length);
+        // SAFETY: in range, and room was reserved; a vector is never inside the arena; the bytes
+        // up to the new length are initialised by the copy; the caller promises the rest.
+        unsafe {
+            let to = into.as_mut_ptr().add(into.len());
+            to.copy_from_nonoverlapping(from.as_ptr(), length);
+            into.set_len(into.len() + length);
+        }
+        Ok(())
+    }
+}
+
+/// Where a slot of the process table stands.
+pub(super) fn slot_offset(index: u32) -> u64 {
+    TABLE + u64::from(index).min(SLOTS - 1) * size_of::<Slot>() as u64
+}
+
+#[cold]
+fn scribbled() -> ! {
+    panic!("procbox: the shared memory was scribbled over")
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: all views borrow from `self`, and this is its end. No thread's list of held locks
+        // leads here: a lock is held by a call that borrows this, or by what `held` keeps.
+        let _ = unsafe { munmap(self.base.cast::<c_void>(), self.size as usize) };
+    }
+}

@@ -1,0 +1,130 @@
+//! Who holds what: the words of the process table, each process's record of what it holds, and the
+//! counts of references.
+//!
+//! A process holds an object once, however many Rust objects in it stand for it; its record has one
+//! entry for it, which counts as one reference. A message that carries a handle counts as one too.
+//! Entry and count change in one transaction, so the record of a process that was killed says exactly
+//! what to give back.
+
+use super::alloc::{Txn, UNREFERENCED};
+use super::layout::{FREE, HOLDS_PER_BLOCK, Hold, Holds, Object, SLOTS, Slot, Tag};
+use super::map::{Map, slot_offset};
+use procbox_core::Result;
+use std::mem::offset_of;
+use std::sync::atomic::Ordering;
+
+const REFS: u64 = offset_of!(Object, refs) as u64;
+pub(super) const LINK: u64 = offset_of!(Object, link) as u64;
+const ENTRIES: u64 = offset_of!(Holds, entries) as u64;
+const NEXT: u64 = offset_of!(Holds, next) as u64;
+const HOLDS_SIZE: u64 = size_of::<Holds>() as u64;
+
+/// Offsets of a slot's words, for transactions.
+pub(crate) struct SlotWords(u64);
+
+impl SlotWords {
+    pub(crate) fn of(index: u32) -> SlotWords {
+        SlotWords(slot_offset(index))
+    }
+    pub(crate) fn state(&self) -> u64 {
+        self.0 + offset_of!(Slot, state) as u64
+    }
+    pub(super) fn parent(&self) -> u64 {
+        self.0 + offset_of!(Slot, parent) as u64
+    }
+    pub(super) fn pid(&self) -> u64 {
+        self.0 + offset_of!(Slot, pid) as u64
+    }
+    pub(super) fn holds(&self) -> u64 {
+        self.0 + offset_of!(Slot, holds) as u64
+    }
+    pub(super) fn spec(&self) -> u64 {
+        self.0 + offset_of!(Slot, spec) as u64
+    }
+    pub(super) fn spec_size(&self) -> u64 {
+        self.0 + offset_of!(Slot, spec_size) as u64
+    }
+}
+
+/// One reference more, as part of a transaction.
+pub(crate) fn retain(txn: &mut Txn<'_>, object: u64) -> Result<()> {
+    let refs = txn.get(object + REFS);
+    txn.set(object + REFS, refs + 1)
+}
+
+/// One reference less; an object without any becomes one of the unreferenced.
+pub(crate) fn release(txn: &mut Txn<'_>, object: u64) -> Result<()> {
+    let refs = txn.get(object + REFS).saturating_sub(1);
+    txn.set(object + REFS, refs)?;
+    if refs == 0 {
+        let first = txn.get(UNREFERENCED);
+        txn.set(object + LINK, first)?;
+        txn.set(UNREFERENCED, object)?;
+    }
+    Ok(())
+}
+
+impl Map {
+    /// Links one more block to a slot's record; its entries' offsets.
+    pub(super) fn add_holds(&self, txn: &mut Txn<'_>, slot: u32) -> Result<Vec<u64>> {
+        let block = txn.alloc(HOLDS_SIZE, Tag::HOLDS)?;
+        let words = SlotWords::of(slot);
+        let holds: &Holds = self.at(block);
+        holds.next.store(txn.get(words.holds()), Ordering::Relaxed);
+        for entry in &holds.entries {
+            entry.object.store(0, Ordering::Relaxed);
+            entry.permits.store(0, Ordering::Relaxed);
+        }
+        txn.set(words.holds(), block)?;
+        Ok(entries_of(block).collect())
+    }
+
+    /// All entries of a slot's record.
+    pub(crate) fn entries(&self, slot: u32) -> Vec<u64> {
+        let mut entries = Vec::new();
+        let mut block = self.slot(slot).holds.load(Ordering::Acquire);
+        while block != 0 && self.tag(block) == Some(Tag::HOLDS) {
+            entries.extend(entries_of(block));
+            block = self.word(block + NEXT).load(Ordering::Acquire);
+        }
+        entries
+    }
+
+    /// Frees the blocks of a slot's record, one by one, and its start request if it was not read.
+    pub(crate) fn free_record(&self, slot: u32) -> Result<()> {
+        let words = SlotWords::of(slot);
+        let free_one = |txn: &mut Txn<'_>| match txn.get(words.holds()) {
+            0 => Ok(false),
+            block => {
+                let next = txn.get(block + NEXT);
+                txn.set(words.holds(), next)?;
+                txn.free(block, HOLDS_SIZE)?;
+                Ok(true)
+            }
+        };
+        while self.transaction(free_one)? {}
+        self.transaction(|txn| match txn.get(words.spec()) {
+            0 => Ok(()),
+            block => {
+                let size = txn.get(words.spec_size());
+                txn.free(block, size)?;
+                txn.set(words.spec(), 0)
+            }
+        })
+    }
+
+    /// The permits of a semaphore that all processes have taken, by their records.
+    pub(crate) fn permits_taken(&self, semaphore: u64) -> Result<u64> {
+        self.transaction(|_| {
+            let slots = self.header().slots.load(Ordering::Relaxed).min(SLOTS) as u32;
+            let used = (0..slots).filter(|i| self.slot(*i).state.load(Ordering::Relaxed) != FREE);
+            let holds = used.flat_map(|i| self.entries(i)).map(|entry| self.at::<Hold>(entry));
+            let of_it = holds.filter(|hold| hold.object.load(Ordering::Relaxed) == semaphore);
+            Ok(of_it.map(|hold| hold.permits.load(Ordering::Relaxed)).sum())
+        })
+    }
+}
+
+fn entries_of(block: u64) -> impl Iterator<Item = u64> {
+    (0..HOLDS_PER_BLOCK as u64).map(move |i| block + ENTRIES + i * size_of::<Hold>() as u64)
+}

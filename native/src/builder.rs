@@ -1,0 +1,100 @@
+//! The builder of native contexts.
+
+use crate::arena::Arena;
+use crate::context::NativeContext;
+use crate::program::Program;
+use crate::{ambient, recover};
+use procbox_core::{Context, Result};
+use std::sync::Arc;
+
+/// The native backend: its processes are OS processes.
+///
+/// ```
+/// use procbox_native::Native;
+/// let ctx = Native::builder().build()?;
+/// assert_eq!(ctx.backend().to_string(), "native");
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Native;
+
+impl Native {
+    /// Builder with every default.
+    ///
+    /// ```
+    /// let ctx = procbox_native::Native::builder().build()?;
+    /// assert!(ctx.parent_process().is_none());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn builder() -> NativeBuilder {
+        NativeBuilder::default()
+    }
+}
+
+/// Builder of native contexts with other defaults than [`crate::context`] has.
+///
+/// Defaults: the program is the current one; its environment is this process's.
+///
+/// ```no_run
+/// use procbox_native::{Native, Program};
+/// let ctx = Native::builder().program(Program::open("/bin/cat")?).env("LANG", "C").build()?;
+/// let p = ctx.main(["/etc/hostname"]).start()?;
+/// p.join()?;
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder makes nothing until `build`"]
+pub struct NativeBuilder {
+    program: Option<Program>,
+    environment: Vec<(String, String)>,
+}
+
+impl NativeBuilder {
+    /// Program that the context's processes run; the default is the current program.
+    ///
+    /// ```
+    /// use procbox_native::{Native, Program};
+    /// let ctx = Native::builder().program(Program::open("/bin/sh")?).build()?;
+    /// assert!(ctx.workers()?.is_empty()); // a shell never heard of procbox, but has a `main`
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn program(mut self, program: Program) -> NativeBuilder {
+        self.program = Some(program);
+        self
+    }
+
+    /// Variable to set in the environment of the context's processes.
+    ///
+    /// ```no_run
+    /// use procbox_native::{Native, Program};
+    /// let ctx = Native::builder().program(Program::open("/bin/sh")?).env("WHO", "world").build()?;
+    /// let p = ctx.main(["-c", "echo hello, $WHO"]).start()?;
+    /// assert!(p.join()?.success());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> NativeBuilder {
+        self.environment.push((key.into(), value.into()));
+        self
+    }
+
+    /// Context with these settings and an arena of its own.
+    ///
+    /// ```
+    /// use procbox_core::{Error, Lock};
+    /// use procbox_native::Native;
+    /// let (a, b) = (Native::builder().build()?, Native::builder().build()?);
+    /// let q = a.queue::<Lock>(1)?;
+    /// assert_eq!(q.put(&b.lock()?), Err(Error::ForeignHandle)); // its arena is another
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`], [`Error::Exhausted`].
+    pub fn build(self) -> Result<Context> {
+        let program = self.program.map_or_else(Program::current, Ok)?;
+        let arena = Arena::create(&recover::ABOVE)?;
+        let native = NativeContext::new(arena, ambient::identity()?, program, self.environment);
+        Ok(Context::from_raw(Arc::new(native)))
+    }
+}

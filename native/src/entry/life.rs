@@ -1,0 +1,151 @@
+//! The life of a worker process: it finds its worker, calls it or has it serve a pool, reports how that
+//! ended, and exits.
+
+use crate::arena::Arena;
+use crate::arena::held::Held;
+use crate::start::request::StartRequest;
+use crate::sync::robust;
+use crate::syscalls::os;
+use crate::workers::{WorkerEntry, find};
+use crate::{ambient, interrupt, signals, syscalls};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use procbox_core::{Bytes, Call, Error, Function, Identity, Message, Result, TaskEnd, serve};
+use std::any::Any;
+use std::ffi::CString;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What a new process begins with.
+pub(super) struct Start {
+    pub(super) slot: u32,
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: Option<OwnedFd>,
+}
+
+/// What it is to do.
+struct Task {
+    entry: &'static WorkerEntry,
+    serves: bool,
+    arguments: Message,
+}
+
+/// Does once what each process would do first: symbols are looked up, thread-locals and the
+/// standard output are set up. Each page that a process need not touch saves it a fault.
+pub(super) fn warm_up() {
+    let nobody = Identity {
+        name: String::new(),
+        pid: 0,
+        daemon: false,
+        authkey: Bytes::default(),
+        parent: None,
+    };
+    let request = StartRequest {
+        worker: String::new(),
+        serves: false,
+        identity: nobody,
+        arguments: Bytes::default(),
+        handles: Vec::new(),
+        answers_ctrl_c: false,
+    };
+    let decoded = Message::of(&request).and_then(|message| message.value::<StartRequest>());
+    let _ = catch_unwind(|| std::hint::black_box(decoded).is_ok());
+    let _ = std::io::stdout().flush();
+    ambient::leave();
+}
+
+/// In the new process: everything, to the end.
+pub(super) fn live(arena: Arc<Arena>, start: Start) -> ! {
+    robust::after_fork();
+    let code = match begin(&arena, start) {
+        Ok(task) => call(task),
+        Err(e) => {
+            complain(&e.to_string());
+            1
+        }
+    };
+    // Joins the processes that this one started; a panic of a destructor must not skip the exit.
+    let left = catch_unwind(ambient::leave);
+    let _ = std::io::stdout().flush();
+    syscalls::exit_now(if left.is_err() && code == 0 { 101 } else { code });
+}
+
+/// Becomes the process that its slot describes; what it is to do.
+fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
+    if let Some(fd) = start.stdin {
+        nix::unistd::dup2_stdin(fd).map_err(|e| os("dup2", e))?;
+    }
+    if let Some(fd) = start.stdout {
+        nix::unistd::dup2_stdout(fd).map_err(|e| os("dup2", e))?;
+    }
+    let request = Message { bytes: arena.enter_slot(start.slot)?, handles: Vec::new() };
+    let request: StartRequest = request.value()?;
+    let identity = request.identity;
+    let parent = identity.parent.as_ref().map(|(pid, _)| *pid);
+    if identity.daemon {
+        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| os("prctl", e))?;
+        if parent.is_some_and(|pid| pid != nix::unistd::getppid().as_raw() as u32) {
+            syscalls::exit_now(1);
+        }
+    } else {
+        signals::watch_parent(parent);
+    }
+    // SAFETY: that handler sets atomics and makes system calls.
+    unsafe { signals::reset_signals(request.answers_ctrl_c, interrupt::requested) };
+    if let Ok(name) = CString::new(identity.name.as_str()) {
+        let _ = prctl::set_name(&name);
+    }
+    let given = arena.given();
+    let handle = |offset| given.get(offset).cloned().and_then(Held::handle);
+    let handles = request.handles.iter().map(handle).collect::<Option<Vec<_>>>();
+    let handles = handles.ok_or(Error::ForeignHandle)?;
+    ambient::inherit(arena.clone(), Identity { pid: std::process::id(), ..identity });
+    let name = request.worker;
+    let entry = find(&name)?;
+    let arguments = Message { bytes: request.arguments.0, handles };
+    Ok(Task { entry, serves: request.serves, arguments })
+}
+
+/// Runs the worker; the process's exit code.
+fn call(task: Task) -> i32 {
+    let Task { entry, serves, arguments } = task;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        if serves {
+            let find = |name: &str| find(name).map(|entry| entry.function);
+            serve(arguments, entry.function, &find, guarded).map_err(|e| e.to_string())
+        } else {
+            let Message { bytes, handles } = arguments;
+            (entry.function)(Call::new(&bytes, handles), &mut Message::default())
+        }
+    }));
+    match ended {
+        Ok(Ok(())) => 0,
+        Ok(Err(e)) => {
+            complain(&e.to_string());
+            1
+        }
+        // The panic hook has printed the message.
+        Err(_) => 101,
+    }
+}
+
+fn guarded(function: Function, arguments: Call<'_>, result: &mut Message) -> TaskEnd {
+    match catch_unwind(AssertUnwindSafe(|| function(arguments, result))) {
+        Ok(Ok(())) => TaskEnd::Done,
+        Ok(Err(why)) => TaskEnd::Failed(why),
+        Err(payload) => TaskEnd::Panicked(panic_message(&*payload)),
+    }
+}
+
+/// Says why the process fails, in one write: others print there too.
+fn complain(why: &str) {
+    // If stderr is gone there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("error: {why}\n").as_bytes());
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_string());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".into())
+}

@@ -1,0 +1,317 @@
+//! The ring that queues and pipes are made of: a list of segments with a lock for each side.
+//!
+//! The idea is Michael and Scott's two-lock queue (1996), with many messages in a segment.
+//! A message is a *record*, written behind the tail; storing the tail (a segment and a position in
+//! one word) puts it in the queue, and storing the head takes it out. Behind the last record stands
+//! the beginning of the next: the numbers of messages and bytes before it. So tail and head each
+//! lead to exact counts, and the counts in [`Side`] are copies, repaired when a holder died.
+//! A *jump* record leads to the next segment; the consumer that follows it frees the old one.
+//! A message with handles, and a change of segment, move the tail or the head in a transaction with
+//! the references and the blocks. docs/native.md says what SIGKILL leaves behind at each point.
+
+mod lifecycle;
+mod segment;
+
+pub(crate) use lifecycle::{Core, SIZE, close, drain, fill, free_last, recover};
+
+use crate::arena::Arena;
+use crate::arena::alloc::Txn;
+use crate::arena::held::Held;
+use crate::arena::record;
+use crate::sync::{futex, spin};
+use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
+use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
+use segment::{
+    FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
+    record_size,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The largest message that fits into the packed position.
+const MOST_BYTES: usize = 1 << 30;
+
+/// A queue core in an arena.
+#[derive(Clone, Copy)]
+pub(crate) struct Ring<'a> {
+    arena: &'a Arc<Arena>,
+    offset: u64,
+    core: &'a Core,
+}
+
+impl<'a> Ring<'a> {
+    #[inline]
+    pub(crate) fn new(arena: &'a Arc<Arena>, offset: u64) -> Ring<'a> {
+        Ring { arena, offset, core: arena.at(offset) }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        let got = self.core.got.0.messages.load(Ordering::Acquire);
+        self.core.put.0.messages.load(Ordering::Acquire).saturating_sub(got) as usize
+    }
+
+    pub(crate) fn bounds(self) -> Bounds {
+        let messages = self.core.most_messages.load(Ordering::Relaxed);
+        Bounds {
+            messages: (messages != u64::MAX).then_some(messages as usize),
+            bytes: self.core.most_bytes.load(Ordering::Relaxed) as usize,
+        }
+    }
+
+    /// Whether a get would not block.
+    pub(crate) fn is_ready(self) -> bool {
+        self.core.got.0.at.load(Ordering::Acquire) != self.core.put.0.at.load(Ordering::Acquire)
+            || self.core.closed.load(Ordering::Acquire) != 0
+    }
+
+    /// The word that changes when [`Ring::is_ready`] may have, and its value. The caller looks at
+    /// `is_ready` after this and before it waits.
+    pub(crate) fn want_items(self) -> (&'a AtomicU32, u32) {
+        self.core.items.announce()
+    }
+
+    fn fits(self, bytes: u64, got_messages: u64, got_bytes: u64) -> bool {
+        let put = &self.core.put.0;
+        let messages = put.messages.load(Ordering::Relaxed).wrapping_sub(got_messages);
+        let used = put.bytes.load(Ordering::Relaxed).wrapping_sub(got_bytes);
+        messages < self.core.most_messages.load(Ordering::Relaxed)
+            && used.saturating_add(bytes) <= self.core.most_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is room now.
+    fn has_room(self, bytes: u64) -> bool {
+        let got = &self.core.got.0;
+        let got_bytes = got.bytes.load(Ordering::Acquire);
+        self.fits(bytes, got.messages.load(Ordering::Acquire), got_bytes)
+            || self.core.closed.load(Ordering::Acquire) != 0
+    }
+
+    /// Like [`Ring::has_room`], by the producer's own copy of the counts if that will do.
+    fn has_room_locked(self, bytes: u64) -> bool {
+        let (put, got) = (&self.core.put.0, &self.core.got.0);
+        let seen = put.seen.load(Ordering::Relaxed);
+        if self.fits(bytes, seen, put.seen_bytes.load(Ordering::Relaxed)) {
+            return true;
+        }
+        let got_bytes = got.bytes.load(Ordering::Acquire);
+        let got_messages = got.messages.load(Ordering::Acquire);
+        put.seen.store(got_messages, Ordering::Relaxed);
+        put.seen_bytes.store(got_bytes, Ordering::Relaxed);
+        self.fits(bytes, got_messages, got_bytes)
+    }
+
+    /// Appends a message; `Error::Full` when the wait runs out.
+    pub(crate) fn put(self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
+        let limit = (self.core.most_bytes.load(Ordering::Relaxed) as usize).min(MOST_BYTES);
+        if bytes.len() > limit {
+            return Err(Error::TooLarge { size: bytes.len(), limit });
+        }
+        let objects = self.arena.offsets(handles)?;
+        let size = bytes.len() as u64;
+        let mut deadline: Option<Deadline> = None;
+        loop {
+            if self.try_put(bytes, &objects)? {
+                self.core.items.changed(futex::wake_all);
+                return Ok(());
+            }
+            if wait.is_never() {
+                return Err(Error::Full);
+            }
+            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
+            if spin(|| self.has_room(size)) {
+                continue;
+            }
+            let announced = self.core.space.announce();
+            if !self.has_room(size) {
+                self.arena.block(&[announced], until).map_err(|e| match e {
+                    Error::TimedOut => Error::Full,
+                    other => other,
+                })?;
+            }
+        }
+    }
+
+    /// Appends a message if there is room; whether there was.
+    #[inline]
+    fn try_put(self, bytes: &[u8], objects: &[u64]) -> Result<bool> {
+        self.core.producer.0.hold(|owner_died| {
+            repair(self.arena, self.core, owner_died, &self.core.put.0)?;
+            if self.core.closed.load(Ordering::Relaxed) != 0 {
+                return Err(Error::Closed);
+            }
+            if !self.has_room_locked(bytes.len() as u64) {
+                return Ok(false);
+            }
+            // SAFETY: this is under the producers' lock.
+            unsafe { self.append(bytes, objects) }?;
+            Ok(true)
+        })
+    }
+
+    /// Writes a record behind the tail and publishes it.
+    ///
+    /// # Safety
+    /// The calling thread holds the producers' lock: what is behind the tail, and a segment that is not
+    /// linked yet, nobody else touches then.
+    unsafe fn append(self, bytes: &[u8], objects: &[u64]) -> Result<()> {
+        let (arena, put) = (self.arena, &self.core.put.0);
+        let tail = Place::unpack(put.at.load(Ordering::Relaxed));
+        let size = record_size(bytes.len(), objects.len());
+        let room = arena.word(tail.segment + 8).load(Ordering::Relaxed);
+        if tail.position + size + JUMP_SIZE <= room {
+            if objects.is_empty() {
+                // SAFETY: behind the tail, under the lock.
+                let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
+                put.at.store(next.pack(), Ordering::Release);
+            } else {
+                arena.transaction(|txn| {
+                    // SAFETY: behind the tail, under the lock.
+                    let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
+                    self.publish(txn, next, objects)
+                })?;
+            }
+        } else {
+            arena.transaction(|txn| {
+                let length = (FIRST + size + JUMP_SIZE).next_power_of_two().max(SEGMENT);
+                let segment = txn.alloc(length, SEGMENT_TAG)?;
+                arena.word(segment + 8).store(length, Ordering::Relaxed);
+                let first = Place { segment, position: FIRST };
+                // SAFETY: the segment was allocated just now.
+                let next = unsafe { self.write_record(tail, first, bytes, objects) }?;
+                // Behind the tail: seen by nobody before the tail is beyond it.
+                arena.word(tail.offset() + RECORD).store(segment, Ordering::Relaxed);
+                arena.word(tail.offset()).store(JUMP, Ordering::Relaxed);
+                self.publish(txn, next, objects)
+            })?;
+        }
+        let counted = put.messages.load(Ordering::Relaxed) + 1;
+        put.messages.store(counted, Ordering::Release);
+        let counted = put.bytes.load(Ordering::Relaxed) + bytes.len() as u64;
+        put.bytes.store(counted, Ordering::Release);
+        Ok(())
+    }
+
+    fn publish(self, txn: &mut Txn<'_>, next: Place, objects: &[u64]) -> Result<()> {
+        for object in objects {
+            record::retain(txn, *object)?;
+        }
+        txn.set(self.offset + PUT_AT, next.pack())?;
+        txn.wake(self.offset + ITEMS)
+    }
+
+    /// Writes a record at `at`, with the counts that stand at `tail`, and the beginning of the
+    /// next, whose place it returns.
+    ///
+    /// # Safety
+    /// Nobody else touches that place meanwhile: it is behind the tail, or in a segment that is not
+    /// linked yet, and the calling thread holds the producers' lock.
+    unsafe fn write_record(
+        self,
+        tail: Place,
+        at: Place,
+        bytes: &[u8],
+        objects: &[u64],
+    ) -> Result<Place> {
+        let arena = self.arena;
+        let messages = arena.word(tail.offset() + 8).load(Ordering::Relaxed);
+        let before = arena.word(tail.offset() + 16).load(Ordering::Relaxed);
+        let mut to = at.offset();
+        let what = bytes.len() as u64 | (objects.len() as u64) << 32;
+        arena.word(to).store(what, Ordering::Relaxed);
+        begin_record(arena, to, messages, before);
+        to += RECORD;
+        for object in objects {
+            arena.word(to).store(*object, Ordering::Relaxed);
+            to += 8;
+        }
+        // SAFETY: the caller promises it.
+        unsafe { arena.write(to, bytes) }?;
+        let position = at.position + record_size(bytes.len(), objects.len());
+        let next = Place { segment: at.segment, position };
+        begin_record(arena, next.offset(), messages + 1, before + bytes.len() as u64);
+        Ok(next)
+    }
+
+    /// Takes the oldest message; `Error::Empty` when the wait runs out.
+    pub(crate) fn get(self, into: &mut Message, wait: Wait) -> Result<()> {
+        into.bytes.clear();
+        into.handles.clear();
+        let mut deadline: Option<Deadline> = None;
+        loop {
+            if self.try_get(into)? {
+                self.core.space.changed(futex::wake_all);
+                return Ok(());
+            }
+            if wait.is_never() {
+                return Err(Error::Empty);
+            }
+            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
+            self.wait(until)?;
+        }
+    }
+
+    /// Waits for [`Ring::is_ready`], or for no reason; `Error::Empty` when the wait runs out.
+    pub(crate) fn wait(self, until: Deadline) -> Result<()> {
+        if spin(|| self.is_ready()) {
+            return Ok(());
+        }
+        let wanted = self.want_items();
+        if self.is_ready() {
+            return Ok(());
+        }
+        self.arena.block(&[wanted], until).map_err(|e| match e {
+            Error::TimedOut => Error::Empty,
+            other => other,
+        })
+    }
+
+    fn try_get(self, into: &mut Message) -> Result<bool> {
+        let (core, got) = (self.core, &self.core.got.0);
+        core.consumer.0.hold(|owner_died| {
+            repair(self.arena, core, owner_died, got)?;
+            let Some(place) = self.oldest()? else { return Ok(false) };
+            let record = read_record(self.arena, place)?;
+            let handles = place.offset() + RECORD;
+            let bytes = handles + 8 * record.handles as u64;
+            // SAFETY: what is between head and tail changes only when the head passes it, and that is
+            // under this lock.
+            unsafe { self.arena.read(bytes, record.bytes, &mut into.bytes) }?;
+            if record.handles == 0 {
+                got.at.store(record.next.pack(), Ordering::Release);
+                record.count(got);
+                return Ok(true);
+            }
+            let words = (0..record.handles as u64).map(|i| self.arena.word(handles + 8 * i));
+            let objects: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
+            let taken = self.arena.take_handles(&objects, |txn| {
+                txn.set(self.offset + GOT_AT, record.next.pack())?;
+                txn.wake(self.offset + SPACE)
+            })?;
+            record.count(got);
+            into.handles.extend(taken.into_iter().filter_map(Held::handle));
+            Ok(true)
+        })
+    }
+
+    /// Where the oldest message is, if there is one. The caller holds the consumers' lock.
+    #[inline]
+    fn oldest(self) -> Result<Option<Place>> {
+        let (core, got) = (self.core, &self.core.got.0);
+        loop {
+            let head = got.at.load(Ordering::Relaxed);
+            if head == got.seen.load(Ordering::Relaxed) {
+                // Closed is read first: no message comes after it.
+                let closed = core.closed.load(Ordering::SeqCst) != 0;
+                let tail = core.put.0.at.load(Ordering::Acquire);
+                got.seen.store(tail, Ordering::Relaxed);
+                if head == tail {
+                    return if closed { Err(Error::Closed) } else { Ok(None) };
+                }
+            }
+            let place = Place::unpack(head);
+            if !follow_jump(self.arena, self.offset, place)? {
+                return Ok(Some(place));
+            }
+        }
+    }
+}

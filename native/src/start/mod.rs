@@ -1,0 +1,161 @@
+//! The parent's side of starting: what a context's processes run, the thread and the zygote that make
+//! them, and the reaper that watches them.
+
+pub(crate) mod request;
+mod spawner;
+mod zygote;
+
+use crate::arena::Arena;
+use crate::process::Child;
+use crate::program::Program;
+use crate::reaper::Reaper;
+use crate::stdio::Streams;
+use crate::sync::interrupted;
+use crate::syscalls::os;
+use crate::{recover, signals, syscalls};
+use procbox_core::{Bytes, Error, Message, ProcessSpec, Result};
+use request::StartRequest;
+use spawner::Spawner;
+use std::io::ErrorKind;
+use std::process::Command;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use zygote::Zygote;
+
+/// What starts the processes of one context.
+pub(crate) struct Starter {
+    arena: Arc<Arena>,
+    program: Program,
+    environment: Vec<(String, String)>,
+    /// Made at the first start: most processes start none.
+    threads: OnceLock<(Spawner, Arc<Reaper>)>,
+    zygote: Mutex<Option<Zygote>>,
+    /// Bumped when a child has ended.
+    deaths: Arc<AtomicU32>,
+}
+
+impl Starter {
+    pub(crate) fn new(
+        arena: Arc<Arena>,
+        program: Program,
+        environment: Vec<(String, String)>,
+    ) -> Starter {
+        Starter {
+            arena,
+            program,
+            environment,
+            threads: OnceLock::new(),
+            zygote: Mutex::new(None),
+            deaths: Arc::new(AtomicU32::new(0)),
+        }
+    }
+
+    /// The program that its processes run.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The word that changes when a child has ended.
+    pub(crate) fn deaths(&self) -> &AtomicU32 {
+        &self.deaths
+    }
+
+    /// The threads; the caller holds `zygote`, so they are not made twice.
+    fn threads(&self) -> Result<&(Spawner, Arc<Reaper>)> {
+        if let Some(threads) = self.threads.get() {
+            return Ok(threads);
+        }
+        let threads = (Spawner::new()?, Reaper::start(self.deaths.clone(), self.arena.clone())?);
+        Ok(self.threads.get_or_init(|| threads))
+    }
+
+    /// Starts a worker: a slot with the request in it, and a word to the zygote.
+    pub(crate) fn worker(
+        &self,
+        name: &str,
+        serves: bool,
+        spec: &ProcessSpec,
+    ) -> Result<Arc<Child>> {
+        self.program.check_worker(name)?;
+        let handles = self.arena.offsets(spec.handles())?;
+        let request = Message::of(&StartRequest {
+            worker: name.to_string(),
+            serves,
+            identity: spec.identity.clone(),
+            arguments: Bytes(spec.message.bytes.clone()),
+            handles: handles.clone(),
+            answers_ctrl_c: !interrupted::answers(),
+        })?;
+        let streams = Streams::of(spec)?;
+        let mut zygote = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
+        let (spawner, reaper) = self.threads()?;
+        let running = match &mut *zygote {
+            Some(running) => running,
+            empty => empty.insert(Zygote::start(
+                spawner,
+                &self.program,
+                &self.environment,
+                self.arena.raw_fd(),
+            )?),
+        };
+        let slot = self.arena.new_slot(&request.bytes, &handles)?;
+        let pid = match running.fork(slot, streams.stdin_fd(), streams.stdout_fd()) {
+            Ok(Ok(pid)) => pid,
+            Ok(Err(e)) => {
+                recover::recover(&self.arena, slot);
+                return Err(match e.kind() {
+                    ErrorKind::OutOfMemory | ErrorKind::WouldBlock => {
+                        Error::Exhausted("processes".into())
+                    }
+                    _ => os("fork", e),
+                });
+            }
+            Err(e) => {
+                recover::recover(&self.arena, slot);
+                // The next start makes a new one.
+                *zygote = None;
+                return Err(e);
+            }
+        };
+        drop(zygote);
+        Child::new(pid, self.arena.clone(), Some(slot), spec, streams.captured(), reaper)
+            .inspect_err(|_| self.undo(pid, Some(slot)))
+    }
+
+    /// Starts the program's `main`, as any program is started.
+    pub(crate) fn main(&self, args: &[String], spec: &ProcessSpec) -> Result<Arc<Child>> {
+        let mut command = Command::new(self.program.path());
+        command.args(args).envs(self.environment.iter().cloned());
+        let streams = Streams::of(spec)?;
+        streams.give_to(&mut command)?;
+        signals::reset_interrupts_of(&mut command);
+        if spec.identity.daemon {
+            syscalls::die_with_parent(&mut command);
+        }
+        let starting = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
+        let (spawner, reaper) = self.threads()?;
+        drop(starting);
+        let child = spawner.spawn(&self.program, command)?;
+        let pid = child.id() as i32;
+        Child::new(pid, self.arena.clone(), None, spec, streams.captured(), reaper)
+            .inspect_err(|_| self.undo(pid, None))
+    }
+
+    /// Ends a process that was started but cannot be watched.
+    fn undo(&self, pid: i32, slot: Option<u32>) {
+        // SAFETY: it has just been started, and nobody knows of it who would reap it.
+        unsafe { signals::kill_child(pid) };
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+        if let Some(slot) = slot {
+            recover::recover(&self.arena, slot);
+        }
+    }
+}
+
+impl Drop for Starter {
+    fn drop(&mut self) {
+        if let Some((_, reaper)) = self.threads.get() {
+            reaper.end();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a parent, its zygote and a new process say to each other.
+//!
+//! The parent tells the zygote the number of a slot of the process table, and passes descriptors
+//! along; the zygote answers with a pid. What the process is to do stands in the slot.
+
+use procbox_core::{Bytes, Identity};
+use serde::{Deserialize, Serialize};
+use std::os::fd::RawFd;
+
+/// The variable that makes a program a zygote: its socket and its arena.
+pub(crate) const ENVIRONMENT: &str = "PROCBOX_ZYGOTE";
+
+/// What the zygote says when it is ready.
+pub(crate) const HELLO: i64 = 0;
+
+/// The value of [`ENVIRONMENT`].
+pub(crate) fn environment(socket: RawFd, arena: RawFd) -> String {
+    format!("{socket},{arena}")
+}
+
+/// Socket and arena by the value of [`ENVIRONMENT`].
+pub(crate) fn descriptors(environment: &str) -> Option<(RawFd, RawFd)> {
+    let (socket, arena) = environment.split_once(',')?;
+    let (socket, arena) = (socket.parse().ok()?, arena.parse().ok()?);
+    (socket != arena).then_some((socket, arena))
+}
+
+/// What a process is to do: the start request in its slot.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StartRequest {
+    /// The worker's name.
+    pub(crate) worker: String,
+    /// Whether it serves a pool.
+    pub(crate) serves: bool,
+    /// Who the process is; it knows its pid itself.
+    pub(crate) identity: Identity,
+    /// The encoded arguments.
+    pub(crate) arguments: Bytes,
+    /// The offsets of the handles in them.
+    pub(crate) handles: Vec<u64>,
+    /// Whether Ctrl-C ends it: its parent does not answer it.
+    pub(crate) answers_ctrl_c: bool,
+}
+
+/// The request for one fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ForkRequest {
+    /// The slot of the new process.
+    pub(crate) slot: u32,
+    /// A standard input is passed along.
+    pub(crate) stdin: bool,
+    /// A standard output is passed along, after the input.
+    pub(crate) stdout: bool,
+}
+
+const STDIN: u32 = 1;
+const STDOUT: u32 = 2;
+
+impl ForkRequest {
+    /// The bytes of it.
+    pub(crate) const SIZE: usize = 8;
+
+    pub(crate) fn encode(self) -> [u8; ForkRequest::SIZE] {
+        let flag = |set, flag| if set { flag } else { 0 };
+        let flags = flag(self.stdin, STDIN) | flag(self.stdout, STDOUT);
+        (u64::from(flags) << 32 | u64::from(self.slot)).to_ne_bytes()
+    }
+
+    pub(crate) fn decode(bytes: [u8; ForkRequest::SIZE]) -> ForkRequest {
+        let request = u64::from_ne_bytes(bytes);
+        let flags = (request >> 32) as u32;
+        ForkRequest { slot: request as u32, stdin: flags & STDIN != 0, stdout: flags & STDOUT != 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        for (stdin, stdout) in [(false, false), (true, false), (false, true), (true, true)] {
+            let request = ForkRequest { slot: u32::MAX, stdin, stdout };
+            assert_eq!(ForkRequest::decode(request.encode()), request);
+        }
+    }
+
+    #[test]
+    fn only_what_procbox_sets_is_two_descriptors() {
+        assert_eq!(descriptors(&environment(7, 8)), Some((7, 8)));
+        for not in ["", "7", "7,", "7,7", "7,8,9", "a,b"] {
+            assert_eq!(descriptors(not), None, "{not}");
+        }
+    }
+}

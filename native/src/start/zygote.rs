@@ -1,0 +1,110 @@
+//! The link to a zygote, which makes the worker processes on requests that any thread of the parent
+//! may send.
+
+use super::request::{ENVIRONMENT, ForkRequest, HELLO, environment};
+use super::spawner::Spawner;
+use crate::program::Program;
+use crate::syscalls::os;
+use crate::{signals, syscalls};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, setsockopt,
+    socketpair, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use procbox_core::{Error, Result};
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::process::{Child, Command};
+
+/// How long a program has to become a zygote: its constructors run before.
+const HELLO_SECONDS: i64 = 10;
+
+/// A running zygote.
+pub(crate) struct Zygote {
+    socket: Option<OwnedFd>,
+    process: Child,
+}
+
+impl Zygote {
+    /// Executes the program as a zygote and waits for its hello.
+    pub(crate) fn start(
+        spawner: &Spawner,
+        program: &Program,
+        variables: &[(String, String)],
+        arena: RawFd,
+    ) -> Result<Zygote> {
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .map_err(|e| os("socketpair", e))?;
+        let mut command = Command::new(program.path());
+        command.arg("--procbox-zygote").envs(variables.iter().cloned());
+        command.env(ENVIRONMENT, environment(theirs.as_raw_fd(), arena));
+        signals::hold_interrupts_of(&mut command);
+        syscalls::pass_fds(&mut command, vec![theirs.as_raw_fd(), arena]);
+        let process = spawner.spawn(program, command)?;
+        drop(theirs);
+        let mut zygote = Zygote { socket: Some(ours), process };
+        zygote.expect_hello(program)?;
+        Ok(zygote)
+    }
+
+    fn expect_hello(&mut self, program: &Program) -> Result<()> {
+        let Some(socket) = &self.socket else { return Err(Error::Closed) };
+        let patience = TimeVal::seconds(HELLO_SECONDS);
+        setsockopt(socket, sockopt::ReceiveTimeout, &patience).map_err(|e| os("setsockopt", e))?;
+        if self.reply() == Ok(HELLO) {
+            let Some(socket) = &self.socket else { return Err(Error::Closed) };
+            return setsockopt(socket, sockopt::ReceiveTimeout, &TimeVal::zero())
+                .map_err(|e| os("setsockopt", e));
+        }
+        let _ = self.process.kill();
+        Err(Error::NotRunnable {
+            program: program.path().display().to_string(),
+            why: "procbox did not take over before its main".into(),
+        })
+    }
+
+    /// Has the zygote make a process for a slot; its pid, or what the zygote's kernel said.
+    /// An error means that the zygote is gone.
+    pub(crate) fn fork(
+        &mut self,
+        slot: u32,
+        stdin: Option<RawFd>,
+        stdout: Option<RawFd>,
+    ) -> Result<std::result::Result<i32, std::io::Error>> {
+        let Some(socket) = &self.socket else { return Err(Error::Closed) };
+        let request = ForkRequest { slot, stdin: stdin.is_some(), stdout: stdout.is_some() };
+        let request = request.encode();
+        let fds: Vec<RawFd> = stdin.into_iter().chain(stdout).collect();
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let control = if fds.is_empty() { &[][..] } else { &rights[..] };
+        let bytes = [IoSlice::new(&request)];
+        sendmsg::<()>(socket.as_raw_fd(), &bytes, control, MsgFlags::MSG_NOSIGNAL, None)
+            .map_err(|e| os("zygote", e))?;
+        Ok(match self.reply()? {
+            error if error < 0 => Err(std::io::Error::from_raw_os_error(-error as i32)),
+            pid => Ok(pid as i32),
+        })
+    }
+
+    fn reply(&self) -> Result<i64> {
+        let Some(socket) = &self.socket else { return Err(Error::Closed) };
+        let mut reply = [0; 8];
+        loop {
+            match recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty()) {
+                Ok(8) => return Ok(i64::from_ne_bytes(reply)),
+                Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => return Err(Error::os("zygote", "it ended unexpectedly")),
+                Err(e) => return Err(os("zygote", e)),
+            }
+        }
+    }
+}
+
+impl Drop for Zygote {
+    /// The zygote ends when its socket does; it is reaped here.
+    fn drop(&mut self) {
+        self.socket = None;
+        let _ = self.process.wait();
+    }
+}

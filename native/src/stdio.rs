@@ -1,0 +1,122 @@
+//! The standard streams that a process is started with. What it is given and what it prints are files
+//! in memory: no thread, and no pipe that fills up.
+
+use crate::syscalls::os;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use procbox_core::{Input, Output, ProcessSpec, Result};
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// The streams of one process, where they are not its parent's.
+pub(crate) struct Streams {
+    stdin: Option<File>,
+    stdout: Option<File>,
+    captures: bool,
+}
+
+impl Streams {
+    /// Those that a process is to have.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Os`].
+    pub(crate) fn of(spec: &ProcessSpec) -> Result<Streams> {
+        Ok(Streams {
+            stdin: stdin(&spec.stdin)?,
+            stdout: stdout(spec.stdout)?,
+            captures: spec.stdout == Output::Capture,
+        })
+    }
+
+    /// The descriptor of the input, to be passed on.
+    pub(crate) fn stdin_fd(&self) -> Option<RawFd> {
+        self.stdin.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// The descriptor of the output, to be passed on.
+    pub(crate) fn stdout_fd(&self) -> Option<RawFd> {
+        self.stdout.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Has a command's process begin with them.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Os`].
+    pub(crate) fn give_to(&self, command: &mut Command) -> Result<()> {
+        let again = |file: &File| file.try_clone().map_err(|e| os("dup", e));
+        if let Some(file) = &self.stdin {
+            command.stdin(Stdio::from(again(file)?));
+        }
+        if let Some(file) = &self.stdout {
+            command.stdout(Stdio::from(again(file)?));
+        }
+        Ok(())
+    }
+
+    /// What the process prints, if that is captured.
+    pub(crate) fn captured(self) -> Option<Captured> {
+        let file = self.stdout.filter(|_| self.captures)?;
+        Some(Captured(Mutex::new((file, 0))))
+    }
+}
+
+/// What a process has printed, and how much of that was read.
+pub(crate) struct Captured(Mutex<(File, u64)>);
+
+impl Captured {
+    /// What was not read yet.
+    pub(crate) fn read(&self) -> Vec<u8> {
+        let mut captured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, taken) = &mut *captured;
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let mut bytes = vec![0; size.saturating_sub(*taken) as usize];
+        let mut read = 0;
+        while read < bytes.len() {
+            match file.read_at(&mut bytes[read..], *taken + read as u64) {
+                Ok(count) if count > 0 => read += count,
+                _ => break,
+            }
+        }
+        bytes.truncate(read);
+        *taken += read as u64;
+        bytes
+    }
+}
+
+/// A nameless file in memory.
+fn memory_file() -> Result<File> {
+    memfd_create(c"procbox-stdio", MFdFlags::MFD_CLOEXEC)
+        .map(|fd: OwnedFd| File::from(fd))
+        .map_err(|e| os("memfd_create", e))
+}
+
+fn null() -> Result<File> {
+    File::options().read(true).write(true).open("/dev/null").map_err(|e| os("open", e))
+}
+
+fn stdin(input: &Input) -> Result<Option<File>> {
+    match input {
+        Input::Inherit => Ok(None),
+        Input::Null => null().map(Some),
+        Input::Bytes(bytes) => {
+            let mut file = memory_file()?;
+            file.write_all(bytes).and_then(|()| file.rewind()).map_err(|e| os("write", e))?;
+            Ok(Some(file))
+        }
+    }
+}
+
+fn stdout(output: Output) -> Result<Option<File>> {
+    match output {
+        Output::Inherit => Ok(None),
+        Output::Null => null().map(Some),
+        Output::Stderr => {
+            let own = std::io::stderr().as_fd().try_clone_to_owned();
+            own.map(|fd| Some(fd.into())).map_err(|e| os("dup", e))
+        }
+        Output::Capture => memory_file().map(Some),
+    }
+}

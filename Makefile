@@ -65,7 +65,8 @@ features: setup
 	  echo "== procbox with $$feature alone"; \
 	  $(CARGO) test --release -p procbox --no-default-features --features $$feature || exit 1; \
 	done
-	@if $(CARGO) tree -p procbox-cli -e normal --prefix none | grep -E '^(procspawn|ipc-channel|criterion) '; then \
+	@linked=$$($(CARGO) tree -p procbox-cli -e normal --prefix none) || exit 1; \
+	if echo "$$linked" | grep -E '^(procspawn|ipc-channel|criterion) '; then \
 	  echo "these are linked into the command"; exit 1; \
 	fi
 

@@ -58,7 +58,7 @@ pub use procbox_native::Native;
 /// ```
 #[cfg(feature = "sandbox")]
 pub mod sandbox {
-    pub use procbox_host::{FsPerms, Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+    pub use procbox_host::{Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
     pub use procbox_host::{answer_interrupts, interrupt};
 }
 

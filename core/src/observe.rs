@@ -210,7 +210,9 @@ pub trait Subscriber: Send + Sync {
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Those who watch; replaced as a whole, so that an event takes a copy of one pointer.
-static SUBSCRIBERS: RwLock<Option<Arc<Vec<Arc<dyn Subscriber>>>>> = RwLock::new(None);
+type Subscribers = Arc<Vec<Arc<dyn Subscriber>>>;
+
+static SUBSCRIBERS: RwLock<Option<Subscribers>> = RwLock::new(None);
 
 /// Changes the list of those who watch.
 fn change(change: impl FnOnce(&mut Vec<Arc<dyn Subscriber>>)) {

@@ -19,9 +19,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What one read takes at most.
+/// Most that one read takes.
 const PER_READ: usize = 64 << 10;
-/// How long an end that is dropped tries to send the rest of a message.
+/// Time that an end which is dropped tries to send the rest of a message.
 const LINGER: Duration = Duration::from_secs(1);
 /// The bytes of a frame before the message.
 const HEADER: usize = 4;
@@ -124,7 +124,7 @@ pub(crate) struct NativeConnection {
 }
 
 impl NativeConnection {
-    /// What there is to poll for while a message is awaited: what is unsent may be awaited by the
+    /// Socket, and what to poll it for while a message is awaited: what is unsent may be awaited by the
     /// peer.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
         let mut events = PollFlags::POLLIN;
@@ -134,7 +134,7 @@ impl NativeConnection {
         PollFd::new(self.socket.fd(), events)
     }
 
-    /// Whether a `recv` would not block, after reading what has come so far.
+    /// True if a `recv` would not block, after reading what has come so far.
     pub(crate) fn is_ready(&self) -> bool {
         self.poll(Wait::Never) != Err(Error::TimedOut)
     }

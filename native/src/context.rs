@@ -51,7 +51,7 @@ impl NativeContext {
 /// ```
 ///
 /// # Errors
-/// [`Error::Os`], [`Error::Exhausted`], [`Error::Invalid`] in a zygote that did not call
+/// [`procbox_core::Error::Os`], [`procbox_core::Error::Exhausted`], [`procbox_core::Error::Invalid`] in a zygote that did not call
 /// [`crate::init`].
 pub fn context() -> Result<Context> {
     ambient::context(|arena, identity| {

@@ -20,7 +20,7 @@ const TIMES: u32 = 2;
 /// An event, by handle.
 pub(crate) struct NativeEvent(Arc<Held>);
 
-/// What the arena has to know of events.
+/// Kind of events, as the arena sees it.
 pub(crate) struct EventKind;
 
 impl Kind for EventKind {

@@ -12,12 +12,12 @@ use procbox_core::Result;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether it came from a terminal, which sends it to the other programs there too.
+/// True if it came from a terminal, which sends it to the other programs there too.
 static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
-/// How many times it has come; for the thread that calls the hooks.
+/// Number of times that it has come; for the thread that calls the hooks.
 static TIMES: AtomicU32 = AtomicU32::new(0);
 static HOOKS: Mutex<Vec<fn(bool)>> = Mutex::new(Vec::new());
-/// Whether handler and thread are there.
+/// True if handler and thread are there.
 static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// The children to kill on the second Ctrl-C: pids, 0 for none. Those beyond are left to die of
 /// their parent's death if they are daemons.
@@ -57,7 +57,7 @@ pub fn answer_ctrl_c() -> Result<()> {
     Ok(())
 }
 
-/// Whether Ctrl-C arrived and was not cleared.
+/// True if Ctrl-C arrived and was not cleared.
 ///
 /// ```
 /// procbox_native::answer_ctrl_c()?;
@@ -93,7 +93,7 @@ pub fn clear_interrupt() {
     state::clear();
 }
 
-/// Whether the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
+/// True if the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
 /// started there have it too; after a `kill -INT` they may not.
 ///
 /// ```

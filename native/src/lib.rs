@@ -51,7 +51,7 @@ pub use workers::{WORKERS, WorkerEntry};
 #[doc(hidden)]
 pub use linkme;
 
-/// What a program calls first in `main`.
+/// First call of a program in its `main`.
 ///
 /// It sees to it that a stack overflow ends `main` as it ends a worker of either backend: by
 /// signal 11, where Rust's own handler would abort. Workers need no call: in a program that is

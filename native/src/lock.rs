@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A lock, by handle.
 pub(crate) struct NativeLock(Arc<Held>);
 
-/// What the arena has to know of locks.
+/// Kind of locks, as the arena sees it.
 pub(crate) struct LockKind;
 
 const SIZE: u64 = size_of::<RobustLock>() as u64;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A queue, by handle.
 pub(crate) struct NativeQueue(pub(crate) Arc<Held>);
 
-/// What the arena has to know of queues.
+/// Kind of queues, as the arena sees it.
 pub(crate) struct QueueKind;
 
 impl Kind for QueueKind {

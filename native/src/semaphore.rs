@@ -34,7 +34,7 @@ shared! {
 /// A semaphore, by handle.
 pub(crate) struct NativeSemaphore(Arc<Held>);
 
-/// What the arena has to know of semaphores.
+/// Kind of semaphores, as the arena sees it.
 pub(crate) struct SemaphoreKind;
 
 const SIZE: u64 = size_of::<Core>() as u64;

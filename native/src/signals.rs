@@ -1,4 +1,4 @@
-//! Which signals this process handles, blocks and sends, and what for.
+//! The signals that this process handles, blocks and sends, and what for.
 //!
 //! | signal | what it says |
 //! |---|---|
@@ -37,7 +37,7 @@ pub(crate) fn pidfd_interrupt(pidfd: BorrowedFd<'_>) {
     pidfd_send_signal(pidfd, libc::SIGINT, Some(&info));
 }
 
-/// Where a SIGINT came from.
+/// Origin of a SIGINT.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sigint {
     /// A terminal, which sends it to all of its foreground group.
@@ -48,7 +48,7 @@ pub(crate) enum Sigint {
     Passed,
 }
 
-/// Who handles SIGINT.
+/// Handler of SIGINT.
 type SigintHandler = fn(Sigint);
 
 static ON_SIGINT: OnceLock<SigintHandler> = OnceLock::new();
@@ -135,7 +135,7 @@ pub(crate) fn reset_interrupts_of(command: &mut Command) {
     unsafe { command.pre_exec(reset) };
 }
 
-/// What a new worker process starts with: default crashes (std's handler would turn a stack
+/// Sets what a new worker process starts with: default crashes (std's handler would turn a stack
 /// overflow into an abort), Ctrl-C as told, interrupts on request, nothing blocked.
 ///
 /// # Safety
@@ -193,7 +193,7 @@ pub(crate) fn watch_parent(parent: Option<u32>) {
     }
 }
 
-/// Whether this process's parent has died, as far as it was told.
+/// True if this process's parent has died, as far as it was told.
 pub(crate) fn parent_died() -> bool {
     PARENT_DIED.load(Ordering::Relaxed)
 }

@@ -1,5 +1,5 @@
 //! The tables in the documentation name the cases that hold each rule: each case is there, and what is
-//! there exists.
+//! there exists. Links between pages lead somewhere.
 
 use procbox_cases::CASES;
 use std::collections::BTreeSet;
@@ -45,4 +45,26 @@ fn every_case_is_named() {
         .filter(|name| !named.contains(*name) && !is_abbreviated(name))
         .collect();
     assert!(missing.is_empty(), "docs/semantics.md does not name {missing:?}");
+}
+
+/// The pages in a folder of the repository.
+fn pages(folder: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let entries = std::fs::read_dir(&root).unwrap_or_else(|e| panic!("{folder}: {e}"));
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}/{name}")).collect()
+}
+
+#[test]
+fn every_link_between_pages_leads_to_a_file() {
+    let pages: Vec<String> = [".", "docs", "docs/decisions"].into_iter().flat_map(pages).collect();
+    assert!(pages.len() > 10, "there are no pages: {pages:?}");
+    for path in pages {
+        let text = page(&path);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path);
+        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
+            assert!(folder.with_file_name(target).exists(), "{path} leads to no {target}");
+        }
+    }
 }

@@ -96,9 +96,3 @@ impl tokio::io::AsyncWrite for Sink {
         Poll::Ready(Ok(()))
     }
 }
-
-/// Says on stderr, in one line, how a process ended that could not say it itself.
-pub(crate) fn complain(name: &str, message: &str) {
-    // If stderr is gone there is nobody to tell.
-    let _ = std::io::stderr().lock().write_all(format!("{name}: {message}\n").as_bytes());
-}

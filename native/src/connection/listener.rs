@@ -34,7 +34,7 @@ pub(crate) struct NativeListener {
 }
 
 impl NativeListener {
-    /// What there is to poll for while a client is awaited.
+    /// Socket to poll while a client is awaited.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
         let fd = match &self.socket {
             Listening::Unix(socket) => socket.as_fd(),
@@ -43,7 +43,7 @@ impl NativeListener {
         PollFd::new(fd, PollFlags::POLLIN)
     }
 
-    /// Whether somebody waits to be accepted.
+    /// True if somebody waits to be accepted.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(poll(&mut [self.awaited()], PollTimeout::ZERO), Ok(n) if n > 0)
     }

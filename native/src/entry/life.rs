@@ -18,14 +18,14 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What a new process begins with.
+/// Slot and descriptors that a new process begins with.
 pub(super) struct Start {
     pub(super) slot: u32,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: Option<OwnedFd>,
 }
 
-/// What it is to do.
+/// Worker that it is to run, and how.
 struct Task {
     entry: &'static WorkerEntry,
     serves: bool,

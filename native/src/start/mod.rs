@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zygote::Zygote;
 
-/// What starts the processes of one context.
+/// Starter of the processes of one context.
 pub(crate) struct Starter {
     arena: Arc<Arena>,
     program: Program,

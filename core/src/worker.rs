@@ -125,7 +125,8 @@ impl<T: Serialize> Arg<Vec<T>> for &[T] {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "the arguments `{Self}` cannot be given to a worker that takes `{P}`",
-    label = "the worker takes `{P}`"
+    label = "the worker takes `{P}`",
+    note = "arguments are one tuple, as many as the worker takes and in its order; a single one too: `(3,)`"
 )]
 pub trait Args<P>: Serialize {}
 

@@ -26,12 +26,21 @@
 //! }
 //! ```
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub use procbox_native as native;
+#[cfg(not(any(target_os = "linux", target_arch = "wasm32")))]
+mod nowhere;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod sandbox;
+
+#[cfg(target_os = "linux")]
+use native as backend;
+#[cfg(not(any(target_os = "linux", target_arch = "wasm32")))]
+use nowhere as backend;
+#[cfg(target_arch = "wasm32")]
+use sandbox as backend;
 
 pub use procbox_core::*;
 
@@ -122,16 +131,8 @@ pub mod prelude {
 /// # Errors
 /// [`Error::Os`] if the system refuses what the native backend needs.
 pub fn init() -> Result<Context> {
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        procbox_native::init();
-        procbox_native::context()
-    }
-    #[cfg(target_arch = "wasm32")]
-    {
-        sandbox::init();
-        Ok(sandbox::context())
-    }
+    backend::init();
+    backend::context()
 }
 
 /// The ambient context, in `main` and in workers alike; in a library or a test it needs no [`init`].
@@ -149,10 +150,7 @@ pub fn init() -> Result<Context> {
 /// # Errors
 /// Those of [`init`].
 pub fn context() -> Result<Context> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return procbox_native::context();
-    #[cfg(target_arch = "wasm32")]
-    return Ok(sandbox::context());
+    backend::context()
 }
 
 /// A context of another native program, whose workers are then called by name: for a test of a
@@ -170,7 +168,7 @@ pub fn context() -> Result<Context> {
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::NotRunnable`], and those of [`init`].
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(target_os = "linux")]
 pub fn context_of(program: impl AsRef<std::path::Path>) -> Result<Context> {
     procbox_native::Native::builder().program(procbox_native::Program::open(program)?).build()
 }
@@ -194,13 +192,7 @@ pub fn context_of(program: impl AsRef<std::path::Path>) -> Result<Context> {
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
 pub fn answer_ctrl_c() -> Result<()> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return procbox_native::answer_ctrl_c();
-    #[cfg(target_arch = "wasm32")]
-    {
-        sandbox::answer_ctrl_c(true);
-        Ok(())
-    }
+    backend::answer_ctrl_c()
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
@@ -217,10 +209,7 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn clear_interrupt() {
-    #[cfg(not(target_arch = "wasm32"))]
-    procbox_native::clear_interrupt();
-    #[cfg(target_arch = "wasm32")]
-    sandbox::clear_interrupt();
+    backend::clear_interrupt();
 }
 
 /// True if Ctrl-C has come and was not cleared.
@@ -233,8 +222,9 @@ pub fn clear_interrupt() {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn interrupted() -> bool {
-    #[cfg(not(target_arch = "wasm32"))]
-    return procbox_native::interrupted();
-    #[cfg(target_arch = "wasm32")]
-    return sandbox::interrupted();
+    backend::interrupted()
 }
+
+#[cfg(all(doctest, target_os = "linux"))]
+#[doc = include_str!("../../docs/testing.md")]
+mod testing {}

@@ -6,6 +6,9 @@
 //! explains the protocols: the arena, the locks, the queue, the zygote, and what a SIGKILL at each
 //! point leaves behind.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("procbox-native is for Linux; elsewhere there is the sandbox, of procbox-host");
+
 mod signals;
 mod sync;
 mod syscalls;

@@ -21,7 +21,9 @@ use std::time::Duration;
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot serve a pool",
     label = "not a worker",
-    note = "mark the function with `#[worker]`, or name a worker of the context's program by a `&str`"
+    note = "mark the function with `#[worker]`, or name a worker of the context's program by a `&str`",
+    note = "a closure is no worker, its captures stay in this process: make it a `#[worker] fn` that takes \
+            them as arguments"
 )]
 pub trait Serves<P, R> {
     /// A name or the identity of the worker.

@@ -27,7 +27,9 @@ use std::time::Duration;
     message = "no process can be started of a `{Self}`",
     label = "not a worker",
     note = "mark the function with `#[worker]`, pass a `#[worker]` struct by reference, or name a \
-            worker of the context's program by a `&str`"
+            worker of the context's program by a `&str`",
+    note = "a closure is no worker, its captures stay in this process: make it a `#[worker] fn` that takes \
+            them as arguments"
 )]
 pub trait Starts<P> {
     /// A name or the identity of the worker.

@@ -4,9 +4,9 @@ mod attribute;
 mod check;
 
 use attribute::Options;
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use procbox_abi::{Line, SECTION, WORKER_PREFIX};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Error, ItemFn, ItemImpl, Path, Result, ReturnType, Type};
@@ -124,6 +124,11 @@ fn expand_struct(block: ItemImpl, options: Options, place: &str) -> Result<Token
     })
 }
 
+/// Where the compiler is to complain about a type: where it stands, with names as they are here.
+fn at(ty: &Type) -> Span {
+    ty.span().resolved_at(Span::call_site())
+}
+
 /// Whether the type is spelled as a `Result`. What it then is, the compiler finds out.
 fn is_spelled_result(ty: &Type) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Result"))
@@ -134,7 +139,7 @@ fn is_spelled_result(ty: &Type) -> bool {
 fn result_of(output: &ReturnType, guest: &Path) -> TokenStream {
     match output {
         ReturnType::Type(_, ty) if is_spelled_result(ty) => {
-            quote!(<#ty as #guest::runner::Fallible>::Value)
+            quote_spanned!(at(ty)=> <#ty as #guest::runner::Fallible>::Value)
         }
         ReturnType::Type(_, ty) if !matches!(**ty, Type::Never(_)) => quote!(#ty),
         _ => quote!(()),
@@ -145,10 +150,11 @@ fn result_of(output: &ReturnType, guest: &Path) -> TokenStream {
 fn end(output: &ReturnType, guest: &Path, call: TokenStream) -> TokenStream {
     match output {
         ReturnType::Type(_, ty) if is_spelled_result(ty) => {
-            quote!(#guest::runner::end_of_result(#call, __procbox_result))
+            quote_spanned!(at(ty)=> #guest::runner::end_of_result(#call, __procbox_result))
         }
         ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)) => call,
-        _ => quote! {{
+        ReturnType::Default => quote!(#guest::runner::end_of(#call, __procbox_result)),
+        ReturnType::Type(_, ty) => quote_spanned! {at(ty)=> {
             #[allow(unused_imports, reason = "one of the two applies")]
             use #guest::runner::{EndsAsResult as _, EndsAsValue as _};
             let __procbox_value = #call;
@@ -189,7 +195,7 @@ impl Known {
         let text = readable(signature);
         match text.split_once("fn ") {
             // Behind a struct's name comes that of its function.
-            Some((before, after)) if before == "::" => format!("{}::{after}", self.name),
+            Some(("::", after)) => format!("{}::{after}", self.name),
             _ => match text.find('(') {
                 Some(at) => format!("{}{}", self.name, &text[at..]),
                 None => self.name.clone(),
@@ -223,7 +229,7 @@ impl Known {
                 }
             };
 
-            #[cfg(not(target_arch = "wasm32"))]
+            #[cfg(target_os = "linux")]
             const _: () = {
                 #[#guest::native::linkme::distributed_slice(#guest::native::WORKERS)]
                 #[linkme(crate = #guest::native::linkme)]

@@ -1,7 +1,7 @@
 //! From a path and options to a context that runs the program.
 
 use crate::options::{BackendArg, ProgramArgs};
-use procbox::runner::find_worker;
+use procbox::backend::runner::find_worker;
 use procbox::sandbox::Grants;
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
 use std::path::{Path, PathBuf};

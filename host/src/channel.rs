@@ -2,7 +2,8 @@
 //! in order; it has bounds, and it can be closed.
 
 use crate::ready::Source;
-use crate::runtime::{Runtime, lock};
+use crate::runtime::Runtime;
+use crate::sync::lock;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::raw::Bounds;

@@ -6,7 +6,8 @@
 
 use crate::channel::Channel;
 use crate::pipe::PipeEnd;
-use crate::runtime::{Runtime, lock};
+use crate::runtime::Runtime;
+use crate::sync::lock;
 use procbox_core::raw::{Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex};
 /// How many may wait to be accepted; the next waits to wait.
 const BACKLOG: usize = 128;
 /// What a connection holds each way: one message of the largest size, or many small ones.
-const BOUNDS: Bounds = Bounds { messages: Some(1 << 10), bytes: MAX_MESSAGE };
+const BOUNDS: Bounds = Bounds::new(Some(1 << 10), MAX_MESSAGE);
 
 /// Those who came to a listener and were not accepted yet: their pipes' other ends.
 type Backlog = Channel<Arc<PipeEnd>>;
@@ -57,7 +58,7 @@ impl Names {
         match lock(&self.0).entry(name.into()) {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
-                let bounds = Bounds { messages: Some(BACKLOG), ..Bounds::default() };
+                let bounds = Bounds::DEFAULT.messages(BACKLOG);
                 let backlog = Arc::new(Channel::new(runtime.clone(), bounds));
                 free.insert(backlog.clone());
                 let address = Address::Name(name.into());

@@ -15,11 +15,13 @@ use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
+use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
     RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
-use procbox_core::{Bytes, Clock, Random, Result, Wait};
+use procbox_core::time::Clock;
+use procbox_core::{Bytes, Result, Wait};
 use std::sync::Arc;
 
 /// The pid of the embedding program, unless it is said to have another.
@@ -36,13 +38,11 @@ impl Root {
     pub(crate) fn new(owner: Arc<Owner>, program: Prepared, mut grants: Grants) -> Result<Root> {
         let identity = match grants.take_identity() {
             Some(identity) => identity,
-            None => Identity {
-                name: "MainProcess".into(),
-                pid: OWN_PID,
-                daemon: false,
-                authkey: random_key(&owner.0.runtime)?,
-                parent: None,
-            },
+            None => {
+                let mut first = Identity::new("MainProcess", OWN_PID);
+                first.authkey = random_key(&owner.0.runtime)?;
+                first
+            }
         };
         let sandbox = owner.0.clone();
         let names =

@@ -6,7 +6,7 @@
 //!
 //! The files stand on floors, and import from floors below or beside them only:
 //!
-//! 1. `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the embedding program;
+//! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the embedding program;
 //!    `wait_list` and `waiting`, how one sleeps until something
 //!    changes; `ready`, the same for several things; `interrupt`, Ctrl-C as one process sees it;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
@@ -53,6 +53,7 @@ mod section;
 mod semaphore;
 mod start;
 mod state;
+mod sync;
 mod table;
 mod task;
 mod trap;

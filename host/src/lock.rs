@@ -55,7 +55,7 @@ impl HostLock {
             Ok(_) => {
                 let owner_died = self.owner_died.load(Ordering::Relaxed)
                     && self.owner_died.swap(false, Ordering::Relaxed);
-                Some(Ok(Acquired { owner_died }))
+                Some(Ok(Acquired::new(owner_died)))
             }
             Err(holder) if holder == me.0 => Some(Err(Error::AlreadyHeld)),
             Err(_) => None,

@@ -8,7 +8,7 @@ use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 
 /// What a pipe holds at most, each way; a sender waits when it is full.
-const BOUNDS: Bounds = Bounds { messages: Some(1 << 16), bytes: Bounds::MAX_BYTES };
+const BOUNDS: Bounds = Bounds::DEFAULT.messages(1 << 16);
 
 /// Every handle of this end is a reference to the same `PipeEnd`: when the last goes, with whoever
 /// held it, the end is gone.

@@ -2,7 +2,8 @@
 
 use crate::interrupt::Interrupt;
 use crate::ready::Source;
-use crate::runtime::{Runtime, lock};
+use crate::runtime::Runtime;
+use crate::sync::lock;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::raw::{Identity, RawProcess};
@@ -118,18 +119,21 @@ impl RawProcess for HostProcess {
         self.status_now()
     }
 
-    fn terminate(&self) {
+    fn terminate(&self) -> Result<()> {
         self.end_with(ExitStatus::signaled(signal::TERM));
+        Ok(())
     }
 
-    fn kill(&self) {
+    fn kill(&self) -> Result<()> {
         self.end_with(ExitStatus::signaled(signal::KILL));
+        Ok(())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Result<()> {
         if !self.interrupt.raise() {
             self.end_with(ExitStatus::signaled(signal::INT));
         }
+        Ok(())
     }
 
     fn output(&self) -> Vec<u8> {

@@ -143,6 +143,7 @@ impl Prepared {
             }),
             Entry::Call(name) => self.worker(name, mode::CALL),
             Entry::Serve(name) => self.worker(name, mode::SERVE),
+            _ => Err(Error::Unsupported("such an entry")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Pids, and the processes that live, so that the end of the sandbox can be theirs too.
 
 use crate::process::HostProcess;
-use crate::runtime::lock;
+use crate::sync::lock;
 use procbox_core::{ExitStatus, signal};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

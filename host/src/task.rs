@@ -3,7 +3,8 @@
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Budget, Sleep};
-use procbox_core::{Deadline, ExitStatus, Limit, signal};
+use procbox_core::time::Deadline;
+use procbox_core::{ExitStatus, Limit, signal};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 use crate::arena::Arena;
 use crate::recover;
 use crate::start::request::ENVIRONMENT;
-use procbox_core::{
-    Bytes, Context, Error, Identity, Random, RawContext, Result, SystemRandom, WeakContext,
-};
+use procbox_core::random::{Random, SystemRandom};
+use procbox_core::raw::RawContext;
+use procbox_core::{Bytes, Context, Error, Identity, Result, WeakContext};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Random bytes in an authkey.
@@ -96,11 +96,7 @@ pub(crate) fn identity() -> Result<Identity> {
 fn first_identity() -> Result<Identity> {
     let mut key = vec![0; AUTHKEY];
     SystemRandom.fill(&mut key)?;
-    Ok(Identity {
-        name: "MainProcess".into(),
-        pid: std::process::id(),
-        daemon: false,
-        authkey: Bytes(key),
-        parent: None,
-    })
+    let mut first = Identity::new("MainProcess", std::process::id());
+    first.authkey = Bytes(key);
+    Ok(first)
 }

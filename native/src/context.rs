@@ -10,10 +10,12 @@ use crate::queue::NativeQueue;
 use crate::semaphore::NativeSemaphore;
 use crate::start::Starter;
 use crate::{ambient, connection, ready};
+use procbox_core::raw::{
+    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe,
+    RawProcess, RawQueue, RawSemaphore,
+};
 use procbox_core::{
-    Address, Backend, Bounds, Context, Entry, Identity, ProcessSpec, RawConnection, RawContext,
-    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
-    Waitable, WorkerInfo,
+    Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
 };
 use std::sync::Arc;
 
@@ -99,6 +101,7 @@ impl RawContext for NativeContext {
             Entry::Main(args) => self.starter.main(args, &spec)?,
             Entry::Call(name) => self.starter.worker(name, false, &spec)?,
             Entry::Serve(name) => self.starter.worker(name, true, &spec)?,
+            _ => return Err(Error::Unsupported("such an entry")),
         };
         Ok(Arc::new(NativeProcess(child)))
     }

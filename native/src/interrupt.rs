@@ -177,7 +177,7 @@ fn on_sigint(from: Sigint) {
 }
 
 fn call_hooks() {
-    let forever = procbox_core::Deadline::from(None);
+    let forever = procbox_core::time::Deadline::from(None);
     let mut seen = 0;
     loop {
         while TIMES.load(Ordering::SeqCst) == seen {

@@ -6,7 +6,9 @@
 use nix::sys::signal::Signal;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use procbox_core::{Clock, Limit, ProcessSpec, SystemClock};
+use procbox_core::Limit;
+use procbox_core::raw::ProcessSpec;
+use procbox_core::time::{Clock, SystemClock};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,8 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::robust::RobustLock;
-use procbox_core::{Acquired, Handle, RawLock, Result, Wait};
+use procbox_core::raw::{Handle, RawLock};
+use procbox_core::{Acquired, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ impl RawLock for NativeLock {
         // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
         // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
         let acquired = unsafe { self.lock().acquire(wait) };
-        acquired.map(|owner_died| Acquired { owner_died })
+        acquired.map(Acquired::new)
     }
 
     fn release(&self) -> Result<()> {

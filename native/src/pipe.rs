@@ -9,7 +9,9 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::ring::{self, Core, Ring};
-use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, SystemClock, Wait};
+use procbox_core::raw::{Handle, Message, RawPipe};
+use procbox_core::time::SystemClock;
+use procbox_core::{Bounds, Error, Result, Wait};
 use std::any::Any;
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -132,7 +134,7 @@ fn queues_of(pipe: u64) -> [u64; 2] {
 }
 
 /// A pipe that is full has no more than this: one message of the largest size promised.
-const BOUNDS: Bounds = Bounds { messages: None, bytes: 64 << 20 };
+const BOUNDS: Bounds = Bounds::DEFAULT.bytes(64 << 20);
 
 fn timed_out(error: Error) -> Error {
     match error {

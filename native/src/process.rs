@@ -11,9 +11,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use procbox_core::{
-    Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, SystemClock, Wait, signal,
-};
+use procbox_core::raw::{ProcessSpec, RawProcess};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, ExitStatus, Result, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -175,20 +175,23 @@ impl RawProcess for NativeProcess {
         self.0.try_reap()
     }
 
-    fn terminate(&self) {
+    fn terminate(&self) -> Result<()> {
         self.0.signal(Signal::SIGTERM);
+        Ok(())
     }
 
-    fn kill(&self) {
+    fn kill(&self) -> Result<()> {
         self.0.signal(Signal::SIGKILL);
+        Ok(())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Result<()> {
         match self.0.slot {
             Some(_) => signals::pidfd_request_interrupt(self.0.pidfd()),
             // A program's `main`, which may know nothing of procbox.
             None => signals::pidfd_interrupt(self.0.pidfd()),
         }
+        Ok(())
     }
 
     fn output(&self) -> Vec<u8> {

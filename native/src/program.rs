@@ -133,13 +133,12 @@ impl Program {
 
     /// Fails unless there is one worker that this name asks for.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
-        let found = if self.current {
+        if self.current {
             find(name).map(drop)
         } else {
             find_worker(name, self.workers.iter().flatten().map(|info| info.identity.as_str()))
                 .map(drop)
-        };
-        found
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The workers of this program, and how its file says which there are.
 
 use linkme::distributed_slice;
-use procbox_core::runner::find_worker;
-use procbox_core::{Function, Result};
+use procbox_core::Result;
+use procbox_core::runner::{Function, find_worker};
 
 /// Worker of this program. `#[worker]` writes these.
 ///

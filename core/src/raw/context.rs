@@ -4,7 +4,9 @@ use super::{
     Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawListener, RawLock, RawPipe,
     RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
-use crate::{Clock, Random, Result, SystemClock, SystemRandom, Wait};
+use crate::random::{Random, SystemRandom};
+use crate::time::{Clock, SystemClock};
+use crate::{Error, Result, Wait};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use std::sync::Arc;
 /// assert_eq!(Backend::Sandbox.to_string(), "sandbox"); // as `procbox run --backend` has it
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// As OS processes.
     Native,
@@ -37,7 +40,8 @@ impl fmt::Display for Backend {
 /// A context, as a backend implements it. [`crate::Context`] is written on top of it.
 ///
 /// ```
-/// use procbox_core::{Context, RawContext};
+/// use procbox_core::raw::RawContext;
+/// use procbox_core::Context;
 /// fn context_of(backend: impl RawContext) -> Context {
 ///     Context::from_raw(std::sync::Arc::new(backend))
 /// }
@@ -80,14 +84,20 @@ pub trait RawContext: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`crate::Error::AddressInUse`], [`crate::Error::NotGranted`], [`crate::Error::Os`].
-    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>>;
+    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
+        let _ = address;
+        Err(Error::Unsupported("listeners"))
+    }
 
     /// A connection to whoever listens under an address; waits while too many others do.
     ///
     /// # Errors
     /// [`crate::Error::ConnectionRefused`], [`crate::Error::TimedOut`],
     /// [`crate::Error::NotGranted`], [`crate::Error::Interrupted`], [`crate::Error::Os`].
-    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>>;
+    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        let _ = (address, wait);
+        Err(Error::Unsupported("listeners"))
+    }
 
     /// Starts a process.
     ///

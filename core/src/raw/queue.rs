@@ -12,6 +12,7 @@ use std::any::Any;
 /// assert_eq!(b.bytes, Bounds::MAX_BYTES);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// The most messages; `None` for as many as the bytes allow.
     pub messages: Option<usize>,
@@ -22,6 +23,16 @@ pub struct Bounds {
 impl Bounds {
     /// The default for [`Bounds::bytes`]: 256 MiB, room for four of the largest messages promised.
     pub const MAX_BYTES: usize = 256 << 20;
+
+    /// So many messages, if they are bounded, of so many bytes together.
+    ///
+    /// ```
+    /// use procbox_core::Bounds;
+    /// assert_eq!(Bounds::new(None, Bounds::MAX_BYTES), Bounds::default());
+    /// ```
+    pub const fn new(messages: Option<usize>, bytes: usize) -> Bounds {
+        Bounds { messages, bytes }
+    }
 
     /// At most so many messages.
     ///
@@ -67,7 +78,8 @@ impl Default for Bounds {
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
 ///
 /// ```no_run
-/// # use procbox_core::{Bounds, Message, Wait};
+/// # use procbox_core::raw::Message;
+/// # use procbox_core::{Bounds, Wait};
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let raw = ctx.raw().queue(Bounds::default())?;
 /// raw.put(b"bytes as they are", &[], Wait::Forever)?;

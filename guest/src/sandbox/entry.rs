@@ -2,8 +2,9 @@
 
 use super::{identity, sys};
 use procbox_abi::mode;
-use procbox_core::runner::find_worker;
-use procbox_core::{Call, Function, Message, Result, TaskEnd, panicked, serve};
+use procbox_core::Result;
+use procbox_core::raw::Message;
+use procbox_core::runner::{Call, Function, TaskEnd, find_worker, panicked, serve};
 use std::io::Write;
 use std::sync::Once;
 

@@ -2,8 +2,9 @@
 
 use super::primitives::handles;
 use super::sys::{self, About};
+use procbox_core::raw::Message;
 use procbox_core::runner::listed_workers;
-use procbox_core::{Bytes, Error, Identity, Message, Result, WorkerInfo};
+use procbox_core::{Bytes, Error, Identity, Result, WorkerInfo};
 
 /// The arguments that this process was started with.
 pub(super) fn arguments() -> Result<Message> {
@@ -32,11 +33,12 @@ pub(super) fn identity() -> Result<Identity> {
         Ok::<Vec<u8>, Error>(taken.to_vec())
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let name = text(take(numbers.name_len)?);
+    let mut me = Identity::new(text(take(numbers.name_len)?), numbers.pid);
     let parent_name = text(take(numbers.parent_name_len)?);
-    let authkey = Bytes(take(numbers.authkey_len)?);
-    let parent = (numbers.parent != 0).then_some((numbers.parent, parent_name));
-    Ok(Identity { name, pid: numbers.pid, daemon: numbers.daemon != 0, authkey, parent })
+    me.authkey = Bytes(take(numbers.authkey_len)?);
+    me.parent = (numbers.parent != 0).then_some((numbers.parent, parent_name));
+    me.daemon = numbers.daemon != 0;
+    Ok(me)
 }
 
 /// The program's workers.

@@ -3,10 +3,9 @@
 use super::primitives::{Own, numbers};
 use super::{identity, sys};
 use procbox_abi::{Pointer, Start, code, flag, start};
+use procbox_core::raw::{Entry, ProcessSpec, RawProcess};
 use procbox_core::runner::find_worker;
-use procbox_core::{
-    Entry, Error, ExitStatus, Input, Output, ProcessSpec, RawProcess, Result, Wait,
-};
+use procbox_core::{Error, ExitStatus, Input, Output, Result, Wait};
 use std::time::Duration;
 
 pub(super) struct GuestProcess {
@@ -34,6 +33,7 @@ pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
         Entry::Main(args) => (start::MAIN, args.iter().map(|arg| format!("{arg}\0")).collect()),
         Entry::Call(name) => (start::CALL, name.clone()),
         Entry::Serve(name) => (start::SERVE, name.clone()),
+        _ => return Err(Error::Unsupported("such an entry")),
     };
     let daemon = if spec.identity.daemon { flag::DAEMON } else { 0 };
     let (worker_at, worker_len) = place(&worker);
@@ -88,16 +88,19 @@ impl RawProcess for GuestProcess {
         sys::process_status(self.own.0)
     }
 
-    fn terminate(&self) {
+    fn terminate(&self) -> Result<()> {
         sys::process_terminate(self.own.0);
+        Ok(())
     }
 
-    fn kill(&self) {
+    fn kill(&self) -> Result<()> {
         sys::process_kill(self.own.0);
+        Ok(())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Result<()> {
         sys::process_interrupt(self.own.0);
+        Ok(())
     }
 
     fn output(&self) -> Vec<u8> {

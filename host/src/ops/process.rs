@@ -44,13 +44,10 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     check_start(state)?;
     state.table.check_room(1)?;
     let me = &state.process.identity;
-    let identity = Identity {
-        name: start.name,
-        pid: 0,
-        daemon: start.daemon,
-        authkey: me.authkey.clone(),
-        parent: Some((me.pid, me.name.clone())),
-    };
+    let mut identity = Identity::new(start.name, 0);
+    identity.daemon = start.daemon;
+    identity.authkey = me.authkey.clone();
+    identity.parent = Some((me.pid, me.name.clone()));
     let mut spec = ProcessSpec::new(start.entry, identity);
     spec.stdout = state.spec.stdout;
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
@@ -80,20 +77,17 @@ pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<E
 
 /// Ends a process by -15.
 pub(crate) fn terminate(state: &State, handle: i32) -> Result<()> {
-    find(&state.table, handle)?.terminate();
-    Ok(())
+    find(&state.table, handle)?.terminate()
 }
 
 /// Ends a process by -9.
 pub(crate) fn kill(state: &State, handle: i32) -> Result<()> {
-    find(&state.table, handle)?.kill();
-    Ok(())
+    find(&state.table, handle)?.kill()
 }
 
 /// Does to a process what Ctrl-C does.
 pub(crate) fn interrupt(state: &State, handle: i32) -> Result<()> {
-    RawProcess::interrupt(&**find(&state.table, handle)?);
-    Ok(())
+    RawProcess::interrupt(&**find(&state.table, handle)?)
 }
 
 /// Something that the process can wait for among others.

@@ -1,6 +1,6 @@
 //! Where a sandboxed process's output goes.
 
-use crate::runtime::lock;
+use crate::sync::lock;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

@@ -6,7 +6,8 @@ use super::alloc::{RECLAIMING, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
 use super::record::LINK;
-use procbox_core::{Error, Handle, Result};
+use procbox_core::raw::Handle;
+use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

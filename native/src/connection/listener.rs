@@ -6,9 +6,9 @@ use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use procbox_core::{
-    Address, Deadline, Error, RawConnection, RawListener, Result, SystemClock, Wait,
-};
+use procbox_core::raw::{RawConnection, RawListener};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Address, Error, Result, Wait};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};

@@ -20,7 +20,9 @@ use crate::arena::held::Held;
 use crate::arena::record;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
-use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
+use procbox_core::raw::{Handle, Message};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Bounds, Error, Result, Wait};
 use segment::{
     FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
     record_size,
@@ -52,10 +54,8 @@ impl<'a> Ring<'a> {
 
     pub(crate) fn bounds(self) -> Bounds {
         let messages = self.core.most_messages.load(Ordering::Relaxed);
-        Bounds {
-            messages: (messages != u64::MAX).then_some(messages as usize),
-            bytes: self.core.most_bytes.load(Ordering::Relaxed) as usize,
-        }
+        let messages = (messages != u64::MAX).then_some(messages as usize);
+        Bounds::new(messages, self.core.most_bytes.load(Ordering::Relaxed) as usize)
     }
 
     /// True if a get would not block.

@@ -6,7 +6,7 @@
 use super::interrupted;
 use nix::errno::Errno;
 use nix::libc;
-use procbox_core::{Deadline, SystemClock};
+use procbox_core::time::{Deadline, SystemClock};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
 }
 
-use procbox_core::{Clock, SystemClock};
+use procbox_core::time::{Clock, SystemClock};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;

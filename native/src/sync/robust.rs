@@ -14,7 +14,8 @@
 use super::futex::{self, Woke};
 use crate::syscalls;
 use nix::libc;
-use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, Result, Wait};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;

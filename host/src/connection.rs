@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
-/// How many may wait to be accepted; the next waits to wait.
+/// The number of those who may wait to be accepted; the next waits to wait.
 const BACKLOG: usize = 128;
-/// What a connection holds each way: one message of the largest size, or many small ones.
+/// The most that a connection holds, each way: one message of the largest size, or many small ones.
 const BOUNDS: Bounds = Bounds::new(Some(1 << 10), MAX_MESSAGE);
 
 /// Those who came to a listener and were not accepted yet: their pipes' other ends.

@@ -8,7 +8,7 @@ use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Who can hold a lock: a sandboxed process, or a thread of the embedding program.
+/// One that can hold a lock: a sandboxed process, or a thread of the embedding program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holder(u64);
 

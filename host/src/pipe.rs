@@ -7,7 +7,7 @@ use procbox_core::raw::{Bounds, Handle, Message, RawPipe};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 
-/// What a pipe holds at most, each way; a sender waits when it is full.
+/// The most that a pipe holds, each way; a sender waits when it is full.
 const BOUNDS: Bounds = Bounds::DEFAULT.messages(1 << 16);
 
 /// Every handle of this end is a reference to the same `PipeEnd`: when the last goes, with whoever

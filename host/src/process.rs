@@ -24,7 +24,7 @@ pub(crate) struct HostProcess {
     pub(crate) output: Captured,
 }
 
-/// How a process has ended, or is to end.
+/// The end of a process, past or ordered.
 #[derive(Default)]
 struct End {
     status: Option<ExitStatus>,
@@ -65,7 +65,7 @@ impl HostProcess {
         self.runtime.preempt();
     }
 
-    /// How it has been told to end, if it has. If not, `waker` is woken when it is told.
+    /// The end that it has been told to make, if it has. If not, `waker` is woken when it is told.
     pub(crate) fn ordered_end(&self, waker: &Waker) -> Option<ExitStatus> {
         let mut end = lock(&self.end);
         if end.ordered.is_none() && end.waker.as_ref().is_none_or(|own| !own.will_wake(waker)) {

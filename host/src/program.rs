@@ -130,7 +130,7 @@ impl Prepared {
         &self.name
     }
 
-    /// What to call for an entry.
+    /// The export to call for an entry.
     ///
     /// # Errors
     /// [`Error::NoSuchWorker`], [`Error::AmbiguousWorker`], or [`Error::NotRunnable`] without a `main`.

@@ -14,7 +14,7 @@ pub(crate) trait Source: Send + Sync {
     /// The runtime that wakes those who wait for it: the mark of its sandbox.
     fn runtime(&self) -> &Arc<Runtime>;
 
-    /// Whether it is ready now.
+    /// True if it is ready now.
     fn is_ready(&self) -> bool;
 
     /// Those who sleep until it may have become ready.

@@ -53,7 +53,7 @@ impl Task {
         }
     }
 
-    /// How it has to end now, if it has to.
+    /// The end that it has to make now, if it has to.
     fn has_to_end(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
         if let Some(ordered) = self.process.ordered_end(cx.waker()) {
             return Some(ordered);

@@ -35,7 +35,7 @@ pub(crate) fn clear(state: &State, handle: i32) -> Result<()> {
     Ok(())
 }
 
-/// Whether an event is set.
+/// True if an event is set.
 pub(crate) fn is_set(state: &State, handle: i32) -> Result<bool> {
     Ok(find(&state.table, handle)?.is_set())
 }

@@ -54,7 +54,7 @@ pub(crate) fn pack(
 }
 
 impl Outgoing<'_> {
-    /// What there is to say when there is no room.
+    /// The error when there is no room.
     fn full(&self) -> procbox_core::Error {
         if self.is_queue { procbox_core::Error::Full } else { procbox_core::Error::TimedOut }
     }

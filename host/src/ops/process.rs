@@ -63,13 +63,13 @@ pub(crate) fn pid(state: &State, handle: i32) -> Result<u32> {
     Ok(find(&state.table, handle)?.identity.pid)
 }
 
-/// How a process ended, if it did.
+/// The end of a process, if it has ended.
 pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
     let status = find(&state.table, handle)?.status_now();
     Ok(status.ok_or(procbox_core::Error::TimedOut)?)
 }
 
-/// How a process ended, waiting for that.
+/// The end of a process, waiting for that.
 pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
     let process = find(&state.table, handle)?;
     Ok(within(&state.process, wait, process.joined()).await?)
@@ -77,17 +77,17 @@ pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<E
 
 /// Ends a process by -15.
 pub(crate) fn terminate(state: &State, handle: i32) -> Result<()> {
-    find(&state.table, handle)?.terminate()
+    Ok(find(&state.table, handle)?.terminate()?)
 }
 
 /// Ends a process by -9.
 pub(crate) fn kill(state: &State, handle: i32) -> Result<()> {
-    find(&state.table, handle)?.kill()
+    Ok(find(&state.table, handle)?.kill()?)
 }
 
 /// Does to a process what Ctrl-C does.
 pub(crate) fn interrupt(state: &State, handle: i32) -> Result<()> {
-    RawProcess::interrupt(&**find(&state.table, handle)?)
+    Ok(RawProcess::interrupt(&**find(&state.table, handle)?)?)
 }
 
 /// Something that the process can wait for among others.

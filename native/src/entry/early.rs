@@ -21,6 +21,9 @@ type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_ch
 static EARLY: Constructor = early;
 
 extern "C" fn early(argc: c_int, argv: *const *const c_char, environment: *const *const c_char) {
+    // Other C libraries than GNU's pass nothing.
+    #[cfg(not(target_env = "gnu"))]
+    let (argc, argv, environment) = (0, std::ptr::null(), std::ptr::null());
     if !is_zygote(environment) {
         return;
     }
@@ -37,7 +40,6 @@ pub(crate) fn keep() {
 fn is_zygote(environment: *const *const c_char) -> bool {
     let mut at = environment;
     if at.is_null() {
-        // A C library that passes nothing.
         return std::env::var_os(ENVIRONMENT).is_some();
     }
     // SAFETY: it is the array that the C library passes, of texts, ended by a null.

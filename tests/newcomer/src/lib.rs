@@ -74,6 +74,35 @@ mod tests {
     }
 
     #[test]
+    fn a_write_without_a_reader_is_an_error_in_a_worker() -> Result<()> {
+        #[worker]
+        fn writes() -> std::io::Result<bool> {
+            let (reader, mut writer) = std::io::pipe()?;
+            drop(reader);
+            let written = std::io::Write::write_all(&mut writer, b"to nobody");
+            Ok(written.is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
+        }
+        let pool = pb::context()?.pool(writes).workers(1).build()?;
+        assert!(pool.apply(())?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_worker_has_the_variables_of_its_program_and_none_of_procboxs() -> Result<()> {
+        #[worker]
+        fn variables() -> Vec<String> {
+            std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+        }
+        let pool = pb::context()?.pool(variables).workers(1).build()?;
+        let mut here: Vec<String> = variables();
+        let mut there = pool.apply(())?;
+        here.sort();
+        there.sort();
+        assert_eq!(here, there);
+        Ok(())
+    }
+
+    #[test]
     fn constructors_have_run_in_a_worker() -> Result<()> {
         let pool = pb::context()?.pool(constructed).workers(1).build()?;
         assert_eq!(pool.apply(())?, 1);

@@ -36,6 +36,12 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+#[cfg(all(feature = "native", not(target_os = "linux")))]
+compile_error!(
+    "procbox's feature `native`, workers as OS processes, is for Linux. On this system there is the \
+     sandbox: depend on it with `default-features = false, features = [\"sandbox\"]`"
+);
+
 #[cfg(test)]
 mod tests;
 
@@ -48,7 +54,7 @@ pub use procbox_core::{
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
-#[cfg(feature = "native")]
+#[cfg(all(feature = "native", target_os = "linux"))]
 pub use procbox_native::Native;
 
 /// Types that methods of those above give and take, and that are seldom named.
@@ -110,7 +116,7 @@ pub mod sandbox {
 /// assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
-#[cfg(feature = "native")]
+#[cfg(all(feature = "native", target_os = "linux"))]
 pub mod native {
     pub use procbox_native::{
         Native, NativeBuilder, Program, adopt_orphans, init, interrupted_by_terminal,
@@ -136,7 +142,7 @@ pub mod native {
 ///
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
-#[cfg(feature = "native")]
+#[cfg(all(feature = "native", target_os = "linux"))]
 pub fn answer_ctrl_c() -> Result<()> {
     #[cfg(feature = "sandbox")]
     {
@@ -158,7 +164,7 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// }
 /// # Ok(()) }
 /// ```
-#[cfg(feature = "native")]
+#[cfg(all(feature = "native", target_os = "linux"))]
 pub fn clear_interrupt() {
     procbox_native::clear_interrupt();
 }

@@ -1,6 +1,6 @@
 //! Each feature by itself: a context of its backend can be made and used.
 
-#[cfg(feature = "native")]
+#[cfg(all(feature = "native", target_os = "linux"))]
 #[test]
 fn native_alone_makes_a_context() -> crate::Result<()> {
     let ctx = crate::Native::builder().build()?;

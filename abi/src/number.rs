@@ -104,6 +104,8 @@ numbers! {
         ADDRESS_IN_USE = -18,
         /// Nobody listens under this name.
         REFUSED = -19,
+        /// The program has several workers of that name.
+        AMBIGUOUS_WORKER = -20,
     }
 
     /// Kinds: of what a received handle is.

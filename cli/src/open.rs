@@ -1,6 +1,7 @@
 //! From a path and options to a context that runs the program.
 
 use crate::options::{BackendArg, ProgramArgs};
+use procbox::backend::runner::find_worker;
 use procbox::sandbox::Grants;
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
 use std::path::{Path, PathBuf};
@@ -80,14 +81,18 @@ fn variables(args: &ProgramArgs) -> Result<Vec<(String, String)>> {
 
 /// The worker to use: the named one, or the only one. `None` if the program has none.
 pub(crate) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option<String>> {
-    let available: Vec<String> = ctx.workers()?.into_iter().map(|w| w.name).collect();
-    match (asked, available.as_slice()) {
-        (Some(name), _) if available.iter().any(|w| w == name) => Ok(Some(name.to_string())),
-        (Some(name), _) => Err(Error::NoSuchWorker { name: name.to_string(), available }),
+    let workers = ctx.workers()?;
+    let name = |index: usize| workers[index].name.clone();
+    match (asked, workers.as_slice()) {
+        (Some(asked), _) => {
+            let identities = workers.iter().map(|worker| worker.identity.as_str());
+            Ok(Some(name(find_worker(asked, identities)?)))
+        }
         (None, []) => Ok(None),
-        (None, [only]) => Ok(Some(only.clone())),
+        (None, [_]) => Ok(Some(name(0))),
         (None, _) => {
-            let list = available.join(", ");
+            let list: Vec<_> = workers.iter().map(|worker| worker.name.as_str()).collect();
+            let list = list.join(", ");
             Err(Error::Invalid(format!(
                 "the program has several workers; say --worker and one of {list}"
             )))

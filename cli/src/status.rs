@@ -27,7 +27,9 @@ pub(crate) fn of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::NotFound(_)) => NOT_FOUND,
         Some(Error::NotRunnable { .. }) => NOT_RUNNABLE,
-        Some(Error::NoSuchWorker { .. } | Error::Invalid(_)) => USAGE,
+        Some(Error::NoSuchWorker { .. } | Error::AmbiguousWorker { .. } | Error::Invalid(_)) => {
+            USAGE
+        }
         Some(Error::Interrupted) => INTERRUPTED,
         _ => FAILURE,
     }

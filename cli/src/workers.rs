@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(after_help = "\
-Reads the file; nothing of the program runs.
+Reads the file; nothing of the program runs. Each worker stands under a name by which --worker
+finds it: a short one, or with its module where several have that one.
 
 Examples:
   procbox workers word-count.wasm")]

@@ -61,6 +61,13 @@ pub enum Error {
         /// The names that there are.
         available: Vec<String>,
     },
+    /// The program has several workers of this name.
+    AmbiguousWorker {
+        /// The name that was asked for.
+        name: String,
+        /// A name for each of them that it has alone.
+        candidates: Vec<String>,
+    },
     /// There is no program at this path.
     NotFound(PathBuf),
     /// The program cannot be run: not a valid module, not an executable, an import that is not granted.
@@ -205,6 +212,7 @@ impl Error {
             Error::NotFound(_)
                 | Error::NotRunnable { .. }
                 | Error::NoSuchWorker { .. }
+                | Error::AmbiguousWorker { .. }
                 | Error::NotGranted(_)
                 | Error::DaemonStart
         )
@@ -235,6 +243,14 @@ impl fmt::Display for Error {
             }
             Error::NoSuchWorker { name, available } => {
                 write!(f, "no worker `{name}`: there are {}", available.join(", "))
+            }
+            Error::AmbiguousWorker { name, candidates } => {
+                write!(
+                    f,
+                    "several workers are called `{name}`: start one by its item, or by one of {}; \
+                     `#[worker(name = \"...\")]` gives a worker another name",
+                    candidates.join(", ")
+                )
             }
             Error::NotFound(path) => write!(f, "{}: no such program", path.display()),
             Error::NotRunnable { program, why } => write!(f, "{program}: not runnable: {why}"),

@@ -1,13 +1,14 @@
-//! Workers as those see them who start them: a name with the types of its arguments.
+//! Workers as those see them who start them: an identity with the types of its arguments.
 //!
 //! On the running side a worker is a [`crate::runner::Function`]. `#[worker]` of `procbox-guest`
 //! writes both.
 
+use crate::runner::name::{full, last};
 use serde::Serialize;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// A worker of this very program, by name, with the types of its arguments `P` and of what it
+/// A worker of this very program, by identity, with the types of its arguments `P` and of what it
 /// returns `R`. It can also be called, as the function `F` that it is.
 ///
 /// ```
@@ -20,30 +21,53 @@ use std::ops::Deref;
 /// ```
 #[derive(Debug)]
 pub struct Worker<P, R, F> {
-    name: &'static str,
+    identity: &'static str,
     function: F,
     types: PhantomData<fn(P) -> R>,
 }
 
 impl<P, R, F> Worker<P, R, F> {
-    /// Names a function. `#[worker]` calls this. For a worker of another program, whose function is
-    /// not at hand, `F` is `()`.
+    /// Says which worker a function is. `#[worker]` calls this, with an identity that no other worker
+    /// has. For a worker of another program, whose function is not at hand, a name of it will do, and
+    /// `F` is `()`.
     ///
     /// ```
     /// let remember = procbox_core::Worker::<(u64,), (), ()>::new("remember", ());
     /// ```
-    pub const fn new(name: &'static str, function: F) -> Worker<P, R, F> {
-        Worker { name, function, types: PhantomData }
+    pub const fn new(identity: &'static str, function: F) -> Worker<P, R, F> {
+        Worker { identity, function, types: PhantomData }
     }
 
-    /// The worker's name.
+    /// The worker's name: the last part of the full one. Another worker of the program may have the
+    /// same.
     ///
     /// ```
     /// let remember = procbox_core::Worker::<(u64,), (), ()>::new("remember", ());
     /// assert_eq!(remember.name(), "remember");
     /// ```
     pub const fn name(&self) -> &'static str {
-        self.name
+        last(self.identity)
+    }
+
+    /// The full name: crate, modules and name, unless `#[worker(name = "...")]` gave it one.
+    ///
+    /// ```
+    /// use procbox_core::Worker;
+    /// let draw = Worker::<(), (), ()>::new("app::shapes::draw@0.1.0/src/shapes.rs:7:1", ());
+    /// assert_eq!((draw.name(), draw.full_name()), ("draw", "app::shapes::draw"));
+    /// ```
+    pub const fn full_name(&self) -> &'static str {
+        full(self.identity)
+    }
+
+    /// What it is started by, which no other worker of its program has.
+    ///
+    /// ```
+    /// let remember = procbox_core::Worker::<(u64,), (), ()>::new("app::remember@1", ());
+    /// assert_eq!(remember.identity(), "app::remember@1");
+    /// ```
+    pub const fn identity(&self) -> &'static str {
+        self.identity
     }
 }
 
@@ -66,7 +90,7 @@ impl<P, R, F> Deref for Worker<P, R, F> {
 /// }
 /// ```
 pub trait Runnable: Serialize + Sized {
-    /// The worker's name: the struct's.
+    /// What it is started by: a name of the struct's, or the identity that `#[worker]` gave it.
     const NAME: &'static str;
 }
 
@@ -101,7 +125,8 @@ impl<T: Serialize> Arg<Vec<T>> for &[T] {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "the arguments `{Self}` cannot be given to a worker that takes `{P}`",
-    label = "the worker takes `{P}`"
+    label = "the worker takes `{P}`",
+    note = "arguments are one tuple, as many as the worker takes and in its order; a single one too: `(3,)`"
 )]
 pub trait Args<P>: Serialize {}
 

@@ -96,7 +96,8 @@ enum procbox_code {
     PROCBOX_DAEMON_START = -16,   /* a daemon may not start processes */
     PROCBOX_NOT_RUNNABLE = -17,   /* the program has no _start */
     PROCBOX_ADDRESS_IN_USE = -18, /* somebody listens under this name already */
-    PROCBOX_REFUSED = -19         /* nobody listens under this name */
+    PROCBOX_REFUSED = -19,        /* nobody listens under this name */
+    PROCBOX_AMBIGUOUS_WORKER = -20 /* the program has several workers of that name */
 };
 
 /* What a received handle is of. */
@@ -370,7 +371,7 @@ int32_t procbox_message_read(void *bytes, procbox_received_t *handles);
 /*
  * Starts a process of this very program, with a message (bytes and handles) as its arguments: its
  * handle. Its stdin is the host's, its stdout goes where this process's goes. NOT_GRANTED,
- * DAEMON_START, NO_SUCH_WORKER, NOT_RUNNABLE, EXHAUSTED, INVALID (kind, or a text not UTF-8).
+ * DAEMON_START, NO_SUCH_WORKER, AMBIGUOUS_WORKER, NOT_RUNNABLE, EXHAUSTED, INVALID (kind, or a text not UTF-8).
  */
 PROCBOX_IMPORT("process_start")
 int32_t procbox_process_start(const procbox_start_t *start, const void *bytes, uint32_t len,

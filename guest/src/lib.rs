@@ -26,12 +26,21 @@
 //! }
 //! ```
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(target_os = "linux")]
 #[doc(hidden)]
 pub use procbox_native as native;
+#[cfg(not(any(target_os = "linux", target_arch = "wasm32")))]
+mod nowhere;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod sandbox;
+
+#[cfg(target_os = "linux")]
+use native as backend;
+#[cfg(not(any(target_os = "linux", target_arch = "wasm32")))]
+use nowhere as backend;
+#[cfg(target_arch = "wasm32")]
+use sandbox as backend;
 
 pub use procbox_core::*;
 
@@ -40,7 +49,15 @@ pub use procbox_core::*;
 /// The function can still be called. Its name then stands for a [`Worker`], which knows the types
 /// of its arguments, so that a start with the wrong ones does not compile. Arguments and result are
 /// serialised with serde; handles ([`Queue`], [`Lock`], ...) travel inside them. A worker that
-/// returns a `Result` fails with exit code 1 and its error on stderr.
+/// returns a `Result`, under whatever alias, fails with exit code 1 and its error on stderr. Who
+/// starts it is given what is in the `Ok`; of an alias that is not called `Result`, the whole.
+///
+/// Several workers may have one name: an item is the one that it names. Where a worker is asked for by
+/// a text, `"double"` will do as long as it is the only one; else `"shapes::double"`, or the whole of
+/// it, `"app::shapes::double"`. `#[worker(name = "...")]` replaces all that.
+///
+/// procbox-guest may have another name in `Cargo.toml`. A program that has it through another crate
+/// says where it is: `#[worker(crate = "framework::procbox")]`.
 ///
 /// On an `impl` block with a `fn run(self)` it makes the struct a worker: see
 /// [`Context::process`].
@@ -67,8 +84,13 @@ pub use procbox_core::*;
 ///     }
 /// }
 ///
+/// #[worker(name = "half")]
+/// fn halve(n: u64) -> u64 {
+///     n / 2
+/// }
+///
 /// assert_eq!(double(4), 8);
-/// assert_eq!(double.name(), "double");
+/// assert_eq!((double.name(), halve.name()), ("double", "half"));
 /// ```
 pub use procbox_guest_macros::worker;
 
@@ -90,8 +112,8 @@ pub mod prelude {
 
 /// Enters a procbox program and gives its ambient context: the first call of `main`.
 ///
-/// In the sandbox its processes are sandboxed too; natively they are OS processes. Natively the
-/// same executable is also what runs the workers: there this call does not return.
+/// In the sandbox its processes are sandboxed too; natively they are OS processes. A library or a
+/// test, which has no `main`, takes [`context`] instead.
 ///
 /// Dropping the last clone of the context terminates its daemon processes and joins the others.
 ///
@@ -99,7 +121,7 @@ pub mod prelude {
 /// use procbox_guest::prelude::*;
 ///
 /// fn main() -> Result<()> {
-///     let ctx = procbox_guest::init()?; // before anything else: workers go no further
+///     let ctx = procbox_guest::init()?;
 ///     let pool = ctx.pool::<(u64,), u64>("double").build()?;
 ///     println!("{:?}", pool.map(1..4u64)?);
 ///     Ok(())
@@ -109,19 +131,11 @@ pub mod prelude {
 /// # Errors
 /// [`Error::Os`] if the system refuses what the native backend needs.
 pub fn init() -> Result<Context> {
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        procbox_native::init();
-        procbox_native::context()
-    }
-    #[cfg(target_arch = "wasm32")]
-    {
-        sandbox::init();
-        Ok(sandbox::context())
-    }
+    backend::init();
+    backend::context()
 }
 
-/// The ambient context, in `main` and in workers alike.
+/// The ambient context, in `main` and in workers alike; in a library or a test it needs no [`init`].
 ///
 /// ```no_run
 /// use procbox_guest::prelude::*;
@@ -136,10 +150,27 @@ pub fn init() -> Result<Context> {
 /// # Errors
 /// Those of [`init`].
 pub fn context() -> Result<Context> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return procbox_native::context();
-    #[cfg(target_arch = "wasm32")]
-    return Ok(sandbox::context());
+    backend::context()
+}
+
+/// A context of another native program, whose workers are then called by name: for a test of a
+/// program from outside, whose path Cargo says as `env!("CARGO_BIN_EXE_name")`.
+///
+/// It has the defaults of a native context. Whoever wants more takes `Native` and `Sandbox` of the
+/// crate `procbox`.
+///
+/// ```no_run
+/// let ctx = procbox_guest::context_of("target/release/app")?;
+/// let double = ctx.pool::<(u64,), u64>("double").workers(1).build()?;
+/// assert_eq!(double.apply((4u64,))?, 8);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::NotRunnable`], and those of [`init`].
+#[cfg(target_os = "linux")]
+pub fn context_of(program: impl AsRef<std::path::Path>) -> Result<Context> {
+    procbox_native::Native::builder().program(procbox_native::Program::open(program)?).build()
 }
 
 /// Makes Ctrl-C a result: what this thread is blocked in returns [`Error::Interrupted`], and so
@@ -161,13 +192,7 @@ pub fn context() -> Result<Context> {
 /// # Errors
 /// [`Error::Os`] if the signal handler cannot be installed.
 pub fn answer_ctrl_c() -> Result<()> {
-    #[cfg(not(target_arch = "wasm32"))]
-    return procbox_native::answer_ctrl_c();
-    #[cfg(target_arch = "wasm32")]
-    {
-        sandbox::answer_ctrl_c(true);
-        Ok(())
-    }
+    backend::answer_ctrl_c()
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
@@ -184,10 +209,7 @@ pub fn answer_ctrl_c() -> Result<()> {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn clear_interrupt() {
-    #[cfg(not(target_arch = "wasm32"))]
-    procbox_native::clear_interrupt();
-    #[cfg(target_arch = "wasm32")]
-    sandbox::clear_interrupt();
+    backend::clear_interrupt();
 }
 
 /// True if Ctrl-C has come and was not cleared.
@@ -200,8 +222,9 @@ pub fn clear_interrupt() {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn interrupted() -> bool {
-    #[cfg(not(target_arch = "wasm32"))]
-    return procbox_native::interrupted();
-    #[cfg(target_arch = "wasm32")]
-    return sandbox::interrupted();
+    backend::interrupted()
 }
+
+#[cfg(all(doctest, target_os = "linux"))]
+#[doc = include_str!("../../docs/testing.md")]
+mod testing {}

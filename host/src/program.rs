@@ -4,6 +4,7 @@ use crate::section;
 use crate::state::State;
 use procbox_abi::{MAIN, MEMORY, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
+use procbox_core::runner::{find_worker, listed_workers};
 use procbox_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,7 +133,7 @@ impl Prepared {
     /// The export to call for an entry.
     ///
     /// # Errors
-    /// [`Error::NoSuchWorker`], or [`Error::NotRunnable`] without a `main`.
+    /// [`Error::NoSuchWorker`], [`Error::AmbiguousWorker`], or [`Error::NotRunnable`] without a `main`.
     pub(crate) fn export_of(&self, entry: &Entry) -> Result<Export> {
         match entry {
             Entry::Main(_) if self.has_main => Ok(Export::Main),
@@ -147,11 +148,8 @@ impl Prepared {
     }
 
     fn worker(&self, name: &str, mode: i32) -> Result<Export> {
-        if !self.workers.iter().any(|worker| worker == name) {
-            let available = self.workers.clone();
-            return Err(Error::NoSuchWorker { name: name.into(), available });
-        }
-        Ok(Export::Worker { export: format!("{WORKER_PREFIX}{name}"), mode })
+        let index = find_worker(name, self.workers.iter().map(String::as_str))?;
+        Ok(Export::Worker { export: format!("{WORKER_PREFIX}{}", self.workers[index]), mode })
     }
 
     /// Makes an instance in a store and calls its entry: what that returned.
@@ -182,11 +180,8 @@ impl Prepared {
         let signature = |name: &str| {
             self.signatures.iter().find(|(n, _)| n == name).map(|(_, text)| text.clone())
         };
-        let mut workers: Vec<WorkerInfo> = (self.workers.iter())
-            .map(|name| WorkerInfo::new(name.as_str(), signature(name)))
-            .collect();
-        workers.sort_by(|a, b| a.name.cmp(&b.name));
-        workers
+        let info = |name: &String| WorkerInfo::new(name.clone(), signature(name));
+        listed_workers(self.workers.iter().map(info).collect())
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn context(
     make: impl FnOnce(Arc<Arena>, Identity) -> Result<Arc<dyn RawContext>>,
 ) -> Result<Context> {
     if std::env::var_os(ENVIRONMENT).is_some() {
-        return Err(Error::Invalid("the program must call procbox's init first in main".into()));
+        return Err(Error::Invalid("a zygote has no context".into()));
     }
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
     match &*current {

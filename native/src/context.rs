@@ -53,8 +53,9 @@ impl NativeContext {
 /// ```
 ///
 /// # Errors
-/// [`procbox_core::Error::Os`], [`procbox_core::Error::Exhausted`], [`procbox_core::Error::Invalid`] in a zygote that did not call
-/// [`crate::init`].
+/// [`procbox_core::Error::Os`], [`procbox_core::Error::Exhausted`], and
+/// [`procbox_core::Error::Invalid`] in a constructor of the program, where it is not known yet who the
+/// process is.
 pub fn context() -> Result<Context> {
     ambient::context(|arena, identity| {
         let native = NativeContext::new(arena, identity, Program::current()?, Vec::new());

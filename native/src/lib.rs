@@ -6,6 +6,9 @@
 //! explains the protocols: the arena, the locks, the queue, the zygote, and what a SIGKILL at each
 //! point leaves behind.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("procbox-native is for Linux; elsewhere there is the sandbox, of procbox-host");
+
 mod signals;
 mod sync;
 mod syscalls;
@@ -51,15 +54,15 @@ pub use workers::{WORKERS, WorkerEntry};
 #[doc(hidden)]
 pub use linkme;
 
-/// First call of a program in its `main`. If it was executed as a zygote, it becomes one, and does
-/// not come back.
+/// First call of a program in its `main`.
 ///
-/// Otherwise it only sees to it that a stack overflow ends `main` as it ends a worker of either
-/// backend: by signal 11, where Rust's own handler would abort.
+/// It sees to it that a stack overflow ends `main` as it ends a worker of either backend: by
+/// signal 11, where Rust's own handler would abort. Workers need no call: in a program that is
+/// executed as a zygote, procbox takes over before `main`.
 ///
 /// ```no_run
 /// fn main() -> procbox_core::Result<()> {
-///     procbox_native::init(); // before anything else: a zygote goes no further
+///     procbox_native::init();
 ///     let ctx = procbox_native::context()?;
 ///     ctx.process("greet").args(("world",)).start()?.join()?;
 ///     Ok(())
@@ -68,7 +71,7 @@ pub use linkme;
 pub fn init() {
     // Looked at, so that the linker keeps it.
     std::hint::black_box(&workers::SPEAKS);
-    entry::enter();
+    entry::keep();
     signals::reset_crash_signals();
 }
 

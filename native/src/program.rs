@@ -3,6 +3,7 @@
 use crate::workers::{WORKERS, WorkerEntry, find};
 use object::read::{Object, ObjectSection, ReadCache};
 use procbox_abi::SECTION;
+use procbox_core::runner::{find_worker, listed_workers};
 use procbox_core::{Error, Result, WorkerInfo};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -121,27 +122,23 @@ impl Program {
     /// None now; a program's file is read when it is opened.
     pub fn workers(&self) -> Result<Vec<WorkerInfo>> {
         if !self.current {
-            return Ok(self.workers.clone().unwrap_or_default());
+            return Ok(listed_workers(self.workers.clone().unwrap_or_default()));
         }
         let info = |entry: &WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
             WorkerInfo::new(entry.name, signature)
         };
-        Ok(WORKERS.iter().map(info).collect())
+        Ok(listed_workers(WORKERS.iter().map(info).collect()))
     }
 
-    /// Fails if there is no worker of this name.
+    /// Fails unless there is one worker that this name asks for.
     pub(crate) fn check_worker(&self, name: &str) -> Result<()> {
-        let offered = if self.current {
-            find(name).is_some()
+        if self.current {
+            find(name).map(drop)
         } else {
-            self.workers.iter().flatten().any(|info| info.name == name)
-        };
-        if offered {
-            return Ok(());
+            find_worker(name, self.workers.iter().flatten().map(|info| info.identity.as_str()))
+                .map(drop)
         }
-        let available = self.workers()?.into_iter().map(|info| info.name).collect();
-        Err(Error::NoSuchWorker { name: name.to_string(), available })
     }
 }
 

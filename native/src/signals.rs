@@ -76,6 +76,11 @@ pub(crate) unsafe fn on_sigint(handler: SigintHandler) -> Result<(), Errno> {
     unsafe { nix::sys::signal::sigaction(Signal::SIGINT, &action) }.map(drop)
 }
 
+/// Has a write to a pipe without a reader fail.
+pub(crate) fn ignore_broken_pipes() {
+    ignore(Signal::SIGPIPE);
+}
+
 /// Ignores Ctrl-C, and keeps what comes for processes that are being forked until they can have it:
 /// Linux keeps a blocked signal also while it is ignored.
 pub(crate) fn hold_interrupts() {

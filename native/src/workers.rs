@@ -1,7 +1,8 @@
 //! The workers of this program, and how its file says which there are.
 
 use linkme::distributed_slice;
-use procbox_core::runner::Function;
+use procbox_core::Result;
+use procbox_core::runner::{Function, find_worker};
 
 /// Worker of this program. `#[worker]` writes these.
 ///
@@ -14,7 +15,7 @@ use procbox_core::runner::Function;
 /// ```
 #[derive(Debug)]
 pub struct WorkerEntry {
-    /// Name that it is started by.
+    /// Identity that it is started by, or a name that it has alone.
     pub name: &'static str,
     /// Line of the ELF section in which a program says what it offers: there it can be read without
     /// running the program.
@@ -40,12 +41,10 @@ pub static WORKERS: [WorkerEntry];
 #[unsafe(link_section = procbox_abi::section!())]
 pub(crate) static SPEAKS: [u8; 1] = *b"\n";
 
-/// The worker of this name.
-pub(crate) fn find(name: &str) -> Option<&'static WorkerEntry> {
-    WORKERS.iter().find(|entry| entry.name == name)
-}
-
-/// The names of all workers.
-pub(crate) fn names() -> Vec<String> {
-    WORKERS.iter().map(|entry| entry.name.to_string()).collect()
+/// The worker that a name asks for.
+///
+/// # Errors
+/// Those of [`find_worker`].
+pub(crate) fn find(name: &str) -> Result<&'static WorkerEntry> {
+    find_worker(name, WORKERS.iter().map(|entry| entry.name)).map(|index| &WORKERS[index])
 }

@@ -23,16 +23,18 @@ use std::time::Duration;
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` cannot serve a pool",
     label = "not a worker",
-    note = "mark the function with `#[worker]`, or name a worker of the context's program by a `&str`"
+    note = "mark the function with `#[worker]`, or name a worker of the context's program by a `&str`",
+    note = "a closure is no worker, its captures stay in this process: make it a `#[worker] fn` that takes \
+            them as arguments"
 )]
 pub trait Serves<P, R> {
-    /// The worker's name.
+    /// A name or the identity of the worker.
     fn name(&self) -> &str;
 }
 
 impl<P, R, F> Serves<P, R> for Worker<P, R, F> {
     fn name(&self) -> &str {
-        Worker::name(self)
+        self.identity()
     }
 }
 
@@ -249,7 +251,9 @@ impl<P, R> PoolBuilder<P, R> {
     /// ```
     pub fn initializer<Q, S, F, A: Args<Q>>(mut self, worker: Worker<Q, S, F>, args: A) -> Self {
         match Message::of(&args) {
-            Ok(message) => self.options.initializer = Some((worker.name().to_string(), message)),
+            Ok(message) => {
+                self.options.initializer = Some((worker.identity().to_string(), message))
+            }
             Err(e) => self.error = Some(e),
         }
         self

@@ -29,10 +29,12 @@ use std::time::Duration;
     message = "no process can be started of a `{Self}`",
     label = "not a worker",
     note = "mark the function with `#[worker]`, pass a `#[worker]` struct by reference, or name a \
-            worker of the context's program by a `&str`"
+            worker of the context's program by a `&str`",
+    note = "a closure is no worker, its captures stay in this process: make it a `#[worker] fn` that takes \
+            them as arguments"
 )]
 pub trait Starts<P> {
-    /// The worker's name.
+    /// A name or the identity of the worker.
     fn name(&self) -> &str;
 
     /// The arguments that come with it: none, or the struct that it is.
@@ -46,7 +48,7 @@ pub trait Starts<P> {
 
 impl<P, R, F> Starts<P> for Worker<P, R, F> {
     fn name(&self) -> &str {
-        Worker::name(self)
+        self.identity()
     }
 }
 

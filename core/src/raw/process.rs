@@ -249,21 +249,24 @@ impl ProcessSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerInfo {
-    /// The worker's name.
+    /// Name that it can be started by: the shortest that it has alone.
     pub name: String,
-    /// The worker's signature as written, if the program says.
+    /// Signature under that name, if the program says.
     pub signature: Option<String>,
+    /// Identity that no other has; see [`crate::Worker::identity`].
+    pub identity: String,
 }
 
 impl WorkerInfo {
-    /// A worker of this name.
+    /// A worker of this identity, before it is [listed](crate::runner::listed_workers) among others.
     ///
     /// ```
     /// use procbox_core::raw::WorkerInfo;
     /// let info = WorkerInfo::new("double", Some("double(n: u64) -> u64".to_string()));
     /// assert_eq!(info.name, "double");
     /// ```
-    pub fn new(name: impl Into<String>, signature: Option<String>) -> WorkerInfo {
-        WorkerInfo { name: name.into(), signature }
+    pub fn new(identity: impl Into<String>, signature: Option<String>) -> WorkerInfo {
+        let identity = identity.into();
+        WorkerInfo { name: identity.clone(), signature, identity }
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::codec;
 use crate::raw::{Handle, Message};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use std::fmt::Display;
+use std::marker::PhantomData;
 
 /// The arguments of one call, still encoded.
 ///
@@ -100,5 +101,130 @@ pub fn end_of_result<T: Serialize, E: Display>(
     match ended {
         Ok(value) => end_of(value, result),
         Err(e) => Err(format!("{e:#}")),
+    }
+}
+
+/// The type that a worker's `Result` has on success, whatever its alias makes of the parameters.
+///
+/// ```
+/// use procbox_core::runner::Fallible;
+/// type Numbers<T> = Result<Vec<T>, String>;
+/// let numbers: <Numbers<u8> as Fallible>::Value = vec![1];
+/// # drop(numbers);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is called `Result` and is not one",
+    label = "a worker's `Result` is `std::result::Result` or an alias of it",
+    note = "return the type under another name: `use ... as Ended`"
+)]
+pub trait Fallible {
+    /// What is in its `Ok`.
+    type Value;
+}
+
+impl<T, E> Fallible for std::result::Result<T, E> {
+    type Value = T;
+}
+
+/// How a worker's end becomes an outcome, decided by the type of what the worker returned and not by
+/// its spelling: an `Err` fails under any alias. `#[worker]` writes the call.
+///
+/// It has to be written as here, with `(&Ended::of(&value))`: on a `Result` the compiler finds
+/// [`EndsAsResult`] first, on everything else only [`EndsAsValue`], a reference further.
+///
+/// ```
+/// use procbox_core::Message;
+/// use procbox_core::runner::{Ended, EndsAsResult as _, EndsAsValue as _};
+/// type Outcome = Result<u64, String>;
+/// let mut message = Message::default();
+/// let value: Outcome = Err("no".into());
+/// assert_eq!((&Ended::of(&value)).how().end(value, &mut message), Err("no".to_string()));
+/// let value = 4u64;
+/// assert_eq!((&Ended::of(&value)).how().end(value, &mut message), Ok(()));
+/// assert_eq!(message.value(), Ok(4u64));
+/// ```
+#[derive(Debug)]
+pub struct Ended<T>(PhantomData<fn(T)>);
+
+impl<T> Ended<T> {
+    /// Looks at a value's type alone.
+    pub fn of(_: &T) -> Ended<T> {
+        Ended(PhantomData)
+    }
+}
+
+/// A worker that returned a `Result` under another name.
+#[derive(Debug)]
+pub struct AsResult;
+
+/// A worker that cannot fail.
+#[derive(Debug)]
+pub struct AsValue;
+
+/// The choice for a `Result`; see [`Ended`].
+pub trait EndsAsResult {
+    /// The one that fails on `Err`.
+    fn how(&self) -> AsResult {
+        AsResult
+    }
+}
+
+impl<T, E> EndsAsResult for Ended<std::result::Result<T, E>> {}
+
+/// The choice for everything else; see [`Ended`].
+pub trait EndsAsValue {
+    /// The one that cannot fail.
+    fn how(&self) -> AsValue {
+        AsValue
+    }
+}
+
+impl<T> EndsAsValue for &Ended<T> {}
+
+impl AsResult {
+    /// Fails on `Err`. An `Ok` is encoded as the whole that it is: who starts the worker knows its
+    /// type by the same alias. The type of the error need not be one that travels.
+    ///
+    /// # Errors
+    /// Those of [`end_of_result`].
+    pub fn end<T: Serialize, E: Display>(
+        self,
+        ended: std::result::Result<T, E>,
+        result: &mut Message,
+    ) -> Outcome {
+        end_of_result(ended.map(Whole), result)
+    }
+}
+
+impl AsValue {
+    /// The outcome of [`end_of`].
+    ///
+    /// # Errors
+    /// Those of [`end_of`].
+    pub fn end<T: Serialize>(self, value: T, result: &mut Message) -> Outcome {
+        end_of(value, result)
+    }
+}
+
+/// An `Ok` with this value, on the wire.
+struct Whole<T>(T);
+
+impl<T: Serialize> Serialize for Whole<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_variant("Result", 0, "Ok", &self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::needless_borrow, reason = "as `#[worker]` writes it, for any type")]
+    fn an_ok_under_an_alias_is_read_by_its_alias() {
+        type Outcome = std::result::Result<Vec<u8>, String>;
+        let (value, mut message): (Outcome, _) = (Ok(vec![1, 2]), Message::default());
+        (&Ended::of(&value)).how().end(value.clone(), &mut message).unwrap();
+        assert_eq!(message.value::<Outcome>(), Ok(value));
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! For those who write the entry of a backend or of a guest; `#[worker]` of `procbox-guest` writes
 //! the functions. `function` is one call of a worker, `wire` what a pool and its workers say to each
-//! other, `serve` the worker's side of that.
+//! other, `serve` the worker's side of that, `name` which worker a name asks for.
 
 mod function;
+pub(crate) mod name;
 mod serve;
 pub(crate) mod wire;
 
-pub use function::{Call, Function, Outcome, end_of, end_of_result};
+pub use function::{
+    AsResult, AsValue, Call, Ended, EndsAsResult, EndsAsValue, Fallible, Function, Outcome, end_of,
+    end_of_result,
+};
+pub use name::{find_worker, listed_workers};
 pub(crate) use serve::Terms;
 pub use serve::{panicked, serve};
 pub use wire::TaskEnd;

@@ -1,5 +1,6 @@
 //! The worker's side of a pool: take a chunk, run its tasks, send their ends, until told to stop.
 
+use super::name::last;
 use super::wire::{INITIALIZER, Reader, TaskEnd, Writer};
 use crate::raw::{Handle, Message, RawQueue};
 use crate::runner::{Call, Function};
@@ -52,7 +53,7 @@ fn clear(message: &mut Message) {
 /// use procbox_core::raw::Message;
 /// use procbox_core::runner::{Call, Function, TaskEnd, serve};
 /// # fn arguments_of_this_process() -> Message { Message::default() }
-/// # fn find(_: &str) -> Option<Function> { None }
+/// # fn find(_: &str) -> procbox_core::Result<Function> { Err(procbox_core::Error::Closed) }
 /// # fn example(function: Function) -> procbox_core::Result<()> {
 /// let guarded = |function: Function, call: Call<'_>, result: &mut Message| {
 ///     function(call, result).map_or_else(TaskEnd::Failed, |()| TaskEnd::Done)
@@ -66,7 +67,7 @@ fn clear(message: &mut Message) {
 pub fn serve(
     call: Message,
     function: Function,
-    find: &dyn Fn(&str) -> Option<Function>,
+    find: &dyn Fn(&str) -> Result<Function>,
     guarded: impl Fn(Function, Call<'_>, &mut Message) -> TaskEnd,
 ) -> Result<()> {
     let (most, tasks, results): Terms = call.into_value()?;
@@ -109,17 +110,17 @@ pub fn serve(
 fn initialize(
     parts: &mut Reader<'_>,
     handles: Vec<Handle>,
-    find: &dyn Fn(&str) -> Option<Function>,
+    find: &dyn Fn(&str) -> Result<Function>,
     guarded: &impl Fn(Function, Call<'_>, &mut Message) -> TaskEnd,
 ) -> Result<()> {
     let (name, _) = parts.part_and_count()?;
     let name = String::from_utf8_lossy(name);
-    let function = find(&name)
-        .ok_or_else(|| Error::NoSuchWorker { name: name.to_string(), available: Vec::new() })?;
+    let function = find(&name)?;
     let (bytes, _) = parts.part_and_count()?;
     match guarded(function, Call::new(bytes, handles), &mut Message::default()) {
         TaskEnd::Done => Ok(()),
         TaskEnd::Failed(why) | TaskEnd::Panicked(why) => {
+            let name = last(&name);
             Err(Error::Task(format!("the initializer `{name}` failed: {why}")))
         }
     }

@@ -2,15 +2,16 @@
 
 use super::{identity, sys};
 use procbox_abi::mode;
+use procbox_core::Result;
 use procbox_core::raw::Message;
-use procbox_core::runner::{Call, Function, TaskEnd, panicked, serve};
+use procbox_core::runner::{Call, Function, TaskEnd, find_worker, panicked, serve};
 use std::io::Write;
 use std::sync::Once;
 
 /// A worker of this program, for those that look one up by name.
 #[derive(Debug)]
 pub struct Registered {
-    /// The worker's name.
+    /// The worker's identity.
     pub name: &'static str,
     /// The worker.
     pub function: Function,
@@ -18,8 +19,9 @@ pub struct Registered {
 
 inventory::collect!(Registered);
 
-fn find(name: &str) -> Option<Function> {
-    inventory::iter::<Registered>.into_iter().find(|r| r.name == name).map(|r| r.function)
+fn find(name: &str) -> Result<Function> {
+    let workers: Vec<&Registered> = inventory::iter::<Registered>.into_iter().collect();
+    find_worker(name, workers.iter().map(|worker| worker.name)).map(|index| workers[index].function)
 }
 
 /// Makes a panic end the process with exit code 101, as natively: the target cannot unwind.

@@ -3,6 +3,7 @@
 use super::primitives::handles;
 use super::sys::{self, About};
 use procbox_core::raw::Message;
+use procbox_core::runner::listed_workers;
 use procbox_core::{Bytes, Error, Identity, Result, WorkerInfo};
 
 /// The arguments that this process was started with.
@@ -45,5 +46,5 @@ pub(super) fn workers() -> Result<Vec<WorkerInfo>> {
     let worker = |line: procbox_abi::Line<'_>| {
         WorkerInfo::new(line.name, line.signature.map(str::to_string))
     };
-    Ok(procbox_abi::lines(&read(About::Workers)?).map(worker).collect())
+    Ok(listed_workers(procbox_abi::lines(&read(About::Workers)?).map(worker).collect()))
 }

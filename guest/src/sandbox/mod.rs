@@ -14,7 +14,7 @@ pub use inventory;
 
 use context::GuestContext;
 use procbox_abi::interrupt;
-use procbox_core::{Context, WeakContext};
+use procbox_core::{Context, Result, WeakContext};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -23,9 +23,13 @@ thread_local! {
     static AMBIENT: RefCell<Option<WeakContext>> = const { RefCell::new(None) };
 }
 
-/// Says whether this process answers Ctrl-C.
-pub fn answer_ctrl_c(yes: bool) {
-    sys::self_interrupt(if yes { interrupt::ANSWER } else { interrupt::IGNORE });
+/// Says that this process answers Ctrl-C.
+///
+/// # Errors
+/// None.
+pub fn answer_ctrl_c() -> Result<()> {
+    sys::self_interrupt(interrupt::ANSWER);
+    Ok(())
 }
 
 /// Forgets a Ctrl-C.
@@ -39,13 +43,16 @@ pub fn interrupted() -> bool {
 }
 
 /// The ambient context.
-pub fn context() -> Context {
+///
+/// # Errors
+/// None.
+pub fn context() -> Result<Context> {
     AMBIENT.with_borrow_mut(|ambient| {
         if let Some(context) = ambient.as_ref().and_then(WeakContext::upgrade) {
-            return context;
+            return Ok(context);
         }
         let context = Context::from_raw(Arc::new(GuestContext));
         *ambient = Some(context.downgrade());
-        context
+        Ok(context)
     })
 }

@@ -4,6 +4,7 @@ use super::primitives::{Own, numbers};
 use super::{identity, sys};
 use procbox_abi::{Pointer, Start, code, flag, start};
 use procbox_core::raw::{Entry, ProcessSpec, RawProcess};
+use procbox_core::runner::find_worker;
 use procbox_core::{Error, ExitStatus, Input, Output, Result, Wait};
 use std::time::Duration;
 
@@ -48,10 +49,16 @@ pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
         cpu_time: limit(spec.cpu_time),
     };
     match sys::process_start(&request, &spec.message.bytes, &numbers(spec.handles())?) {
-        code::NO_SUCH_WORKER => Err(Error::NoSuchWorker {
-            name: worker,
-            available: identity::workers()?.into_iter().map(|w| w.name).collect(),
-        }),
+        // The host has said no; the names in the error are found here once more.
+        code::NO_SUCH_WORKER | code::AMBIGUOUS_WORKER => {
+            let workers = identity::workers()?;
+            let found = find_worker(&worker, workers.iter().map(|info| info.identity.as_str()));
+            let available = || workers.iter().map(|info| info.name.clone()).collect();
+            Err(match found {
+                Err(why) => why,
+                Ok(_) => Error::NoSuchWorker { name: worker, available: available() },
+            })
+        }
         code::NOT_RUNNABLE => {
             Err(Error::NotRunnable { program: "this program".into(), why: "no main".into() })
         }

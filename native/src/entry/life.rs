@@ -6,7 +6,7 @@ use crate::arena::held::Held;
 use crate::start::request::StartRequest;
 use crate::sync::robust;
 use crate::syscalls::os;
-use crate::workers::{WorkerEntry, find, names};
+use crate::workers::{WorkerEntry, find};
 use crate::{ambient, interrupt, signals, syscalls};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -100,7 +100,7 @@ fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     identity.pid = std::process::id();
     ambient::inherit(arena.clone(), identity);
     let name = request.worker;
-    let entry = find(&name).ok_or_else(|| Error::NoSuchWorker { available: names(), name })?;
+    let entry = find(&name)?;
     let arguments = Message { bytes: request.arguments.0, handles };
     Ok(Task { entry, serves: request.serves, arguments })
 }

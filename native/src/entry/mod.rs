@@ -4,6 +4,7 @@
 //! the same each time. The new process is the child of the zygote's parent. The request is a slot
 //! of the process table, where the parent has put the rest; docs/native.md has the protocol.
 
+mod early;
 mod life;
 
 use crate::arena::Arena;
@@ -19,13 +20,20 @@ use procbox_core::Result;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+pub(crate) use early::keep;
+
 /// Becomes a zygote if the environment says so; the zygote does not come back.
-pub(crate) fn enter() {
+///
+/// The loader calls it before `main`, so that nothing of the program's own runs in a zygote: neither
+/// the `main` of a program that uses procbox in a library, nor a test harness.
+fn enter() {
     let Ok(value) = std::env::var(ENVIRONMENT) else { return };
     if !syscalls::is_only_thread() {
-        eprintln!("error: procbox's init must be called before the program starts a thread");
+        eprintln!("error: procbox: a constructor of this program started a thread");
         syscalls::exit_now(2);
     }
+    // As the runtime does on the way to `main`: a write to a pipe that is gone is an error, not an end.
+    signals::ignore_broken_pipes();
     // SAFETY: it was just made sure that there is no other thread.
     unsafe { syscalls::remove_env(ENVIRONMENT) };
     let Some((socket, arena)) = descriptors(&value) else {

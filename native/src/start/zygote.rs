@@ -16,7 +16,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
 
-/// Seconds that a program has to become a zygote. One that never calls `init` would not.
+/// Seconds that a program has to become a zygote: its constructors run before.
 const HELLO_SECONDS: i64 = 10;
 
 /// A running zygote.
@@ -60,7 +60,7 @@ impl Zygote {
         let _ = self.process.kill();
         Err(Error::NotRunnable {
             program: program.path().display().to_string(),
-            why: "it did not call procbox's init first in main".into(),
+            why: "procbox did not take over before its main".into(),
         })
     }
 

@@ -28,6 +28,7 @@ mod exit;
 mod healing;
 mod lock;
 mod main_loop;
+mod naming;
 mod pipe;
 mod pool;
 mod process;
@@ -232,6 +233,14 @@ cases! { $
         an_enormous_timeout_waits_for_ever;
         main_is_an_entry_too;
         input_is_given_and_output_is_kept except guest "a sandboxed process may not redirect its children";
+    }
+    naming {
+        workers_of_one_name_are_told_apart_by_their_modules;
+        a_name_that_several_workers_have_is_refused;
+        an_item_is_the_worker_that_it_names;
+        every_worker_is_listed_by_a_name_that_starts_it;
+        a_worker_may_be_given_a_name;
+        an_err_fails_under_any_alias;
     }
     main_loop {
         a_worker_asks_main_to_quit;

@@ -97,7 +97,26 @@ fn workers_lists_what_a_program_offers_the_same_on_both_backends() {
         assert_eq!(list(name, Backend::Native), list(name, Backend::Sandbox));
     }
     assert_eq!(list("word-count", Backend::Sandbox), ["count(text: Bytes) -> String"]);
-    assert!(list("conformance", Backend::Native).contains(&"exits(code: i32)".to_string()));
+    let lines = list("conformance", Backend::Native);
+    for line in [
+        "exits(code: i32)",
+        "given-name() -> u32",
+        "conformance::namesakes::left::namesake() -> u32",
+        "conformance::namesakes::right::namesake() -> u32",
+    ] {
+        assert!(lines.contains(&line.to_string()), "{line}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_worker_that_others_have_the_name_of_is_asked_for_by_more_of_it() {
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        let ran = run(&mut command("run --worker namesake", &[&program]));
+        check(&ran, 2, "");
+        says(&ran, &["left::namesake", "right::namesake", "procbox_cases::naming::namesake"]);
+        check(&run(&mut command("run --worker right::namesake", &[&program])), 0, "");
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ fn of_error(error: &Error) -> Code {
         Error::AlreadyHeld => code::ALREADY_HELD,
         Error::NotGranted(_) => code::NOT_GRANTED,
         Error::NoSuchWorker { .. } => code::NO_SUCH_WORKER,
+        Error::AmbiguousWorker { .. } => code::AMBIGUOUS_WORKER,
         Error::Exhausted(_) => code::EXHAUSTED,
         Error::TooLarge { .. } => code::TOO_LARGE,
         Error::ForeignHandle => code::FOREIGN,

@@ -34,7 +34,7 @@ pub(super) fn identity(mut caller: Caller<'_, State>, out: u32) -> Code {
 pub(super) fn workers(mut caller: Caller<'_, State>, out: u32) -> Code {
     let mut text = String::new();
     for worker in ops::own::workers(caller.data()) {
-        let line = Line { name: &worker.name, signature: worker.signature.as_deref() };
+        let line = Line { name: &worker.identity, signature: worker.signature.as_deref() };
         text.push_str(&line.to_string());
     }
     answer(keep(&mut caller, text.as_bytes(), out))

@@ -7,6 +7,7 @@
 mod answers;
 mod crash;
 mod meetings;
+mod namesakes;
 mod primitives;
 mod processes;
 mod simulated;

@@ -2,6 +2,7 @@
 
 use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
+use crate::signals;
 use crate::status::say;
 use clap::Args;
 use procbox::{Backend, Error, Message, ProcessBuilder, native};
@@ -36,7 +37,7 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
+    signals::answer()?;
     let ctx = open(&args.path, &args.program)?;
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
         Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&args.args)?), &args)
@@ -44,7 +45,10 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
             .start()?,
         None => {
             let name = args.path.file_name().unwrap_or(args.path.as_os_str()).to_string_lossy();
-            limited(ctx.main(args.args.clone()), &args).name(name).start()?
+            // If procbox is killed, so is its program. In the sandbox it ends with procbox anyway.
+            let ends_with_us = ctx.backend() == Backend::Native;
+            let main = ctx.main(args.args.clone()).daemon(ends_with_us);
+            limited(main, &args).name(name).start()?
         }
     };
     let status = match process.join() {

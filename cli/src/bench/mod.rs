@@ -3,6 +3,7 @@
 mod peers;
 
 use crate::samples::sample;
+use crate::signals;
 use anyhow::Context as _;
 use clap::Args;
 use peers::Peers;
@@ -51,7 +52,7 @@ impl Entry {
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
+    signals::answer()?;
     let peers = Peers::open()?;
     let mut all = entries(&peers)?;
     let only = args.only.as_deref().unwrap_or("");

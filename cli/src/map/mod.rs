@@ -7,12 +7,13 @@ mod results;
 
 use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
+use crate::signals;
 use crate::status::{FAILURE, TIMED_OUT};
 use anyhow::Context as _;
 use clap::Args;
 use inputs::Ledger;
 use joblog::{Ended, JobLog};
-use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder, observe};
+use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder, native, observe};
 use progress::{Progress, ends_the_pool};
 use results::{NoReader, Results};
 use std::path::PathBuf;
@@ -106,7 +107,7 @@ pub(crate) struct MapArgs {
 }
 
 pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
+    signals::answer()?;
     let ctx = open(&args.path, &args.program)?;
     if args.program.fuel.is_some() && !is_fresh(&args, ctx.backend()) {
         let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
@@ -246,6 +247,8 @@ impl Run<'_> {
         match result {
             Ok(Bytes(bytes)) => self.results.add(&input, Some(index), &bytes),
             Err(why) if ends_the_pool(&why) => Err(why.into()),
+            // It may have gone to the whole group, and have ended workers too.
+            Err(_) if native::interrupted() => Err(Error::Interrupted.into()),
             // Those who watch have heard of it.
             Err(_) => self.results.add(&input, Some(index), &[]),
         }

@@ -5,8 +5,8 @@
 use super::inputs::Ledger;
 use crate::status::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use procbox::Error;
 use procbox::observe::{Event, Subscriber};
+use procbox::{Error, native};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,7 +38,10 @@ impl Subscriber for Progress {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::TaskDone { .. } => self.ended(),
-            Event::TaskFailed { task, error, .. } if !ends_the_pool(error) => {
+            // After a signal it may have been that which ended the worker.
+            Event::TaskFailed { task, error, .. }
+                if !ends_the_pool(error) && !native::interrupted() =>
+            {
                 self.failed(*task, error);
             }
             Event::TaskRetried { count, .. } => add(&self.retried, *count as u64),

@@ -39,11 +39,49 @@
 #[cfg(test)]
 mod tests;
 
-pub use procbox_core::*;
+pub use procbox_core::observe;
+pub use procbox_core::{
+    Address, Backend, Bounds, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit,
+    Listener, Lock, LockGuard, MainLoop, Output, Permit, Pipe, Pool, PoolBuilder, Process,
+    ProcessBuilder, Queue, Receiver, Result, Semaphore, Sender, TaskResult, TaskResults, Wait,
+    Worker, ready,
+};
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
 #[cfg(feature = "native")]
 pub use procbox_native::Native;
+
+/// Types that methods of those above give and take, and that are seldom named.
+///
+/// ```no_run
+/// use procbox::types::Counters;
+/// # fn example(pool: procbox::Pool<(u64,), bool>) {
+/// let so_far: Counters = pool.counters();
+/// println!("{} of {} tasks have ended", so_far.done + so_far.failed, so_far.submitted);
+/// # }
+/// ```
+pub mod types {
+    pub use procbox_core::{
+        Acquired, AtHand, Bell, ClosurePoster, Complete, Counters, Identity, OsError, Poster,
+        Runnable, Serves, Starts, Waitable, WeakContext, WorkerInfo, signal,
+    };
+    pub use procbox_core::{worker::Arg, worker::Args, worker::Untyped};
+}
+
+/// The needs of those who write a backend: raw traits and the plain data that they speak of, clocks
+/// and random bytes, the codec, and what runs inside a process.
+///
+/// ```no_run
+/// use procbox::Context;
+/// use procbox::backend::RawContext;
+/// fn context_of(backend: impl RawContext) -> Context {
+///     Context::from_raw(std::sync::Arc::new(backend))
+/// }
+/// ```
+pub mod backend {
+    pub use procbox_core::raw::*;
+    pub use procbox_core::{codec, random, runner, time};
+}
 
 /// The sandbox backend: programs, grants, limits.
 ///
@@ -58,7 +96,7 @@ pub use procbox_native::Native;
 /// ```
 #[cfg(feature = "sandbox")]
 pub mod sandbox {
-    pub use procbox_host::{FsPerms, Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+    pub use procbox_host::{Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
     pub use procbox_host::{answer_interrupts, interrupt};
 }
 

@@ -4,7 +4,7 @@ use crate::samples::sample;
 use crate::signals;
 use anyhow::Context as _;
 use clap::Args;
-use procbox::sandbox::{FsPerms, Grants};
+use procbox::sandbox::Grants;
 use procbox::{Context, Error, ExitStatus, Native, Output, Sandbox, native, sandbox};
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -97,9 +97,7 @@ fn open_native(directory: &Path) -> anyhow::Result<Context> {
 
 fn open_sandbox(directory: &Path) -> anyhow::Result<Context> {
     let program = sandbox::Program::wasm(sample("tour.wasm")?)?;
-    let grants = Grants::default()
-        .dir(directory, GUEST_DIRECTORY, FsPerms::ReadWrite)
-        .env(DIRECTORY, GUEST_DIRECTORY);
+    let grants = Grants::default().dir(directory, GUEST_DIRECTORY).env(DIRECTORY, GUEST_DIRECTORY);
     Ok(Sandbox::builder().max_processes(100).build()?.context_with(program, grants)?)
 }
 

@@ -1,7 +1,7 @@
 //! From a path and options to a context that runs the program.
 
 use crate::options::{BackendArg, ProgramArgs};
-use procbox::sandbox::{FsPerms, Grants};
+use procbox::sandbox::Grants;
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
 use std::path::{Path, PathBuf};
 
@@ -28,14 +28,19 @@ fn is_named_wasm(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "wasm") && path.exists()
 }
 
+/// The two sides of `HOST[::GUEST]`.
+fn host_and_guest(dir: &str) -> (&str, &str) {
+    dir.split_once("::").unwrap_or((dir, dir))
+}
+
 fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     let program = sandbox::Program::wasm(path)?;
     let mut grants = Grants::default().quiet(args.quiet);
-    for (dirs, perms) in [(&args.dir, FsPerms::ReadWrite), (&args.dir_ro, FsPerms::ReadOnly)] {
-        for dir in dirs {
-            let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
-            grants = grants.dir(host, guest, perms);
-        }
+    for (host, guest) in args.dir.iter().map(|dir| host_and_guest(dir)) {
+        grants = grants.dir(host, guest);
+    }
+    for (host, guest) in args.dir_ro.iter().map(|dir| host_and_guest(dir)) {
+        grants = grants.dir_read_only(host, guest);
     }
     for (key, value) in variables(args)? {
         grants = grants.env(key, value);

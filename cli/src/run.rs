@@ -5,7 +5,8 @@ use crate::options::{ProgramArgs, duration};
 use crate::signals;
 use crate::status::say;
 use clap::Args;
-use procbox::{Backend, Error, Message, ProcessBuilder, native};
+use procbox::backend::Message;
+use procbox::{Backend, Error, ProcessBuilder, native};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -7,7 +7,8 @@ use std::fmt;
 /// A byte string: the same bytes on the wire as a `Vec<u8>`, copied at once instead of one by one.
 ///
 /// ```
-/// use procbox_core::{Bytes, Message};
+/// use procbox_core::raw::Message;
+/// use procbox_core::Bytes;
 /// let m = Message::of(&Bytes(vec![1, 2, 3]))?;
 /// assert_eq!(m.value::<Vec<u8>>()?, [1, 2, 3]);
 /// # Ok::<(), procbox_core::Error>(())

@@ -16,7 +16,7 @@ impl Message {
     /// Encodes a value.
     ///
     /// ```
-    /// let m = procbox_core::Message::of(&("a", 1u8))?;
+    /// let m = procbox_core::raw::Message::of(&("a", 1u8))?;
     /// assert_eq!(m.value::<(String, u8)>()?, ("a".to_string(), 1));
     /// # Ok::<(), procbox_core::Error>(())
     /// ```
@@ -32,7 +32,8 @@ impl Message {
     /// Decodes the value. The message keeps its handles.
     ///
     /// ```
-    /// use procbox_core::{Error, Message};
+    /// use procbox_core::raw::Message;
+    /// use procbox_core::Error;
     /// let m = Message::of(&300u64)?;
     /// assert_eq!(m.value::<u64>()?, 300);
     /// assert!(matches!(m.value::<u8>(), Err(Error::Decode { type_name: "u8", .. })));
@@ -48,7 +49,7 @@ impl Message {
     /// Decodes the value, which alone has the handles from then on.
     ///
     /// ```
-    /// let m = procbox_core::Message::of("a")?;
+    /// let m = procbox_core::raw::Message::of("a")?;
     /// assert_eq!(m.into_value::<String>()?, "a");
     /// # Ok::<(), procbox_core::Error>(())
     /// ```
@@ -157,7 +158,7 @@ impl Flavor for Append<'_> {
 /// Appends a value to `bytes` and returns the handles in it.
 ///
 /// ```
-/// use procbox_core::{decode, encode};
+/// use procbox_core::codec::{decode, encode};
 /// let mut bytes = vec![0];
 /// let handles = encode(&(1u8, true), &mut bytes)?;
 /// assert_eq!(decode::<(u8, bool)>(&bytes[1..], &handles)?, (1, true));
@@ -181,7 +182,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<V
 /// Decodes a value that uses up all of `bytes` and may refer to `handles`.
 ///
 /// ```
-/// let error = procbox_core::decode::<u8>(&[1, 2], &[]).unwrap_err();
+/// let error = procbox_core::codec::decode::<u8>(&[1, 2], &[]).unwrap_err();
 /// assert_eq!(error.to_string(), "cannot decode a u8: 1 bytes too many");
 /// ```
 ///

@@ -20,12 +20,15 @@
 //! There are no OS calls in this crate but for random bytes and the time, and it builds for
 //! `wasm32-wasip1`.
 
+pub mod codec;
 pub mod observe;
+pub mod random;
 pub mod raw;
 pub mod runner;
+pub mod time;
+pub mod worker;
 
 mod bytes;
-mod codec;
 mod connection;
 mod context;
 mod error;
@@ -37,14 +40,10 @@ mod pipe;
 mod pool;
 mod process;
 mod queue;
-mod random;
 mod semaphore;
 mod sync;
-mod time;
-mod worker;
 
 pub use bytes::Bytes;
-pub use codec::{decode, encode};
 pub use connection::{Connection, Listener};
 pub use context::{Context, WeakContext, ready};
 pub use error::{Error, OsError, Result};
@@ -56,10 +55,7 @@ pub use pipe::{Pipe, Receiver, Sender};
 pub use pool::{AtHand, Bell, Counters, Pool, PoolBuilder, Serves, TaskResult, TaskResults};
 pub use process::{Complete, Process, ProcessBuilder, Starts};
 pub use queue::Queue;
-pub use random::{Random, SystemRandom};
+pub use raw::{Acquired, Address, Backend, Bounds, Identity, Input, Output, Waitable, WorkerInfo};
 pub use semaphore::{Permit, Semaphore};
-pub use time::{Clock, Deadline, SystemClock, Wait};
-pub use worker::{Arg, Args, Runnable, Untyped, Worker};
-
-pub use raw::*;
-pub use runner::{Call, Function, Outcome, TaskEnd, end_of, end_of_result, panicked, serve};
+pub use time::Wait;
+pub use worker::{Runnable, Worker};

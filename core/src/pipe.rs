@@ -124,7 +124,7 @@ macro_rules! sends {
             /// [`Error::ForeignHandle`], [`Error::Interrupted`].
             pub fn send<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
             where
-                for<'a> &'a V: crate::Arg<T>,
+                for<'a> &'a V: crate::worker::Arg<T>,
             {
                 with_encoded(value, |bytes, handles| self.raw.send(bytes, handles, Wait::Forever))
             }
@@ -152,7 +152,7 @@ macro_rules! sends {
                 timeout: Duration,
             ) -> Result<()>
             where
-                for<'a> &'a V: crate::Arg<T>,
+                for<'a> &'a V: crate::worker::Arg<T>,
             {
                 with_encoded(value, |bytes, handles| {
                     self.raw.send(bytes, handles, Wait::AtMost(timeout))
@@ -175,7 +175,7 @@ macro_rules! sends {
             /// Those of `send`, and [`Error::TimedOut`].
             pub fn try_send<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
             where
-                for<'a> &'a V: crate::Arg<T>,
+                for<'a> &'a V: crate::worker::Arg<T>,
             {
                 with_encoded(value, |bytes, handles| self.raw.send(bytes, handles, Wait::Never))
             }

@@ -106,7 +106,7 @@ impl<T> Queue<T> {
     /// [`crate::Error::ForeignHandle`], [`crate::Error::Interrupted`].
     pub fn put<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
     where
-        for<'a> &'a V: crate::Arg<T>,
+        for<'a> &'a V: crate::worker::Arg<T>,
     {
         with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::Forever))
     }
@@ -127,7 +127,7 @@ impl<T> Queue<T> {
     /// Those of [`Queue::put`], and [`crate::Error::Full`].
     pub fn put_timeout<V: Serialize + ?Sized>(&self, value: &V, timeout: Duration) -> Result<()>
     where
-        for<'a> &'a V: crate::Arg<T>,
+        for<'a> &'a V: crate::worker::Arg<T>,
     {
         with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::AtMost(timeout)))
     }
@@ -150,7 +150,7 @@ impl<T> Queue<T> {
     /// Those of [`Queue::put`], and [`crate::Error::Full`].
     pub fn try_put<V: Serialize + ?Sized>(&self, value: &V) -> Result<()>
     where
-        for<'a> &'a V: crate::Arg<T>,
+        for<'a> &'a V: crate::worker::Arg<T>,
     {
         with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::Never))
     }

@@ -11,7 +11,7 @@ use std::fmt;
 /// A backend says by [`crate::raw::RawContext::random`] where those of its processes come from.
 ///
 /// ```
-/// use procbox_core::{Random, SystemRandom};
+/// use procbox_core::random::{Random, SystemRandom};
 /// let mut nonce = [0; 32];
 /// SystemRandom.fill(&mut nonce)?;
 /// assert_ne!(nonce, [0; 32]);
@@ -28,7 +28,7 @@ pub trait Random: fmt::Debug + Send + Sync {
 /// The random bytes of the system, fit for keys.
 ///
 /// ```
-/// use procbox_core::{Random, SystemRandom};
+/// use procbox_core::random::{Random, SystemRandom};
 /// let (mut one, mut other) = ([0; 16], [0; 16]);
 /// SystemRandom.fill(&mut one)?;
 /// SystemRandom.fill(&mut other)?;

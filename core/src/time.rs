@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// A backend says by [`crate::raw::RawContext::clock`] which one its processes live by.
 ///
 /// ```
-/// use procbox_core::{Clock, SystemClock};
+/// use procbox_core::time::{Clock, SystemClock};
 /// let earlier = SystemClock.now();
 /// assert!(SystemClock.now() >= earlier);
 /// ```
@@ -32,7 +32,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
 /// The clocks of the system.
 ///
 /// ```
-/// use procbox_core::{Clock, SystemClock};
+/// use procbox_core::time::{Clock, SystemClock};
 /// assert!(SystemClock.system_time() > std::time::SystemTime::UNIX_EPOCH);
 /// assert!(!SystemClock.is_virtual());
 /// ```
@@ -52,7 +52,8 @@ impl Clock for SystemClock {
 /// The time that a blocking call waits. Every blocking call has these three forms.
 ///
 /// ```
-/// use procbox_core::{SystemClock, Wait};
+/// use procbox_core::time::SystemClock;
+/// use procbox_core::Wait;
 /// use std::time::Duration;
 /// assert_eq!(Wait::from(Duration::ZERO), Wait::AtMost(Duration::ZERO));
 /// assert_eq!(Wait::Forever.deadline(&SystemClock).instant(), None);
@@ -71,7 +72,8 @@ impl Wait {
     /// The moment at which this wait, begun now by `clock`, runs out.
     ///
     /// ```
-    /// use procbox_core::{SystemClock, Wait};
+    /// use procbox_core::time::SystemClock;
+    /// use procbox_core::Wait;
     /// let until = Wait::AtMost(std::time::Duration::from_secs(60)).deadline(&SystemClock);
     /// assert!(!until.is_past(&SystemClock)); // one deadline serves several waits of one minute
     /// ```
@@ -135,7 +137,8 @@ impl From<Duration> for Wait {
 /// A moment on the monotonic clock, or never.
 ///
 /// ```
-/// use procbox_core::{SystemClock, Wait};
+/// use procbox_core::time::SystemClock;
+/// use procbox_core::Wait;
 /// assert!(Wait::Never.deadline(&SystemClock).is_past(&SystemClock));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +148,8 @@ impl Deadline {
     /// The moment, or `None` if it never comes.
     ///
     /// ```
-    /// use procbox_core::{Deadline, SystemClock, Wait};
+    /// use procbox_core::time::{Deadline, SystemClock};
+    /// use procbox_core::Wait;
     /// let now = std::time::Instant::now();
     /// assert_eq!(Deadline::from(Some(now)).instant(), Some(now));
     /// assert_eq!(Wait::Forever.deadline(&SystemClock).instant(), None);
@@ -157,7 +161,8 @@ impl Deadline {
     /// The time left by `clock`, zero if it has passed, `None` if it never comes.
     ///
     /// ```
-    /// use procbox_core::{SystemClock, Wait};
+    /// use procbox_core::time::SystemClock;
+    /// use procbox_core::Wait;
     /// use std::time::Duration;
     /// let left = Wait::AtMost(Duration::from_secs(60)).deadline(&SystemClock).remaining(&SystemClock);
     /// assert!(left.is_some_and(|left| left <= Duration::from_secs(60)));
@@ -170,7 +175,8 @@ impl Deadline {
     /// `true` if the moment has passed, by `clock`.
     ///
     /// ```
-    /// use procbox_core::{SystemClock, Wait};
+    /// use procbox_core::time::SystemClock;
+    /// use procbox_core::Wait;
     /// let until = Wait::AtMost(std::time::Duration::from_millis(1)).deadline(&SystemClock);
     /// while !until.is_past(&SystemClock) {
     ///     std::thread::yield_now();
@@ -183,7 +189,8 @@ impl Deadline {
     /// The time left by `clock`, as a wait.
     ///
     /// ```
-    /// use procbox_core::{SystemClock, Wait};
+    /// use procbox_core::time::SystemClock;
+    /// use procbox_core::Wait;
     /// assert_eq!(Wait::Forever.deadline(&SystemClock).wait(&SystemClock), Wait::Forever);
     /// assert_eq!(Wait::Never.deadline(&SystemClock).wait(&SystemClock), Wait::Never);
     /// ```
@@ -198,7 +205,8 @@ impl Deadline {
     /// The earlier of two.
     ///
     /// ```
-    /// use procbox_core::{SystemClock, Wait};
+    /// use procbox_core::time::SystemClock;
+    /// use procbox_core::Wait;
     /// let soon = Wait::AtMost(std::time::Duration::from_secs(1)).deadline(&SystemClock);
     /// assert_eq!(Wait::Forever.deadline(&SystemClock).min(soon), soon);
     /// ```

@@ -75,7 +75,7 @@ pub trait Runnable: Serialize + Sized {
 /// Both sides have the same bytes on the wire.
 ///
 /// ```
-/// fn takes<T, A: procbox_core::Arg<T>>(_: A) {}
+/// fn takes<T, A: procbox_core::worker::Arg<T>>(_: A) {}
 /// takes::<String, _>("a");
 /// takes::<u64, _>(&3);
 /// ```
@@ -96,7 +96,7 @@ impl<T: Serialize> Arg<Vec<T>> for &[T] {}
 /// A tuple of arguments that may be given where the tuple `P` is expected.
 ///
 /// ```
-/// fn takes<P, A: procbox_core::Args<P>>(_: A) {}
+/// fn takes<P, A: procbox_core::worker::Args<P>>(_: A) {}
 /// takes::<(String, u64), _>(("a", &3));
 /// ```
 #[diagnostic::on_unimplemented(
@@ -117,7 +117,7 @@ impl Args<()> for () {}
 /// and the worker checks that they decode. Write `3u32`, not `3`, where it expects a `u32`.
 ///
 /// ```
-/// fn takes<A: procbox_core::Args<procbox_core::Untyped>>(_: A) {}
+/// fn takes<A: procbox_core::worker::Args<procbox_core::worker::Untyped>>(_: A) {}
 /// takes((3u32, "a"));
 /// ```
 #[derive(Debug)]

@@ -3,7 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use procbox_core::{Bytes, Message, decode};
+use procbox_core::codec::decode;
+use procbox_core::raw::Message;
+use procbox_core::Bytes;
 
 type Value = (Option<u64>, String, Vec<(i32, Bytes)>, Result<bool, char>);
 

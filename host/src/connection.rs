@@ -1,17 +1,15 @@
 //! Connections inside the sandbox: a table of names, and pipes from those who come to a name to the
 //! one that listens there.
 //!
-//! A listener's backlog is a queue of pipe ends: to connect is to make a pipe and put one end into
+//! A listener's backlog is a channel of pipe ends: to connect is to make a pipe and put one end into
 //! it, to accept is to take one out. Both wait as puts and gets wait.
 
-use crate::object::Object;
+use crate::channel::Channel;
 use crate::pipe::PipeEnd;
-use crate::queue::{HostQueue, Stored};
-use crate::runtime::{Runtime, lock};
-use crate::waiting;
-use procbox_core::{
-    Address, Bounds, Error, MAX_MESSAGE, PipeConnection, RawConnection, RawListener, Result, Wait,
-};
+use crate::runtime::Runtime;
+use crate::sync::lock;
+use procbox_core::raw::{Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
+use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
@@ -21,9 +19,12 @@ const BACKLOG: usize = 128;
 /// What a connection holds each way: one message of the largest size, or many small ones.
 const BOUNDS: Bounds = Bounds { messages: Some(1 << 10), bytes: MAX_MESSAGE };
 
+/// Those who came to a listener and were not accepted yet: their pipes' other ends.
+type Backlog = Channel<Arc<PipeEnd>>;
+
 /// The backlogs of those who listen, by name.
 #[derive(Default)]
-pub(crate) struct Names(Mutex<HashMap<String, Arc<HostQueue>>>);
+pub(crate) struct Names(Mutex<HashMap<String, Arc<Backlog>>>);
 
 /// The only kind of address that there is here.
 ///
@@ -34,6 +35,14 @@ pub(crate) fn name_of(address: &Address) -> Result<&str> {
         Address::Name(name) => Ok(name),
         _ => Err(Error::NotGranted("use the network")),
     }
+}
+
+/// A connection that is about to be made.
+pub(crate) struct Approach<'a> {
+    name: &'a str,
+    ours: Arc<PipeEnd>,
+    theirs: Arc<PipeEnd>,
+    backlog: Arc<Backlog>,
 }
 
 impl Names {
@@ -50,7 +59,7 @@ impl Names {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
                 let bounds = Bounds { messages: Some(BACKLOG), ..Bounds::default() };
-                let backlog = Arc::new(HostQueue::new(runtime.clone(), bounds));
+                let backlog = Arc::new(Channel::new(runtime.clone(), bounds));
                 free.insert(backlog.clone());
                 let address = Address::Name(name.into());
                 Ok(HostListener { names: self.clone(), address, backlog })
@@ -58,56 +67,56 @@ impl Names {
         }
     }
 
-    /// One end of a connection for the caller; the other, as a message, and the backlog to put it
-    /// into.
+    /// A pipe to the listener of a name, which has not heard of it yet.
     ///
     /// # Errors
     /// [`Error::ConnectionRefused`].
-    pub(crate) fn approach(
+    pub(crate) fn approach<'a>(
         &self,
         runtime: &Arc<Runtime>,
-        name: &str,
-    ) -> Result<(Arc<PipeEnd>, Stored, Arc<HostQueue>)> {
+        name: &'a str,
+    ) -> Result<Approach<'a>> {
         let backlog = lock(&self.0).get(name).cloned();
         let backlog = backlog.ok_or_else(|| Error::ConnectionRefused(name.into()))?;
         let (ours, theirs) = PipeEnd::pair_with(runtime, true, BOUNDS);
-        let objects = vec![Object::Pipe(Arc::new(theirs))];
-        Ok((Arc::new(ours), Stored { body: [].as_slice().into(), objects }, backlog))
+        Ok(Approach { name, ours, theirs, backlog })
+    }
+}
+
+impl Approach<'_> {
+    /// Gives the listener its end, if its backlog has room, and the caller the other.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if there is no room, [`Error::ConnectionRefused`].
+    pub(crate) fn try_connect(self) -> Result<Arc<PipeEnd>> {
+        let put = self.backlog.try_put(&mut Some(self.theirs)).unwrap_or(Err(Error::TimedOut));
+        put.map_err(|e| gone_is_refused(e, self.name))?;
+        Ok(self.ours)
     }
 
-    /// A connection for a thread of the embedding program.
+    /// The same, waiting for room.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionRefused`].
+    pub(crate) async fn connect(self) -> Result<Arc<PipeEnd>> {
+        let put = self.backlog.put(self.theirs).await;
+        put.map_err(|e| gone_is_refused(e, self.name))?;
+        Ok(self.ours)
+    }
+
+    /// The same, on the calling thread.
     ///
     /// # Errors
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::Interrupted`].
-    pub(crate) fn connect(
-        &self,
-        runtime: &Arc<Runtime>,
-        name: &str,
-        wait: Wait,
-    ) -> Result<Arc<dyn RawConnection>> {
-        let (ours, theirs, backlog) = self.approach(runtime, name)?;
-        let mut slot = Some(theirs);
-        let put = match backlog.try_put(&mut slot) {
-            Some(put) => put,
-            None => waiting::block(
-                runtime,
-                wait,
-                || None,
-                || async {
-                    match slot {
-                        Some(theirs) => backlog.put_stored(theirs).await,
-                        None => Ok(()),
-                    }
-                },
-            ),
-        };
-        put.map_err(|e| gone_is_refused(e, name))?;
-        Ok(Arc::new(PipeConnection(ours)))
+    pub(crate) fn block_connect(self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        let put = self.backlog.block_put(self.theirs, wait);
+        put.map_err(|e| gone_is_refused(e, self.name))?;
+        Ok(Arc::new(PipeConnection(self.ours)))
     }
 }
 
 /// A listener that went away while somebody came to it is none.
-pub(crate) fn gone_is_refused(error: Error, name: &str) -> Error {
+fn gone_is_refused(error: Error, name: &str) -> Error {
     if error == Error::Closed { Error::ConnectionRefused(name.into()) } else { error }
 }
 
@@ -115,11 +124,11 @@ pub(crate) fn gone_is_refused(error: Error, name: &str) -> Error {
 pub(crate) struct HostListener {
     names: Arc<Names>,
     address: Address,
-    backlog: Arc<HostQueue>,
+    backlog: Arc<Backlog>,
 }
 
 impl HostListener {
-    pub(crate) fn backlog(&self) -> &Arc<HostQueue> {
+    pub(crate) fn backlog(&self) -> &Arc<Backlog> {
         &self.backlog
     }
 }
@@ -136,13 +145,7 @@ impl Drop for HostListener {
 
 impl RawListener for HostListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        let backlog = &self.backlog;
-        let came =
-            waiting::block(&backlog.runtime, wait, || backlog.try_take(), || backlog.take())?;
-        match came.objects.into_iter().next() {
-            Some(Object::Pipe(end)) => Ok(Arc::new(PipeConnection(end))),
-            _ => Err(Error::Closed),
-        }
+        Ok(Arc::new(PipeConnection(self.backlog.block_take(wait)?)))
     }
 
     fn address(&self) -> &Address {

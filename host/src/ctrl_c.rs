@@ -3,7 +3,8 @@
 //! The signal is the whole program's, so this is too: it hands an interrupt on to the runtime of
 //! each sandbox that there is, and to those that are made before it is cleared.
 
-use crate::runtime::{Runtime, lock};
+use crate::runtime::Runtime;
+use crate::sync::lock;
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, Weak};
 

@@ -3,7 +3,8 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::{RawEvent, Result, Wait};
+use procbox_core::raw::RawEvent;
+use procbox_core::{Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

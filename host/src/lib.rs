@@ -2,37 +2,66 @@
 //! not handed.
 //!
 //! One process = one store and instance from a pool + one task. Blocking in the guest suspends its
-//! fiber, never a thread. The files mirror those of the native backend; what only this one has is
-//! `runtime` (who runs the tasks, and by which clock), `abi` (what a guest imports), `wasi` (its stdio, files and
-//! clock) and `sandbox` (the engine).
+//! fiber, never a thread.
+//!
+//! The files stand on floors, and import from floors below or beside them only:
+//!
+//! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the embedding program;
+//!    `wait_list` and `waiting`, how one sleeps until something
+//!    changes; `ready`, the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
+//!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
+//!    stand for;
+//! 3. `state`, all that a process has; `task`, what runs it; `limits`, `registry`, `trap`;
+//! 4. `ops`, what a guest may ask, in Rust types;
+//! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
+//! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
+//!    processes of a context share and how one starts; `context`; `sandbox`.
+//!
+//! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
+//! there are messages.
+//!
+//! Files that the native backend has too have the same names there. To add a primitive: its file on
+//! floor 2, a variant of `object::Object`, a file in `ops`, one in `guest/core_module` with its lines
+//! in the table there.
 
-mod abi;
+mod atomic;
+mod channel;
 mod connection;
 mod context;
 mod ctrl_c;
+mod engine;
 mod event;
+mod grants;
+mod guest;
+mod inner;
 mod interrupt;
+mod limits;
 mod lock;
+mod message;
 mod object;
+mod ops;
 mod pipe;
 mod process;
 mod program;
 mod queue;
 mod ready;
+mod registry;
 mod runtime;
 mod sandbox;
+mod section;
 mod semaphore;
+mod start;
+mod state;
+mod sync;
+mod table;
+mod task;
 mod trap;
 mod wait_list;
 mod waiting;
 mod wasi;
 
-mod atomic {
-    //! What `wait_list` is made of; its models have loom's instead.
-    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering, fence};
-}
-
-pub use context::{FsPerms, Grants};
+pub use grants::Grants;
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};
 

@@ -3,7 +3,8 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::{Acquired, Error, RawLock, Result, Wait};
+use procbox_core::raw::{Acquired, RawLock};
+use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -1,14 +1,18 @@
-//! What a sandboxed process's handles stand for, and the table that holds them.
+//! What a sandboxed process's handles stand for, and how that comes in from the embedding program
+//! and goes out to it.
 
+use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
 use crate::event::HostEvent;
 use crate::lock::HostLock;
+use crate::message::Body;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
-use crate::queue::HostQueue;
+use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
-use procbox_core::{Error, Handle, Result};
+use procbox_core::raw::{Handle, Message, PipeConnection, Waitable};
+use procbox_core::{Error, Result};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -18,12 +22,17 @@ pub(crate) enum Object {
     Lock(Arc<HostLock>),
     Semaphore(Arc<HostSemaphore>),
     Event(Arc<HostEvent>),
-    Queue(Arc<HostQueue>),
+    Queue(Arc<Channel<Stored>>),
     Pipe(Arc<PipeEnd>),
     /// Stays with the process that made it.
     Listener(Arc<HostListener>),
     /// Stays with the process that started it.
     Process(Arc<HostProcess>),
+}
+
+/// The object behind something of the embedding program, if it is of this kind at all.
+fn own<T: Any + Send + Sync>(any: Arc<dyn Any + Send + Sync>) -> Result<Arc<T>> {
+    any.downcast().map_err(|_| Error::ForeignHandle)
 }
 
 impl Object {
@@ -36,23 +45,27 @@ impl Object {
     }
 
     fn from_handle(handle: &Handle, runtime: &Arc<Runtime>) -> Result<Object> {
-        macro_rules! own {
-            ($variant:ident, $raw:expr, $type:ty) => {{
-                let any: Arc<dyn Any + Send + Sync> = $raw.clone();
-                let own = any.downcast::<$type>().map_err(|_| Error::ForeignHandle)?;
-                if !Arc::ptr_eq(&own.runtime, runtime) {
-                    return Err(Error::ForeignHandle);
-                }
-                Ok(Object::$variant(own))
-            }};
-        }
-        match handle {
-            Handle::Lock(raw) => own!(Lock, raw, HostLock),
-            Handle::Semaphore(raw) => own!(Semaphore, raw, HostSemaphore),
-            Handle::Event(raw) => own!(Event, raw, HostEvent),
-            Handle::Queue(raw) => own!(Queue, raw, HostQueue),
-            Handle::Pipe(raw) => own!(Pipe, raw, PipeEnd),
-            _ => Err(Error::ForeignHandle),
+        let object = match handle {
+            Handle::Lock(raw) => Object::Lock(own(raw.clone())?),
+            Handle::Semaphore(raw) => Object::Semaphore(own(raw.clone())?),
+            Handle::Event(raw) => Object::Event(own(raw.clone())?),
+            Handle::Queue(raw) => Object::Queue(own(raw.clone())?),
+            Handle::Pipe(raw) => Object::Pipe(own(raw.clone())?),
+            _ => return Err(Error::ForeignHandle),
+        };
+        if Arc::ptr_eq(object.runtime(), runtime) { Ok(object) } else { Err(Error::ForeignHandle) }
+    }
+
+    /// The runtime of its sandbox.
+    fn runtime(&self) -> &Arc<Runtime> {
+        match self {
+            Object::Lock(lock) => &lock.runtime,
+            Object::Semaphore(semaphore) => &semaphore.runtime,
+            Object::Event(event) => &event.runtime,
+            Object::Queue(queue) => &queue.runtime,
+            Object::Pipe(end) => &end.runtime,
+            Object::Listener(listener) => &listener.backlog().runtime,
+            Object::Process(process) => &process.runtime,
         }
     }
 
@@ -72,119 +85,69 @@ impl Object {
         }
     }
 
-    /// The number by which the ABI tells a guest what a received handle is.
-    pub(crate) fn kind(&self) -> u32 {
+    /// Whether it may be handed to another process. A process is the business of who started it,
+    /// and a listener of who made it.
+    pub(crate) fn travels(&self) -> bool {
+        !matches!(self, Object::Listener(_) | Object::Process(_))
+    }
+
+    /// What to wait for; `None` if it is not that kind of thing.
+    pub(crate) fn source(&self) -> Option<Arc<dyn Source>> {
         match self {
-            Object::Lock(_) => 1,
-            Object::Semaphore(_) => 2,
-            Object::Event(_) => 3,
-            Object::Queue(_) => 4,
-            Object::Pipe(_) => 5,
-            Object::Process(_) => 6,
-            Object::Listener(_) => 7,
+            Object::Queue(queue) => Some(queue.clone()),
+            Object::Pipe(end) => end.incoming().ok().map(|channel| channel.clone() as _),
+            Object::Listener(listener) => Some(listener.backlog().clone()),
+            Object::Process(process) => Some(process.clone()),
+            Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) => None,
         }
     }
 }
 
-/// A process's handles: small positive numbers that mean nothing to any other process.
-#[derive(Default)]
-pub(crate) struct Table {
-    /// Handle `n` is at index `n - 1`.
-    slots: Vec<Option<Object>>,
-    free: Vec<u32>,
-    most: u32,
+/// What to wait for, given something of the embedding program.
+///
+/// # Errors
+/// [`Error::ForeignHandle`] if it is of another backend, [`Error::Closed`] for an end that only sends.
+pub(crate) fn source_of(waitable: &Waitable) -> Result<Arc<dyn Source>> {
+    Ok(match waitable {
+        Waitable::Queue(raw) => own::<Channel<Stored>>(raw.clone())?,
+        Waitable::Pipe(raw) => own::<PipeEnd>(raw.clone())?.incoming()?.clone(),
+        Waitable::Process(raw) => own::<HostProcess>(raw.clone())?,
+        Waitable::Connection(raw) => {
+            let PipeConnection(end) = &*own::<PipeConnection>(raw.clone())?;
+            source_of(&Waitable::Pipe(end.clone()))?
+        }
+        Waitable::Listener(raw) => own::<HostListener>(raw.clone())?.backlog().clone(),
+        _ => return Err(Error::ForeignHandle),
+    })
 }
 
-impl Table {
-    pub(crate) fn new(most: u32) -> Table {
-        Table { slots: Vec::new(), free: Vec::new(), most }
-    }
+/// A message on its way.
+#[derive(Default)]
+pub(crate) struct Stored {
+    pub(crate) body: Body,
+    pub(crate) objects: Vec<Object>,
+}
 
-    /// A handle for an object.
+impl Stored {
+    /// A message of the embedding program.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] at the limit.
-    pub(crate) fn insert(&mut self, object: Object) -> Result<i32> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None if self.slots.len() < self.most as usize => {
-                self.slots.push(None);
-                self.slots.len() as u32 - 1
-            }
-            None => return Err(Error::Exhausted("handles".into())),
-        };
-        self.slots[index as usize] = Some(object);
-        Ok(index as i32 + 1)
+    /// [`Error::ForeignHandle`] if a handle is not of the sandbox that `runtime` runs.
+    pub(crate) fn pack(bytes: &[u8], handles: &[Handle], runtime: &Arc<Runtime>) -> Result<Stored> {
+        let objects = Object::from_handles(handles, runtime)?;
+        Ok(Stored { body: bytes.into(), objects })
     }
 
-    pub(crate) fn get(&self, handle: i32) -> Option<&Object> {
-        let index = usize::try_from(handle).ok()?.checked_sub(1)?;
-        self.slots.get(index)?.as_ref()
-    }
-
-    pub(crate) fn remove(&mut self, handle: i32) -> Option<Object> {
-        let index = usize::try_from(handle).ok()?.checked_sub(1)?;
-        let object = self.slots.get_mut(index)?.take()?;
-        self.free.push(index as u32);
-        Some(object)
-    }
-
-    /// Whether so many more fit.
-    pub(crate) fn has_room(&self, n: usize) -> bool {
-        self.free.len() + (self.most as usize - self.slots.len()) >= n
+    /// Hands it to the embedding program.
+    pub(crate) fn unpack(self, into: &mut Message) {
+        into.bytes.clear();
+        into.bytes.extend_from_slice(&self.body);
+        into.handles = Object::into_handles(self.objects);
     }
 }
 
-impl Table {
-    /// Takes out everything.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Object> + use<> {
-        self.free.clear();
-        std::mem::take(&mut self.slots).into_iter().flatten()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runtime::Runtime;
-    use proptest::prelude::*;
-    use std::collections::HashMap;
-
-    proptest! {
-        /// Any sequence of opening, closing and asking, with numbers that were never given too.
-        #[test]
-        fn a_table_is_a_map_of_numbers(
-            steps in prop::collection::vec((any::<bool>(), -2i32..12), 0..60),
-        ) {
-            const MOST: u32 = 6;
-            let runtime = Runtime::threads(1, Box::new(|| {}));
-            let mut table = Table::new(MOST);
-            let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
-            for (opens, number) in steps {
-                if opens {
-                    let event = Arc::new(HostEvent::new(runtime.clone()));
-                    match table.insert(Object::Event(event.clone())) {
-                        Ok(new) => {
-                            prop_assert!(new > 0 && model.insert(new, event).is_none());
-                        }
-                        Err(_) => prop_assert_eq!(model.len(), MOST as usize),
-                    }
-                } else {
-                    let removed = table.remove(number).is_some();
-                    prop_assert_eq!(removed, model.remove(&number).is_some());
-                }
-                for number in -2..12 {
-                    let same = match (table.get(number), model.get(&number)) {
-                        (Some(Object::Event(a)), Some(b)) => Arc::ptr_eq(a, b),
-                        (None, None) => true,
-                        _ => false,
-                    };
-                    prop_assert!(same, "{} is another", number);
-                }
-                prop_assert!(table.has_room(MOST as usize - model.len()));
-                prop_assert!(!table.has_room(MOST as usize - model.len() + 1));
-            }
-            prop_assert_eq!(table.drain().count(), model.len());
-        }
+impl Item for Stored {
+    fn size(&self) -> usize {
+        self.body.len()
     }
 }

@@ -1,9 +1,10 @@
 //! One end of a sandbox pipe: a channel in, a channel out, and what its loss means.
 
-use crate::queue::HostQueue;
+use crate::channel::{Channel, Item};
+use crate::object::Stored;
 use crate::runtime::Runtime;
-use crate::waiting;
-use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, Wait};
+use procbox_core::raw::{Bounds, Handle, Message, RawPipe};
+use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 
 /// What a pipe holds at most, each way; a sender waits when it is full.
@@ -13,12 +14,12 @@ const BOUNDS: Bounds = Bounds { messages: Some(1 << 16), bytes: Bounds::MAX_BYTE
 /// held it, the end is gone.
 pub(crate) struct PipeEnd {
     pub(crate) runtime: Arc<Runtime>,
-    incoming: Option<Arc<HostQueue>>,
-    outgoing: Option<Arc<HostQueue>>,
+    incoming: Option<Arc<Channel<Stored>>>,
+    outgoing: Option<Arc<Channel<Stored>>>,
 }
 
 impl PipeEnd {
-    pub(crate) fn pair(runtime: &Arc<Runtime>, duplex: bool) -> (PipeEnd, PipeEnd) {
+    pub(crate) fn pair(runtime: &Arc<Runtime>, duplex: bool) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
         PipeEnd::pair_with(runtime, duplex, BOUNDS)
     }
 
@@ -27,8 +28,8 @@ impl PipeEnd {
         runtime: &Arc<Runtime>,
         duplex: bool,
         bounds: Bounds,
-    ) -> (PipeEnd, PipeEnd) {
-        let channel = || Arc::new(HostQueue::new(runtime.clone(), bounds));
+    ) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
+        let channel = || Arc::new(Channel::new(runtime.clone(), bounds));
         let there = channel();
         let back = duplex.then(channel);
         let first = PipeEnd {
@@ -37,14 +38,14 @@ impl PipeEnd {
             outgoing: back.clone(),
         };
         let second = PipeEnd { runtime: runtime.clone(), incoming: back, outgoing: Some(there) };
-        (first, second)
+        (Arc::new(first), Arc::new(second))
     }
 
     /// Where it receives from.
     ///
     /// # Errors
     /// [`Error::Closed`] if it only sends.
-    pub(crate) fn incoming(&self) -> Result<&Arc<HostQueue>> {
+    pub(crate) fn incoming(&self) -> Result<&Arc<Channel<Stored>>> {
         self.incoming.as_ref().ok_or(Error::Closed)
     }
 
@@ -52,37 +53,39 @@ impl PipeEnd {
     ///
     /// # Errors
     /// [`Error::Closed`] if it only receives.
-    pub(crate) fn outgoing(&self) -> Result<&Arc<HostQueue>> {
+    pub(crate) fn outgoing(&self) -> Result<&Arc<Channel<Stored>>> {
         self.outgoing.as_ref().ok_or(Error::Closed)
-    }
-
-    pub(crate) async fn readable(&self) -> Result<()> {
-        let incoming = self.incoming()?;
-        waiting::until(&self.runtime, incoming.watched(), || incoming.is_ready().then_some(Ok(())))
-            .await
     }
 }
 
 impl Drop for PipeEnd {
     fn drop(&mut self) {
         // The other end drains what was sent to it, and can send no more.
-        self.outgoing.iter().for_each(|out| out.close_now());
+        self.outgoing.iter().for_each(|out| out.close());
         self.incoming.iter().for_each(|incoming| incoming.abandon());
     }
 }
 
 impl RawPipe for PipeEnd {
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
-        self.outgoing()?.put_handles(bytes, handles, wait)
+        let out = self.outgoing()?;
+        out.check_size(bytes.len())?;
+        out.block_put(Stored::pack(bytes, handles, &self.runtime)?, wait)
     }
 
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        self.incoming()?.get_handles(into, wait)
+        self.incoming()?.block_take(wait)?.unpack(into);
+        Ok(())
     }
 
     fn poll(&self, wait: Wait) -> Result<()> {
-        let incoming = self.incoming()?;
-        let attempt = || incoming.is_ready().then_some(Ok(()));
-        waiting::block(&self.runtime, wait, attempt, || self.readable())
+        self.incoming()?.block_until_ready(wait)
+    }
+}
+
+/// An end of a pipe travels to who listens; it weighs nothing there.
+impl Item for Arc<PipeEnd> {
+    fn size(&self) -> usize {
+        0
     }
 }

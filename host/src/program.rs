@@ -1,11 +1,13 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
-use crate::abi::WORKER_PREFIX;
-use crate::process::{Export, State};
-use procbox_core::{Entry, Error, Result, WorkerInfo};
+use crate::section;
+use crate::state::State;
+use procbox_abi::{MAIN, MEMORY, WORKER_PREFIX, mode};
+use procbox_core::raw::{Entry, WorkerInfo};
+use procbox_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::{Engine, ExternType, InstancePre, Linker, Module};
+use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, Store};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -22,7 +24,7 @@ pub struct Program {
     bytes: Arc<[u8]>,
 }
 
-/// What every WebAssembly file begins with.
+/// The bytes that every WebAssembly file begins with.
 ///
 /// ```
 /// let module = b"\0asm\x01\0\0\0";
@@ -87,8 +89,8 @@ impl Program {
             .filter(|export| matches!(export.ty(), ExternType::Func(_)))
             .filter_map(|export| export.name().strip_prefix(WORKER_PREFIX).map(str::to_string))
             .collect();
-        let has_main = module.get_export("_start").is_some();
-        let signatures = signatures(&self.bytes);
+        let has_main = module.get_export(MAIN).is_some();
+        let signatures = section::signatures(&self.bytes);
         Ok(Prepared { name: self.name.clone(), instance, workers, signatures, has_main })
     }
 }
@@ -106,10 +108,17 @@ fn first_line(error: &wasmtime::Error) -> String {
     }
 }
 
+/// The entry of a program, as it is called.
+#[derive(Clone, Debug)]
+pub(crate) enum Export {
+    Main,
+    Worker { export: String, mode: i32 },
+}
+
 /// A program that is ready to be instantiated.
 pub(crate) struct Prepared {
     name: String,
-    pub(crate) instance: InstancePre<State>,
+    instance: InstancePre<State>,
     workers: Vec<String>,
     signatures: Vec<(String, String)>,
     has_main: bool,
@@ -129,14 +138,41 @@ impl Prepared {
             Entry::Main(_) if self.has_main => Ok(Export::Main),
             Entry::Main(_) => Err(Error::NotRunnable {
                 program: self.name.clone(),
-                why: "it has no `_start`: not a WASI command".into(),
+                why: format!("it has no `{MAIN}`: not a WASI command"),
             }),
-            Entry::Call(name) | Entry::Serve(name) => {
-                if !self.workers.contains(name) {
-                    let available = self.workers.clone();
-                    return Err(Error::NoSuchWorker { name: name.clone(), available });
-                }
-                Ok(Export::Worker(format!("{WORKER_PREFIX}{name}")))
+            Entry::Call(name) => self.worker(name, mode::CALL),
+            Entry::Serve(name) => self.worker(name, mode::SERVE),
+        }
+    }
+
+    fn worker(&self, name: &str, mode: i32) -> Result<Export> {
+        if !self.workers.iter().any(|worker| worker == name) {
+            let available = self.workers.clone();
+            return Err(Error::NoSuchWorker { name: name.into(), available });
+        }
+        Ok(Export::Worker { export: format!("{WORKER_PREFIX}{name}"), mode })
+    }
+
+    /// Makes an instance in a store and calls its entry: what that returned.
+    ///
+    /// # Errors
+    /// A trap, an exit, or why there is no instance.
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<State>,
+        export: &Export,
+    ) -> wasmtime::Result<i32> {
+        let instance = self.instance.instantiate_async(&mut *store).await?;
+        let memory = instance.get_memory(&mut *store, MEMORY);
+        store.data_mut().memory = memory;
+        match export {
+            Export::Main => {
+                let main = instance.get_typed_func::<(), ()>(&mut *store, MAIN)?;
+                main.call_async(store, ()).await.map(|()| 0)
+            }
+            Export::Worker { export, mode } => {
+                let worker = instance.get_typed_func::<i32, i32>(&mut *store, export)?;
+                worker.call_async(store, *mode).await
             }
         }
     }
@@ -153,55 +189,7 @@ impl Prepared {
     }
 }
 
-/// The workers' signatures, from the custom section in which the SDK puts them: a line each,
-/// `name TAB signature`. Whatever is not that is passed over.
-fn signatures(wasm: &[u8]) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for section in custom_sections(wasm, SECTION) {
-        for line in String::from_utf8_lossy(section).lines() {
-            if let Some((name, signature)) = line.split_once('\t') {
-                found.push((name.to_string(), signature.to_string()));
-            }
-        }
-    }
-    found
-}
-
-/// The name of that section, the same in ELF files.
-const SECTION: &str = ".procbox";
-
-/// The contents of the custom sections of this name. The module is known to be valid.
-fn custom_sections<'a>(wasm: &'a [u8], name: &str) -> Vec<&'a [u8]> {
-    let mut found = Vec::new();
-    let mut rest = wasm.get(8..).unwrap_or_default();
-    while let Some((&id, after)) = rest.split_first() {
-        let Some((size, after)) = leb128(after) else { break };
-        let Some((body, after)) = after.split_at_checked(size) else { break };
-        if id == 0
-            && let Some((len, body)) = leb128(body)
-            && let Some((own, content)) = body.split_at_checked(len)
-            && own == name.as_bytes()
-        {
-            found.push(content);
-        }
-        rest = after;
-    }
-    found
-}
-
-/// An unsigned LEB128 number of at most 32 bits, as WebAssembly encodes sizes.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0u64;
-    for (i, byte) in bytes.iter().enumerate().take(5) {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, &bytes[i + 1..]));
-        }
-    }
-    None
-}
-
-/// Whether a file begins as a WebAssembly module does.
+/// True for a file that begins as a WebAssembly module does.
 ///
 /// ```
 /// use std::path::Path;

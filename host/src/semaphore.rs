@@ -3,7 +3,8 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::{RawSemaphore, Result, Semaphore, Wait};
+use procbox_core::raw::{MAX_PERMITS, RawSemaphore, too_many_permits};
+use procbox_core::{Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,10 +32,10 @@ impl HostSemaphore {
     }
 
     pub(crate) fn give(&self, n: usize) -> Result<()> {
-        let sum = |now: usize| now.checked_add(n).filter(|sum| *sum <= Semaphore::MAX_PERMITS);
+        let sum = |now: usize| now.checked_add(n).filter(|sum| *sum <= MAX_PERMITS);
         self.permits
             .fetch_update(Ordering::Release, Ordering::Relaxed, sum)
-            .map_err(|_| procbox_core::raw::too_many_permits())?;
+            .map_err(|_| too_many_permits())?;
         self.released.wake(n);
         Ok(())
     }
@@ -42,7 +43,7 @@ impl HostSemaphore {
     /// Takes back what a process had, as far as that can be counted: others may have released what
     /// they did not have.
     pub(crate) fn take_back(&self, n: usize) {
-        let sum = |now: usize| Some(now.saturating_add(n).min(Semaphore::MAX_PERMITS));
+        let sum = |now: usize| Some(now.saturating_add(n).min(MAX_PERMITS));
         // It always has a new value.
         let _ = self.permits.fetch_update(Ordering::Release, Ordering::Relaxed, sum);
         self.released.wake(n);

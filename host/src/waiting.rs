@@ -1,15 +1,12 @@
 //! The one way in which everything here waits: try, listen, try again, sleep.
 
 use crate::ctrl_c;
-use crate::process::HostProcess;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
 use procbox_core::{Error, Result, Wait};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 
 /// Rounds of spinning before a wait sleeps, each twice as long: a few microseconds in all, less than
 /// it takes to suspend and resume two processes that hand each other messages.
@@ -54,34 +51,6 @@ pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -
         }
         sleeper.await;
     }
-}
-
-/// Runs a future for a process: for as long as `wait` allows, and until it is interrupted.
-/// For guests; threads use [`block`].
-pub(crate) async fn within<T>(
-    process: &HostProcess,
-    wait: Wait,
-    future: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let deadline = wait.deadline(&**process.runtime.clock());
-    let timed = deadline.instant().is_some();
-    let answers = process.interrupt.answers();
-    if !timed && !answers {
-        return future.await;
-    }
-    let mut future = pin!(future);
-    let mut sleep = pin!(process.runtime.sleep_until(deadline));
-    let mut interrupt = pin!(process.interrupt.raised());
-    poll_fn(|cx| {
-        if let Poll::Ready(result) = future.as_mut().poll(cx) {
-            return Poll::Ready(result);
-        }
-        if answers && let Poll::Ready(interrupted) = interrupt.as_mut().poll(cx) {
-            return Poll::Ready(interrupted);
-        }
-        sleep.as_mut().poll(cx).map(|()| Err(Error::TimedOut))
-    })
-    .await
 }
 
 /// Waits on the calling thread. `attempt` is the form that does not wait, tried first.

@@ -3,12 +3,12 @@
 use crate::arena::Arena;
 use crate::recover;
 use crate::start::request::ENVIRONMENT;
-use procbox_core::{
-    Bytes, Context, Error, Identity, Random, RawContext, Result, SystemRandom, WeakContext,
-};
+use procbox_core::random::{Random, SystemRandom};
+use procbox_core::raw::RawContext;
+use procbox_core::{Bytes, Context, Error, Identity, Result, WeakContext};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// How many random bytes an authkey has.
+/// Random bytes in an authkey.
 const AUTHKEY: usize = 32;
 
 /// The ambient context's inner part: one per process, since handles belong to one arena.
@@ -81,7 +81,7 @@ pub(crate) fn leave() {
     drop(kept);
 }
 
-/// Who this process is, to the contexts that it makes.
+/// Identity of this process, to the contexts that it makes.
 ///
 /// # Errors
 /// [`Error::Os`] if there are no random bytes for the key of a first process.

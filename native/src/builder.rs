@@ -90,7 +90,7 @@ impl NativeBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Os`], [`Error::Exhausted`].
+    /// [`procbox_core::Error::Os`], [`procbox_core::Error::Exhausted`].
     pub fn build(self) -> Result<Context> {
         let program = self.program.map_or_else(Program::current, Ok)?;
         let arena = Arena::create(&recover::ABOVE)?;

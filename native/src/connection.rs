@@ -11,7 +11,9 @@ pub(crate) use listener::{NativeListener, connect, listen};
 use crate::sync::poll::block;
 use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags};
-use procbox_core::{Deadline, Error, MAX_MESSAGE, RawConnection, Result, SystemClock, Wait};
+use procbox_core::raw::{MAX_MESSAGE, RawConnection};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, Result, Wait};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,9 +21,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What one read takes at most.
+/// Most that one read takes.
 const PER_READ: usize = 64 << 10;
-/// How long an end that is dropped tries to send the rest of a message.
+/// Time that an end which is dropped tries to send the rest of a message.
 const LINGER: Duration = Duration::from_secs(1);
 /// The bytes of a frame before the message.
 const HEADER: usize = 4;
@@ -124,7 +126,7 @@ pub(crate) struct NativeConnection {
 }
 
 impl NativeConnection {
-    /// What there is to poll for while a message is awaited: what is unsent may be awaited by the
+    /// Socket, and what to poll it for while a message is awaited: what is unsent may be awaited by the
     /// peer.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
         let mut events = PollFlags::POLLIN;
@@ -134,7 +136,7 @@ impl NativeConnection {
         PollFd::new(self.socket.fd(), events)
     }
 
-    /// Whether a `recv` would not block, after reading what has come so far.
+    /// True if a `recv` would not block, after reading what has come so far.
     pub(crate) fn is_ready(&self) -> bool {
         self.poll(Wait::Never) != Err(Error::TimedOut)
     }

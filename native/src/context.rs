@@ -10,10 +10,12 @@ use crate::queue::NativeQueue;
 use crate::semaphore::NativeSemaphore;
 use crate::start::Starter;
 use crate::{ambient, connection, ready};
+use procbox_core::raw::{
+    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe,
+    RawProcess, RawQueue, RawSemaphore,
+};
 use procbox_core::{
-    Address, Backend, Bounds, Context, Entry, Identity, ProcessSpec, RawConnection, RawContext,
-    RawEvent, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait,
-    Waitable, WorkerInfo,
+    Address, Backend, Bounds, Context, Identity, Result, Wait, Waitable, WorkerInfo,
 };
 use std::sync::Arc;
 
@@ -51,7 +53,7 @@ impl NativeContext {
 /// ```
 ///
 /// # Errors
-/// [`Error::Os`], [`Error::Exhausted`], [`Error::Invalid`] in a zygote that did not call
+/// [`procbox_core::Error::Os`], [`procbox_core::Error::Exhausted`], [`procbox_core::Error::Invalid`] in a zygote that did not call
 /// [`crate::init`].
 pub fn context() -> Result<Context> {
     ambient::context(|arena, identity| {

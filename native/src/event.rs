@@ -8,7 +8,9 @@ use crate::arena::held::Held;
 use crate::arena::kind::Kind;
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::futex;
-use procbox_core::{Error, Handle, RawEvent, Result, SystemClock, Wait};
+use procbox_core::raw::{Handle, RawEvent};
+use procbox_core::time::SystemClock;
+use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +22,7 @@ const TIMES: u32 = 2;
 /// An event, by handle.
 pub(crate) struct NativeEvent(Arc<Held>);
 
-/// What the arena has to know of events.
+/// Kind of events, as the arena sees it.
 pub(crate) struct EventKind;
 
 impl Kind for EventKind {

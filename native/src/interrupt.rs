@@ -13,14 +13,14 @@ use procbox_core::Result;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether it came from a terminal, which sends it to the other programs there too.
+/// True if it came from a terminal, which sends it to the other programs there too.
 static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
-/// How many times it has come; for the thread that calls the hooks.
+/// Number of times that it has come; for the thread that calls the hooks.
 static TIMES: AtomicU32 = AtomicU32::new(0);
-/// The signal that came first since it was last said; it is not forgotten by [`clear_interrupt`].
+/// The signal that was answered first, or 0; not forgotten by [`clear_interrupt`].
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static HOOKS: Mutex<Vec<fn(bool)>> = Mutex::new(Vec::new());
-/// Whether handler and thread are there.
+/// True if handler and thread are there.
 static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// The children to kill on the second Ctrl-C: pids, 0 for none. Those beyond are left to die of
 /// their parent's death if they are daemons.
@@ -102,7 +102,7 @@ pub fn answered_signal() -> Option<i32> {
     }
 }
 
-/// Whether Ctrl-C arrived and was not cleared.
+/// True if Ctrl-C arrived and was not cleared.
 ///
 /// ```
 /// procbox_native::answer_ctrl_c()?;
@@ -138,7 +138,7 @@ pub fn clear_interrupt() {
     state::clear();
 }
 
-/// Whether the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
+/// True if the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
 /// started there have it too; after a `kill -INT` they may not.
 ///
 /// ```
@@ -224,7 +224,7 @@ fn on_signal(signal: i32, from: Sender) {
 }
 
 fn call_hooks() {
-    let forever = procbox_core::Deadline::from(None);
+    let forever = procbox_core::time::Deadline::from(None);
     let mut seen = 0;
     loop {
         while TIMES.load(Ordering::SeqCst) == seen {

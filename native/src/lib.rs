@@ -52,7 +52,7 @@ pub use workers::{WORKERS, WorkerEntry};
 #[doc(hidden)]
 pub use linkme;
 
-/// What a program calls first in `main`. If it was executed as a zygote, it becomes one, and does
+/// First call of a program in its `main`. If it was executed as a zygote, it becomes one, and does
 /// not come back.
 ///
 /// Otherwise it only sees to it that a stack overflow ends `main` as it ends a worker of either

@@ -6,21 +6,23 @@
 use nix::sys::signal::Signal;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use procbox_core::{Clock, Limit, ProcessSpec, SystemClock};
+use procbox_core::Limit;
+use procbox_core::raw::ProcessSpec;
+use procbox_core::time::{Clock, SystemClock};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A look at a process's CPU time is not worth more than one in so long.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
-/// How far a process that has waited, a little below its limit, may overrun it.
+/// Most by which a process that has waited, a little below its limit, may overrun it.
 const MOST_PAUSE: Duration = Duration::from_millis(50);
-/// How long a process that catches SIGXCPU has to end.
+/// Time that a process which catches SIGXCPU has to end.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Where a process stands.
+/// State of a process.
 #[derive(Clone, Copy)]
 enum State {
-    /// What it had used at the last look, and the pause since then.
+    /// Time that it had used at the last look, and the pause since then.
     Within(Duration, Duration),
     /// It was told that its CPU time is up, and may end by itself until then.
     Told(Instant),
@@ -48,7 +50,7 @@ impl Limits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there are any.
+    /// True if there are any.
     pub(crate) fn any(&self) -> bool {
         self.deadline.is_some() || self.cpu_time.is_some()
     }

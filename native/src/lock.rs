@@ -5,14 +5,15 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::robust::RobustLock;
-use procbox_core::{Acquired, Handle, RawLock, Result, Wait};
+use procbox_core::raw::{Handle, RawLock};
+use procbox_core::{Acquired, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 
 /// A lock, by handle.
 pub(crate) struct NativeLock(Arc<Held>);
 
-/// What the arena has to know of locks.
+/// Kind of locks, as the arena sees it.
 pub(crate) struct LockKind;
 
 const SIZE: u64 = size_of::<RobustLock>() as u64;

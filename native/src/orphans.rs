@@ -75,7 +75,7 @@ fn children() -> Vec<i32> {
         .collect()
 }
 
-/// Whether it is there and not a zombie: the state is what follows the name in parentheses.
+/// True if it is there and not a zombie: the state is what follows the name in parentheses.
 fn runs(pid: i32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.is_ok_and(|stat| {

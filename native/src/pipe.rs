@@ -9,7 +9,9 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::ring::{self, Core, Ring};
-use procbox_core::{Bounds, Error, Handle, Message, RawPipe, Result, SystemClock, Wait};
+use procbox_core::raw::{Handle, Message, RawPipe};
+use procbox_core::time::SystemClock;
+use procbox_core::{Bounds, Error, Result, Wait};
 use std::any::Any;
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ shared! {
         tag: AtomicU64,
         /// Ends that are not gone.
         ends: AtomicU64,
-        /// Where an object has its link of the unreferenced ones; a pipe is reclaimed by its last end.
+        /// Place of an object's link of the unreferenced; a pipe is reclaimed by its last end.
         link: AtomicU64,
         queues: [Core; 2],
     }
@@ -40,7 +42,7 @@ const QUEUES: u64 = offset_of!(Pipe, queues) as u64;
 /// One end of a pipe, by handle.
 pub(crate) struct NativePipe(pub(crate) Arc<Held>);
 
-/// What the arena has to know of the ends of pipes.
+/// Kind of the ends of pipes, as the arena sees it.
 pub(crate) struct EndKind;
 
 impl Kind for EndKind {
@@ -85,7 +87,7 @@ impl Kind for EndKind {
     }
 }
 
-/// What the arena has to know of what is between two ends.
+/// Kind of what is between two ends, as the arena sees it.
 pub(crate) struct PipeKind;
 
 impl Kind for PipeKind {

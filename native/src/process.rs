@@ -11,9 +11,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use procbox_core::{
-    Deadline, Error, ExitStatus, ProcessSpec, RawProcess, Result, SystemClock, Wait, signal,
-};
+use procbox_core::raw::{ProcessSpec, RawProcess};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, ExitStatus, Result, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub(crate) struct Child {
     pid: i32,
     pidfd: OwnedFd,
     arena: Arc<Arena>,
-    /// Its slot in the process table, if it is in the arena.
+    /// Slot in the process table, if it is in the arena.
     slot: Option<u32>,
     status: Mutex<Option<ExitStatus>>,
     pub(crate) limits: Limits,
@@ -32,7 +32,7 @@ pub(crate) struct Child {
     /// the rest to them. One lock and one wake less on the way from death to join.
     joiners: AtomicU32,
     reaper: Arc<Reaper>,
-    /// What it prints to.
+    /// Output, if that is captured.
     captured: Option<Captured>,
 }
 
@@ -69,7 +69,7 @@ impl Child {
         self.pid
     }
 
-    /// Its context's.
+    /// Arena of its context.
     pub(crate) fn arena(&self) -> &Arc<Arena> {
         &self.arena
     }
@@ -91,8 +91,8 @@ impl Child {
         look
     }
 
-    /// How it ended, if it has. The first to ask after its death reaps it and recovers what it
-    /// held, so whoever sees the status sees the recovery done.
+    /// Status that it ended with, if it has. The first to ask after its death reaps it and recovers
+    /// what it held, so whoever sees the status sees the recovery done.
     pub(crate) fn try_reap(&self) -> Option<ExitStatus> {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if status.is_some() {

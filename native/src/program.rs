@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a native process runs: an executable, or a script that begins with `#!`.
+/// Program that a native process runs: an executable, or a script that begins with `#!`.
 ///
 /// ```
 /// use procbox_native::Program;
@@ -83,7 +83,7 @@ impl Program {
         Ok(Program { path: PathBuf::from("/proc/self/exe"), workers: None, current: true })
     }
 
-    /// Its path.
+    /// Path of its file.
     ///
     /// ```
     /// let sh = procbox_native::Program::open("/bin/sh")?;
@@ -94,7 +94,7 @@ impl Program {
         &self.path
     }
 
-    /// Whether it is linked with procbox, so that its workers can be started by name.
+    /// True if it is linked with procbox, so that its workers can be started by name.
     ///
     /// ```
     /// use procbox_native::Program;
@@ -108,7 +108,7 @@ impl Program {
         self.current || self.workers.is_some()
     }
 
-    /// What it offers; nothing, if it never heard of procbox.
+    /// Workers that it offers; none, if it never heard of procbox.
     ///
     /// ```
     /// for worker in procbox_native::Program::current()?.workers()? {

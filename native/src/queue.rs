@@ -5,14 +5,15 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::ring::{self, Ring};
-use procbox_core::{Bounds, Handle, Message, RawQueue, Result, Wait};
+use procbox_core::raw::{Handle, Message, RawQueue};
+use procbox_core::{Bounds, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 
 /// A queue, by handle.
 pub(crate) struct NativeQueue(pub(crate) Arc<Held>);
 
-/// What the arena has to know of queues.
+/// Kind of queues, as the arena sees it.
 pub(crate) struct QueueKind;
 
 impl Kind for QueueKind {

@@ -11,7 +11,8 @@ use crate::sync::futex;
 use crate::syscalls::os;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use procbox_core::{Clock, Result, SystemClock};
+use procbox_core::Result;
+use procbox_core::time::{Clock, SystemClock};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +21,12 @@ use std::time::Duration;
 /// The key of the eventfd in the epoll set; children have those above.
 const NEWS: u64 = 0;
 
-/// How soon the processes whose parent died are looked at, and how seldom in the end: most of them
+/// Pauses between looks at the processes whose parent died, at first and in the end: most of them
 /// are daemons, which die with it.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// What the thread and its context share.
+/// State that the thread and its context share.
 pub(crate) struct Reaper {
     epoll: Epoll,
     /// Written to when there is a child with a limit, or when the thread is to end.

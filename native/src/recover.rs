@@ -1,4 +1,4 @@
-//! What is done for the dead: giving back what a process held, and freeing its place.
+//! Recovery of the dead: giving back what a process held, and freeing its place.
 //!
 //! Each step is a transaction, or can be done twice, and what is left to do is on record: a
 //! recovery that is itself killed is continued by whoever recovers next. What has to be done for an
@@ -13,7 +13,7 @@ use nix::unistd::getppid;
 use procbox_core::Result;
 use std::sync::atomic::Ordering;
 
-/// What every arena of this process is made with.
+/// The kinds and the recovery that every arena of this process is made with.
 pub(crate) static ABOVE: Above = Above {
     kinds: &[
         &lock::LockKind,
@@ -108,4 +108,18 @@ pub(crate) fn recover_unwatched(arena: &Arena) -> bool {
         }
     }
     some_live
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ABOVE;
+    use crate::arena::layout::Tag;
+
+    #[test]
+    fn each_kind_stands_where_its_tag_leads() {
+        let mut numbers = 1..;
+        for kind in ABOVE.kinds {
+            assert_eq!(Some(kind.tag()), numbers.next().map(Tag::number));
+        }
+    }
 }

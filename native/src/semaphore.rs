@@ -11,9 +11,9 @@ use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::sync::futex;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
-use procbox_core::{
-    Error, Handle, MAX_PERMITS, RawSemaphore, Result, SystemClock, Wait, too_many_permits,
-};
+use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, too_many_permits};
+use procbox_core::time::SystemClock;
+use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -34,7 +34,7 @@ shared! {
 /// A semaphore, by handle.
 pub(crate) struct NativeSemaphore(Arc<Held>);
 
-/// What the arena has to know of semaphores.
+/// Kind of semaphores, as the arena sees it.
 pub(crate) struct SemaphoreKind;
 
 const SIZE: u64 = size_of::<Core>() as u64;

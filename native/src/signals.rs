@@ -1,4 +1,4 @@
-//! Which signals this process handles, blocks and sends, and what for.
+//! The signals that this process handles, blocks and sends, and what for.
 //!
 //! | signal | what it says |
 //! |---|---|
@@ -41,7 +41,7 @@ pub(crate) fn pidfd_interrupt(pidfd: BorrowedFd<'_>) {
 /// The signals that ask a program to end and are not Ctrl-C.
 const TERMINATION: [Signal; 2] = [Signal::SIGTERM, Signal::SIGHUP];
 
-/// Where a signal came from.
+/// Origin of a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sender {
     /// A terminal, which sends it to all of its foreground group.
@@ -52,12 +52,12 @@ pub(crate) enum Sender {
     Procbox,
 }
 
-/// Whether it is the signal of Ctrl-C.
+/// True if it is the signal of Ctrl-C.
 pub(crate) fn is_sigint(signal: i32) -> bool {
     signal == libc::SIGINT
 }
 
-/// Who handles them: the signal's number, and where it came from.
+/// Handler of them: the signal's number, and where it came from.
 type Handler = fn(i32, Sender);
 
 static HANDLER: OnceLock<Handler> = OnceLock::new();
@@ -108,7 +108,7 @@ unsafe fn answer(signal: Signal) -> Result<(), Errno> {
     unsafe { nix::sys::signal::sigaction(signal, &action) }.map(drop)
 }
 
-/// Whether a signal is ignored; also in a process that is about to be executed.
+/// True if a signal is ignored; also in a process that is about to be executed.
 fn is_ignored(signal: Signal) -> bool {
     // SAFETY: an async-signal-safe call that writes to a local.
     let action = unsafe {
@@ -186,7 +186,7 @@ pub(crate) fn reset_interrupts_of(command: &mut Command) {
     unsafe { command.pre_exec(reset) };
 }
 
-/// What a new worker process starts with: default crashes (std's handler would turn a stack
+/// Sets what a new worker process starts with: default crashes (std's handler would turn a stack
 /// overflow into an abort), Ctrl-C as told, interrupts on request, nothing blocked.
 ///
 /// # Safety
@@ -244,7 +244,7 @@ pub(crate) fn watch_parent(parent: Option<u32>) {
     }
 }
 
-/// Whether this process's parent has died, as far as it was told.
+/// True if this process's parent has died, as far as it was told.
 pub(crate) fn parent_died() -> bool {
     PARENT_DIED.load(Ordering::Relaxed)
 }

@@ -3,7 +3,8 @@
 
 use crate::syscalls::os;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use procbox_core::{Input, Output, ProcessSpec, Result};
+use procbox_core::raw::ProcessSpec;
+use procbox_core::{Input, Output, Result};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -56,18 +57,18 @@ impl Streams {
         Ok(())
     }
 
-    /// What the process prints, if that is captured.
+    /// Output of the process, if that is captured.
     pub(crate) fn captured(self) -> Option<Captured> {
         let file = self.stdout.filter(|_| self.captures)?;
         Some(Captured(Mutex::new((file, 0))))
     }
 }
 
-/// What a process has printed, and how much of that was read.
+/// Output of a process, and how much of it was read.
 pub(crate) struct Captured(Mutex<(File, u64)>);
 
 impl Captured {
-    /// What was not read yet.
+    /// Bytes that were not read yet.
     pub(crate) fn read(&self) -> Vec<u8> {
         let mut captured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, taken) = &mut *captured;

@@ -13,7 +13,7 @@ pub(crate) fn os(operation: &'static str, error: impl Into<io::Error>) -> Error 
     Error::os(operation, error.into())
 }
 
-/// Which side of a fork this is.
+/// Side of a fork.
 pub(crate) enum Fork {
     /// The new process.
     Child,
@@ -48,7 +48,7 @@ pub(crate) unsafe fn fork_sibling() -> io::Result<Fork> {
     }
 }
 
-/// Where glibc keeps the calling thread's id: the address that the kernel clears at its end, or
+/// Address where glibc keeps the calling thread's id: the one that the kernel clears at its end, or
 /// else the one word near the beginning of the thread descriptor that has the id as its value.
 fn thread_id_field() -> Option<*mut libc::pid_t> {
     // SAFETY: it has no preconditions.
@@ -93,7 +93,7 @@ pub(crate) fn pidfd_send_signal(
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
 }
 
-/// Whether a process is gone, or a zombie.
+/// True if a process is gone, or a zombie.
 pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
     match pidfd_open(pid) {
         Ok(pidfd) => {
@@ -104,13 +104,13 @@ pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
     }
 }
 
-/// Whether a thread of this id is one of this process.
+/// True if a thread of this id is one of this process.
 pub(crate) fn is_own_thread(tid: u32) -> bool {
     // SAFETY: signal 0 is only a question.
     unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), tid, 0) == 0 }
 }
 
-/// Whether the calling thread is the only one of its process.
+/// True if the calling thread is the only one of its process.
 pub(crate) fn is_only_thread() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }

@@ -1,7 +1,7 @@
 //! The workers of this program, and how its file says which there are.
 
 use linkme::distributed_slice;
-use procbox_core::Function;
+use procbox_core::runner::Function;
 
 /// Worker of this program. `#[worker]` writes these.
 ///

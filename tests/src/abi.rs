@@ -6,8 +6,9 @@
 //! behind one that says so. So a random script has valid handles among nonsense, and what a fuzzer
 //! changes in it stays a script.
 
+use procbox::backend::{Handle, Message};
 use procbox::sandbox::Program;
-use procbox::{Context, ExitStatus, Handle, Message, Result, Sandbox, Wait};
+use procbox::{Context, ExitStatus, Result, Sandbox, Wait};
 use procbox_abi::{IMPORTS, MAIN, MEMORY, MODULE, Parameter, ValueType, WORKER_PREFIX};
 use std::fmt::Write;
 use std::time::Duration;

@@ -2,8 +2,9 @@
 //! executable and take turns. Also here: handles that go to a context which is not theirs.
 
 use anyhow::ensure;
+use procbox::backend::Message;
 use procbox::sandbox::Program;
-use procbox::{Context, Error, Message, Queue, Sandbox, Wait, ready};
+use procbox::{Context, Error, Queue, Sandbox, Wait, ready};
 use procbox_tests::{Backend, Belongings, belongings, context, sandbox, watched};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

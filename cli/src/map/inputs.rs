@@ -7,7 +7,8 @@
 use super::joblog::Ended;
 use crate::status::say;
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
-use procbox::{Bell, Bytes};
+use procbox::Bytes;
+use procbox::types::Bell;
 use std::collections::HashMap;
 use std::io::{BufRead, Cursor, ErrorKind, Read};
 use std::path::PathBuf;

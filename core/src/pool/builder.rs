@@ -2,7 +2,8 @@
 
 use super::options::Options;
 use crate::raw::{Entry, Message, Output};
-use crate::{Args, Bytes, Context, Error, Worker};
+use crate::worker::Args;
+use crate::{Bytes, Context, Error, Worker};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use std::time::Duration;
 /// `#[worker]` function by its item, or any worker of the context's program by its name.
 ///
 /// ```
-/// # use procbox_core::{Serves, Worker};
+/// # use procbox_core::Serves;
+/// # use procbox_core::Worker;
 /// fn name_of<P, R>(worker: impl Serves<P, R>) -> String {
 ///     worker.name().to_string()
 /// }

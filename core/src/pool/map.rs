@@ -3,8 +3,9 @@
 use super::pool::Pool;
 use super::result::TaskResult;
 use super::sink::{Callback, Gather};
+use crate::Result;
 use crate::runner::wire::Tasks;
-use crate::{Args, Result};
+use crate::worker::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;

@@ -15,7 +15,9 @@ use std::time::Duration;
 /// any worker of the context's program by its name.
 ///
 /// ```
-/// # use procbox_core::{Starts, Untyped, Worker};
+/// # use procbox_core::Starts;
+/// # use procbox_core::worker::{Untyped};
+/// # use procbox_core::Worker;
 /// fn arguments_of<P>(_: impl Starts<P>) -> &'static str {
 ///     std::any::type_name::<P>()
 /// }
@@ -192,7 +194,7 @@ impl<P> ProcessBuilder<P> {
     /// The arguments, already encoded: for those that come from outside the language.
     ///
     /// ```no_run
-    /// # use procbox_core::Message;
+    /// # use procbox_core::raw::Message;
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let message = Message::of(&("world",))?; // or bytes that a foreign program encoded
     /// let p = ctx.process("greet").raw_args(message).start()?;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// The most bytes of one message through a connection: 64 MiB.
 ///
 /// ```no_run
-/// # use procbox_core::{Bytes, MAX_MESSAGE};
+/// # use procbox_core::raw::MAX_MESSAGE;
+/// # use procbox_core::Bytes;
 /// # fn example(to: procbox_core::Connection<Bytes>, large: Vec<u8>) -> procbox_core::Result<()> {
 /// for part in large.chunks(MAX_MESSAGE / 2) {
 ///     to.send(&Bytes(part.to_vec()))?;
@@ -77,7 +78,8 @@ pub trait RawListener: Any + Send + Sync {
 /// Handles that come with a message are dropped.
 ///
 /// ```no_run
-/// # use procbox_core::{Context, PipeConnection, RawConnection, Result, Wait};
+/// # use procbox_core::raw::{PipeConnection, RawConnection};
+/// # use procbox_core::{Context, Result, Wait};
 /// # fn example(ctx: Context) -> Result<()> {
 /// let (a, b) = ctx.raw().pipe(true)?;
 /// PipeConnection(a).send(b"hello", Wait::Forever)?;

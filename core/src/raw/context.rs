@@ -4,7 +4,9 @@ use super::{
     Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawListener, RawLock, RawPipe,
     RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
-use crate::{Clock, Random, Result, SystemClock, SystemRandom, Wait};
+use crate::random::{Random, SystemRandom};
+use crate::time::{Clock, SystemClock};
+use crate::{Result, Wait};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,7 +39,8 @@ impl fmt::Display for Backend {
 /// A context, as a backend implements it. [`crate::Context`] is written on top of it.
 ///
 /// ```
-/// use procbox_core::{Context, RawContext};
+/// use procbox_core::raw::RawContext;
+/// use procbox_core::Context;
 /// fn context_of(backend: impl RawContext) -> Context {
 ///     Context::from_raw(std::sync::Arc::new(backend))
 /// }

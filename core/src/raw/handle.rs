@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Users hold the typed wrappers, which turn into handles wherever they are serialised.
 ///
 /// ```no_run
-/// # use procbox_core::Message;
+/// # use procbox_core::raw::Message;
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let q = ctx.queue::<u32>(16)?;
 /// let message = Message::of(&("results", &q))?;
@@ -35,7 +35,8 @@ impl Handle {
     /// The kind of primitive that it is a handle of, in a word.
     ///
     /// ```
-    /// # use procbox_core::{Handle, RawEvent, Result, Wait};
+    /// # use procbox_core::raw::{Handle, RawEvent};
+    /// # use procbox_core::{Result, Wait};
     /// # struct Flag;
     /// # impl RawEvent for Flag {
     /// #     fn set(&self) {}
@@ -48,7 +49,7 @@ impl Handle {
     /// #     }
     /// # }
     /// # let event = procbox_core::Event::from_raw(std::sync::Arc::new(Flag));
-    /// let message = procbox_core::Message::of(&event)?;
+    /// let message = procbox_core::raw::Message::of(&event)?;
     /// assert_eq!(message.handles[0].kind(), "event");
     /// # Ok::<(), procbox_core::Error>(())
     /// ```
@@ -72,7 +73,7 @@ impl fmt::Debug for Handle {
 /// A message, as it travels: bytes, and the handles that they refer to by index.
 ///
 /// ```
-/// let m = procbox_core::Message::of(&[7u8; 3])?;
+/// let m = procbox_core::raw::Message::of(&[7u8; 3])?;
 /// assert_eq!((m.bytes, m.handles.len()), (vec![7, 7, 7], 0));
 /// # Ok::<(), procbox_core::Error>(())
 /// ```

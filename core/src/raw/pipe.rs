@@ -10,7 +10,8 @@ use std::any::Any;
 /// holders ended or were killed.
 ///
 /// ```no_run
-/// # use procbox_core::{Error, Message, Wait};
+/// # use procbox_core::raw::Message;
+/// # use procbox_core::{Error, Wait};
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let (first, second) = ctx.raw().pipe(false)?; // simplex: the second sends
 /// second.send(b"hello", &[], Wait::Forever)?;

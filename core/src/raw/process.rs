@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The entry point of a process: what it executes.
 ///
 /// ```
-/// use procbox_core::{Entry, Message};
+/// use procbox_core::raw::{Entry, Message};
 /// let entry = Entry::Main(vec!["--count".into()]);
 /// assert_eq!(Message::of(&entry)?.value::<Entry>()?, entry); // it travels to who starts it
 /// # Ok::<(), procbox_core::Error>(())
@@ -71,7 +71,8 @@ pub enum Output {
 /// Everything a backend needs to start a process.
 ///
 /// ```no_run
-/// # use procbox_core::{Entry, Message, ProcessSpec, Wait};
+/// # use procbox_core::raw::{Entry, Message, ProcessSpec};
+/// # use procbox_core::Wait;
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let mut spec = ProcessSpec::new(Entry::Call("greet".into()), ctx.current_process());
 /// spec.message = Message::of(&("world",))?;
@@ -182,7 +183,8 @@ impl ProcessSpec {
     /// A spec with everything at its default.
     ///
     /// ```
-    /// use procbox_core::{Entry, Identity, Input, ProcessSpec};
+    /// use procbox_core::raw::{Entry, ProcessSpec};
+    /// use procbox_core::{Identity, Input};
     /// # let me = Identity {
     /// #     name: String::new(),
     /// #     pid: 0,
@@ -208,7 +210,7 @@ impl ProcessSpec {
     /// The handles among the arguments.
     ///
     /// ```no_run
-    /// # use procbox_core::{Entry, Message, ProcessSpec};
+    /// # use procbox_core::raw::{Entry, Message, ProcessSpec};
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let mut spec = ProcessSpec::new(Entry::Call("writer".into()), ctx.current_process());
     /// let q = ctx.queue::<u32>(16)?;

@@ -67,7 +67,8 @@ impl Default for Bounds {
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
 ///
 /// ```no_run
-/// # use procbox_core::{Bounds, Message, Wait};
+/// # use procbox_core::raw::Message;
+/// # use procbox_core::{Bounds, Wait};
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let raw = ctx.raw().queue(Bounds::default())?;
 /// raw.put(b"bytes as they are", &[], Wait::Forever)?;

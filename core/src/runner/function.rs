@@ -9,7 +9,7 @@ use std::fmt::Display;
 /// The arguments of one call, still encoded.
 ///
 /// ```
-/// let call = procbox_core::Call::new(&[3], Vec::new());
+/// let call = procbox_core::runner::Call::new(&[3], Vec::new());
 /// assert_eq!(call.arguments::<(u8,)>(), Ok((3,)));
 /// ```
 #[derive(Debug)]
@@ -27,7 +27,8 @@ impl<'a> Call<'a> {
     /// Decodes the arguments, a tuple.
     ///
     /// ```
-    /// use procbox_core::{Call, Message};
+    /// use procbox_core::raw::Message;
+    /// use procbox_core::runner::Call;
     /// let message = Message::of(&(3u32, "a"))?;
     /// let call = Call::new(&message.bytes, message.handles);
     /// assert_eq!(call.arguments::<(u32, String)>(), Ok((3, "a".to_string())));
@@ -49,7 +50,8 @@ pub type Outcome = std::result::Result<(), String>;
 /// allocate.
 ///
 /// ```
-/// use procbox_core::{Call, Function, Message, end_of};
+/// use procbox_core::raw::Message;
+/// use procbox_core::runner::{Call, Function, end_of};
 /// let double: Function = |call, result| {
 ///     let (n,): (u64,) = call.arguments()?;
 ///     end_of(2 * n, result)
@@ -64,7 +66,8 @@ pub type Function = fn(Call<'_>, &mut Message) -> Outcome;
 /// The outcome of a worker that cannot fail.
 ///
 /// ```
-/// use procbox_core::{Message, end_of};
+/// use procbox_core::raw::Message;
+/// use procbox_core::runner::end_of;
 /// let mut result = Message::default();
 /// end_of(4u64, &mut result)?;
 /// assert_eq!(result.value(), Ok(4u64));
@@ -82,7 +85,8 @@ pub fn end_of<T: Serialize>(value: T, result: &mut Message) -> Outcome {
 /// The outcome of a worker that returns a `Result`.
 ///
 /// ```
-/// use procbox_core::{Message, end_of_result};
+/// use procbox_core::raw::Message;
+/// use procbox_core::runner::end_of_result;
 /// let failed: Result<u64, String> = Err("no".into());
 /// assert_eq!(end_of_result(failed, &mut Message::default()), Err("no".to_string()));
 /// ```

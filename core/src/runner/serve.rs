@@ -49,7 +49,8 @@ fn clear(message: &mut Message) {
 /// function and says how that ended; a backend catches panics there if it can.
 ///
 /// ```no_run
-/// use procbox_core::{Call, Function, Message, TaskEnd, serve};
+/// use procbox_core::raw::Message;
+/// use procbox_core::runner::{Call, Function, TaskEnd, serve};
 /// # fn arguments_of_this_process() -> Message { Message::default() }
 /// # fn find(_: &str) -> Option<Function> { None }
 /// # fn example(function: Function) -> procbox_core::Result<()> {
@@ -174,7 +175,7 @@ impl Current {
 ///
 /// ```no_run
 /// std::panic::set_hook(Box::new(|info| {
-///     procbox_core::panicked(info.payload_as_str().unwrap_or("of an unprintable kind"));
+///     procbox_core::runner::panicked(info.payload_as_str().unwrap_or("of an unprintable kind"));
 ///     std::process::exit(101);
 /// }));
 /// ```

@@ -27,7 +27,7 @@ const PANICKED: u8 = 2;
 /// The end of one task, as its worker saw it.
 ///
 /// ```
-/// use procbox_core::{Outcome, TaskEnd};
+/// use procbox_core::runner::{Outcome, TaskEnd};
 /// fn end(outcome: Outcome) -> TaskEnd {
 ///     outcome.map_or_else(TaskEnd::Failed, |()| TaskEnd::Done)
 /// }

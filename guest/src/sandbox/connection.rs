@@ -2,9 +2,8 @@
 
 use super::primitives::{GuestPipe, Own, get};
 use super::sys;
-use procbox_core::{
-    Address, Error, Handle, Message, PipeConnection, RawConnection, RawListener, Result, Wait,
-};
+use procbox_core::raw::{Handle, Message, PipeConnection, RawConnection, RawListener};
+use procbox_core::{Address, Error, Result, Wait};
 use std::sync::Arc;
 
 pub(super) struct GuestListener {

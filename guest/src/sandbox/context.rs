@@ -2,11 +2,11 @@
 
 use super::primitives::{GuestEvent, GuestLock, GuestPipe, GuestQueue, GuestSemaphore, Own};
 use super::{connection, identity, process, ready, sys};
-use procbox_core::{
-    Address, Backend, Bounds, Bytes, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
-    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Result, Wait, Waitable,
-    WorkerInfo,
+use procbox_core::raw::{
+    ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe, RawProcess,
+    RawQueue, RawSemaphore,
 };
+use procbox_core::{Address, Backend, Bounds, Bytes, Identity, Result, Wait, Waitable, WorkerInfo};
 use std::cell::OnceCell;
 use std::sync::Arc;
 

@@ -2,7 +2,8 @@
 
 use super::{identity, sys};
 use procbox_abi::mode;
-use procbox_core::{Call, Function, Message, TaskEnd, panicked, serve};
+use procbox_core::raw::Message;
+use procbox_core::runner::{Call, Function, TaskEnd, panicked, serve};
 use std::io::Write;
 use std::sync::Once;
 

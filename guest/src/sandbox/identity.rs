@@ -2,7 +2,8 @@
 
 use super::primitives::handles;
 use super::sys::{self, About};
-use procbox_core::{Bytes, Error, Identity, Message, Result, WorkerInfo};
+use procbox_core::raw::Message;
+use procbox_core::{Bytes, Error, Identity, Result, WorkerInfo};
 
 /// The arguments that this process was started with.
 pub(super) fn arguments() -> Result<Message> {

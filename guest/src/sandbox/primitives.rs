@@ -2,10 +2,8 @@
 
 use super::sys::{self, check, try_then_wait};
 use procbox_abi::{Received, code, kind};
-use procbox_core::{
-    Acquired, Bounds, Error, Handle, Message, RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore,
-    Result, Wait,
-};
+use procbox_core::raw::{Handle, Message, RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore};
+use procbox_core::{Acquired, Bounds, Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 

@@ -3,9 +3,8 @@
 use super::primitives::{Own, numbers};
 use super::{identity, sys};
 use procbox_abi::{Pointer, Start, code, flag, start};
-use procbox_core::{
-    Entry, Error, ExitStatus, Input, Output, ProcessSpec, RawProcess, Result, Wait,
-};
+use procbox_core::raw::{Entry, ProcessSpec, RawProcess};
+use procbox_core::{Error, ExitStatus, Input, Output, Result, Wait};
 use std::time::Duration;
 
 pub(super) struct GuestProcess {

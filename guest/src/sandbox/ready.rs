@@ -4,7 +4,8 @@ use super::connection::GuestListener;
 use super::primitives::number;
 use super::process::GuestProcess;
 use super::sys;
-use procbox_core::{Error, Handle, PipeConnection, Result, Wait, Waitable};
+use procbox_core::raw::{Handle, PipeConnection};
+use procbox_core::{Error, Result, Wait, Waitable};
 use std::any::Any;
 
 fn own<T: Any>(any: &dyn Any, number: fn(&T) -> i32) -> Result<i32> {

@@ -1,7 +1,7 @@
 //! The bell of an outside thread that is blocked in a call of ours: the waker of what it waits for.
 
-use super::Scheduler;
-use procbox_core::{Clock, Deadline};
+use super::scheduler::Scheduler;
+use procbox_core::time::{Clock, Deadline};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Wake;

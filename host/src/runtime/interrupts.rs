@@ -1,7 +1,7 @@
 //! Ctrl-C as the threads that are blocked in calls into one sandbox see it.
 
 use super::bell::Bell;
-use super::lock;
+use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Wake;

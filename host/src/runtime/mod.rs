@@ -1,7 +1,7 @@
 //! The seam behind which time, randomness and scheduling sit.
 //!
 //! All that this crate knows of a clock, a timer, a random byte or an order in which processes run
-//! it knows from a [`Runtime`]; what is in there is one of the tenants of [`Scheduler`]:
+//! it knows from a [`Runtime`]; what is in there is one of the tenants of `scheduler::Scheduler`:
 //!
 //! - `threads`: the system's clock and random bytes, as many threads as CPUs;
 //! - `sim`: the calling thread alone, virtual time, every choice and byte from a seed.
@@ -9,76 +9,27 @@
 mod bell;
 mod interrupts;
 mod meter;
+mod scheduler;
 mod sim;
+mod sleep;
 mod threads;
 mod timers;
 
 pub(crate) use meter::Budget;
-pub(crate) use timers::Sleep;
+pub(crate) use sleep::Sleep;
 
 use bell::Bell;
 use interrupts::Interrupts;
-use meter::Unit;
-use procbox_core::{Clock, Deadline, Error, Limit, Random, Result};
+use procbox_core::random::Random;
+use procbox_core::time::{Clock, Deadline};
+use procbox_core::{Error, Limit, Result};
+use scheduler::Scheduler;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use timers::Timers;
 use wasmtime::Store;
-
-/// A task that can go on, with the pid of its process.
-type Runnable = async_task::Runnable<u32>;
-
-/// One way to run the tasks of a sandbox's processes.
-///
-/// Which process runs next is decided in [`Scheduler::schedule`] and [`Scheduler::run_until`] and
-/// nowhere else; by which time and with which random bytes, in the other methods.
-trait Scheduler: Send + Sync {
-    /// The clock that processes live by.
-    fn clock(&self) -> Arc<dyn Clock>;
-
-    /// The random bytes that processes get.
-    fn random(&self) -> Arc<dyn Random>;
-
-    /// What guests' work is measured in, and after how much of it they give their thread back.
-    fn unit(&self) -> Unit;
-
-    /// The timers of its processes; it wakes those that are due.
-    fn timers(&self) -> &Timers;
-
-    /// There is a timer earlier than those before.
-    fn first_timer_changed(&self) {}
-
-    /// A task can go on: it is run some time later.
-    fn schedule(&self, task: Runnable);
-
-    /// Runs tasks on the calling thread until its bell has rung.
-    ///
-    /// # Errors
-    /// [`Error::TimedOut`]; [`Error::Deadlock`] if it is certain that nothing will ring.
-    fn run_until(&self, bell: &Bell, deadline: Deadline) -> Result<()>;
-
-    /// The embedding program calls, where that is a switch point.
-    fn called(&self) {}
-
-    /// Every process is about to end: tasks that nobody would run any more are run now.
-    fn settle(&self) {}
-
-    /// Whether another thread runs a task at this moment.
-    fn others_run(&self) -> bool {
-        false
-    }
-
-    /// Makes every running guest yield, so that somebody can look at what has changed.
-    fn preempt(&self) {}
-
-    /// A number that stands for all choices made so far, where they are made from a seed.
-    fn trace_hash(&self) -> Option<u64> {
-        None
-    }
-}
 
 /// The runtime of one sandbox: what the rest of the crate knows of it.
 ///
@@ -91,10 +42,6 @@ pub(crate) struct Runtime {
     origin: Instant,
     is_virtual: bool,
     interrupts: Interrupts,
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Runtime {

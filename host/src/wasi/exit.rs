@@ -3,7 +3,7 @@
 //! Written here because wasmtime-wasi refuses codes of 126 and above, which a native process may
 //! exit with.
 
-use crate::process::State;
+use crate::state::State;
 use wasmtime::Linker;
 use wasmtime_wasi::I32Exit;
 

@@ -10,12 +10,9 @@ mod poll;
 mod random;
 mod stdio;
 
-pub(crate) use stdio::complain;
-
-use crate::context::HostContext;
-use crate::process::{HostProcess, State, input_bytes};
-use procbox_core::{Entry, Output, ProcessSpec};
-use std::sync::Arc;
+use crate::process::HostProcess;
+use crate::state::{Environment, State};
+use procbox_core::raw::{Entry, Input, Output, ProcessSpec};
 use stdio::Sink;
 use wasmtime::Linker;
 use wasmtime_wasi::WasiCtxBuilder;
@@ -24,7 +21,7 @@ use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 
 /// Adds WASI preview 1 to what a guest may import.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, State::wasi)?;
+    p1::add_to_linker_async(linker, of)?;
     linker.allow_shadowing(true);
     poll::link(linker)?;
     exit::link(linker)?;
@@ -33,24 +30,31 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// The WASI side of a process, made when it is first asked for.
+fn of(state: &mut State) -> &mut WasiP1Ctx {
+    let State { wasi, environment, spec, process, .. } = state;
+    wasi.get_or_insert_with(|| context(&**environment, spec, process))
+}
+
 /// Makes the WASI side of one process.
-pub(crate) fn context(
-    context: &Arc<HostContext>,
+fn context(
+    environment: &dyn Environment,
     spec: &mut ProcessSpec,
-    process: &Arc<HostProcess>,
+    process: &HostProcess,
 ) -> WasiP1Ctx {
     let mut builder = WasiCtxBuilder::new();
     builder.allow_blocking_current_thread(true);
     builder.monotonic_clock(clock::Monotonic(process.runtime.clone()));
     builder.wall_clock(clock::Wall(process.runtime.clone()));
-    builder.arg(context.program.name());
+    builder.arg(environment.program());
     if let Entry::Main(args) = &spec.entry {
         builder.args(args);
     }
-    context.grants.apply(&mut builder);
-    match input_bytes(spec) {
-        None => builder.inherit_stdin(),
-        Some(bytes) => builder.stdin(MemoryInputPipe::new(bytes)),
+    environment.grant(&mut builder);
+    match &mut spec.stdin {
+        Input::Inherit => builder.inherit_stdin(),
+        Input::Null => builder.stdin(MemoryInputPipe::new(Vec::new())),
+        Input::Bytes(bytes) => builder.stdin(MemoryInputPipe::new(std::mem::take(bytes))),
     };
     builder.stdout(match spec.stdout {
         Output::Inherit => Sink::Stdout,

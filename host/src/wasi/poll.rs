@@ -7,9 +7,9 @@
 //! The layouts are those of WASI preview 1 (`wasi_snapshot_preview1.witx`): a subscription has 48
 //! bytes, an event 32.
 
-use crate::abi::Memory;
-use crate::process::State;
+use crate::guest::core_module::Memory;
 use crate::runtime::Runtime;
+use crate::state::State;
 use crate::wasi::clock::since_epoch;
 use procbox_core::Wait;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 //! Written here because wasmtime-wasi takes them from a generator that cannot fail, and the
 //! runtime's source can: then the guest is told.
 
-use crate::abi::Memory;
-use crate::process::State;
+use crate::guest::core_module::Memory;
+use crate::state::State;
 use wasmtime::{Caller, Linker};
 
 /// The most bytes in one call, as in wasmtime-wasi: the guest's thread is not given back meanwhile.

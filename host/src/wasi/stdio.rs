@@ -1,6 +1,6 @@
 //! Where a sandboxed process's output goes.
 
-use crate::runtime::lock;
+use crate::sync::lock;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -95,10 +95,4 @@ impl tokio::io::AsyncWrite for Sink {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
     }
-}
-
-/// Says on stderr, in one line, how a process ended that could not say it itself.
-pub(crate) fn complain(name: &str, message: &str) {
-    // If stderr is gone there is nobody to tell.
-    let _ = std::io::stderr().lock().write_all(format!("{name}: {message}\n").as_bytes());
 }

@@ -1,4 +1,4 @@
-//! What this process holds: its own view of its record, and its rights to single objects.
+//! The holdings of this process: its own view of its record, and its rights to single objects.
 
 use super::Arena;
 use super::alloc::Txn;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// What this process holds.
+/// Holdings of this process.
 #[derive(Default)]
 pub(crate) struct Registry {
     held: HashMap<u64, Weak<Held>>,
@@ -22,7 +22,7 @@ pub(crate) struct Registry {
 pub(crate) struct Held {
     pub(crate) arena: Arc<Arena>,
     pub(crate) offset: u64,
-    /// Its entry in the record.
+    /// Entry in the record.
     entry: u64,
 }
 
@@ -169,12 +169,12 @@ impl Registry {
 }
 
 impl Held {
-    /// Its entry in this process's record.
+    /// Entry in this process's record.
     pub(crate) fn hold(&self) -> &Hold {
         self.arena.at(self.entry)
     }
 
-    /// Whether it is an object of this arena.
+    /// True if it is an object of this arena.
     pub(crate) fn is_of(&self, arena: &Arc<Arena>) -> bool {
         Arc::ptr_eq(&self.arena, arena)
     }

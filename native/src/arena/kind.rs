@@ -6,7 +6,8 @@ use super::alloc::{RECLAIMING, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
 use super::record::LINK;
-use procbox_core::{Error, Handle, Result};
+use procbox_core::raw::Handle;
+use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,7 +22,7 @@ pub(crate) trait Kind: Sync {
     /// The bytes of its block.
     fn size(&self) -> u64;
 
-    /// Whether handles point at it.
+    /// True if handles point at it.
     fn is_handle(&self) -> bool {
         true
     }
@@ -32,7 +33,7 @@ pub(crate) trait Kind: Sync {
     /// The object behind a handle, if it is one of this kind and backend.
     fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>>;
 
-    /// What there is left of an object that this process lets go of.
+    /// Remainder in an object that this process lets go of.
     fn rest(&self, _arena: &Arena, _object: u64, _hold: &Hold) -> Rest {
         Rest::Nothing
     }
@@ -54,12 +55,12 @@ pub(crate) trait Kind: Sync {
     }
 }
 
-/// What a process has left in an object that it lets go of.
+/// Remainder in an object that a process lets go of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// Nothing: its reference is given back.
     Nothing,
-    /// What stays on its record until it ends.
+    /// Something that stays on its record until it ends.
     Recorded,
     /// A lock that one of its threads holds, and whose list leads here: nothing is given back, and the
     /// arena stays mapped, until the thread has released it or has ended.

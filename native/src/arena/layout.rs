@@ -1,4 +1,4 @@
-//! What lies where in the arena: the header, the process table, and what objects begin with.
+//! Layout of the arena: the header, the process table, and what objects begin with.
 //!
 //! Everything in shared memory is made of atomics, so that any bytes are a valid value: a process that
 //! scribbles over the arena can confuse others, but cannot make them break Rust's rules. (With one
@@ -59,7 +59,7 @@ pub(super) const LOG: usize = 2048;
 /// Processes alive at once in one arena.
 pub(crate) const SLOTS: u64 = 8192;
 pub(super) const TABLE: u64 = 64 << 10;
-/// Where the heap begins.
+/// Offset of the heap.
 pub(super) const HEAP: u64 = 2 << 20;
 
 const _: () = assert!(size_of::<Header>() as u64 <= TABLE);
@@ -115,7 +115,7 @@ shared! {
         pub(super) spec_size: AtomicU64,
     }
 
-    /// What every object that handles point at begins with. Its own part follows at [`BODY`].
+    /// Header of every object that handles point at. Its own part follows at [`BODY`].
     pub(crate) struct Object {
         pub(super) tag: AtomicU64,
         /// Processes that hold it, and messages that carry it.
@@ -155,7 +155,7 @@ pub(crate) const BODY: u64 = 64;
 
 pub(super) const HOLDS_PER_BLOCK: usize = 31;
 
-/// What a block of the heap is: its first word. A free block has the next free one there.
+/// Kind of a block of the heap: its first word. A free block has the next free one there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag(u64);
 
@@ -172,6 +172,11 @@ impl Tag {
     pub(super) const HOLDS: Tag = Tag::number(8);
     /// A start request.
     pub(super) const SPEC: Tag = Tag::number(9);
+
+    /// The place of a kind's number among those of all kinds.
+    pub(super) fn index(self) -> usize {
+        ((self.0 ^ TAG) as usize).wrapping_sub(1)
+    }
 
     pub(super) fn of_word(word: u64) -> Tag {
         Tag(word)

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What is asked for, and what is tried when the address space is limited.
+/// Size that is asked for, and those that are tried when the address space is limited.
 const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
 
 /// A `memfd` that is mapped whole.
@@ -196,7 +196,7 @@ impl Map {
     }
 }
 
-/// Where a slot of the process table stands.
+/// Offset of a slot of the process table.
 pub(super) fn slot_offset(index: u32) -> u64 {
     TABLE + u64::from(index).min(SLOTS - 1) * size_of::<Slot>() as u64
 }

@@ -21,24 +21,25 @@ use crate::sync::futex::{Woke, wait, wait_many};
 use held::Registry;
 use kind::Kind;
 use map::Map;
-use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, Result, Wait};
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How often a blocked process whose parent is dead looks whether others in that position have died:
+/// Pause after which a blocked process whose parent is dead looks whether others in that position have died:
 /// nobody reaps them who would do their recovery.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
-/// How often one whose parent lives looks at that. It is told of the death by a signal, so this is for
+/// Pause after which one whose parent lives looks at that. It is told of the death by a signal, so this is for
 /// one that comes in the moment between the last look and going to sleep. It is longer than any test
 /// waits, so that it makes up for no wake that was lost.
 const PARENT_CHECK: Duration = Duration::from_secs(300);
 
-/// What stands above the arena, as far as it has to know of it.
+/// Rows above the arena, as far as it has to know of them.
 pub(crate) struct Above {
-    /// The kinds of objects.
+    /// The kinds of objects, in the order of their tags' numbers, from 1.
     pub(crate) kinds: &'static [&'static dyn Kind],
     /// In a blocked process that nobody watches, because its parent is dead: does the recovery of
     /// those in the same position that have died.
@@ -100,7 +101,7 @@ impl Arena {
     /// The kind of the object at an offset that came from another process.
     pub(crate) fn kind(&self, object: u64) -> Option<&'static dyn Kind> {
         let tag = self.tag(object)?;
-        self.above.kinds.iter().copied().find(|kind| kind.tag() == tag)
+        self.above.kinds.get(tag.index()).copied().filter(|kind| kind.tag() == tag)
     }
 
     /// Waits like [`wait`] on several words, and looks after those that have nobody else once the

@@ -1,4 +1,4 @@
-//! Who holds what: the words of the process table, each process's record of what it holds, and the
+//! Holders and what they hold: the words of the process table, each process's record of what it holds, and the
 //! counts of references.
 //!
 //! A process holds an object once, however many Rust objects in it stand for it; its record has one

@@ -6,9 +6,9 @@ use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use procbox_core::{
-    Address, Deadline, Error, RawConnection, RawListener, Result, SystemClock, Wait,
-};
+use procbox_core::raw::{RawConnection, RawListener};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Address, Error, Result, Wait};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
@@ -34,7 +34,7 @@ pub(crate) struct NativeListener {
 }
 
 impl NativeListener {
-    /// What there is to poll for while a client is awaited.
+    /// Socket to poll while a client is awaited.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
         let fd = match &self.socket {
             Listening::Unix(socket) => socket.as_fd(),
@@ -43,7 +43,7 @@ impl NativeListener {
         PollFd::new(fd, PollFlags::POLLIN)
     }
 
-    /// Whether somebody waits to be accepted.
+    /// True if somebody waits to be accepted.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(poll(&mut [self.awaited()], PollTimeout::ZERO), Ok(n) if n > 0)
     }

@@ -10,7 +10,9 @@ use crate::workers::{WorkerEntry, find, names};
 use crate::{ambient, interrupt, signals, syscalls};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use procbox_core::{Bytes, Call, Error, Function, Identity, Message, Result, TaskEnd, serve};
+use procbox_core::raw::Message;
+use procbox_core::runner::{Call, Function, TaskEnd, serve};
+use procbox_core::{Bytes, Error, Identity, Result};
 use std::any::Any;
 use std::ffi::CString;
 use std::io::Write;
@@ -18,14 +20,14 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What a new process begins with.
+/// Slot and descriptors that a new process begins with.
 pub(super) struct Start {
     pub(super) slot: u32,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: Option<OwnedFd>,
 }
 
-/// What it is to do.
+/// Worker that it is to run, and how.
 struct Task {
     entry: &'static WorkerEntry,
     serves: bool,

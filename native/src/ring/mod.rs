@@ -20,7 +20,9 @@ use crate::arena::held::Held;
 use crate::arena::record;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
-use procbox_core::{Bounds, Deadline, Error, Handle, Message, Result, SystemClock, Wait};
+use procbox_core::raw::{Handle, Message};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Bounds, Error, Result, Wait};
 use segment::{
     FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
     record_size,
@@ -58,7 +60,7 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Whether a get would not block.
+    /// True if a get would not block.
     pub(crate) fn is_ready(self) -> bool {
         self.core.got.0.at.load(Ordering::Acquire) != self.core.put.0.at.load(Ordering::Acquire)
             || self.core.closed.load(Ordering::Acquire) != 0
@@ -78,7 +80,7 @@ impl<'a> Ring<'a> {
             && used.saturating_add(bytes) <= self.core.most_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether there is room now.
+    /// True if there is room now.
     fn has_room(self, bytes: u64) -> bool {
         let got = &self.core.got.0;
         let got_bytes = got.bytes.load(Ordering::Acquire);
@@ -153,6 +155,7 @@ impl<'a> Ring<'a> {
     /// # Safety
     /// The calling thread holds the producers' lock: what is behind the tail, and a segment that is not
     /// linked yet, nobody else touches then.
+    #[inline]
     unsafe fn append(self, bytes: &[u8], objects: &[u64]) -> Result<()> {
         let (arena, put) = (self.arena, &self.core.put.0);
         let tail = Place::unpack(put.at.load(Ordering::Relaxed));
@@ -205,6 +208,7 @@ impl<'a> Ring<'a> {
     /// # Safety
     /// Nobody else touches that place meanwhile: it is behind the tail, or in a segment that is not
     /// linked yet, and the calling thread holds the producers' lock.
+    #[inline]
     unsafe fn write_record(
         self,
         tail: Place,
@@ -265,6 +269,7 @@ impl<'a> Ring<'a> {
         })
     }
 
+    #[inline]
     fn try_get(self, into: &mut Message) -> Result<bool> {
         let (core, got) = (self.core, &self.core.got.0);
         core.consumer.0.hold(|owner_died| {
@@ -293,7 +298,7 @@ impl<'a> Ring<'a> {
         })
     }
 
-    /// Where the oldest message is, if there is one. The caller holds the consumers' lock.
+    /// Place of the oldest message, if there is one. The caller holds the consumers' lock.
     #[inline]
     fn oldest(self) -> Result<Option<Place>> {
         let (core, got) = (self.core, &self.core.got.0);

@@ -1,4 +1,4 @@
-//! What stands in a queue's segments: places and records.
+//! The contents of a queue's segments: places and records.
 
 use crate::arena::Arena;
 use crate::arena::kind::MOST_HANDLES;
@@ -14,7 +14,7 @@ pub(crate) const SEGMENT: u64 = 64 << 10;
 pub(crate) const FIRST: u64 = 64;
 /// A record: what it is, messages before, bytes before; then handles, then bytes.
 pub(crate) const RECORD: u64 = 24;
-/// What stays free at the end of a segment: a jump record, with the next segment.
+/// Room that stays free at the end of a segment: a jump record, with the next segment.
 pub(crate) const JUMP_SIZE: u64 = RECORD + 8;
 pub(crate) const JUMP: u64 = u64::MAX;
 
@@ -27,7 +27,7 @@ shared! {
         pub(crate) messages: AtomicU64,
         /// Bytes ever put or got; likewise.
         pub(crate) bytes: AtomicU64,
-        /// What this side last saw of the other's `at` (the consumer), `messages` and `bytes`
+        /// Values that this side last saw: the other's `at` (the consumer), `messages` and `bytes`
         /// (the producer), so that it need not fetch that line each time.
         pub(crate) seen: AtomicU64,
         pub(crate) seen_bytes: AtomicU64,
@@ -68,7 +68,7 @@ pub(crate) fn begin_record(arena: &Arena, at: u64, messages: u64, bytes: u64) {
     arena.word(at + 16).store(bytes, Ordering::Relaxed);
 }
 
-/// What a record says.
+/// Contents of a record.
 pub(crate) struct Record {
     pub(crate) bytes: usize,
     pub(crate) handles: usize,

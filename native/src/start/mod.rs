@@ -13,7 +13,8 @@ use crate::stdio::Streams;
 use crate::sync::interrupted;
 use crate::syscalls::os;
 use crate::{recover, signals, syscalls};
-use procbox_core::{Bytes, Error, Message, ProcessSpec, Result};
+use procbox_core::raw::{Message, ProcessSpec};
+use procbox_core::{Bytes, Error, Result};
 use request::StartRequest;
 use spawner::Spawner;
 use std::io::ErrorKind;
@@ -22,7 +23,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zygote::Zygote;
 
-/// What starts the processes of one context.
+/// Starter of the processes of one context.
 pub(crate) struct Starter {
     arena: Arc<Arena>,
     program: Program,

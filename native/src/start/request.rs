@@ -1,4 +1,4 @@
-//! What a parent, its zygote and a new process say to each other.
+//! Messages between a parent, its zygote and a new process.
 //!
 //! The parent tells the zygote the number of a slot of the process table, and passes descriptors
 //! along; the zygote answers with a pid. What the process is to do stands in the slot.
@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 /// The variable that makes a program a zygote: its socket and its arena.
 pub(crate) const ENVIRONMENT: &str = "PROCBOX_ZYGOTE";
 
-/// What the zygote says when it is ready.
+/// Message of a zygote that is ready.
 pub(crate) const HELLO: i64 = 0;
 
 /// The value of [`ENVIRONMENT`].
@@ -25,20 +25,20 @@ pub(crate) fn descriptors(environment: &str) -> Option<(RawFd, RawFd)> {
     (socket != arena).then_some((socket, arena))
 }
 
-/// What a process is to do: the start request in its slot.
+/// Start request: what a process is to do. It stands in its slot.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StartRequest {
     /// The worker's name.
     pub(crate) worker: String,
-    /// Whether it serves a pool.
+    /// True if it serves a pool.
     pub(crate) serves: bool,
-    /// Who the process is; it knows its pid itself.
+    /// Identity of the process; it knows its pid itself.
     pub(crate) identity: Identity,
     /// The encoded arguments.
     pub(crate) arguments: Bytes,
     /// The offsets of the handles in them.
     pub(crate) handles: Vec<u64>,
-    /// Whether Ctrl-C ends it: its parent does not answer it.
+    /// True if Ctrl-C ends it: its parent does not answer it.
     pub(crate) answers_ctrl_c: bool,
 }
 

@@ -16,7 +16,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::{Child, Command};
 
-/// How long a program has to become a zygote. One that never calls `init` would not.
+/// Seconds that a program has to become a zygote. One that never calls `init` would not.
 const HELLO_SECONDS: i64 = 10;
 
 /// A running zygote.

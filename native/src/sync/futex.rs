@@ -6,7 +6,7 @@
 use super::interrupted;
 use nix::errno::Errno;
 use nix::libc;
-use procbox_core::{Deadline, SystemClock};
+use procbox_core::time::{Deadline, SystemClock};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// for children, and for sockets that another thread looks at.
 pub(crate) const MOST_WORDS: usize = 125;
 
-/// How a wait ended.
+/// End of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woke {
     /// Woken, or the word had another value, or for no reason: look again.

@@ -1,4 +1,4 @@
-//! Whether Ctrl-C came: the word and the descriptor that blocked calls watch.
+//! The state of Ctrl-C: the word and the descriptor that blocked calls watch.
 //!
 //! Only threads that answer Ctrl-C watch them. What is done about it is said in `interrupt`.
 
@@ -30,7 +30,7 @@ pub(crate) fn prepare() -> Result<()> {
     Ok(())
 }
 
-/// Whether this process answers Ctrl-C, so that its children need not.
+/// True if this process answers Ctrl-C, so that its children need not.
 pub(crate) fn answers() -> bool {
     EVENT.get().is_some()
 }
@@ -45,12 +45,12 @@ pub(crate) fn watched() -> Option<&'static AtomicU32> {
     ANSWERS.get().then_some(&INTERRUPTED)
 }
 
-/// What becomes readable on Ctrl-C, if the calling thread answers it.
+/// Descriptor that becomes readable on Ctrl-C, if the calling thread answers it.
 pub(crate) fn watched_fd() -> Option<BorrowedFd<'static>> {
     if ANSWERS.get() { EVENT.get().map(|event| event.as_fd()) } else { None }
 }
 
-/// Whether it came and was not cleared.
+/// True if it came and was not cleared.
 pub(crate) fn is_set() -> bool {
     INTERRUPTED.load(Ordering::SeqCst) != 0
 }

@@ -7,11 +7,11 @@ pub(crate) mod robust;
 pub(crate) mod signal;
 
 mod atomic {
-    //! What `signal` is made of; its models have loom's instead.
+    //! The atomics of `signal`; its models have loom's instead.
     pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
 }
 
-use procbox_core::{Clock, SystemClock};
+use procbox_core::time::{Clock, SystemClock};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const MOST_SPIN: Duration = Duration::from_micros(50);
 const LEAST_SPIN: Duration = Duration::from_micros(2);
 
 thread_local! {
-    /// How long this thread spins next: doubled when spinning helped, halved when it did not, so
+    /// Time that this thread spins next: doubled when spinning helped, halved when it did not, so
     /// that an idle pool of workers does not burn the CPUs that the busy ones need.
     static SPIN: Cell<Duration> = const { Cell::new(MOST_SPIN) };
 }

@@ -5,7 +5,8 @@ use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use procbox_core::{Deadline, Error, Result, SystemClock};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, Result};
 use std::time::Duration;
 
 /// A year is the longest that the kernel is asked for; the caller asks again.

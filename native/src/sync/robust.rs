@@ -14,7 +14,8 @@
 use super::futex::{self, Woke};
 use crate::syscalls;
 use nix::libc;
-use procbox_core::{Deadline, Error, Result, SystemClock, Wait};
+use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::{Error, Result, Wait};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence};
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 const OWNER_DIED: u32 = libc::FUTEX_OWNER_DIED;
 const TID: u32 = libc::FUTEX_TID_MASK;
-/// How often a contended lock is tried before sleeping.
+/// Number of times that a contended lock is tried before sleeping.
 const SPINS: u32 = 100;
 /// From a list entry (the address of `next`) to its lock word.
 const WORD_FROM_ENTRY: isize = -32;
@@ -36,7 +37,7 @@ const PREV_FROM_ENTRY: usize = 8;
 pub(crate) struct RobustLock {
     /// The holder's thread id, `WAITERS`, `OWNER_DIED`; 0 when free.
     word: AtomicU32,
-    /// What a `pthread_mutex_t` has here; unused.
+    /// Other fields of a `pthread_mutex_t`; unused.
     unused: [AtomicU32; 5],
     /// List links, addresses in the holder's process; meaningful while held.
     prev: AtomicUsize,
@@ -327,14 +328,14 @@ impl RobustLock {
         work(owner_died).map(Some)
     }
 
-    /// Whether a thread of this process holds it, on whose list it is then.
+    /// True if a thread of this process holds it, on whose list it is then.
     pub(crate) fn is_held_here(&self) -> bool {
         let holder = self.word.load(Ordering::Acquire) & TID;
         // One that is gone by the time of the question has been taken off its list by the kernel.
         holder != 0 && syscalls::is_own_thread(holder)
     }
 
-    /// Whether nobody holds it, or who did has died.
+    /// True if nobody holds it, or who did has died.
     pub(crate) fn is_free(&self) -> bool {
         self.word.load(Ordering::Acquire) & TID == 0
     }

@@ -1,4 +1,4 @@
-//! How those who sleep until a state changes learn that it did: a word and a flag beside the state.
+//! Signals to those who sleep until a state changes: a word and a flag beside the state.
 //!
 //! Who would sleep *announces* that: reads the word, raises the flag, and looks at the state once more.
 //! If there is still nothing, it sleeps while the word has the value that it read. Who changes the

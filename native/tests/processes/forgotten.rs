@@ -69,7 +69,7 @@ fn lock_another() -> Result<()> {
     Ok(())
 }
 
-/// How many arenas this process has mapped.
+/// Number of arenas that this process has mapped.
 fn arenas() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     maps.lines().filter(|line| line.contains("procbox-arena")).count()

@@ -68,7 +68,7 @@ fn measure() -> Result<()> {
     }
     let queue = ctx.queue::<()>(1024)?;
     let p = ctx.process(workers::produces_64::worker()).args((&queue, 1_000_000u64)).start()?;
-    let mut message = procbox_core::Message::default();
+    let mut message = procbox_core::raw::Message::default();
     queue.raw().get(&mut message, Wait::Forever)?;
     let begin = Instant::now();
     for _ in 1..1_000_000 {

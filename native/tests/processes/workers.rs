@@ -1,8 +1,8 @@
 //! The workers that the cases start. `#[worker]` writes what `worker!` does here.
 
-use procbox_core::{
-    Call, Event, Lock, Message, Outcome, Pipe, Queue, Result, Worker, end_of_result,
-};
+use procbox_core::raw::Message;
+use procbox_core::runner::{Call, Outcome, end_of_result};
+use procbox_core::{Event, Lock, Pipe, Queue, Result, Worker};
 use procbox_native::linkme::distributed_slice;
 use procbox_native::{WORKERS, WorkerEntry};
 

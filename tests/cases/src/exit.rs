@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use anyhow::ensure;
-use procbox_guest::{Args, Context, Error, ExitStatus, Limit, Untyped};
+use procbox_guest::worker::{Args, Untyped};
+use procbox_guest::{Context, Error, ExitStatus, Limit};
 use std::time::{Duration, Instant};
 
 fn status<A: Args<Untyped>>(ctx: &Context, worker: &str, args: A) -> anyhow::Result<ExitStatus> {

@@ -2,9 +2,8 @@
 
 use crate::support::*;
 use anyhow::ensure;
-use procbox_guest::{
-    Bounds, Bytes, Context, Error, Lock, Message, Process, Queue, Result, Sender, Wait,
-};
+use procbox_guest::raw::Message;
+use procbox_guest::{Bounds, Bytes, Context, Error, Lock, Process, Queue, Result, Sender, Wait};
 use std::time::Duration;
 
 pub(crate) fn first_in_is_first_out(ctx: &Context) -> Verdict {

@@ -1,7 +1,7 @@
 //! A clock that stands still unless it is moved.
 
-use crate::runtime::lock;
-use procbox_core::{Clock, SystemClock};
+use crate::sync::lock;
+use procbox_core::time::{Clock, SystemClock};
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 

@@ -14,11 +14,14 @@ mod trace;
 
 use super::bell::Bell;
 use super::meter::Unit;
+use super::scheduler::{Runnable, Scheduler};
 use super::timers::Timers;
-use super::{Runnable, Scheduler, lock};
+use crate::sync::lock;
 use clock::VirtualClock;
 use policy::{Policy, RandomWalk};
-use procbox_core::{Clock, Deadline, Error, Random, Result};
+use procbox_core::random::Random;
+use procbox_core::time::{Clock, Deadline};
+use procbox_core::{Error, Result};
 use source::Source;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

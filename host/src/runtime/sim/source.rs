@@ -1,7 +1,8 @@
 //! Numbers and bytes from a seed: the same ones on every machine, and nothing to make a key of.
 
-use crate::runtime::lock;
-use procbox_core::{Random, Result};
+use crate::sync::lock;
+use procbox_core::Result;
+use procbox_core::random::Random;
 use std::sync::Mutex;
 
 /// A sequence of numbers, by SplitMix64 (Steele, Lea and Flood, 2014).

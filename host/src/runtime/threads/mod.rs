@@ -15,11 +15,14 @@ mod pacer;
 
 use super::bell::Bell;
 use super::meter::Unit;
+use super::scheduler::{Runnable, Scheduler};
 use super::timers::Timers;
-use super::{Runnable, Scheduler, lock};
+use crate::sync::lock;
 use crossbeam::deque::{Injector, Steal};
 use pacer::Pacer;
-use procbox_core::{Clock, Deadline, Error, Random, Result, SystemClock, SystemRandom};
+use procbox_core::random::{Random, SystemRandom};
+use procbox_core::time::{Clock, Deadline, SystemClock};
+use procbox_core::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::Thread;

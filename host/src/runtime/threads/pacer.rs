@@ -5,8 +5,9 @@
 //! lingers for a while, so that a burst of short calls need not wake it each time, and then sleeps
 //! until the next timer: blocked processes cost nothing.
 
-use super::{Scheduler, Threads};
-use procbox_core::{Clock, SystemClock};
+use super::Threads;
+use crate::runtime::scheduler::Scheduler;
+use procbox_core::time::{Clock, SystemClock};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Thread;

@@ -1,0 +1,203 @@
+//! A channel: what queues, pipes and the backlogs of listeners are made of. Many put and many take,
+//! in order; it has bounds, and it can be closed.
+
+use crate::ready::Source;
+use crate::runtime::Runtime;
+use crate::sync::lock;
+use crate::wait_list::WaitList;
+use crate::waiting;
+use procbox_core::raw::Bounds;
+use procbox_core::{Error, Result, Wait};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// A thing that can travel through a channel: it is in there whole, or not at all.
+pub(crate) trait Item: Send + 'static {
+    /// Bytes of it that count against the channel's bound.
+    fn size(&self) -> usize;
+}
+
+struct Items<T> {
+    queued: VecDeque<T>,
+    /// The bytes of all together.
+    bytes: usize,
+    /// Somebody waits for room in bytes, so that a place may not do for who is woken first.
+    short_of_bytes: bool,
+    closed: bool,
+}
+
+/// A channel of items of one type.
+pub(crate) struct Channel<T> {
+    pub(crate) runtime: Arc<Runtime>,
+    bounds: Bounds,
+    items: Mutex<Items<T>>,
+    /// An item came, or it was closed: one taker each.
+    filled: WaitList,
+    /// There is room, or it was closed.
+    drained: WaitList,
+    /// For those that look and do not take: woken all at once, so that they keep no taker asleep.
+    watched: WaitList,
+}
+
+impl<T: Item> Channel<T> {
+    pub(crate) fn new(runtime: Arc<Runtime>, bounds: Bounds) -> Channel<T> {
+        let items =
+            Items { queued: VecDeque::new(), bytes: 0, short_of_bytes: false, closed: false };
+        Channel {
+            runtime,
+            bounds,
+            items: Mutex::new(items),
+            filled: WaitList::new(),
+            drained: WaitList::new(),
+            watched: WaitList::new(),
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.items).queued.len()
+    }
+
+    /// Says whether an item of this size will ever fit.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub(crate) fn check_size(&self, size: usize) -> Result<()> {
+        let limit = self.bounds.bytes;
+        if size > limit { Err(Error::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    /// Takes the item out of `slot` if there is room; `None` if there is not.
+    pub(crate) fn try_put(&self, slot: &mut Option<T>) -> Option<Result<()>> {
+        let size = slot.as_ref().map_or(0, T::size);
+        let mut items = lock(&self.items);
+        if items.closed {
+            return Some(Err(Error::Closed));
+        }
+        if items.bytes + size > self.bounds.bytes {
+            items.short_of_bytes = true;
+            return None;
+        }
+        if self.bounds.messages.is_some_and(|most| items.queued.len() >= most) {
+            return None;
+        }
+        if let Some(item) = slot.take() {
+            items.bytes += size;
+            items.queued.push_back(item);
+        }
+        drop(items);
+        self.filled.wake_ordered(1);
+        self.watched.wake_ordered(usize::MAX);
+        Some(Ok(()))
+    }
+
+    /// Puts an item, waiting for room.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub(crate) async fn put(&self, item: T) -> Result<()> {
+        let mut slot = Some(item);
+        waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
+    }
+
+    /// Puts an item on the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::TimedOut`], [`Error::Interrupted`].
+    pub(crate) fn block_put(&self, item: T, wait: Wait) -> Result<()> {
+        let mut slot = Some(item);
+        if let Some(answer) = self.try_put(&mut slot) {
+            return answer;
+        }
+        let put = move || async move {
+            waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
+        };
+        waiting::block(&self.runtime, wait, || None, put)
+    }
+
+    /// Takes the first item; `None` if there is none.
+    pub(crate) fn try_take(&self) -> Option<Result<T>> {
+        let mut items = lock(&self.items);
+        match items.queued.pop_front() {
+            Some(item) => {
+                items.bytes -= item.size();
+                // Room in bytes may let several in, or another than who is first; a place lets in one.
+                let all = std::mem::take(&mut items.short_of_bytes);
+                drop(items);
+                self.drained.wake_ordered(if all { usize::MAX } else { 1 });
+                Some(Ok(item))
+            }
+            None if items.closed => Some(Err(Error::Closed)),
+            None => None,
+        }
+    }
+
+    /// Takes the first item, waiting for it.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub(crate) async fn take(&self) -> Result<T> {
+        waiting::until(&self.runtime, &self.filled, || self.try_take()).await
+    }
+
+    /// Takes the first item on the calling thread.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::TimedOut`], [`Error::Interrupted`].
+    pub(crate) fn block_take(&self, wait: Wait) -> Result<T> {
+        waiting::block(&self.runtime, wait, || self.try_take(), || self.take())
+    }
+
+    /// Waits on the calling thread until a take would not wait.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Interrupted`].
+    pub(crate) fn block_until_ready(&self, wait: Wait) -> Result<()> {
+        let ready = || self.is_ready().then_some(Ok(()));
+        let sleep = || waiting::until(&self.runtime, &self.watched, ready);
+        waiting::block(&self.runtime, wait, ready, sleep)
+    }
+
+    /// Closes it: nothing comes in any more, and what is in it can still be taken.
+    pub(crate) fn close(&self) {
+        lock(&self.items).closed = true;
+        self.wake_all();
+    }
+
+    /// Closes it and drops what is in it: nobody will take it.
+    pub(crate) fn abandon(&self) {
+        let dropped = {
+            let mut items = lock(&self.items);
+            items.closed = true;
+            items.bytes = 0;
+            std::mem::take(&mut items.queued)
+        };
+        // Dropped unlocked: a message may carry the last handle of this very channel's other end.
+        drop(dropped);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.filled.wake_ordered(usize::MAX);
+        self.drained.wake_ordered(usize::MAX);
+        self.watched.wake_ordered(usize::MAX);
+    }
+}
+
+impl<T: Item> Source for Channel<T> {
+    fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    fn is_ready(&self) -> bool {
+        let items = lock(&self.items);
+        items.closed || !items.queued.is_empty()
+    }
+
+    fn changed(&self) -> &WaitList {
+        &self.watched
+    }
+}

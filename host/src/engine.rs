@@ -1,0 +1,129 @@
+//! The wasmtime engine of a sandbox: how its programs are compiled, how its pool of instances lies
+//! in memory, and what a guest may import.
+
+use crate::guest::core_module;
+use crate::limits::Limits;
+use crate::state::State;
+use crate::wasi;
+use procbox_core::{Error, Result};
+use std::path::PathBuf;
+use wasmtime::{
+    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, Linker,
+    PoolingAllocationConfig,
+};
+
+/// Address space per instance up to which 32-bit indices need no bounds check.
+const RESERVATION: u64 = 4 << 30;
+/// Up to this many instances may reserve that much each of the 47 bits there are.
+const MOST_FULL_RESERVATIONS: usize = 20_000;
+/// Each process's stack for WebAssembly code.
+const WASM_STACK: usize = 512 << 10;
+/// Each process's whole stack: the above, and what host calls need on top.
+const STACK: usize = 1 << 20;
+/// Stacks beyond those of live processes: the ones of processes that end just now.
+const SPARE_STACKS: u32 = 64;
+/// Elements of each table of a module: functions that can be called by pointer.
+const TABLE_ELEMENTS: usize = 20_000;
+/// Freed instances that keep their memory for the next ones.
+const WARM_SLOTS: u32 = 256;
+/// Bytes of a freed instance that are cleared in place rather than given back to the system: a
+/// page fault costs more than clearing a page.
+const KEEP_RESIDENT: usize = 4 << 20;
+/// The same where all of them have to be cleared, written or not.
+const KEEP_RESIDENT_BLIND: usize = 64 << 10;
+/// The same of a freed stack.
+const KEEP_RESIDENT_STACK: usize = 16 << 10;
+/// The granularity of reservations: a page of WebAssembly.
+const PAGE: u64 = 64 << 10;
+
+/// Whether compiled modules are kept on disk, and where.
+#[derive(Clone, Debug)]
+pub(crate) enum ModuleCache {
+    Off,
+    /// In wasmtime's own directory of this user.
+    OfUser,
+    At(PathBuf),
+}
+
+/// An engine for so many processes at once; for a simulation it leaves nothing to the machine.
+///
+/// # Errors
+/// [`Error::Os`] if the address space cannot be reserved.
+pub(crate) fn engine(
+    limits: &Limits,
+    processes: usize,
+    cache: ModuleCache,
+    simulated: bool,
+) -> Result<Engine> {
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, processes)))
+        .memory_reservation(reservation(limits, processes))
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(STACK)
+        .epoch_interruption(true)
+        .consume_fuel(limits.fuel.is_some() || simulated)
+        .wasm_backtrace_max_frames(None)
+        .memory_init_cow(true)
+        // Without a directory to write to there is no cache, which costs time and nothing else.
+        .cache(settings(cache).and_then(|settings| Cache::new(settings).ok()));
+    if simulated {
+        // What the specification leaves to the machine.
+        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    }
+    Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))
+}
+
+/// Address space for the memory of each process.
+fn reservation(limits: &Limits, processes: usize) -> u64 {
+    if processes <= MOST_FULL_RESERVATIONS {
+        return RESERVATION;
+    }
+    (limits.memory as u64).next_multiple_of(PAGE).min(RESERVATION)
+}
+
+/// The pool that instances and stacks come from.
+fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
+    let most = u32::try_from(processes).unwrap_or(u32::MAX);
+    // Where the kernel says which pages were written (PAGEMAP_SCAN, Linux 6.7), only those are
+    // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
+    let scans = PoolingAllocationConfig::is_pagemap_scan_available();
+    let keep = if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_BLIND };
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(most)
+        .total_memories(most)
+        .total_tables(most)
+        .total_stacks(most.saturating_add(SPARE_STACKS))
+        .max_memory_size(limits.memory.min(reservation(limits, processes) as usize))
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(WARM_SLOTS)
+        .linear_memory_keep_resident(keep)
+        .table_keep_resident(keep)
+        .pagemap_scan(Enabled::Auto)
+        .async_stack_keep_resident(KEEP_RESIDENT_STACK);
+    pool
+}
+
+fn settings(cache: ModuleCache) -> Option<CacheConfig> {
+    let mut settings = CacheConfig::new();
+    match cache {
+        ModuleCache::Off => return None,
+        ModuleCache::OfUser => {}
+        ModuleCache::At(directory) => {
+            settings.with_directory(directory);
+        }
+    }
+    Some(settings)
+}
+
+/// All that a guest may import.
+///
+/// # Errors
+/// [`Error::Os`], which does not happen unless two functions have one name.
+pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    core_module::link(&mut linker)
+        .and_then(|()| wasi::link(&mut linker))
+        .map_err(|e| Error::os("link", format!("{e:#}")))?;
+    Ok(linker)
+}

@@ -1,0 +1,176 @@
+//! What a program is granted.
+
+use procbox_core::raw::Identity;
+use procbox_core::{Error, Result};
+use std::path::PathBuf;
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+/// What a program gets beyond stdio, clock and randomness. By default nothing but the right to start
+/// processes of its own program.
+///
+/// ```no_run
+/// use procbox_host::{Grants, Program, Sandbox};
+/// let sandbox = Sandbox::builder().build()?;
+/// let grants = Grants::default().dir_read_only("texts", "/texts").env("LANG", "C");
+/// let ctx = sandbox.context_with(Program::wasm("workers.wasm")?, grants)?;
+/// # drop(ctx);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "grants are of use to a context that is made with them"]
+pub struct Grants {
+    dirs: Vec<(PathBuf, String, FsPerms)>,
+    env: Vec<(String, String)>,
+    deny_processes: bool,
+    shared_names: bool,
+    quiet: bool,
+    identity: Option<Identity>,
+}
+
+impl Grants {
+    /// A directory of the host, as the guest sees it: to read and to write.
+    ///
+    /// ```
+    /// use procbox_host::Grants;
+    /// let grants = Grants::default().dir("results", "/results"); // relative to the host's directory
+    /// # drop(grants);
+    /// ```
+    pub fn dir(self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.preopened(host.into(), guest.into(), FsPerms::ReadWrite)
+    }
+
+    /// A directory of the host, as the guest sees it: to read only.
+    ///
+    /// ```
+    /// use procbox_host::Grants;
+    /// let grants = Grants::default().dir_read_only("/usr/share/dict", "/words");
+    /// # drop(grants);
+    /// ```
+    pub fn dir_read_only(self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.preopened(host.into(), guest.into(), FsPerms::ReadOnly)
+    }
+
+    fn preopened(mut self, host: PathBuf, guest: String, perms: FsPerms) -> Self {
+        self.dirs.push((host, guest, perms));
+        self
+    }
+
+    /// An environment variable.
+    ///
+    /// ```
+    /// use procbox_host::Grants;
+    /// let grants = Grants::default().env("LANG", "C").env("WHO", "world"); // nothing else is set
+    /// # drop(grants);
+    /// ```
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// The right of its processes to start processes. Default: granted, for the same program.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let alone = Grants::default().processes(false);
+    /// let ctx = sandbox.context_with(Program::wasm("plugin.wasm")?, alone)?;
+    /// let p = ctx.main([""; 0]).start()?; // it is one process, and stays one
+    /// # drop(p);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn processes(mut self, allowed: bool) -> Self {
+        self.deny_processes = !allowed;
+        self
+    }
+
+    /// Names in common with the sandbox's other contexts that have this too: listeners and clients of
+    /// all of them meet. Default: no, they meet only those of their own context.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// # let (server, client) = (Program::wasm("server.wasm")?, Program::wasm("client.wasm")?);
+    /// let shared = Grants::default().shared_names(true);
+    /// let there = sandbox.context_with(server, shared.clone())?;
+    /// let here = sandbox.context_with(client, shared)?; // it finds who listens there
+    /// # drop((there, here));
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn shared_names(mut self, shared: bool) -> Self {
+        self.shared_names = shared;
+        self
+    }
+
+    /// Silence about traps on stderr. Default: no, they are mentioned.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let quiet = Grants::default().quiet(true);
+    /// let ctx = sandbox.context_with(Program::wasm("plugin.wasm")?, quiet)?;
+    /// let status = ctx.main([""; 0]).start()?.join()?;
+    /// println!("the plug-in {status}"); // the host's to tell
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn quiet(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// The embedding program as its processes see it. Default: `MainProcess`, pid 1.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Identity;
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # fn example(sandbox: Sandbox, me: Identity) -> procbox_core::Result<()> {
+    /// let me = Identity { name: "editor".into(), ..me };
+    /// let grants = Grants::default().identity(me);
+    /// let ctx = sandbox.context_with(Program::wasm("workers.wasm")?, grants)?;
+    /// assert_eq!(ctx.current_process().name, "editor");
+    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Opens every directory once, to say early which one cannot be.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut builder = WasiCtxBuilder::new();
+        for (host, guest, perms) in &self.dirs {
+            builder
+                .preopened_dir(host, guest, *perms)
+                .map_err(|e| Error::os("open directory", format!("{}: {e:#}", host.display())))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(&self, builder: &mut WasiCtxBuilder) {
+        for (host, guest, perms) in &self.dirs {
+            // It could be opened before; if it is gone since, the guest finds that out.
+            let _ = builder.preopened_dir(host, guest, *perms);
+        }
+        for (key, value) in &self.env {
+            builder.env(key, value);
+        }
+    }
+
+    pub(crate) fn may_start(&self) -> bool {
+        !self.deny_processes
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether names are those of the sandbox.
+    pub(crate) fn shares_names(&self) -> bool {
+        self.shared_names
+    }
+
+    /// Takes out who the embedding program is said to be.
+    pub(crate) fn take_identity(&mut self) -> Option<Identity> {
+        self.identity.take()
+    }
+}

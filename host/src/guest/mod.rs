@@ -1,0 +1,3 @@
+//! Front ends: how a guest reaches the operations of `ops`.
+
+pub(crate) mod core_module;

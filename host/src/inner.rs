@@ -1,0 +1,34 @@
+//! What is inside a sandbox: its runtime, its engine, and its processes.
+
+use crate::connection::Names;
+use crate::limits::{Limits, Room};
+use crate::registry::Registry;
+use crate::runtime::Runtime;
+use crate::state::State;
+use std::sync::Arc;
+use wasmtime::{Engine, Linker};
+
+/// The inside of a sandbox. Its contexts and processes hold it.
+pub(crate) struct Inner {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) parallelism: usize,
+    pub(crate) limits: Limits,
+    pub(crate) room: Room,
+    pub(crate) registry: Arc<Registry>,
+    /// Listeners of the contexts that share theirs.
+    pub(crate) names: Arc<Names>,
+}
+
+/// What the embedding program holds of a sandbox. Processes hold the inside, so that this is dropped
+/// when only they are left.
+pub(crate) struct Owner(pub(crate) Arc<Inner>);
+
+impl Drop for Owner {
+    /// A process that is blocked for ever would keep the inside alive; nobody could end it any more.
+    fn drop(&mut self) {
+        self.0.registry.end();
+        self.0.runtime.settle();
+    }
+}

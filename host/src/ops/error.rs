@@ -1,0 +1,19 @@
+//! How an operation fails.
+
+/// The reason why an operation was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// The process has no such handle, or it stands for something of another kind.
+    BadHandle,
+    /// What the operation itself came to.
+    Failed(procbox_core::Error),
+}
+
+impl From<procbox_core::Error> for Error {
+    fn from(error: procbox_core::Error) -> Error {
+        Error::Failed(error)
+    }
+}
+
+/// What an operation comes to.
+pub(crate) type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,47 @@
+//! Events.
+
+use super::error::{Error, Result};
+use super::wait::within;
+use crate::event::HostEvent;
+use crate::object::Object;
+use crate::state::State;
+use crate::table::Table;
+use procbox_core::Wait;
+use procbox_core::raw::RawEvent;
+use std::sync::Arc;
+
+fn find(table: &Table, handle: i32) -> Result<&HostEvent> {
+    match table.get(handle) {
+        Some(Object::Event(event)) => Ok(event),
+        _ => Err(Error::BadHandle),
+    }
+}
+
+/// A new event.
+pub(crate) fn new(state: &mut State) -> Result<i32> {
+    let event = HostEvent::new(state.runtime().clone());
+    Ok(state.table.insert(Object::Event(Arc::new(event)))?)
+}
+
+/// Sets an event.
+pub(crate) fn set(state: &State, handle: i32) -> Result<()> {
+    find(&state.table, handle)?.set();
+    Ok(())
+}
+
+/// Clears an event.
+pub(crate) fn clear(state: &State, handle: i32) -> Result<()> {
+    find(&state.table, handle)?.clear();
+    Ok(())
+}
+
+/// Whether an event is set.
+pub(crate) fn is_set(state: &State, handle: i32) -> Result<bool> {
+    Ok(find(&state.table, handle)?.is_set())
+}
+
+/// Waits until an event is set.
+pub(crate) async fn wait(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
+    let event = find(&state.table, handle)?;
+    Ok(within(&state.process, wait, event.wait_set()).await?)
+}

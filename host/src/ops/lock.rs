@@ -1,0 +1,46 @@
+//! Locks.
+
+use super::error::{Error, Result};
+use super::wait::within;
+use crate::lock::HostLock;
+use crate::object::Object;
+use crate::state::State;
+use crate::table::Table;
+use procbox_core::Wait;
+use procbox_core::raw::Acquired;
+use std::sync::Arc;
+
+#[inline]
+fn find(table: &Table, handle: i32) -> Result<&HostLock> {
+    match table.get(handle) {
+        Some(Object::Lock(lock)) => Ok(lock),
+        _ => Err(Error::BadHandle),
+    }
+}
+
+/// A new lock.
+pub(crate) fn new(state: &mut State) -> Result<i32> {
+    let lock = HostLock::new(state.runtime().clone());
+    Ok(state.table.insert(Object::Lock(Arc::new(lock)))?)
+}
+
+/// Takes a lock if it is free.
+#[inline]
+pub(crate) fn try_acquire(state: &State, handle: i32) -> Result<Acquired> {
+    let lock = find(&state.table, handle)?;
+    let acquired = lock.try_acquire(state.holder());
+    Ok(acquired.unwrap_or(Err(procbox_core::Error::TimedOut))?)
+}
+
+/// Takes a lock, waiting.
+pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<Acquired> {
+    let me = state.holder();
+    let lock = find(&state.table, handle)?;
+    Ok(within(&state.process, wait, lock.acquire_as(me)).await?)
+}
+
+/// Gives a lock back.
+#[inline]
+pub(crate) fn release(state: &State, handle: i32) -> Result<()> {
+    Ok(find(&state.table, handle)?.release_as(state.holder())?)
+}

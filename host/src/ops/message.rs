@@ -1,0 +1,144 @@
+//! Messages: into and out of queues, pipes and listeners.
+//!
+//! Who comes to a listener is received from it, as a message that carries an end of a pipe.
+
+use super::error::{Error, Result};
+use super::wait::within;
+use crate::channel::Channel;
+use crate::connection::HostListener;
+use crate::message::Body;
+use crate::object::{Object, Stored};
+use crate::pipe::PipeEnd;
+use crate::process::HostProcess;
+use crate::state::State;
+use crate::table::Table;
+use procbox_core::Wait;
+use std::sync::Arc;
+
+/// The error of a wait that ran out: a queue has its own.
+fn spent(error: procbox_core::Error, instead: procbox_core::Error) -> procbox_core::Error {
+    if error == procbox_core::Error::TimedOut { instead } else { error }
+}
+
+/// Where a message is sent.
+pub(crate) struct Outgoing<'a> {
+    channel: &'a Channel<Stored>,
+    is_queue: bool,
+}
+
+/// Where a message of this size is sent by a handle, if it will ever fit there.
+#[inline]
+pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoing<'_>> {
+    let (channel, is_queue) = match table.get(handle) {
+        Some(Object::Queue(queue)) => (queue, true),
+        Some(Object::Pipe(end)) => (end.outgoing()?, false),
+        Some(Object::Listener(_)) => return Err(procbox_core::Error::Closed.into()),
+        _ => return Err(Error::BadHandle),
+    };
+    channel.check_size(size)?;
+    Ok(Outgoing { channel, is_queue })
+}
+
+/// A message of the process: its bytes, and what its handles stand for. The process keeps its own.
+#[inline]
+pub(crate) fn pack(
+    table: &Table,
+    body: Body,
+    handles: impl Iterator<Item = i32>,
+) -> Result<Stored> {
+    let object = |handle| match table.get(handle) {
+        Some(object) if object.travels() => Ok(object.clone()),
+        _ => Err(Error::BadHandle),
+    };
+    Ok(Stored { body, objects: handles.map(object).collect::<Result<_>>()? })
+}
+
+impl Outgoing<'_> {
+    /// What there is to say when there is no room.
+    fn full(&self) -> procbox_core::Error {
+        if self.is_queue { procbox_core::Error::Full } else { procbox_core::Error::TimedOut }
+    }
+
+    /// Sends a message if there is room.
+    #[inline]
+    pub(crate) fn try_put(self, stored: Stored) -> Result<()> {
+        match self.channel.try_put(&mut Some(stored)) {
+            None => Err(self.full().into()),
+            Some(put) => Ok(put?),
+        }
+    }
+
+    /// Sends a message for a process, waiting.
+    pub(crate) async fn put(self, process: &HostProcess, stored: Stored, wait: Wait) -> Result<()> {
+        let put = within(process, wait, self.channel.put(stored)).await;
+        Ok(put.map_err(|e| spent(e, self.full()))?)
+    }
+}
+
+/// Where a message is received from.
+enum Incoming<'a> {
+    Queue(&'a Channel<Stored>),
+    Pipe(&'a Channel<Stored>),
+    Listener(&'a HostListener),
+}
+
+#[inline]
+fn incoming(table: &Table, handle: i32) -> Result<Incoming<'_>> {
+    match table.get(handle) {
+        Some(Object::Queue(queue)) => Ok(Incoming::Queue(queue)),
+        Some(Object::Pipe(end)) => Ok(Incoming::Pipe(end.incoming()?)),
+        Some(Object::Listener(listener)) => Ok(Incoming::Listener(listener)),
+        _ => Err(Error::BadHandle),
+    }
+}
+
+fn arrival(end: Arc<PipeEnd>) -> Stored {
+    Stored { body: Body::default(), objects: vec![Object::Pipe(end)] }
+}
+
+/// Receives a message if there is one.
+#[inline]
+pub(crate) fn try_get(state: &State, handle: i32) -> Result<Stored> {
+    use procbox_core::Error::{Empty, TimedOut};
+    Ok(match incoming(&state.table, handle)? {
+        Incoming::Queue(channel) => channel.try_take().unwrap_or(Err(Empty))?,
+        Incoming::Pipe(channel) => channel.try_take().unwrap_or(Err(TimedOut))?,
+        Incoming::Listener(listener) => {
+            arrival(listener.backlog().try_take().unwrap_or(Err(TimedOut))?)
+        }
+    })
+}
+
+/// Receives a message, waiting.
+pub(crate) async fn get(state: &mut State, handle: i32, wait: Wait) -> Result<Stored> {
+    use procbox_core::Error::Empty;
+    let process = &state.process;
+    Ok(match incoming(&state.table, handle)? {
+        Incoming::Queue(channel) => {
+            within(process, wait, channel.take()).await.map_err(|e| spent(e, Empty))?
+        }
+        Incoming::Pipe(channel) => within(process, wait, channel.take()).await?,
+        Incoming::Listener(listener) => {
+            arrival(within(process, wait, listener.backlog().take()).await?)
+        }
+    })
+}
+
+/// Keeps a message for the process, in the place of the one that it kept before.
+#[inline]
+pub(crate) fn keep(state: &mut State, stored: Stored) {
+    state.kept = stored;
+}
+
+/// The message that is kept for the process, if there is room for its handles.
+pub(crate) fn kept(state: &State) -> Result<&Stored> {
+    state.table.check_room(state.kept.objects.len())?;
+    Ok(&state.kept)
+}
+
+/// Gives the process the handles of the kept message, and leaves an empty one.
+pub(crate) fn open_kept(state: &mut State) -> Result<Vec<i32>> {
+    state.table.check_room(state.kept.objects.len())?;
+    let kept = std::mem::take(&mut state.kept);
+    kept.objects.into_iter().map(|object| Ok(state.table.insert(object)?)).collect()
+}

@@ -1,0 +1,111 @@
+//! Processes: starting and watching them, and waiting for several things.
+
+use super::error::{Error, Result};
+use super::wait::within;
+use crate::object::{Object, Stored};
+use crate::process::HostProcess;
+use crate::ready::{self, Source};
+use crate::state::State;
+use crate::table::Table;
+use procbox_core::raw::{Entry, Identity, ProcessSpec, RawProcess};
+use procbox_core::{ExitStatus, Wait};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn find(table: &Table, handle: i32) -> Result<&Arc<HostProcess>> {
+    match table.get(handle) {
+        Some(Object::Process(process)) => Ok(process),
+        _ => Err(Error::BadHandle),
+    }
+}
+
+/// A process that is to be started.
+pub(crate) struct Start {
+    pub(crate) entry: Entry,
+    pub(crate) name: String,
+    pub(crate) daemon: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) cpu_time: Option<Duration>,
+}
+
+/// Says whether the process may start others.
+pub(crate) fn check_start(state: &State) -> Result<()> {
+    if !state.environment.may_start() {
+        return Err(procbox_core::Error::NotGranted("start processes").into());
+    }
+    if state.process.identity.daemon {
+        return Err(procbox_core::Error::DaemonStart.into());
+    }
+    Ok(())
+}
+
+/// Starts a process of the same program. What it prints goes where this process's output goes.
+pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Result<i32> {
+    check_start(state)?;
+    state.table.check_room(1)?;
+    let me = &state.process.identity;
+    let identity = Identity {
+        name: start.name,
+        pid: 0,
+        daemon: start.daemon,
+        authkey: me.authkey.clone(),
+        parent: Some((me.pid, me.name.clone())),
+    };
+    let mut spec = ProcessSpec::new(start.entry, identity);
+    spec.stdout = state.spec.stdout;
+    (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
+    let output = state.process.output.clone();
+    let child = state.environment.clone().start(spec, arguments, output)?;
+    state.children.retain(|c| c.status_now().is_none());
+    state.children.push(child.clone());
+    Ok(state.table.insert(Object::Process(child))?)
+}
+
+/// A process's pid.
+pub(crate) fn pid(state: &State, handle: i32) -> Result<u32> {
+    Ok(find(&state.table, handle)?.identity.pid)
+}
+
+/// How a process ended, if it did.
+pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
+    let status = find(&state.table, handle)?.status_now();
+    Ok(status.ok_or(procbox_core::Error::TimedOut)?)
+}
+
+/// How a process ended, waiting for that.
+pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
+    let process = find(&state.table, handle)?;
+    Ok(within(&state.process, wait, process.joined()).await?)
+}
+
+/// Ends a process by -15.
+pub(crate) fn terminate(state: &State, handle: i32) -> Result<()> {
+    find(&state.table, handle)?.terminate();
+    Ok(())
+}
+
+/// Ends a process by -9.
+pub(crate) fn kill(state: &State, handle: i32) -> Result<()> {
+    find(&state.table, handle)?.kill();
+    Ok(())
+}
+
+/// Does to a process what Ctrl-C does.
+pub(crate) fn interrupt(state: &State, handle: i32) -> Result<()> {
+    RawProcess::interrupt(&**find(&state.table, handle)?);
+    Ok(())
+}
+
+/// Something that the process can wait for among others.
+pub(crate) fn source(table: &Table, handle: i32) -> Result<Arc<dyn Source>> {
+    table.get(handle).and_then(Object::source).ok_or(Error::BadHandle)
+}
+
+/// The indices of those that are ready, waiting until there is one.
+pub(crate) async fn wait_any(
+    state: &mut State,
+    sources: &[Arc<dyn Source>],
+    wait: Wait,
+) -> Result<Vec<usize>> {
+    Ok(within(&state.process, wait, ready::until_ready(sources)).await?)
+}

@@ -1,0 +1,40 @@
+//! Queues; what goes through them is in `message`.
+
+use super::error::{Error, Result};
+use crate::channel::Channel;
+use crate::object::{Object, Stored};
+use crate::state::State;
+use procbox_core::raw::Bounds;
+use std::sync::Arc;
+
+fn find(state: &State, handle: i32) -> Result<&Channel<Stored>> {
+    match state.table.get(handle) {
+        Some(Object::Queue(queue)) => Ok(queue),
+        _ => Err(Error::BadHandle),
+    }
+}
+
+/// A new queue.
+pub(crate) fn new(state: &mut State, bounds: Bounds) -> Result<i32> {
+    if bounds.messages == Some(0) || bounds.bytes == 0 {
+        return Err(procbox_core::Error::Invalid("a queue needs room".into()).into());
+    }
+    let queue = Channel::new(state.runtime().clone(), bounds);
+    Ok(state.table.insert(Object::Queue(Arc::new(queue)))?)
+}
+
+/// Messages in a queue now.
+pub(crate) fn len(state: &State, handle: i32) -> Result<usize> {
+    Ok(find(state, handle)?.len())
+}
+
+/// Bounds of a queue.
+pub(crate) fn bounds(state: &State, handle: i32) -> Result<Bounds> {
+    Ok(find(state, handle)?.bounds())
+}
+
+/// Closes a queue for all.
+pub(crate) fn close(state: &State, handle: i32) -> Result<()> {
+    find(state, handle)?.close();
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Semaphores, and the account of what the process has taken of each.
+
+use super::error::{Error, Result};
+use super::wait::within;
+use crate::object::Object;
+use crate::semaphore::HostSemaphore;
+use crate::state::State;
+use crate::table::Table;
+use procbox_core::Wait;
+use procbox_core::raw::RawSemaphore;
+use std::sync::Arc;
+
+#[inline]
+fn find(table: &Table, handle: i32) -> Result<&Arc<HostSemaphore>> {
+    match table.get(handle) {
+        Some(Object::Semaphore(semaphore)) => Ok(semaphore),
+        _ => Err(Error::BadHandle),
+    }
+}
+
+/// Permits taken and not given back.
+type Permits = Vec<(Arc<HostSemaphore>, usize)>;
+
+/// Notes a permit that the process has to give back.
+#[inline]
+fn took(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
+    match permits.iter_mut().find(|(own, _)| Arc::ptr_eq(own, semaphore)) {
+        Some((_, n)) => *n += 1,
+        None => permits.push((semaphore.clone(), 1)),
+    }
+}
+
+/// Strikes out a permit, if the process had one.
+#[inline]
+fn gave(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
+    if let Some(at) = permits.iter().position(|(own, _)| Arc::ptr_eq(own, semaphore)) {
+        permits[at].1 -= 1;
+        if permits[at].1 == 0 {
+            permits.swap_remove(at);
+        }
+    }
+}
+
+/// A new semaphore.
+pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
+    let semaphore = HostSemaphore::new(state.runtime().clone(), permits);
+    Ok(state.table.insert(Object::Semaphore(Arc::new(semaphore)))?)
+}
+
+/// Takes a permit if there is one.
+#[inline]
+pub(crate) fn try_acquire(state: &mut State, handle: i32) -> Result<()> {
+    let semaphore = find(&state.table, handle)?;
+    semaphore.try_take().unwrap_or(Err(procbox_core::Error::TimedOut))?;
+    took(&mut state.permits, semaphore);
+    Ok(())
+}
+
+/// Takes a permit, waiting.
+pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
+    let semaphore = find(&state.table, handle)?;
+    within(&state.process, wait, semaphore.take()).await?;
+    took(&mut state.permits, semaphore);
+    Ok(())
+}
+
+/// Gives a permit back.
+#[inline]
+pub(crate) fn release(state: &mut State, handle: i32) -> Result<()> {
+    let semaphore = find(&state.table, handle)?;
+    gave(&mut state.permits, semaphore);
+    Ok(semaphore.give(1)?)
+}
+
+/// Turns a permit of the process into one that does not come back.
+pub(crate) fn forget(state: &mut State, handle: i32) -> Result<()> {
+    gave(&mut state.permits, find(&state.table, handle)?);
+    Ok(())
+}
+
+/// Permits that are free now.
+pub(crate) fn available(state: &State, handle: i32) -> Result<usize> {
+    Ok(find(&state.table, handle)?.available())
+}

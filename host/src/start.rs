@@ -1,0 +1,97 @@
+//! What the processes of a context share, and how one of them starts.
+
+use crate::connection::Names;
+use crate::grants::Grants;
+use crate::inner::Inner;
+use crate::object::Stored;
+use crate::process::{Captured, HostProcess};
+use crate::program::{Export, Prepared};
+use crate::state::{Environment, State};
+use crate::task::Task;
+use crate::trap;
+use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use procbox_core::{ExitStatus, Limit, Result, Wait};
+use std::sync::Arc;
+use wasmtime::Store;
+use wasmtime_wasi::WasiCtxBuilder;
+
+/// All that the processes of a context have in common.
+pub(crate) struct Shared {
+    pub(crate) sandbox: Arc<Inner>,
+    pub(crate) program: Prepared,
+    pub(crate) grants: Grants,
+    /// Whom its processes can reach by name.
+    pub(crate) names: Arc<Names>,
+}
+
+impl Environment for Shared {
+    fn start(
+        self: Arc<Self>,
+        mut spec: ProcessSpec,
+        arguments: Stored,
+        output: Captured,
+    ) -> Result<Arc<HostProcess>> {
+        let sandbox = &self.sandbox;
+        let export = self.program.export_of(&spec.entry)?;
+        let place = sandbox.room.take()?;
+        spec.identity.pid = sandbox.registry.next_pid();
+        let process = HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), output);
+        sandbox.registry.enter(&process);
+        let clock = sandbox.runtime.clock();
+        let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**clock);
+        let cpu_time = spec.cpu_time;
+        let environment = self.clone();
+        let limits = sandbox.limits.of_store();
+        let state = State::new(process.clone(), environment, spec, arguments, limits, place);
+        let life = Box::pin(live(self.clone(), state, export));
+        let registry = sandbox.registry.clone();
+        let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
+        sandbox.runtime.spawn(process.identity.pid, task);
+        Ok(process)
+    }
+
+    fn may_start(&self) -> bool {
+        self.grants.may_start()
+    }
+
+    fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    fn program(&self) -> &str {
+        self.program.name()
+    }
+
+    fn workers(&self) -> Vec<WorkerInfo> {
+        self.program.workers()
+    }
+
+    fn cpu_count(&self) -> usize {
+        self.sandbox.parallelism
+    }
+
+    fn grant(&self, wasi: &mut WasiCtxBuilder) {
+        self.grants.apply(wasi);
+    }
+}
+
+/// The whole life of a process.
+async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
+    let cpu_time = state.spec.cpu_time;
+    let mut store = Store::new(&shared.sandbox.engine, state);
+    store.limiter(|state| &mut state.limits);
+    let mut out_of_fuel = Limit::Fuel;
+    let ended = async {
+        let Inner { runtime, limits, .. } = &*shared.sandbox;
+        out_of_fuel = runtime.meter(&mut store, limits.fuel, cpu_time)?;
+        shared.program.call(&mut store, &export).await
+    }
+    .await;
+    let ended = trap::status(ended, out_of_fuel);
+    if let Some(message) = ended.message
+        && !shared.grants.is_quiet()
+    {
+        trap::complain(&store.data().process.identity.name, &message);
+    }
+    ended.status
+}

@@ -1,0 +1,125 @@
+//! What a process's store holds: all that the process has.
+
+use crate::connection::Names;
+use crate::limits::Place;
+use crate::lock::{Holder, HostLock};
+use crate::object::{Object, Stored};
+use crate::process::{Captured, HostProcess};
+use crate::runtime::Runtime;
+use crate::semaphore::HostSemaphore;
+use crate::table::Table;
+use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use procbox_core::{ExitStatus, Result, signal};
+use std::sync::Arc;
+use wasmtime::{Memory, StoreLimits};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::p1::WasiP1Ctx;
+
+/// What a process gets from the context that it lives in.
+pub(crate) trait Environment: Send + Sync {
+    /// Starts another process of the same program, to which it hands `arguments`. What that prints,
+    /// if it is kept, goes to `output`.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
+    /// [`procbox_core::Error::Exhausted`].
+    fn start(
+        self: Arc<Self>,
+        spec: ProcessSpec,
+        arguments: Stored,
+        output: Captured,
+    ) -> Result<Arc<HostProcess>>;
+
+    /// Whether its processes may start processes.
+    fn may_start(&self) -> bool;
+
+    /// Whom its processes can reach by name.
+    fn names(&self) -> &Arc<Names>;
+
+    /// The program's name.
+    fn program(&self) -> &str;
+
+    /// The program's workers.
+    fn workers(&self) -> Vec<WorkerInfo>;
+
+    /// How many processes run at once.
+    fn cpu_count(&self) -> usize;
+
+    /// Adds the directories and variables that were granted.
+    fn grant(&self, wasi: &mut WasiCtxBuilder);
+}
+
+/// The data of a process's store.
+pub(crate) struct State {
+    pub(crate) process: Arc<HostProcess>,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) spec: ProcessSpec,
+    pub(crate) table: Table,
+    /// A message that waits to be read by the guest; at first its arguments.
+    pub(crate) kept: Stored,
+    /// Locks whose handles were closed while this process may have held them.
+    pub(crate) orphans: Vec<Arc<HostLock>>,
+    /// Permits taken and not given back.
+    pub(crate) permits: Vec<(Arc<HostSemaphore>, usize)>,
+    /// Processes started by this one.
+    pub(crate) children: Vec<Arc<HostProcess>>,
+    /// The guest's linear memory, once its exports are known.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) limits: StoreLimits,
+    /// Made at the first call that needs it: many workers never do.
+    pub(crate) wasi: Option<WasiP1Ctx>,
+    _place: Place,
+}
+
+impl State {
+    pub(crate) fn new(
+        process: Arc<HostProcess>,
+        environment: Arc<dyn Environment>,
+        spec: ProcessSpec,
+        arguments: Stored,
+        limits: StoreLimits,
+        place: Place,
+    ) -> State {
+        State {
+            process,
+            environment,
+            spec,
+            table: Table::new(crate::limits::HANDLES),
+            kept: arguments,
+            orphans: Vec::new(),
+            permits: Vec::new(),
+            children: Vec::new(),
+            memory: None,
+            limits,
+            wasi: None,
+            _place: place,
+        }
+    }
+
+    pub(crate) fn holder(&self) -> Holder {
+        Holder::process(self.process.identity.pid)
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.process.runtime
+    }
+}
+
+impl Drop for State {
+    /// What it held comes back, and its daemons go.
+    fn drop(&mut self) {
+        let me = self.holder();
+        for object in self.table.drain() {
+            if let Object::Lock(lock) = object {
+                lock.abandon(me);
+            }
+        }
+        self.orphans.iter().for_each(|lock| lock.abandon(me));
+        for (semaphore, permits) in self.permits.drain(..) {
+            semaphore.take_back(permits);
+        }
+        for child in self.children.iter().filter(|c| c.identity.daemon) {
+            child.end_with(ExitStatus::signaled(signal::TERM));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The table of a process's handles.
+
+use crate::object::Object;
+use procbox_core::{Error, Result};
+
+/// A process's handles: small positive numbers that mean nothing to any other process.
+#[derive(Default)]
+pub(crate) struct Table {
+    /// Handle `n` is at index `n - 1`.
+    slots: Vec<Option<Object>>,
+    free: Vec<u32>,
+    most: u32,
+}
+
+impl Table {
+    pub(crate) fn new(most: u32) -> Table {
+        Table { slots: Vec::new(), free: Vec::new(), most }
+    }
+
+    /// A handle for an object.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] at the limit.
+    pub(crate) fn insert(&mut self, object: Object) -> Result<i32> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.slots.len() < self.most as usize => {
+                self.slots.push(None);
+                self.slots.len() as u32 - 1
+            }
+            None => return Err(full()),
+        };
+        self.slots[index as usize] = Some(object);
+        Ok(index as i32 + 1)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, handle: i32) -> Option<&Object> {
+        let index = usize::try_from(handle).ok()?.checked_sub(1)?;
+        self.slots.get(index)?.as_ref()
+    }
+
+    pub(crate) fn remove(&mut self, handle: i32) -> Option<Object> {
+        let index = usize::try_from(handle).ok()?.checked_sub(1)?;
+        let object = self.slots.get_mut(index)?.take()?;
+        self.free.push(index as u32);
+        Some(object)
+    }
+
+    /// Says whether so many more fit.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] if not.
+    pub(crate) fn check_room(&self, n: usize) -> Result<()> {
+        let room = self.free.len() + (self.most as usize - self.slots.len());
+        if n > room { Err(full()) } else { Ok(()) }
+    }
+
+    /// Takes out everything.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Object> + use<> {
+        self.free.clear();
+        std::mem::take(&mut self.slots).into_iter().flatten()
+    }
+}
+
+fn full() -> Error {
+    Error::Exhausted("handles".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::HostEvent;
+    use crate::runtime::Runtime;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    proptest! {
+        /// Any sequence of opening, closing and asking, with numbers that were never given too.
+        #[test]
+        fn a_table_is_a_map_of_numbers(
+            steps in prop::collection::vec((any::<bool>(), -2i32..12), 0..60),
+        ) {
+            const MOST: u32 = 6;
+            let runtime = Runtime::threads(1, Box::new(|| {}));
+            let mut table = Table::new(MOST);
+            let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
+            for (opens, number) in steps {
+                if opens {
+                    let event = Arc::new(HostEvent::new(runtime.clone()));
+                    match table.insert(Object::Event(event.clone())) {
+                        Ok(new) => {
+                            prop_assert!(new > 0 && model.insert(new, event).is_none());
+                        }
+                        Err(_) => prop_assert_eq!(model.len(), MOST as usize),
+                    }
+                } else {
+                    let removed = table.remove(number).is_some();
+                    prop_assert_eq!(removed, model.remove(&number).is_some());
+                }
+                for number in -2..12 {
+                    let same = match (table.get(number), model.get(&number)) {
+                        (Some(Object::Event(a)), Some(b)) => Arc::ptr_eq(a, b),
+                        (None, None) => true,
+                        _ => false,
+                    };
+                    prop_assert!(same, "{} is another", number);
+                }
+                prop_assert!(table.check_room(MOST as usize - model.len()).is_ok());
+                prop_assert!(table.check_room(MOST as usize - model.len() + 1).is_err());
+            }
+            prop_assert_eq!(table.drain().count(), model.len());
+        }
+    }
+}

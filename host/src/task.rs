@@ -1,0 +1,97 @@
+//! The task of a process: the future that runs it until it ends, is ended, or is out of time.
+
+use crate::process::HostProcess;
+use crate::registry::Registry;
+use crate::runtime::{Budget, Sleep};
+use procbox_core::time::Deadline;
+use procbox_core::{ExitStatus, Limit, signal};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// The whole life of a process: it owns the store, and comes to how the process has ended.
+pub(crate) type Life = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
+
+/// The task of a process.
+pub(crate) struct Task {
+    /// `None` once it has ended.
+    life: Option<Life>,
+    process: Arc<HostProcess>,
+    registry: Arc<Registry>,
+    timeout: Option<Sleep>,
+    cpu_time: Option<Budget>,
+}
+
+impl Task {
+    pub(crate) fn new(
+        life: Life,
+        process: Arc<HostProcess>,
+        registry: Arc<Registry>,
+        deadline: Deadline,
+        cpu_time: Option<Duration>,
+    ) -> Task {
+        let timeout = deadline.instant().map(|_| process.runtime.sleep_until(deadline));
+        let cpu_time = cpu_time.and_then(|limit| process.runtime.budget(limit));
+        Task { life: Some(life), process, registry, timeout, cpu_time }
+    }
+
+    /// Runs the guest until it yields, waits or ends; how the process has ended, if it has.
+    fn run(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
+        let life = self.life.as_mut()?;
+        let polled = match &mut self.cpu_time {
+            None => life.as_mut().poll(cx),
+            Some(budget) => budget.spend(|| life.as_mut().poll(cx)),
+        };
+        match polled {
+            Poll::Ready(status) => Some(status),
+            Poll::Pending if self.cpu_time.as_ref().is_some_and(Budget::is_spent) => {
+                Some(ExitStatus::limited(Limit::CpuTime))
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// How it has to end now, if it has to.
+    fn has_to_end(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
+        if let Some(ordered) = self.process.ordered_end(cx.waker()) {
+            return Some(ordered);
+        }
+        match self.timeout.as_mut().map(|timeout| Pin::new(timeout).poll(cx)) {
+            Some(Poll::Ready(())) => Some(ExitStatus::limited(Limit::WallClock)),
+            _ => None,
+        }
+    }
+
+    fn end(&self, status: ExitStatus) {
+        self.registry.leave(self.process.identity.pid);
+        self.process.ended_with(status);
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.life.is_none() {
+            return Poll::Ready(());
+        }
+        let Some(status) = self.has_to_end(cx).or_else(|| self.run(cx)) else {
+            return Poll::Pending;
+        };
+        // First the store goes, and with it what the process held; then those who wait are told.
+        self.life = None;
+        self.end(status);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Task {
+    /// A runtime that goes takes its processes with it.
+    fn drop(&mut self) {
+        if self.life.take().is_some() {
+            self.end(ExitStatus::signaled(signal::KILL));
+        }
+    }
+}

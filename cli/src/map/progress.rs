@@ -4,7 +4,7 @@
 
 use super::inputs::Ledger;
 use crate::status::say;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use procbox::observe::{Event, Subscriber};
 use procbox::{Error, native};
 use std::io::IsTerminal;
@@ -67,11 +67,15 @@ impl Progress {
             if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(total, target);
         let style = match total {
-            Some(_) => "{bar:30} {pos}/{len} {per_sec} {msg} {eta} left",
-            None => "{spinner} {pos} tasks {per_sec} {msg}",
+            Some(_) => "{bar:12} {pos}/{len} {rate} {msg} {eta} left",
+            None => "{spinner} {pos} tasks {rate} {msg}",
+        };
+        let rate = |state: &ProgressState, into: &mut dyn std::fmt::Write| {
+            // Writing to a string does not fail.
+            let _ = write!(into, "{:.1}/s", state.per_sec());
         };
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate));
         }
         let zero = || AtomicU64::new(0);
         let (ended, failed, retried, replaced) = (zero(), zero(), zero(), zero());
@@ -97,6 +101,21 @@ impl Progress {
         get(&self.failed)
     }
 
+    /// Says that it ends before all is done: why, how much that is, and how to go on.
+    pub(super) fn stopped(&self, why: &str, done: u64, left: Option<u64>, resumable: bool) {
+        self.bar.finish_and_clear();
+        if self.quiet {
+            return;
+        }
+        let left = left.map_or(String::new(), |left| format!(", {left} left"));
+        let how = if resumable {
+            "the same command with --resume goes on from here"
+        } else {
+            "with --joblog FILE it could be resumed"
+        };
+        say(&format!("stopped early, {why}: {done} done{left}; {how}"));
+    }
+
     /// The last line: what was done and how fast.
     pub(super) fn summary(&self) {
         self.bar.finish_and_clear();
@@ -110,7 +129,7 @@ impl Progress {
             n => format!("{n} skipped, "),
         };
         say(&format!(
-            "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
+            "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.1} tasks/s",
             ended + unreadable,
             self.failures() + unreadable,
             get(&self.retried),

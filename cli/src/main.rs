@@ -25,15 +25,24 @@ use std::process::ExitCode;
 /// A .wasm file (wasm32-wasip1) runs in the sandbox: it gets stdio, a clock, randomness and what the
 /// options grant, and nothing else. Any other executable runs as a native process.
 #[derive(Parser)]
-#[command(name = "procbox", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "procbox", version, long_version = LONG_VERSION, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// The target that this was built for, and what runs WebAssembly in it.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nwasmtime ",
+    env!("PROCBOX_WASMTIME"),
+    "\n",
+    env!("PROCBOX_TARGET"),
+);
+
 const EXAMPLES: &str = "\
 Examples:
-  procbox run tool.wasm --dir data
+  procbox run --dir data tool.wasm
   procbox run --timeout 5s --dir out::/out tool.wasm input.txt
   procbox map word-count.wasm *.txt
   seq 1000 | procbox map -j 4 worker.wasm
@@ -76,6 +85,8 @@ fn main() -> ExitCode {
     }
     match result {
         Ok(status) => ExitCode::from(status),
+        // Whoever read what we print has seen enough.
+        Err(error) if status::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             status::say(&format!("{error:#}"));
             ExitCode::from(status::of(&error))

@@ -1,6 +1,7 @@
 //! `procbox demo`: the tour, every scenario on both backends, printed once where they agree.
 
 use crate::samples::sample;
+use crate::signals;
 use anyhow::Context as _;
 use clap::Args;
 use procbox::sandbox::Grants;
@@ -46,7 +47,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
+    signals::answer()?;
     let directory = Directory::new()?;
     let on_native = open_native(&directory.0)?;
     let list = run(&on_native, &["--list"])?;

@@ -3,7 +3,7 @@
 //! A subcommand is a file, or a folder, that owns its arguments and its work: a `clap::Args` and one
 //! function from it to an exit status. To add one: the file, its `mod` line, a variant of [`Command`]
 //! and its arm in [`main`]. What several share is in `options` (their options), `open` (from a path
-//! to a context), `samples` and `status`.
+//! to a context), `samples`, `signals` and `status`.
 
 mod bench;
 mod demo;
@@ -12,6 +12,7 @@ mod open;
 mod options;
 mod run;
 mod samples;
+mod signals;
 mod status;
 mod workers;
 
@@ -24,22 +25,32 @@ use std::process::ExitCode;
 /// A .wasm file (wasm32-wasip1) runs in the sandbox: it gets stdio, a clock, randomness and what the
 /// options grant, and nothing else. Any other executable runs as a native process.
 #[derive(Parser)]
-#[command(name = "procbox", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "procbox", version, long_version = LONG_VERSION, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// The target that this was built for, and what runs WebAssembly in it.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nwasmtime ",
+    env!("PROCBOX_WASMTIME"),
+    "\n",
+    env!("PROCBOX_TARGET"),
+);
+
 const EXAMPLES: &str = "\
 Examples:
-  procbox run tool.wasm --dir data
+  procbox run --dir data tool.wasm
   procbox run --timeout 5s --dir out::/out tool.wasm input.txt
   procbox map word-count.wasm *.txt
   seq 1000 | procbox map -j 4 worker.wasm
   procbox workers word-count.wasm
 
 Exit status of `run`: the program's own; 128 + n if signal n (or the trap that stands for it) ended
-it; 124 out of time; 152 out of CPU time or fuel; 126 not runnable; 127 not found; 130 after Ctrl-C.
+it; 124 out of time; 152 out of CPU time or fuel; 126 not runnable; 127 not found; 130 after Ctrl-C,
+143 and 129 after SIGTERM and SIGHUP.
 Of `map`: 0 if every task went well, 1 if one failed.";
 
 #[derive(Subcommand)]
@@ -67,16 +78,18 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         Command::Workers(args) => workers::workers(&args),
     };
+    // However far it has come: whoever sends a signal wants it gone, with all that it started.
+    if let Some(status) = signals::status() {
+        native::kill_descendants();
+        return ExitCode::from(status);
+    }
     match result {
         Ok(status) => ExitCode::from(status),
+        // Whoever read what we print has seen enough.
+        Err(error) if status::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let status = status::of(&error);
-            if status == status::INTERRUPTED {
-                native::kill_descendants();
-            } else {
-                status::say(&format!("{error:#}"));
-            }
-            ExitCode::from(status)
+            status::say(&format!("{error:#}"));
+            ExitCode::from(status::of(&error))
         }
     }
 }

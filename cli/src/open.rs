@@ -4,11 +4,20 @@ use crate::options::{BackendArg, ProgramArgs};
 use procbox::backend::runner::find_worker;
 use procbox::sandbox::Grants;
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// How many processes a program of procbox's may have at once, unless told otherwise.
+const MAX_PROCESSES: usize = 1000;
+/// What the imports of procbox's begin with: a module without it cannot start a process.
+const PROCBOX: &[u8] = b"procbox_";
 
 /// Opens a program where the options say, or else where its first bytes say.
 pub(crate) fn open(path: &Path, args: &ProgramArgs) -> Result<Context> {
-    let wasm = sandbox::is_wasm(path) || is_named_wasm(path);
+    let found = in_path(path).filter(|_| args.backend != Some(BackendArg::Sandbox));
+    let path = found.as_deref().unwrap_or(path);
+    let wasm = is_wasm(path);
     match args.backend {
         Some(BackendArg::Sandbox) if !wasm => open_sandbox(&sibling(path, true), args),
         Some(BackendArg::Native) if wasm => open_native(&sibling(path, false), args),
@@ -24,9 +33,55 @@ fn sibling(path: &Path, wasm: bool) -> PathBuf {
     if other.is_file() { other } else { path.to_path_buf() }
 }
 
-/// A file that says `.wasm` and is none should be refused as such.
-fn is_named_wasm(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "wasm") && path.exists()
+/// The executable in PATH that a bare name means, unless there is such a file here.
+fn in_path(name: &Path) -> Option<PathBuf> {
+    if name.components().count() != 1 || name.as_os_str().as_encoded_bytes().contains(&b'/') {
+        return None;
+    }
+    if name.is_file() {
+        return None;
+    }
+    let runs = |path: &PathBuf| {
+        path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(runs)
+}
+
+/// Whether a program is for the sandbox. A file that says `.wasm` and is none is refused as such.
+pub(crate) fn is_wasm(path: &Path) -> bool {
+    let named = path.extension().is_some_and(|e| e == "wasm" || e == "wat");
+    sandbox::is_wasm(path) || named && path.exists()
+}
+
+/// The bytes of a module; of one in the text format, `.wat`, what that comes to.
+fn module(path: &Path) -> Result<Vec<u8>> {
+    let refuse = |why: String| Error::NotRunnable { program: path.display().to_string(), why };
+    let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NotFound(path.to_path_buf()),
+        _ => refuse(e.to_string()),
+    })?;
+    if path.extension().is_none_or(|e| e != "wat") || bytes.starts_with(sandbox::MAGIC) {
+        return Ok(bytes);
+    }
+    let bytes = wat::parse_bytes(&bytes).map_err(|e| refuse(e.to_string()))?;
+    Ok(bytes.into_owned())
+}
+
+/// A program for the sandbox.
+pub(crate) fn wasm_program(path: &Path) -> Result<sandbox::Program> {
+    sandbox::Program::from_bytes(path.display().to_string(), module(path)?)
+}
+
+/// The room that a program needs: what cannot start a process is only ever one. Room for a thousand
+/// takes more time than most small programs run.
+fn room(module: &[u8], args: &ProgramArgs, at_once: Option<usize>) -> usize {
+    let speaks = module.windows(PROCBOX.len()).any(|bytes| bytes == PROCBOX);
+    match (args.max_processes, at_once) {
+        (Some(most), _) => most.get(),
+        (None, Some(processes)) if !speaks || args.no_processes => processes,
+        (None, _) => MAX_PROCESSES,
+    }
 }
 
 /// The two sides of `HOST[::GUEST]`.
@@ -35,8 +90,10 @@ fn host_and_guest(dir: &str) -> (&str, &str) {
 }
 
 fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
-    let program = sandbox::Program::wasm(path)?;
-    let mut grants = Grants::default().quiet(args.quiet);
+    let module = module(path)?;
+    let room = room(&module, args, args.at_once);
+    let program = sandbox::Program::from_bytes(path.display().to_string(), module)?;
+    let mut grants = Grants::default().quiet(args.quiet).processes(!args.no_processes);
     for (host, guest) in args.dir.iter().map(|dir| host_and_guest(dir)) {
         grants = grants.dir(host, guest);
     }
@@ -46,21 +103,31 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     for (key, value) in variables(args)? {
         grants = grants.env(key, value);
     }
-    let mut builder = Sandbox::builder().max_processes(args.max_processes);
+    let mut builder = Sandbox::builder().max_processes(room);
     if let Some(bytes) = args.memory {
         builder = builder.memory(bytes);
     }
     if let Some(units) = args.fuel {
-        builder = builder.fuel(units);
+        builder = builder.fuel(units.get());
     }
     builder.build()?.context_with(program, grants)
 }
 
 fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
-    let confined = args.memory.is_some() || args.fuel.is_some();
-    if !args.dir.is_empty() || !args.dir_ro.is_empty() || confined {
-        let why = "--dir, --dir-ro, --memory and --fuel are for the sandbox: a native process has its caller's rights";
-        return Err(Error::Invalid(why.into()));
+    for (given, option) in [
+        (!args.dir.is_empty(), "--dir"),
+        (!args.dir_ro.is_empty(), "--dir-ro"),
+        (args.memory.is_some(), "--memory"),
+        (args.fuel.is_some(), "--fuel"),
+        (args.max_processes.is_some(), "--max-processes"),
+        (args.no_processes, "--no-processes"),
+    ] {
+        if given {
+            return Err(Error::Invalid(format!(
+                "{option} is for the sandbox: {} would run natively, with its caller's rights",
+                path.display()
+            )));
+        }
     }
     let mut builder = Native::builder().program(native::Program::open(path)?);
     for (key, value) in variables(args)? {

@@ -1,6 +1,7 @@
 //! The options that several subcommands share, and the units that options are written in.
 
 use clap::{Args, ValueEnum};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 /// Where processes run.
@@ -37,42 +38,111 @@ pub(crate) struct ProgramArgs {
     /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
     /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
     #[arg(long, value_name = "N")]
-    pub(crate) fuel: Option<u64>,
-    /// How many processes the program may have at once (sandbox); room for them is made at the start
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub(crate) max_processes: usize,
+    pub(crate) fuel: Option<NonZeroU64>,
+    /// How many processes there may be at once (sandbox); room for them is made at the start. By
+    /// default 1000 for a program that could start some
+    #[arg(long, value_name = "N")]
+    pub(crate) max_processes: Option<NonZeroUsize>,
+    /// Do not let it start processes (sandbox)
+    #[arg(long)]
+    pub(crate) no_processes: bool,
+    /// How many processes the command itself starts at once, if that is known.
+    #[arg(skip)]
+    pub(crate) at_once: Option<usize>,
     /// Say nothing on stderr but what the program itself says
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
-/// A time with its unit: `500ms`, `5s`, `2m`, `1h`.
+/// A time with its units: `500ms`, `5s`, `1.5h`, `1m30s`. Without a unit it is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let scale = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("`{unit}` is no unit of time: use ms, s, m or h")),
-    };
-    let number: f64 = number.parse().map_err(|_| "a number and a unit, such as 5s".to_string())?;
-    Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return Err(NO_TIME.into());
+    }
+    while !rest.is_empty() {
+        let (number, unit, after) = quantity(rest);
+        let scale = match unit {
+            "us" => 1e-6,
+            "ms" => 0.001,
+            "s" | "sec" => 1.0,
+            "" if total.is_zero() && after.is_empty() => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86400.0,
+            _ => return Err(format!("`{unit}` is no unit of time: use ms, s, m, h or d")),
+        };
+        let number: f64 = number.parse().map_err(|_| NO_TIME.to_string())?;
+        let part = Duration::try_from_secs_f64(number * scale).map_err(|e| e.to_string())?;
+        total = total.checked_add(part).ok_or("too long")?;
+        rest = after;
+    }
+    Ok(total)
 }
 
-/// A size with its unit: `64M`, powers of 1024.
-fn size(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let shift = match unit.trim_end_matches(['i', 'B']) {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" => 20,
-        "G" => 30,
+const NO_TIME: &str = "a number and a unit, such as 5s or 1m30s";
+const NO_SIZE: &str = "a number and a unit, such as 64M or 1.5G";
+
+/// The first number of a text, its unit, and what comes after.
+fn quantity(text: &str) -> (&str, &str, &str) {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, rest) = text.split_at(unit);
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+    let (unit, after) = rest.split_at(end);
+    (number.trim(), unit, after.trim_start())
+}
+
+/// A size with its unit: `64M`, `1.5G`, `64MiB`; powers of 1024.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let (number, unit, after) = quantity(text.trim());
+    let scale = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 1u64,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
         _ => return Err(format!("`{unit}` is no unit of size: use K, M or G")),
     };
-    let number: usize =
-        number.parse().map_err(|_| "a number and a unit, such as 64M".to_string())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_string())
+    if !after.is_empty() {
+        return Err(NO_SIZE.into());
+    }
+    let bytes = match number.parse::<u64>() {
+        Ok(whole) => whole.checked_mul(scale),
+        Err(_) => match number.parse::<f64>() {
+            // What a float holds exactly: no machine has more.
+            Ok(part) if (0.0..=9e15 / scale as f64).contains(&part) => {
+                Some((part * scale as f64) as u64)
+            }
+            Ok(_) => None,
+            Err(_) => return Err(NO_SIZE.into()),
+        },
+    };
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| "out of range".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_what_people_write() {
+        for (text, seconds) in
+            [("5", 5.0), ("500ms", 0.5), ("1m30s", 90.0), ("1.5h", 5400.0), ("1h 2m 3s", 3723.0)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        for text in ["", "s", "soon", "-1s", "5parsecs", "1m30", "1e400s", "nans", "5s!"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_what_people_write() {
+        for (text, bytes) in [("7", 7), ("64M", 64 << 20), ("1.5G", 3 << 29), ("2KiB", 2048)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "lots", "-1M", "1T", "99999999999G", "1M1", "nanM", "infG"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 }

@@ -2,23 +2,28 @@
 
 use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
+use crate::signals;
 use crate::status::say;
 use clap::Args;
 use procbox::backend::Message;
 use procbox::{Backend, Error, ProcessBuilder, native};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a program may take to end after Ctrl-C.
 const GRACE: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "procbox run [OPTIONS] PROGRAM [ARG]...",
+    after_help = "\
 Examples:
   procbox run hello.wasm a b            # arguments after the program are its own
   procbox run --dir . --env LANG=C tool.wasm
   procbox run --timeout 1s loop.wasm    # status 124 when time runs out
-  procbox run --worker greet greeter.wasm world")]
+  procbox run --worker greet greeter.wasm world"
+)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     program: ProgramArgs,
@@ -28,24 +33,30 @@ pub(crate) struct RunArgs {
     /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     cpu: Option<Duration>,
-    /// The program: a .wasm file or an executable
-    #[arg(value_name = "PROGRAM")]
-    path: PathBuf,
-    /// Its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    /// The program, a .wasm or .wat file or an executable, and its arguments: all that follows it,
+    /// options too. A name without a slash that is no file here is looked up in PATH
+    #[arg(value_name = "PROGRAM [ARG]", trailing_var_arg = true, required = true)]
+    command: Vec<OsString>,
 }
 
-pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
-    let ctx = open(&args.path, &args.program)?;
+pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
+    signals::answer()?;
+    args.program.at_once = Some(1);
+    let Some((path, words)) = args.command.split_first() else {
+        return Err(Error::Invalid("say which program".into()).into()); // clap asks for one.
+    };
+    let (path, words) = (Path::new(path), texts(words)?);
+    let ctx = open(path, &args.program)?;
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
-        Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&args.args)?), &args)
+        Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&words)?), &args)
             .name(name)
             .start()?,
         None => {
-            let name = args.path.file_name().unwrap_or(args.path.as_os_str()).to_string_lossy();
-            limited(ctx.main(args.args.clone()), &args).name(name).start()?
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            // If procbox is killed, so is its program. In the sandbox it ends with procbox anyway.
+            let ends_with_us = ctx.backend() == Backend::Native;
+            let main = ctx.main(words).daemon(ends_with_us);
+            limited(main, &args).name(name).start()?
         }
     };
     let status = match process.join() {
@@ -73,6 +84,15 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<u8> {
         }
     }
     Ok(status.cli_status())
+}
+
+/// The arguments as text, which is what a process of either backend takes.
+fn texts(words: &[OsString]) -> procbox::Result<Vec<String>> {
+    let text = |(at, word): (usize, &OsString)| match word.to_str() {
+        Some(text) => Ok(text.to_string()),
+        None => Err(Error::Invalid(format!("argument {} is not UTF-8: {word:?}", at + 1))),
+    };
+    words.iter().enumerate().map(text).collect()
 }
 
 /// What the options limit.

@@ -22,6 +22,12 @@ pub(crate) fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("procbox: {line}\n").as_bytes());
 }
 
+/// Whether it is that nobody reads stdout any more.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// The status that tells a script what went wrong.
 pub(crate) fn of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {

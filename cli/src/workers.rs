@@ -1,9 +1,10 @@
 //! `procbox workers`: what a program offers, without running it.
 
+use crate::open::{is_wasm, wasm_program};
 use crate::status::say;
 use clap::Args;
-use procbox::sandbox::is_wasm;
-use procbox::{Sandbox, native, sandbox};
+use procbox::{Sandbox, native};
+use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -20,8 +21,8 @@ pub(crate) struct WorkersArgs {
 }
 
 pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
-    let workers = if is_wasm(&args.path) || args.path.extension().is_some_and(|e| e == "wasm") {
-        let program = sandbox::Program::wasm(&args.path)?;
+    let workers = if is_wasm(&args.path) {
+        let program = wasm_program(&args.path)?;
         Sandbox::builder().max_processes(1).build()?.context(program)?.workers()?
     } else {
         native::Program::open(&args.path)?.workers()?
@@ -30,7 +31,7 @@ pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
         say(&format!("{}: no workers; its main is its one worker", args.path.display()));
     }
     for worker in workers {
-        println!("{}", worker.signature.as_deref().unwrap_or(&worker.name));
+        writeln!(std::io::stdout(), "{}", worker.signature.as_deref().unwrap_or(&worker.name))?;
     }
     Ok(0)
 }

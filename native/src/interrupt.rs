@@ -1,9 +1,10 @@
-//! Ctrl-C: the handler, the word that blocked calls watch, and the callbacks of other backends.
+//! Ctrl-C, and the signals that are answered as it is: the handler, the word that blocked calls
+//! watch, and the callbacks of other backends.
 //!
 //! The handler only sets a word, wakes its waiters and writes to an eventfd. A second Ctrl-C kills
 //! the children that are on record here and exits with 130, with async-signal-safe calls alone.
 
-use crate::signals::{self, Sigint};
+use crate::signals::{self, Sender};
 use crate::sync::{futex, interrupted as state};
 use crate::syscalls;
 use crate::syscalls::os;
@@ -16,6 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
 /// Number of times that it has come; for the thread that calls the hooks.
 static TIMES: AtomicU32 = AtomicU32::new(0);
+/// The signal that was answered first, or 0; not forgotten by [`clear_interrupt`].
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 static HOOKS: Mutex<Vec<fn(bool)>> = Mutex::new(Vec::new());
 /// True if handler and thread are there.
 static INSTALLED: Mutex<bool> = Mutex::new(false);
@@ -51,10 +54,52 @@ pub fn answer_ctrl_c() -> Result<()> {
         .spawn(call_hooks)
         .map_err(|e| os("thread", e))?;
     // SAFETY: the handler sets atomics, and writes, wakes, kills and exits by system calls alone.
-    unsafe { signals::on_sigint(on_sigint) }.map_err(|e| os("sigaction", e))?;
+    unsafe { signals::on_sigint(on_signal) }.map_err(|e| os("sigaction", e))?;
     *installed = true;
     state::watch();
     Ok(())
+}
+
+/// Answers SIGTERM and SIGHUP as Ctrl-C from now on, except one that is ignored at this time, as by
+/// `nohup`. For commands that run others, which are to leave nothing behind. A second one only of
+/// these two changes nothing: `timeout` and terminals send several.
+///
+/// ```
+/// use procbox_core::Error;
+/// procbox_native::answer_termination()?;
+/// let ctx = procbox_native::context()?;
+/// let q = ctx.queue::<u32>(1)?;
+/// # nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).unwrap();
+/// assert_eq!(q.get(), Err(Error::Interrupted)); // after a SIGTERM
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`procbox_core::Error::Os`].
+pub fn answer_termination() -> Result<()> {
+    answer_ctrl_c()?;
+    // SAFETY: the handler is that of Ctrl-C, which is installed.
+    unsafe { signals::on_termination() }.map_err(|e| os("sigaction", e))
+}
+
+/// The number of the first signal that was answered, if any was: also after [`clear_interrupt`]. For
+/// the exit status, 128 and this number.
+///
+/// ```
+/// procbox_native::answer_ctrl_c()?;
+/// assert_eq!(procbox_native::answered_signal(), None);
+/// # nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).unwrap();
+/// # let ctrl_c_came = true;
+/// if ctrl_c_came {
+///     assert_eq!(procbox_native::answered_signal(), Some(2));
+/// }
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+pub fn answered_signal() -> Option<i32> {
+    match SIGNAL.load(Ordering::SeqCst) {
+        0 => None,
+        signal => Some(signal),
+    }
 }
 
 /// True if Ctrl-C arrived and was not cleared.
@@ -163,10 +208,12 @@ pub(crate) extern "C" fn requested(_: i32) {
     }
 }
 
-fn on_sigint(from: Sigint) {
-    FROM_TERMINAL.fetch_or(from == Sigint::Terminal, Ordering::SeqCst);
-    // One that is passed on may have come from the terminal before.
-    if note() || from == Sigint::Passed {
+fn on_signal(signal: i32, from: Sender) {
+    FROM_TERMINAL.fetch_or(from == Sender::Terminal, Ordering::SeqCst);
+    let _ = SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+    // One that is passed on may have come from the terminal before. Who closes a terminal or runs
+    // into a time limit does not ask twice, however many signals that makes.
+    if note() || from == Sender::Procbox || !signals::is_sigint(signal) {
         return;
     }
     for pid in &CHILDREN {

@@ -45,7 +45,8 @@ mod ready;
 pub use builder::{Native, NativeBuilder};
 pub use context::context;
 pub use interrupt::{
-    answer_ctrl_c, clear_interrupt, interrupted, interrupted_by_terminal, on_interrupt,
+    answer_ctrl_c, answer_termination, answered_signal, clear_interrupt, interrupted,
+    interrupted_by_terminal, on_interrupt,
 };
 pub use orphans::{adopt_orphans, kill_descendants};
 pub use program::Program;

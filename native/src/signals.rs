@@ -3,6 +3,7 @@
 //! | signal | what it says |
 //! |---|---|
 //! | SIGINT | Ctrl-C, from a terminal, from a `kill`, or passed on by procbox |
+//! | SIGTERM, SIGHUP | to end, if they are answered |
 //! | `SIGRTMAX - 5` | a parent interrupts its worker |
 //! | `SIGRTMAX - 6` | the parent has died |
 //! | SIGSEGV, SIGBUS | a crash, which is to be one |
@@ -37,43 +38,96 @@ pub(crate) fn pidfd_interrupt(pidfd: BorrowedFd<'_>) {
     pidfd_send_signal(pidfd, libc::SIGINT, Some(&info));
 }
 
-/// Origin of a SIGINT.
+/// The signals that ask a program to end and are not Ctrl-C.
+const TERMINATION: [Signal; 2] = [Signal::SIGTERM, Signal::SIGHUP];
+
+/// Origin of a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sigint {
+pub(crate) enum Sender {
     /// A terminal, which sends it to all of its foreground group.
     Terminal,
     /// A `kill` by whoever, to this process or to a group.
-    Killed,
+    Other,
     /// procbox: [`pidfd_interrupt`].
-    Passed,
+    Procbox,
 }
 
-/// Handler of SIGINT.
-type SigintHandler = fn(Sigint);
+/// True if it is the signal of Ctrl-C.
+pub(crate) fn is_sigint(signal: i32) -> bool {
+    signal == libc::SIGINT
+}
 
-static ON_SIGINT: OnceLock<SigintHandler> = OnceLock::new();
+/// Handler of them: the signal's number, and where it came from.
+type Handler = fn(i32, Sender);
+
+static HANDLER: OnceLock<Handler> = OnceLock::new();
 
 /// Installs the handler of Ctrl-C, once. Blocked system calls return `EINTR`.
 ///
 /// # Safety
 /// The handler makes async-signal-safe calls only, and does not panic.
-pub(crate) unsafe fn on_sigint(handler: SigintHandler) -> Result<(), Errno> {
-    extern "C" fn handle(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-        // SAFETY: with SA_SIGINFO the kernel passes a pointer to what it knows of the signal.
-        let from = match unsafe { (*info).si_code } {
-            libc::SI_QUEUE => Sigint::Passed,
-            libc::SI_KERNEL => Sigint::Terminal,
-            _ => Sigint::Killed,
-        };
-        if let Some(handler) = ON_SIGINT.get() {
-            handler(from);
+pub(crate) unsafe fn on_sigint(handler: Handler) -> Result<(), Errno> {
+    let _ = HANDLER.set(handler);
+    // SAFETY: the caller promises it.
+    unsafe { answer(Signal::SIGINT) }
+}
+
+/// Has SIGTERM and SIGHUP go to the handler of Ctrl-C. One that is ignored stays so: `nohup` means it.
+///
+/// # Safety
+/// As [`on_sigint`], which comes before.
+pub(crate) unsafe fn on_termination() -> Result<(), Errno> {
+    for signal in TERMINATION {
+        if !is_ignored(signal) {
+            // SAFETY: the caller promises it.
+            unsafe { answer(signal)? };
         }
     }
-    let _ = ON_SIGINT.set(handler);
-    let handler = SigHandler::SigAction(handle);
-    let action = SigAction::new(handler, SaFlags::SA_SIGINFO, SigSet::empty());
+    Ok(())
+}
+
+/// Has a signal go to the handler.
+///
+/// # Safety
+/// The handler makes async-signal-safe calls only, and does not panic.
+unsafe fn answer(signal: Signal) -> Result<(), Errno> {
+    extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: with SA_SIGINFO the kernel passes a pointer to what it knows of the signal.
+        let from = match unsafe { (*info).si_code } {
+            libc::SI_QUEUE => Sender::Procbox,
+            libc::SI_KERNEL => Sender::Terminal,
+            _ => Sender::Other,
+        };
+        if let Some(handler) = HANDLER.get() {
+            handler(signal, from);
+        }
+    }
+    let action =
+        SigAction::new(SigHandler::SigAction(handle), SaFlags::SA_SIGINFO, SigSet::empty());
     // SAFETY: the caller promises it of the one; the other only reads.
-    unsafe { nix::sys::signal::sigaction(Signal::SIGINT, &action) }.map(drop)
+    unsafe { nix::sys::signal::sigaction(signal, &action) }.map(drop)
+}
+
+/// True if a signal is ignored; also in a process that is about to be executed.
+fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: an async-signal-safe call that writes to a local.
+    let action = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal as i32, std::ptr::null(), &mut action);
+        action
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// In a process that is about to be executed: SIGTERM and SIGHUP as they were before they were
+/// answered here.
+fn release_termination() {
+    for signal in TERMINATION {
+        if !is_ignored(signal) {
+            default_action(signal);
+        }
+    }
+    mask(libc::SIG_UNBLOCK, &TERMINATION.map(|signal| signal as i32));
 }
 
 /// Has a write to a pipe without a reader fail.
@@ -111,15 +165,16 @@ fn mask(how: i32, signals: &[i32]) {
 pub(crate) fn hold_interrupts_of(command: &mut Command) {
     let block = || {
         block_interrupts();
+        release_termination();
         Ok(())
     };
     // SAFETY: the closure makes async-signal-safe calls only.
     unsafe { command.pre_exec(block) };
 }
 
-/// Keeps SIGINT from the calling thread and from what it forks.
-pub(crate) fn block_sigint() {
-    mask(libc::SIG_BLOCK, &[libc::SIGINT]);
+/// Keeps what the handler is for from the calling thread and from what it forks.
+pub(crate) fn block_answered() {
+    mask(libc::SIG_BLOCK, &[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]);
 }
 
 /// Has the command's process begin as one that a terminal starts: with Ctrl-C neither ignored, as it
@@ -129,6 +184,7 @@ pub(crate) fn reset_interrupts_of(command: &mut Command) {
         default_action(Signal::SIGINT);
         // One that came since the fork is pending, and ends it now, as it should.
         mask(libc::SIG_UNBLOCK, &[libc::SIGINT]);
+        release_termination();
         Ok(())
     };
     // SAFETY: the closure makes async-signal-safe calls only.
@@ -201,13 +257,7 @@ pub(crate) fn parent_died() -> bool {
 /// Gives the process a SIGINT of its own, from a signal handler: it ends it, unless it has a handler
 /// for that. One that it ignores for its parent's sake ends it all the same.
 pub(crate) fn raise_sigint() {
-    // SAFETY: an async-signal-safe call that writes to a local.
-    let action = unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGINT, std::ptr::null(), &mut action);
-        action
-    };
-    if action.sa_sigaction == libc::SIG_IGN {
+    if is_ignored(Signal::SIGINT) {
         default_action(Signal::SIGINT);
     }
     mask(libc::SIG_UNBLOCK, &[libc::SIGINT]);

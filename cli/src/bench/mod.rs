@@ -3,10 +3,12 @@
 mod peers;
 
 use crate::samples::sample;
+use crate::signals;
 use anyhow::Context as _;
 use clap::Args;
 use peers::Peers;
 use procbox_benches::{Case, Effort, Figure};
+use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -51,7 +53,7 @@ impl Entry {
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
+    signals::answer()?;
     let peers = Peers::open()?;
     let mut all = entries(&peers)?;
     let only = args.only.as_deref().unwrap_or("");
@@ -62,14 +64,14 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
     let mut figures = Vec::new();
     for entry in &mut all {
-        eprint!("\r{:<24} {:<20}", entry.group(), entry.contender());
+        show(&format!("\r{:<24} {:<20}", entry.group(), entry.contender()));
         figures.push(match entry {
             Entry::Ours(case) => case.measure(effort)?,
             Entry::Peer { group, contender } => peers.measure(group, contender, effort)?,
         });
     }
-    eprint!("\r{:46}\r", "");
-    print_table(&figures);
+    show(&format!("\r{:46}\r", ""));
+    print_table(&figures)?;
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&figures)?;
         std::fs::write(path, json + "\n").with_context(|| path.display().to_string())?;
@@ -88,19 +90,27 @@ fn entries(peers: &Peers) -> anyhow::Result<Vec<Entry>> {
     Ok(all)
 }
 
-fn print_table(figures: &[Figure]) {
-    println!("{:<22} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x native");
+/// Says on stderr what is under way. If that is gone there is nobody to tell.
+fn show(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn print_table(figures: &[Figure]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{:<22} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x native")?;
     let mut group = "";
     for figure in figures {
         if figure.group != group && !group.is_empty() {
-            println!();
+            writeln!(out)?;
         }
         group = &figure.group;
         let native = figures.iter().find(|f| f.group == group && f.contender == "native");
         let ratio = native.map_or(f64::NAN, |native| figure.ns_per_op / native.ns_per_op);
-        println!(
+        writeln!(
+            out,
             "{:<22} {:<18} {:>14.1} {:>10.2}",
             group, figure.contender, figure.ns_per_op, ratio
-        );
+        )?;
     }
+    Ok(())
 }

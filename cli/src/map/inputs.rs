@@ -144,19 +144,21 @@ pub(super) fn files(paths: Vec<PathBuf>, ledger: Ledger) -> impl Iterator<Item =
     })
 }
 
-/// The lines of stdin, each without its newline; pending while there is none yet.
+/// What each input that ends with this byte is, without it; pending while there is none yet.
 ///
 /// # Errors
 /// If there can be no thread for it.
 pub(super) fn lines(
+    source: impl Read + Send + 'static,
+    end: u8,
     bell: Bell,
     ledger: Ledger,
 ) -> std::io::Result<impl Iterator<Item = Poll<Bytes>>> {
     let (sender, blocks) = bounded(BLOCKS);
     std::thread::Builder::new().name("procbox-stdin".into()).spawn(move || {
-        read_blocks(std::io::stdin().lock(), sender, || bell.ring());
+        read_blocks(source, end, sender, || bell.ring());
     })?;
-    Ok(Lines { blocks, block: Cursor::default(), number: 0, ledger })
+    Ok(Lines { blocks, block: Cursor::default(), end, number: 0, ledger })
 }
 
 /// What the reading thread sends: whole lines, of which only the very last may lack its newline.
@@ -164,7 +166,7 @@ type Block = std::io::Result<Vec<u8>>;
 
 /// Sends the input on in blocks of whole lines, each as soon as it can be had, and rings after each
 /// and after the end. Ends early when there is nobody to send to.
-fn read_blocks(mut input: impl Read, sender: Sender<Block>, ring: impl Fn()) {
+fn read_blocks(mut input: impl Read, end: u8, sender: Sender<Block>, ring: impl Fn()) {
     let mut begun = Vec::new();
     loop {
         let old = begun.len();
@@ -175,7 +177,7 @@ fn read_blocks(mut input: impl Read, sender: Sender<Block>, ring: impl Fn()) {
             Ok(0) if begun.is_empty() => break,
             Ok(0) => Ok(std::mem::take(&mut begun)),
             Ok(_) => {
-                let Some(last) = begun[old..].iter().rposition(|byte| *byte == b'\n') else {
+                let Some(last) = begun[old..].iter().rposition(|byte| *byte == end) else {
                     continue;
                 };
                 let rest = begun.split_off(old + last + 1);
@@ -198,6 +200,7 @@ fn read_blocks(mut input: impl Read, sender: Sender<Block>, ring: impl Fn()) {
 struct Lines {
     blocks: Receiver<Block>,
     block: Cursor<Vec<u8>>,
+    end: u8,
     number: u64,
     ledger: Ledger,
 }
@@ -206,11 +209,11 @@ impl Lines {
     /// The next line of the block at hand.
     fn next_line(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
-        match self.block.read_until(b'\n', &mut line) {
+        match self.block.read_until(self.end, &mut line) {
             Ok(0) | Err(_) => return None, // Memory has no errors.
             Ok(_) => {}
         }
-        if line.last() == Some(&b'\n') {
+        if line.last() == Some(&self.end) {
             line.pop();
         }
         self.number += 1;
@@ -263,8 +266,9 @@ mod tests {
     fn lines_of(pieces: Pieces, ledger: &Ledger) -> (Vec<Vec<u8>>, usize) {
         let (sender, blocks) = bounded(100);
         let rings = Cell::new(0);
-        read_blocks(pieces, sender, || rings.set(rings.get() + 1));
-        let lines = Lines { blocks, block: Cursor::default(), number: 0, ledger: ledger.clone() };
+        read_blocks(pieces, b'\n', sender, || rings.set(rings.get() + 1));
+        let (block, end, ledger) = (Cursor::default(), b'\n', ledger.clone());
+        let lines = Lines { blocks, block, end, number: 0, ledger };
         let lines = lines.map(|poll| match poll {
             Poll::Ready(Bytes(line)) => line,
             Poll::Pending => panic!("all was read"),
@@ -299,8 +303,13 @@ mod tests {
     fn lines_are_pending_until_one_is_there() {
         let (sender, blocks) = bounded(1);
         let ledger = Ledger::default();
-        let mut lines =
-            Lines { blocks, block: Cursor::default(), number: 0, ledger: ledger.clone() };
+        let mut lines = Lines {
+            blocks,
+            block: Cursor::default(),
+            end: b'\n',
+            number: 0,
+            ledger: ledger.clone(),
+        };
         assert!(matches!(lines.next(), Some(Poll::Pending)));
         sender.send(Ok(b"here\n".to_vec())).unwrap();
         assert!(matches!(lines.next(), Some(Poll::Ready(Bytes(line))) if line == b"here"));

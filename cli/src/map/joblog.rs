@@ -13,8 +13,9 @@ use procbox::{Error, ExitStatus};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -132,7 +133,7 @@ impl JobLog {
             received,
             end.exitval,
             end.signal,
-            input.name().replace('\t', "\\t").replace('\n', "\\n"),
+            command(&input.name()),
         );
     }
 
@@ -145,6 +146,11 @@ impl JobLog {
         self.lines.clear();
         Ok(())
     }
+}
+
+/// A name as the log has it.
+fn command(name: &str) -> String {
+    name.replace('\t', "\\t").replace('\n', "\\n")
 }
 
 /// Reads a log up to its last whole line, and says how many bytes that is.
@@ -161,21 +167,29 @@ fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
         if number == 1 {
             anyhow::ensure!(line == HEADER.as_bytes(), "it is not a joblog");
         } else {
-            let (seq, success) = parse(&line)
+            let (seq, success, name) = parse(&line)
                 .ok_or_else(|| anyhow::anyhow!("its line {number} is not that of a joblog"))?;
             ended.note(seq, success);
+            ended.names.insert(seq, hash(name));
         }
         whole += length as u64;
     }
 }
 
 /// The number of a line's task, and whether it went well.
-fn parse(line: &[u8]) -> Option<(u64, bool)> {
+fn parse(line: &[u8]) -> Option<(u64, bool, &[u8])> {
     let columns: Vec<&[u8]> = line.splitn(COLUMNS, |byte| *byte == b'\t').collect();
     let number = |at: usize| std::str::from_utf8(columns.get(at)?).ok()?.trim().parse::<i64>().ok();
     let (exitval, signal) = (number(EXITVAL)?, number(SIGNAL)?);
     let seq = u64::try_from(number(0)?).ok().filter(|seq| *seq > 0)?;
-    (columns.len() == COLUMNS).then_some((seq, exitval == 0 && signal == 0))
+    (columns.len() == COLUMNS).then(|| (seq, exitval == 0 && signal == 0, columns[COLUMNS - 1]))
+}
+
+/// A number for a name, the same for the same name in this process.
+fn hash(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    hasher.finish()
 }
 
 /// The tasks that have ended. A million in a row are one range: it needs next to no memory.
@@ -186,6 +200,8 @@ pub(super) struct Ended {
     /// Those that failed, and did not go well later.
     failed: BTreeSet<u64>,
     retry_failed: bool,
+    /// The hash of each one's name.
+    names: HashMap<u64, u64>,
 }
 
 impl Ended {
@@ -193,6 +209,28 @@ impl Ended {
     pub(super) fn retry_failed(mut self, yes: bool) -> Ended {
         self.retry_failed = yes;
         self
+    }
+
+    /// Makes sure that these files are those that the log is about.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], which names the first that is not.
+    pub(super) fn check_files(&self, paths: &[PathBuf]) -> procbox::Result<()> {
+        let mut logged: Vec<_> = self.names.iter().collect();
+        logged.sort();
+        for (seq, name) in logged {
+            let path = usize::try_from(seq - 1).ok().and_then(|at| paths.get(at));
+            let is = match path.map(|path| path.display().to_string()) {
+                Some(path) if hash(command(&path).as_bytes()) == *name => continue,
+                Some(path) => format!("is {path} now, and was another input"),
+                None => "is missing now".to_string(),
+            };
+            return Err(Error::Invalid(format!(
+                "--resume: the joblog is of other inputs: number {seq} {is}; give the same in the \
+                 same order, or begin anew without --resume"
+            )));
+        }
+        Ok(())
     }
 
     /// Whether the task of this number is not to be run.
@@ -240,7 +278,6 @@ impl FromIterator<u64> for Ended {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::path::PathBuf;
 
     /// A path for a log, removed in the end.
     struct Scratch(PathBuf);

@@ -7,14 +7,18 @@ mod results;
 
 use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
+use crate::signals;
 use crate::status::{FAILURE, TIMED_OUT};
 use anyhow::Context as _;
 use clap::Args;
 use inputs::Ledger;
 use joblog::{Ended, JobLog};
-use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder, observe};
+use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder, native, observe};
 use progress::{Progress, ends_the_pool};
 use results::{NoReader, Results};
+use std::fs::File;
+use std::io::Read;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
@@ -53,11 +57,11 @@ pub(crate) struct MapArgs {
     program: ProgramArgs,
     /// How many workers at once; by default as many as there are CPUs
     #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
     /// How many tasks travel together; by default 1 for files and 64 for lines. Always 1 where each
     /// task has its own process
     #[arg(long, value_name = "N")]
-    chunk_size: Option<usize>,
+    chunk_size: Option<NonZeroUsize>,
     /// Run a task again, up to N times, when its worker died
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
@@ -69,7 +73,7 @@ pub(crate) struct MapArgs {
     timeout: Option<Duration>,
     /// Replace a worker after it has done N chunks of tasks; implies --reuse
     #[arg(long, value_name = "N")]
-    max_tasks_per_child: Option<u64>,
+    max_tasks_per_child: Option<NonZeroU64>,
     /// A new process for every task, so that nothing of one can reach the next: the default in the
     /// sandbox
     #[arg(long)]
@@ -94,6 +98,15 @@ pub(crate) struct MapArgs {
     /// Like --resume, but run those that failed again
     #[arg(long, requires = "joblog")]
     resume_failed: bool,
+    /// Print results as they are: without a newline after one that has none at its end
+    #[arg(long)]
+    raw: bool,
+    /// Take each line of FILE as a task instead of those of stdin
+    #[arg(short, long, value_name = "FILE", conflicts_with = "inputs")]
+    arg_file: Option<PathBuf>,
+    /// Tasks from stdin or --arg-file end with a zero byte instead of a newline: for `find -print0`
+    #[arg(short = '0', long, conflicts_with = "inputs")]
+    null: bool,
     /// Print results as they come instead of in input order
     #[arg(long)]
     unordered: bool,
@@ -106,7 +119,7 @@ pub(crate) struct MapArgs {
 }
 
 pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
-    procbox::answer_ctrl_c()?;
+    signals::answer()?;
     let ctx = open(&args.path, &args.program)?;
     if args.program.fuel.is_some() && !is_fresh(&args, ctx.backend()) {
         let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
@@ -114,24 +127,45 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
     }
     let pool = pool(&ctx, &args)?;
     let (log, ended) = joblog(&args)?;
+    if !args.inputs.is_empty() {
+        ended.check_files(&args.inputs)?;
+    }
+    let resumable = log.is_some();
     let total = (!args.inputs.is_empty())
         .then(|| (1..=args.inputs.len() as u64).filter(|seq| !ended.skips(*seq)).count() as u64);
     let ledger = Ledger::new(ended);
     let progress = Arc::new(Progress::new(total, args.program.quiet, ledger.clone()));
     let _watches = observe::subscribe(progress.clone());
     let inputs: Box<dyn Iterator<Item = Poll<Bytes>>> = if args.inputs.is_empty() {
-        Box::new(inputs::lines(pool.bell(), ledger.clone())?)
+        let source: Box<dyn Read + Send> = match &args.arg_file {
+            Some(path) => Box::new(
+                File::open(path).with_context(|| format!("--arg-file {}", path.display()))?,
+            ),
+            None => Box::new(std::io::stdin()),
+        };
+        let end = if args.null { b'\0' } else { b'\n' };
+        Box::new(inputs::lines(source, end, pool.bell(), ledger.clone())?)
     } else {
         Box::new(inputs::files(args.inputs, ledger.clone()))
     };
     let mut run = Run {
         ledger: &ledger,
-        results: Results::new(log)?,
+        results: Results::new(log, !args.raw)?,
         deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
     };
     let outcome = run.all(&pool, inputs, !args.unordered);
     // On Ctrl-C too: what was done so far is printed and logged.
-    let outcome = match (outcome, run.results.commit()?) {
+    let committed = run.results.commit()?;
+    let stopped = match &outcome {
+        Ok(Outcome::OutOfTime) => Some("out of time"),
+        Err(_) if native::answered_signal().is_some() => Some("by a signal"),
+        _ => None,
+    };
+    if let Some(why) = stopped {
+        let done = run.results.added();
+        progress.stopped(why, done, total.map(|total| total.saturating_sub(done)), resumable);
+    }
+    let outcome = match (outcome, committed) {
         (Ok(Outcome::All), Err(gone)) => gone.into(),
         (outcome, _) => outcome?,
     };
@@ -170,19 +204,19 @@ fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> 
     };
     let per_chunk = if args.inputs.is_empty() { LINES_PER_CHUNK } else { 1 };
     builder = builder
-        .chunk_size(args.chunk_size.unwrap_or(per_chunk))
+        .chunk_size(args.chunk_size.map_or(per_chunk, NonZeroUsize::get))
         .retries(args.retries)
         // What a worker prints is not a result.
         .stdout(Output::Stderr)
         .idempotent(true);
     if let Some(jobs) = args.jobs {
-        builder = builder.workers(jobs);
+        builder = builder.workers(jobs.get());
     }
     if let Some(timeout) = args.task_timeout {
         builder = builder.task_timeout(timeout);
     }
     if let Some(n) = args.max_tasks_per_child {
-        builder = builder.max_tasks_per_child(n);
+        builder = builder.max_tasks_per_child(n.get());
     }
     if is_fresh(args, ctx.backend()) {
         builder = builder.fresh_per_task();
@@ -246,6 +280,8 @@ impl Run<'_> {
         match result {
             Ok(Bytes(bytes)) => self.results.add(&input, Some(index), &bytes),
             Err(why) if ends_the_pool(&why) => Err(why.into()),
+            // It may have gone to the whole group, and have ended workers too.
+            Err(_) if native::interrupted() => Err(Error::Interrupted.into()),
             // Those who watch have heard of it.
             Err(_) => self.results.add(&input, Some(index), &[]),
         }

@@ -4,9 +4,9 @@
 
 use super::inputs::Ledger;
 use crate::status::say;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use procbox::Error;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use procbox::observe::{Event, Subscriber};
+use procbox::{Error, native};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,7 +38,10 @@ impl Subscriber for Progress {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::TaskDone { .. } => self.ended(),
-            Event::TaskFailed { task, error, .. } if !ends_the_pool(error) => {
+            // After a signal it may have been that which ended the worker.
+            Event::TaskFailed { task, error, .. }
+                if !ends_the_pool(error) && !native::interrupted() =>
+            {
                 self.failed(*task, error);
             }
             Event::TaskRetried { count, .. } => add(&self.retried, *count as u64),
@@ -64,11 +67,15 @@ impl Progress {
             if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(total, target);
         let style = match total {
-            Some(_) => "{bar:30} {pos}/{len} {per_sec} {msg} {eta} left",
-            None => "{spinner} {pos} tasks {per_sec} {msg}",
+            Some(_) => "{bar:12} {pos}/{len} {rate} {msg} {eta} left",
+            None => "{spinner} {pos} tasks {rate} {msg}",
+        };
+        let rate = |state: &ProgressState, into: &mut dyn std::fmt::Write| {
+            // Writing to a string does not fail.
+            let _ = write!(into, "{:.1}/s", state.per_sec());
         };
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate));
         }
         let zero = || AtomicU64::new(0);
         let (ended, failed, retried, replaced) = (zero(), zero(), zero(), zero());
@@ -94,6 +101,21 @@ impl Progress {
         get(&self.failed)
     }
 
+    /// Says that it ends before all is done: why, how much that is, and how to go on.
+    pub(super) fn stopped(&self, why: &str, done: u64, left: Option<u64>, resumable: bool) {
+        self.bar.finish_and_clear();
+        if self.quiet {
+            return;
+        }
+        let left = left.map_or(String::new(), |left| format!(", {left} left"));
+        let how = if resumable {
+            "the same command with --resume goes on from here"
+        } else {
+            "with --joblog FILE it could be resumed"
+        };
+        say(&format!("stopped early, {why}: {done} done{left}; {how}"));
+    }
+
     /// The last line: what was done and how fast.
     pub(super) fn summary(&self) {
         self.bar.finish_and_clear();
@@ -107,7 +129,7 @@ impl Progress {
             n => format!("{n} skipped, "),
         };
         say(&format!(
-            "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.0} tasks/s",
+            "{} tasks, {skipped}{} failed, {} retried, {} workers replaced, {:.1} tasks/s",
             ended + unreadable,
             self.failures() + unreadable,
             get(&self.retried),

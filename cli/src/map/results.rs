@@ -23,6 +23,10 @@ pub(super) struct Results {
     stdout: File,
     log: Option<JobLog>,
     buffer: Vec<u8>,
+    /// Whether each result is to end with a newline.
+    lines: bool,
+    /// How many tasks have ended.
+    added: u64,
     /// Whether there is something to write out.
     waiting: bool,
     /// Whether stdout takes no more: nothing is printed or logged after that.
@@ -35,13 +39,15 @@ impl Results {
     ///
     /// # Errors
     /// If there is no stdout.
-    pub(super) fn new(log: Option<JobLog>) -> std::io::Result<Results> {
+    pub(super) fn new(log: Option<JobLog>, lines: bool) -> std::io::Result<Results> {
         let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
         let buffer = Vec::with_capacity(BUFFER);
         Ok(Results {
             stdout,
             log,
             buffer,
+            lines,
+            added: 0,
             waiting: false,
             broken: false,
             committed: Instant::now(),
@@ -62,6 +68,10 @@ impl Results {
             return Ok(Err(gone));
         }
         self.buffer.extend_from_slice(bytes);
+        if self.lines && bytes.last().is_some_and(|last| *last != b'\n') {
+            self.buffer.push(b'\n');
+        }
+        self.added += 1;
         self.waiting = true;
         if let Some(log) = &mut self.log {
             log.note(input, task, bytes.len());
@@ -70,6 +80,11 @@ impl Results {
             return self.commit();
         }
         Ok(Ok(()))
+    }
+
+    /// How many tasks have ended.
+    pub(super) fn added(&self) -> u64 {
+        self.added
     }
 
     /// When [`Results::commit`] is due, if no result comes before.

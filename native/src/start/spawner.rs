@@ -24,7 +24,7 @@ impl Spawner {
             .name("procbox-spawner".into())
             .spawn(move || {
                 // What it forks is not to run this program's handler before it is executed.
-                signals::block_sigint();
+                signals::block_answered();
                 jobs.into_iter().for_each(|job| job());
             })
             .map_err(|e| os("thread", e))?;

@@ -18,7 +18,7 @@ fn parent_of(pid: u32) -> Option<u32> {
 }
 
 /// Its children, theirs, and so on.
-fn descendants(of: u32) -> Vec<u32> {
+pub(super) fn descendants(of: u32) -> Vec<u32> {
     let mut all = children_of(of);
     let mut next = 0;
     while let Some(pid) = all.get(next) {
@@ -31,16 +31,27 @@ fn descendants(of: u32) -> Vec<u32> {
 
 /// Whom a SIGINT goes to.
 #[derive(Clone, Copy)]
-enum To {
+pub(super) enum To {
     /// The command and all that it started, as a terminal's Ctrl-C.
     All,
     /// The command alone, as `kill -INT`.
     ItAlone,
 }
 
-/// Starts a command, waits until it or a worker says `started`, sends it a SIGINT. It is to end with
-/// 130 soon, and no process of its is to be left. What it says then.
-fn interrupt(mut command: Command, input: &'static str, to: To) -> Vec<String> {
+/// Sends a command a SIGINT: see [`end_by`].
+fn interrupt(command: Command, input: &'static str, to: To) -> Vec<String> {
+    end_by("INT", 130, command, input, to)
+}
+
+/// Starts a command, waits until it or a worker says `started`, sends it a signal. It is to end with
+/// that status soon, and no process of its is to be left. What it says then.
+pub(super) fn end_by(
+    signal: &str,
+    due: i32,
+    mut command: Command,
+    input: &'static str,
+    to: To,
+) -> Vec<String> {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.process_group(0).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -62,12 +73,12 @@ fn interrupt(mut command: Command, input: &'static str, to: To) -> Vec<String> {
     let below = descendants(child.id());
     let began = Instant::now();
     let sign = if matches!(to, To::All) { "-" } else { "" };
-    let kill = format!("kill -INT {sign}{}", child.id());
+    let kill = format!("kill -{signal} {sign}{}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     let status = wait(&mut child);
     let took = began.elapsed();
-    let left = still_there_after(below, Duration::from_secs(5));
-    assert_eq!(status.code(), Some(130), "{status}");
+    let left = still_there_after(below.clone(), Duration::from_secs(5));
+    assert_eq!(status.code(), Some(due), "{status}: {below:?}");
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     assert_eq!(left, [] as [String; 0], "it leaves processes behind");
     let rest: Vec<String> = heard.iter().collect();
@@ -76,7 +87,7 @@ fn interrupt(mut command: Command, input: &'static str, to: To) -> Vec<String> {
 }
 
 /// Which of these processes have not ended by then: what they are. They are killed.
-fn still_there_after(pids: Vec<u32>, patience: Duration) -> Vec<String> {
+pub(super) fn still_there_after(pids: Vec<u32>, patience: Duration) -> Vec<String> {
     let late = Instant::now() + patience;
     while pids.iter().any(|pid| parent_of(*pid).is_some()) && Instant::now() < late {
         sleep(Duration::from_millis(2));

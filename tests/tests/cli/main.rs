@@ -4,12 +4,15 @@ mod ctrl_c;
 mod map;
 mod refusals;
 mod run;
+mod signals;
 
 use procbox_tests::{Backend, PATIENCE, procbox, program};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 

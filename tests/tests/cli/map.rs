@@ -184,3 +184,75 @@ fn an_unreadable_input_is_named_and_the_others_go_on() {
         says(&ran, &[&missing.display().to_string(), &format!("{}: ", dir.path().display())]);
     }
 }
+
+#[test]
+fn a_result_ends_with_a_newline_unless_raw() {
+    let dir = folder();
+    let [a, b, c] = ["a", "b", "c"].map(|name| dir.path().join(name));
+    for (path, text) in [(&a, "no end"), (&b, ""), (&c, "an end\n")] {
+        std::fs::write(path, text).unwrap();
+    }
+    let cat = Path::new("/bin/cat");
+    check(&run(&mut command("map", &[cat, &a, &b, &c, &a])), 0, "no end\nan end\nno end\n");
+    check(&run(&mut command("map --raw", &[cat, &a, &b, &c, &a])), 0, "no endan end\nno end");
+}
+
+#[test]
+fn tasks_come_from_a_file_and_end_with_a_zero_byte_if_told_so() {
+    let dir = folder();
+    let list = dir.path().join("list");
+    std::fs::write(&list, "one two\nthree\n").unwrap();
+    for backend in BOTH {
+        let program = program("word-count", backend);
+        let mut from_file = command("map --arg-file", &[&list, &program]);
+        check(&run(&mut from_file), 0, "2 0 7\n1 0 5\n");
+        check(&run_on(&mut command("map -0", &[&program]), "a\nb\0c"), 0, "2 1 3\n1 0 1\n");
+    }
+    let ran = run(&mut command("map -a /no/such/list cat", &[]));
+    check(&ran, 1, "");
+    says(&ran, &["--arg-file", "/no/such/list"]);
+}
+
+#[test]
+fn stopped_early_it_says_so_and_how_much_is_left_and_how_to_go_on() {
+    let dir = folder();
+    let [good, endless] = ["good", "endless"].map(|name| dir.path().join(name));
+    std::fs::write(&good, "a").unwrap();
+    std::fs::write(&endless, "spin").unwrap();
+    let log = dir.path().join("log");
+    let program = program("conformance", Backend::Sandbox);
+    let words = "map -j 1 --worker does_as_told --timeout 1s";
+    let mut plain = command(words, &[&program, &good, &endless, &good]);
+    let ran = run(&mut plain);
+    check(&ran, 124, "A\n");
+    says(&ran, &["stopped early, out of time: 1 done, 2 left", "--joblog"]);
+    let words = format!("{words} --joblog {}", log.display());
+    let ran = run(&mut command(&words, &[&program, &good, &endless, &good]));
+    check(&ran, 124, "A\n");
+    says(&ran, &["stopped early, out of time: 1 done, 2 left", "with --resume"]);
+    // What it advises is done, with an input that ends.
+    std::fs::write(&endless, "b").unwrap();
+    let words = format!("{words} --resume");
+    check(&run(&mut command(&words, &[&program, &good, &endless, &good])), 0, "B\nA\n");
+}
+
+#[test]
+fn resume_with_other_inputs_is_refused() {
+    let dir = folder();
+    let [a, b, c] = ["a", "b", "c"].map(|name| dir.path().join(name));
+    for path in [&a, &b, &c] {
+        std::fs::write(path, "words\n").unwrap();
+    }
+    let log = format!("map --quiet --joblog {}", dir.path().join("log").display());
+    let resume = format!("{log} --resume");
+    let cat = Path::new("/bin/cat");
+    check(&run(&mut command(&log, &[cat, &a, &b])), 0, "words\nwords\n");
+    for (others, number) in
+        [(&[&b, &a][..], "number 1"), (&[&a, &c], "number 2"), (&[&a], "number 2")]
+    {
+        let ran = run(command(&resume, &[cat]).args(others));
+        check(&ran, 2, "");
+        says(&ran, &["--resume", "other inputs", number]);
+    }
+    check(&run(&mut command(&resume, &[cat, &a, &b, &c])), 0, "words\n");
+}

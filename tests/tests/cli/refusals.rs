@@ -142,6 +142,26 @@ fn every_help_has_an_example() {
 fn the_version_is_told() {
     let ran = run(&mut command("--version", &[]));
     assert!(ran.status == 0 && ran.stdout.starts_with("procbox "), "{ran:?}");
+    // With what it runs WebAssembly, and for which machine it is.
+    assert!(ran.stdout.contains("\nwasmtime 48") && ran.stdout.contains("linux-gnu"), "{ran:?}");
+    assert_eq!(run(&mut command("-V", &[])).stdout.lines().count(), 1);
+}
+
+#[test]
+fn no_command_panics_when_its_reader_has_gone() {
+    let program = program("conformance", Backend::Sandbox);
+    for words in ["workers", "--help", "run --help", "--version", "demo --list", "demo lock"] {
+        let paths: &[&Path] = if words == "workers" { &[&program] } else { &[] };
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child =
+            command(words, paths).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let said = text(child.stderr.take().unwrap());
+        let status = wait(&mut child);
+        let said = said.join().unwrap();
+        assert!(status.code().is_some_and(|code| code < 2), "{words}: {status}: {said}");
+        assert_eq!(said, "", "{words}");
+    }
 }
 
 #[test]

@@ -261,3 +261,80 @@ fn memory_is_bounded() {
     let mut enough = command("run --memory 64M", &[&program]);
     check(&run(enough.args(["exit", "0"])), 0, "");
 }
+
+#[test]
+fn all_that_follows_the_program_is_its_own() {
+    for backend in BOTH {
+        let mut command = command("run --timeout 60s", &[&program("plain", backend)]);
+        let words = ["args", "--timeout", "5s", "--quiet", "--", "--help", "-q"];
+        let due = "--timeout\n5s\n--quiet\n--\n--help\n-q\n";
+        check(&run(command.args(words)), 0, due);
+    }
+    let mut first = command("run", &[&program("plain", Backend::Sandbox)]);
+    let ran = run(first.args(["--timeout", "1parsec"]));
+    assert!(!ran.stderr.contains("parsec` is no unit"), "{ran:?}");
+}
+
+#[test]
+fn a_module_in_the_text_format_runs() {
+    let dir = folder();
+    let path = dir.path().join("program.wat");
+    let exits = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (call $exit (i32.const 9))))"#;
+    std::fs::write(&path, exits).unwrap();
+    check(&run(&mut command("run", &[&path])), 9, "");
+    std::fs::write(&path, "(module (func").unwrap();
+    let ran = run(&mut command("run", &[&path]));
+    check(&ran, 126, "");
+    says(&ran, &["program.wat", "expected"]);
+}
+
+#[test]
+fn a_bare_name_is_looked_up_in_path_but_not_for_the_sandbox() {
+    let dir = folder();
+    let mut by_name = command("run sh -c", &[]);
+    check(&run(by_name.arg("echo here").current_dir(dir.path())), 0, "here\n");
+    let ran = run(command("run --backend sandbox sh", &[]).current_dir(dir.path()));
+    check(&ran, 127, "");
+}
+
+#[test]
+fn the_option_that_a_native_program_cannot_have_is_named() {
+    let native = program("plain", Backend::Native);
+    for (words, option) in [
+        ("--dir .", "--dir"),
+        ("--memory 64M", "--memory"),
+        ("--fuel 5", "--fuel"),
+        ("--no-processes", "--no-processes"),
+    ] {
+        let ran = run(&mut command(&format!("run {words}"), &[&native]));
+        check(&ran, 2, "");
+        says(&ran, &[&format!("{option} is for the sandbox")]);
+    }
+    for option in ["--jobs", "--chunk-size"] {
+        let ran = run(&mut command(&format!("map {option} 0"), &[&native]));
+        check(&ran, 2, "");
+        says(&ran, &[option]);
+    }
+}
+
+#[test]
+fn a_program_without_the_right_starts_no_process() {
+    let sandboxed = program("primes", Backend::Sandbox);
+    let mut granted = command("run", &[&sandboxed]);
+    check(&run(granted.args(["100", "1"])), 0, "25 primes below 100\n");
+    let mut denied = command("run --no-processes", &[&sandboxed]);
+    let ran = run(denied.args(["100", "1"]));
+    assert_ne!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut command = command("run", &[&program("plain", Backend::Native)]);
+    let ran = run(command.args(["args", "a"]).arg(std::ffi::OsStr::from_bytes(b"\xff")));
+    check(&ran, 2, "");
+    says(&ran, &["argument 3 is not UTF-8"]);
+}

@@ -85,6 +85,8 @@ shared! {
         pub(crate) lock: Line<RobustLock>,
         /// Guards the reclaiming of objects and the recovery of dead processes.
         pub(crate) recovery: Line<RobustLock>,
+        /// Changes with whatever somebody awaits who waits for more than it can watch the words of.
+        pub(super) shared: Line<AtomicU32>,
         /// The committed writes that may not all be applied yet; 0 when they are.
         pub(super) log_length: AtomicU64,
         pub(super) log: [LogEntry; LOG],

@@ -14,7 +14,8 @@ macro_rules! cases {
 cases! {
     more_starts_than_the_process_table_has_slots
     one_that_ignores_its_limit_of_cpu_time_is_killed_for_it
-    one_can_wait_for_125_queues_and_no_more
+    one_can_wait_for_any_number_of_queues
+    a_pool_of_hundreds_of_workers_answers
     output_is_captured_and_input_is_given
     plain_programs_run_too
     the_program_tells_its_workers
@@ -62,15 +63,37 @@ fn one_that_ignores_its_limit_of_cpu_time_is_killed_for_it() -> Result<()> {
     Ok(())
 }
 
-fn one_can_wait_for_125_queues_and_no_more() -> Result<()> {
+fn one_can_wait_for_any_number_of_queues() -> Result<()> {
     let ctx = ctx()?;
-    let queues = (0..126).map(|_| ctx.queue::<u8>(1)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = queues.iter().map(Queue::waitable).collect();
-    assert!(matches!(ready(&ctx, &all, Wait::Never), Err(Error::Invalid(_))));
-    let short = Wait::AtMost(Duration::from_millis(5));
-    assert_eq!(ready(&ctx, &all[..125], short), Err(Error::TimedOut));
-    queues[124].put(&1)?;
-    assert_eq!(ready(&ctx, &all[..125], Wait::Forever)?, [124]);
+    for many in [1usize, 124, 125, 126, 127, 128, 129, 1000] {
+        let queues = (0..many).map(|_| ctx.queue::<(u64, u64)>(1)).collect::<Result<Vec<_>>>()?;
+        let all: Vec<_> = queues.iter().map(Queue::waitable).collect();
+        assert_eq!(ready(&ctx, &all, Wait::Never), Err(Error::TimedOut), "{many}");
+        let short = Wait::AtMost(Duration::from_millis(5));
+        assert_eq!(ready(&ctx, &all, short), Err(Error::TimedOut), "{many}");
+        // Whichever it is that a process puts into, and when.
+        for at in [0, many / 2, many - 1] {
+            let args = (&queues[at], at as u64, 1);
+            let p = ctx.process(workers::produces::worker()).args(args).start()?;
+            assert_eq!(ready(&ctx, &all, Wait::Forever)?, [at], "{many}");
+            assert_eq!(queues[at].get()?.0, at as u64);
+            // Its end is seen among them too.
+            let with_it = [&all[..], &[p.sentinel()?]].concat();
+            assert_eq!(ready(&ctx, &with_it, Wait::Forever)?, [many]);
+            assert_eq!(join(&p)?, 0);
+        }
+        queues[many - 1].close();
+        assert_eq!(ready(&ctx, &all, Wait::Forever)?, [many - 1], "{many}");
+    }
+    Ok(())
+}
+
+fn a_pool_of_hundreds_of_workers_answers() -> Result<()> {
+    let ctx = ctx()?;
+    let pool = ctx.pool(workers::takes::worker()).workers(300).chunk_size(1).build()?;
+    for _ in 0..3 {
+        assert_eq!(pool.map(0..3000u64)?.len(), 3000);
+    }
     Ok(())
 }
 

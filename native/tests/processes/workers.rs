@@ -38,6 +38,7 @@ macro_rules! worker {
 
 worker! { nothing() { Ok(()) } }
 worker! { exits(code: i32) { std::process::exit(code) } }
+worker! { takes(number: u64) { std::hint::black_box(number); Ok(()) } }
 worker! { ignores_its_limit() {
     use nix::sys::signal::{SigHandler, Signal, signal};
     // SAFETY: no handler is installed.

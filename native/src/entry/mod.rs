@@ -7,6 +7,7 @@
 mod life;
 
 use crate::arena::Arena;
+use crate::arena::slots::Claim;
 use crate::start::request::{ENVIRONMENT, ForkRequest, HELLO, descriptors};
 use crate::sync::robust;
 use crate::syscalls::os;
@@ -106,5 +107,6 @@ fn next_request(socket: &OwnedFd) -> Result<Option<Start>> {
     let mut fds = fds.into_iter();
     let stdin = if request.stdin { fds.next() } else { None };
     let stdout = if request.stdout { fds.next() } else { None };
-    Ok(Some(Start { slot: request.slot, stdin, stdout }))
+    let claim = Claim { slot: request.slot, generation: request.generation };
+    Ok(Some(Start { claim, stdin, stdout }))
 }

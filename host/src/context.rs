@@ -15,6 +15,7 @@ use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
+use crate::waiting::OWN_PID;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
@@ -23,9 +24,6 @@ use procbox_core::raw::{
 use procbox_core::time::Clock;
 use procbox_core::{Bytes, Result, Wait};
 use std::sync::Arc;
-
-/// The pid of the embedding program, unless it is said to have another.
-pub(crate) const OWN_PID: u32 = 1;
 
 /// The context of the embedding program.
 pub(crate) struct Root {

@@ -129,7 +129,7 @@ impl Prepared {
         &self.name
     }
 
-    /// What to call for an entry.
+    /// The export to call for an entry.
     ///
     /// # Errors
     /// [`Error::NoSuchWorker`], or [`Error::NotRunnable`] without a `main`.

@@ -20,6 +20,7 @@ use crate::arena::held::Held;
 use crate::arena::record;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
+use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, Message};
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Bounds, Error, Result, Wait};
@@ -115,9 +116,11 @@ impl<'a> Ring<'a> {
         let objects = self.arena.offsets(handles)?;
         let size = bytes.len() as u64;
         let mut deadline: Option<Deadline> = None;
+        let mut waiting: Option<Waiting> = None;
         loop {
             if self.try_put(bytes, &objects)? {
                 self.core.items.changed(self.arena.shared(), futex::wake_all);
+                waiting.into_iter().for_each(|waiting| waiting.end(true));
                 return Ok(());
             }
             if wait.is_never() {
@@ -129,6 +132,7 @@ impl<'a> Ring<'a> {
             }
             let announced = self.core.space.announce();
             if !self.has_room(size) {
+                waiting.get_or_insert_with(|| self.waiting(Operation::QueuePut));
                 self.arena.block(&[announced], until).map_err(|e| match e {
                     Error::TimedOut => Error::Full,
                     other => other,
@@ -267,10 +271,18 @@ impl<'a> Ring<'a> {
         if self.is_ready() {
             return Ok(());
         }
-        self.arena.block(&[wanted], until).map_err(|e| match e {
+        let waiting = self.waiting(Operation::QueueGet);
+        let woken = self.arena.block(&[wanted], until).map_err(|e| match e {
             Error::TimedOut => Error::Empty,
             other => other,
-        })
+        });
+        waiting.end(woken.is_ok());
+        woken
+    }
+
+    /// A wait of this process, for those who watch. A ring has its place in the arena as its number.
+    fn waiting(self, operation: Operation) -> Waiting {
+        Waiting::begin(std::process::id, operation, std::ptr::from_ref(self.core).addr() as u64)
     }
 
     #[inline]

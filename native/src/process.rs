@@ -1,6 +1,7 @@
 //! A child process: joining, signalling and reading what it printed.
 
 use crate::arena::Arena;
+use crate::arena::slots::Claim;
 use crate::limits::Limits;
 use crate::reaper::Reaper;
 use crate::stdio::Captured;
@@ -27,7 +28,7 @@ pub(crate) struct Child {
     pidfd: OwnedFd,
     arena: Arc<Arena>,
     /// Slot in the process table, if it is in the arena.
-    slot: Option<u32>,
+    slot: Option<Claim>,
     status: Mutex<Option<ExitStatus>>,
     pub(crate) limits: Limits,
     /// Threads that are blocked in `join`: they see the death themselves, and the reaper leaves
@@ -45,7 +46,7 @@ impl Child {
     pub(crate) fn new(
         pid: i32,
         arena: Arc<Arena>,
-        slot: Option<u32>,
+        slot: Option<Claim>,
         spec: &ProcessSpec,
         captured: Option<Captured>,
         reaper: &Arc<Reaper>,

@@ -3,6 +3,7 @@
 //! Queues and pipes are futex words, sockets are file descriptors, and a process can be waited for
 //! as either. So words are waited for with one `futex_waitv` and descriptors with one `poll`; where
 //! there are queues and sockets, a thread polls the sockets for as long and has a word of its own.
+//! More words than the kernel waits for are replaced by one, which the arena's queues share.
 
 use crate::arena::Arena;
 use crate::connection::{NativeConnection, NativeListener};
@@ -70,6 +71,13 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Has the arena's shared word change when this one may be ready.
+    fn announce_shared(&self) {
+        if let Source::Ring(ring) = self {
+            ring.want_items_shared();
+        }
+    }
+
     fn socket(&self) -> Option<PollFd<'a>> {
         match self {
             Source::Connection(connection) => Some(connection.awaited()),
@@ -94,14 +102,19 @@ pub(crate) fn ready(
     wait: Wait,
 ) -> Result<Vec<usize>> {
     let sources = those.iter().map(|it| source(arena, it)).collect::<Result<Vec<_>>>()?;
-    if sources.iter().filter(|source| matches!(source, Source::Ring(_))).count() > MOST_WORDS {
-        let what = format!("one can wait for at most {MOST_WORDS} queues and pipes");
-        return Err(Error::Invalid(what));
-    }
+    let rings = sources.iter().filter(|source| matches!(source, Source::Ring(_))).count();
+    // Beyond what the kernel takes at once, all of them are awaited by one word.
+    let share = rings > MOST_WORDS;
     let until = wait.deadline(&SystemClock);
     loop {
         let deaths = (deaths, deaths.load(Ordering::SeqCst));
-        let words: Vec<_> = sources.iter().filter_map(Source::word).collect();
+        let words: Vec<_> = if share {
+            let shared = (arena.shared(), arena.shared().load(Ordering::SeqCst));
+            sources.iter().for_each(Source::announce_shared);
+            vec![shared]
+        } else {
+            sources.iter().filter_map(Source::word).collect()
+        };
         let due = |(index, source): (usize, &Source<'_>)| source.is_ready().then_some(index);
         let due: Vec<usize> = sources.iter().enumerate().filter_map(due).collect();
         if !due.is_empty() {

@@ -4,8 +4,9 @@
 //! recovery that is itself killed is continued by whoever recovers next. What has to be done for an
 //! object only its kind knows; which kinds there are is said here.
 
-use crate::arena::layout::{FREE, Hold, RUNNING, SLOTS};
+use crate::arena::layout::{FREE, Hold, SLOTS, STARTING, WITHDRAWN};
 use crate::arena::record::{SlotWords, release};
+use crate::arena::slots::Claim;
 use crate::arena::{Above, Arena};
 use crate::{event, lock, pipe, queue, semaphore, syscalls};
 use nix::libc;
@@ -26,16 +27,21 @@ pub(crate) static ABOVE: Above = Above {
     recover_orphaned,
 };
 
-/// Gives back what a dead process held, and frees its slot. The caller knows that it is dead.
-pub(crate) fn recover(arena: &Arena, slot: u32) {
+/// Gives back what a dead process held, and frees its slot. The caller knows that it is dead. If
+/// somebody else has done so already the slot may be another's by now, which is left alone.
+pub(crate) fn recover(arena: &Arena, claim: Claim) {
     // What an error leaves undone, the next recovery does.
-    let _ = arena.header().recovery.0.hold(|_| recover_slot(arena, slot));
+    let _ = arena.header().recovery.0.hold(|_| recover_slot(arena, claim));
     arena.reclaim();
 }
 
-fn recover_slot(arena: &Arena, index: u32) -> Result<()> {
+fn recover_slot(arena: &Arena, claim: Claim) -> Result<()> {
+    let index = claim.slot;
     let slot = arena.slot(index);
-    if slot.state.load(Ordering::Acquire) == FREE {
+    // A transaction of a dead one may be the one that reserved the slot, or that freed it.
+    arena.sync()?;
+    // Slots become free under the recovery lock only, so this stays true.
+    if !arena.holds_good(claim) {
         return Ok(());
     }
     arena.header().lock.0.wake_all();
@@ -74,9 +80,9 @@ fn recover_orphaned(arena: &Arena) {
         return;
     }
     let was = arena.slot(arena.me()).parent.load(Ordering::Relaxed);
-    let slot = arena.slot((was >> 32) as u32);
-    if slot.pid.load(Ordering::Relaxed) == u64::from(was as u32) {
-        recover(arena, (was >> 32) as u32);
+    let claim = arena.claim((was >> 32) as u32);
+    if arena.slot(claim.slot).pid.load(Ordering::Acquire) == u64::from(was as u32) {
+        recover(arena, claim);
     }
     recover_unwatched(arena);
 }
@@ -87,8 +93,10 @@ pub(crate) fn recover_unwatched(arena: &Arena) -> bool {
     let mut some_live = false;
     let slots = arena.header().slots.load(Ordering::Acquire).min(SLOTS) as u32;
     for index in (0..slots).filter(|index| *index != arena.me()) {
+        let claim = arena.claim(index);
         let slot = arena.slot(index);
-        if slot.state.load(Ordering::Acquire) != RUNNING {
+        let state = slot.state.load(Ordering::Acquire);
+        if state == FREE {
             continue;
         }
         let parent = slot.parent.load(Ordering::Relaxed);
@@ -98,11 +106,21 @@ pub(crate) fn recover_unwatched(arena: &Arena) -> bool {
         if watched {
             continue;
         }
+        // Its parent was killed before it had run; it does not, unless it has begun meanwhile.
+        if matches!(state, STARTING | WITHDRAWN) {
+            match arena.withdraw(claim) {
+                Ok(None) => recover(arena, claim),
+                Ok(Some(_)) => some_live = true,
+                // Another's by now.
+                Err(_) => {}
+            }
+            continue;
+        }
         let pid = slot.pid.load(Ordering::Relaxed) as libc::pid_t;
         // When the main thread is dead, the process is when it has ended: gone, or a zombie that
         // nobody reaps.
         if slot.life.is_free() && syscalls::has_ended(pid) {
-            recover(arena, index);
+            recover(arena, claim);
         } else {
             some_live = true;
         }

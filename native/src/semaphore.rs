@@ -71,7 +71,7 @@ impl Kind for SemaphoreKind {
             core.free.fetch_add(permits as u32, Ordering::Release);
             Ok(())
         })?;
-        core.released.bump(futex::wake_all);
+        core.released.bump(arena.shared(), futex::wake_all);
         Ok(())
     }
 }
@@ -89,7 +89,7 @@ fn locked<R>(
             let taken = arena.permits_taken(object)?;
             let free = core.total.load(Ordering::Relaxed).saturating_sub(taken);
             core.free.store(free as u32, Ordering::Release);
-            core.released.bump(futex::wake_all);
+            core.released.bump(arena.shared(), futex::wake_all);
         }
         work()
     })
@@ -165,7 +165,7 @@ impl RawSemaphore for NativeSemaphore {
             core.free.fetch_add(1, Ordering::Release);
             Ok(())
         })?;
-        self.core().released.changed(futex::wake_all);
+        self.core().released.changed(self.0.arena.shared(), futex::wake_all);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::map::Map;
 use crate::sync::futex;
 use procbox_core::{Error, Result};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 const SMALLEST: u32 = 6;
 /// Blocks of 256 KiB and more give their memory back to the system when freed.
@@ -82,9 +82,10 @@ impl Map {
             if offset & WAKE == 0 {
                 self.word(offset).store(entry.value.load(Ordering::Relaxed), Ordering::Release);
             } else if of_the_dead {
-                let counter: &AtomicU32 = self.at(offset & !WAKE);
-                counter.fetch_add(1, Ordering::SeqCst);
-                futex::wake_all(counter);
+                for counter in [self.at(offset & !WAKE), self.shared()] {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    futex::wake_all(counter);
+                }
             }
         }
         header.log_length.store(0, Ordering::Release);

@@ -85,6 +85,8 @@ shared! {
         pub(crate) lock: Line<RobustLock>,
         /// Guards the reclaiming of objects and the recovery of dead processes.
         pub(crate) recovery: Line<RobustLock>,
+        /// Changes with whatever somebody awaits who waits for more than it can watch the words of.
+        pub(super) shared: Line<AtomicU32>,
         /// The committed writes that may not all be applied yet; 0 when they are.
         pub(super) log_length: AtomicU64,
         pub(super) log: [LogEntry; LOG],
@@ -103,7 +105,7 @@ shared! {
     pub(crate) struct Slot {
         /// Held by the process's main thread for as long as it runs.
         pub(crate) life: RobustLock,
-        /// [`FREE`], [`STARTING`] or [`RUNNING`].
+        /// [`FREE`], [`STARTING`], [`RUNNING`] or [`WITHDRAWN`].
         pub(crate) state: AtomicU64,
         pub(crate) pid: AtomicU64,
         /// The parent's slot and pid: `slot << 32 | pid`.
@@ -113,6 +115,8 @@ shared! {
         /// The encoded start request, until the process has read it.
         pub(super) spec: AtomicU64,
         pub(super) spec_size: AtomicU64,
+        /// The times that the slot was reserved: who has a claim to it says which of them is meant.
+        pub(crate) generation: AtomicU64,
     }
 
     /// Header of every object that handles point at. Its own part follows at [`BODY`].
@@ -147,8 +151,10 @@ pub(crate) struct Line<T>(pub(crate) T);
 pub(super) const WAKE: u64 = 1 << 63;
 
 pub(crate) const FREE: u64 = 0;
-pub(super) const STARTING: u64 = 1;
+pub(crate) const STARTING: u64 = 1;
 pub(crate) const RUNNING: u64 = 2;
+/// Reserved, and taken back before the process had taken it.
+pub(crate) const WITHDRAWN: u64 = 3;
 
 /// From an object to what is its kind's own.
 pub(crate) const BODY: u64 = 64;

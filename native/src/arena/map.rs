@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Size that is asked for, and those that are tried when the address space is limited.
 const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
@@ -119,6 +119,11 @@ impl Map {
 
     pub(crate) fn header(&self) -> &Header {
         self.at(0)
+    }
+
+    /// The word for those who wait for more than they can watch the words of.
+    pub(crate) fn shared(&self) -> &AtomicU32 {
+        &self.header().shared.0
     }
 
     #[inline]

@@ -14,7 +14,7 @@ pub(crate) mod kind;
 pub(crate) mod layout;
 pub(crate) mod map;
 pub(crate) mod record;
-mod slots;
+pub(crate) mod slots;
 
 use crate::signals;
 use crate::sync::futex::{Woke, wait, wait_many};

@@ -41,6 +41,9 @@ impl SlotWords {
     pub(super) fn spec(&self) -> u64 {
         self.0 + offset_of!(Slot, spec) as u64
     }
+    pub(super) fn generation(&self) -> u64 {
+        self.0 + offset_of!(Slot, generation) as u64
+    }
     pub(super) fn spec_size(&self) -> u64 {
         self.0 + offset_of!(Slot, spec_size) as u64
     }

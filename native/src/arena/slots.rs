@@ -3,7 +3,7 @@
 use super::Arena;
 use super::alloc::SLOTS_USED;
 use super::held::Held;
-use super::layout::{FREE, HOLDS_PER_BLOCK, RUNNING, SLOTS, STARTING, Tag};
+use super::layout::{FREE, HOLDS_PER_BLOCK, RUNNING, SLOTS, STARTING, Tag, WITHDRAWN};
 use super::record::{SlotWords, retain};
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
@@ -14,10 +14,49 @@ use std::sync::atomic::Ordering;
 const LENGTH: u64 = 8;
 const BYTES: u64 = 16;
 
+/// One process's claim to its slot. It is void once the slot is free, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+}
+
 impl Arena {
+    /// The claim of whoever has the slot now. Read before all else of it, so that what is read later
+    /// is of this one or of one that makes the claim void.
+    pub(crate) fn claim(&self, slot: u32) -> Claim {
+        Claim { slot, generation: self.slot(slot).generation.load(Ordering::Acquire) }
+    }
+
+    /// True if the slot is still this one's.
+    pub(crate) fn holds_good(&self, claim: Claim) -> bool {
+        self.claim(claim.slot) == claim
+            && self.slot(claim.slot).state.load(Ordering::Acquire) != FREE
+    }
+
+    /// Takes the reservation back unless the new process has taken its slot; that one's pid, if so.
+    /// Of the two, one wins: a process whose reservation was taken back ends before it has run.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the claim is void.
+    pub(crate) fn withdraw(&self, claim: Claim) -> Result<Option<i32>> {
+        let words = SlotWords::of(claim.slot);
+        self.transaction(|txn| {
+            if txn.get(words.generation()) != claim.generation {
+                return Err(Error::Closed);
+            }
+            match txn.get(words.state()) {
+                STARTING => txn.set(words.state(), WITHDRAWN).map(|()| None),
+                WITHDRAWN => Ok(None),
+                RUNNING => Ok(Some(txn.get(words.pid()) as i32)),
+                _ => Err(Error::Closed),
+            }
+        })
+    }
+
     /// Reserves a slot for a process that is about to start, with its start request and with what
     /// it is going to hold.
-    pub(crate) fn new_slot(&self, spec: &[u8], handles: &[u64]) -> Result<u32> {
+    pub(crate) fn new_slot(&self, spec: &[u8], handles: &[u64]) -> Result<Claim> {
         let mut handles = handles.to_vec();
         handles.sort_unstable();
         handles.dedup();
@@ -52,7 +91,10 @@ impl Arena {
                     retain(txn, *object)?;
                 }
             }
-            Ok(index)
+            // Last: who sees it sees the rest.
+            let generation = txn.get(words.generation()) + 1;
+            txn.set(words.generation(), generation)?;
+            Ok(Claim { slot: index, generation })
         })
     }
 
@@ -60,27 +102,34 @@ impl Arena {
     /// here on the arena stays mapped to the process's end.
     ///
     /// # Errors
-    /// [`Error::Closed`] if the slot is another's.
-    pub(crate) fn enter_slot(self: &Arc<Arena>, index: u32) -> Result<Vec<u8>> {
+    /// [`Error::Closed`] if the reservation was taken back, and the slot may be another's.
+    pub(crate) fn enter_slot(self: &Arc<Arena>, claim: Claim) -> Result<Vec<u8>> {
+        let index = claim.slot;
         let slot = self.slot(index);
+        let words = SlotWords::of(index);
+        let spec = self.transaction(|txn| {
+            let mine = txn.get(words.generation()) == claim.generation;
+            if !mine || txn.get(words.state()) != STARTING {
+                return Err(Error::Closed);
+            }
+            let block = txn.get(words.spec());
+            let length = self.word(block + LENGTH).load(Ordering::Relaxed) as usize;
+            let mut spec = Vec::new();
+            // SAFETY: the parent wrote it before it published the slot; it is for this process alone.
+            unsafe { self.read(block + BYTES, length, &mut spec) }?;
+            txn.set(words.pid(), std::process::id().into())?;
+            txn.set(words.state(), RUNNING)?;
+            txn.set(words.spec(), 0)?;
+            let size = txn.get(words.spec_size());
+            txn.free(block, size)?;
+            Ok(spec)
+        })?;
         self.me.store(index, Ordering::Relaxed);
         self.parent.store(slot.parent.load(Ordering::Relaxed) as u32, Ordering::Relaxed);
         // The main thread never releases its life.
         std::mem::forget(self.clone());
         // SAFETY: the arena was just kept from ever being unmapped.
         unsafe { slot.life.acquire(Wait::Never) }.map_err(|_| Error::Closed)?;
-        let block = slot.spec.load(Ordering::Relaxed);
-        let length = self.word(block + LENGTH).load(Ordering::Relaxed) as usize;
-        let mut spec = Vec::new();
-        // SAFETY: the parent wrote it before it published the slot; it is for this process alone.
-        unsafe { self.read(block + BYTES, length, &mut spec) }?;
-        let words = SlotWords::of(index);
-        self.transaction(|txn| {
-            txn.set(words.pid(), std::process::id().into())?;
-            txn.set(words.state(), RUNNING)?;
-            txn.set(words.spec(), 0)?;
-            txn.free(block, slot.spec_size.load(Ordering::Relaxed))
-        })?;
         Ok(spec)
     }
 

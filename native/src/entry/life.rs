@@ -3,6 +3,7 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
+use crate::arena::slots::Claim;
 use crate::start::request::StartRequest;
 use crate::sync::robust;
 use crate::syscalls::os;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 /// Slot and descriptors that a new process begins with.
 pub(super) struct Start {
-    pub(super) slot: u32,
+    pub(super) claim: Claim,
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: Option<OwnedFd>,
 }
@@ -76,7 +77,13 @@ fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     if let Some(fd) = start.stdout {
         nix::unistd::dup2_stdout(fd).map_err(|e| os("dup2", e))?;
     }
-    let request = Message { bytes: arena.enter_slot(start.slot)?, handles: Vec::new() };
+    let bytes = match arena.enter_slot(start.claim) {
+        Ok(bytes) => bytes,
+        // The start was said to have failed: this process never was.
+        Err(Error::Closed) => syscalls::exit_now(1),
+        Err(e) => return Err(e),
+    };
+    let request = Message { bytes, handles: Vec::new() };
     let request: StartRequest = request.value()?;
     let mut identity = request.identity;
     let parent = identity.parent.as_ref().map(|(pid, _)| *pid);

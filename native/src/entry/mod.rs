@@ -8,6 +8,7 @@ mod early;
 mod life;
 
 use crate::arena::Arena;
+use crate::arena::slots::Claim;
 use crate::start::request::{ENVIRONMENT, ForkRequest, HELLO, descriptors};
 use crate::sync::robust;
 use crate::syscalls::os;
@@ -114,5 +115,6 @@ fn next_request(socket: &OwnedFd) -> Result<Option<Start>> {
     let mut fds = fds.into_iter();
     let stdin = if request.stdin { fds.next() } else { None };
     let stdout = if request.stdout { fds.next() } else { None };
-    Ok(Some(Start { slot: request.slot, stdin, stdout }))
+    let claim = Claim { slot: request.slot, generation: request.generation };
+    Ok(Some(Start { claim, stdin, stdout }))
 }

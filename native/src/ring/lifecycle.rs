@@ -69,8 +69,8 @@ pub(crate) fn recover(arena: &Arena, offset: u64) -> Result<()> {
     core.consumer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.got.0))?;
     core.producer.0.wake_all();
     core.consumer.0.wake_all();
-    core.items.bump(futex::wake_all);
-    core.space.bump(futex::wake_all);
+    core.items.bump(arena.shared(), futex::wake_all);
+    core.space.bump(arena.shared(), futex::wake_all);
     Ok(())
 }
 
@@ -87,9 +87,9 @@ pub(super) fn repair(arena: &Arena, core: &Core, owner_died: bool, side: &Side) 
     side.bytes.store(arena.word(at + 16).load(Ordering::Relaxed), Ordering::Release);
     if std::ptr::eq(side, &core.got.0) {
         side.seen.store(core.put.0.at.load(Ordering::Acquire), Ordering::Relaxed);
-        core.space.bump(futex::wake_all);
+        core.space.bump(arena.shared(), futex::wake_all);
     } else {
-        core.items.bump(futex::wake_all);
+        core.items.bump(arena.shared(), futex::wake_all);
     }
     Ok(())
 }
@@ -102,8 +102,8 @@ pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
         core.closed.store(1, Ordering::SeqCst);
         Ok(())
     })?;
-    core.items.bump(futex::wake_all);
-    core.space.bump(futex::wake_all);
+    core.items.bump(arena.shared(), futex::wake_all);
+    core.space.bump(arena.shared(), futex::wake_all);
     Ok(())
 }
 

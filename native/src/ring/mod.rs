@@ -71,6 +71,12 @@ impl<'a> Ring<'a> {
         self.core.items.announce()
     }
 
+    /// For one who waits for more than it can watch the words of: the word that all share changes when
+    /// [`Ring::is_ready`] may have. Its value is read before this, and `is_ready` after it.
+    pub(crate) fn want_items_shared(self) {
+        self.core.items.announce_shared();
+    }
+
     fn fits(self, bytes: u64, got_messages: u64, got_bytes: u64) -> bool {
         let put = &self.core.put.0;
         let messages = put.messages.load(Ordering::Relaxed).wrapping_sub(got_messages);
@@ -113,7 +119,7 @@ impl<'a> Ring<'a> {
         let mut waiting: Option<Waiting> = None;
         loop {
             if self.try_put(bytes, &objects)? {
-                self.core.items.changed(futex::wake_all);
+                self.core.items.changed(self.arena.shared(), futex::wake_all);
                 waiting.into_iter().for_each(|waiting| waiting.end(true));
                 return Ok(());
             }
@@ -245,7 +251,7 @@ impl<'a> Ring<'a> {
         let mut deadline: Option<Deadline> = None;
         loop {
             if self.try_get(into)? {
-                self.core.space.changed(futex::wake_all);
+                self.core.space.changed(self.arena.shared(), futex::wake_all);
                 return Ok(());
             }
             if wait.is_never() {

@@ -6,6 +6,7 @@ mod spawner;
 mod zygote;
 
 use crate::arena::Arena;
+use crate::arena::slots::Claim;
 use crate::process::Child;
 use crate::program::Program;
 use crate::reaper::Reaper;
@@ -112,10 +113,16 @@ impl Starter {
                 });
             }
             Err(e) => {
-                recover::recover(&self.arena, slot);
                 // The next start makes a new one.
                 *zygote = None;
-                return Err(e);
+                match self.arena.withdraw(slot)? {
+                    // It was forked and has begun, so the start did not fail.
+                    Some(pid) => pid,
+                    None => {
+                        recover::recover(&self.arena, slot);
+                        return Err(e);
+                    }
+                }
             }
         };
         drop(zygote);
@@ -143,7 +150,7 @@ impl Starter {
     }
 
     /// Ends a process that was started but cannot be watched.
-    fn undo(&self, pid: i32, slot: Option<u32>) {
+    fn undo(&self, pid: i32, slot: Option<Claim>) {
         // SAFETY: it has just been started, and nobody knows of it who would reap it.
         unsafe { signals::kill_child(pid) };
         let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);

@@ -47,6 +47,8 @@ pub(crate) struct StartRequest {
 pub(crate) struct ForkRequest {
     /// The slot of the new process.
     pub(crate) slot: u32,
+    /// Which reservation of it: one that was taken back is void.
+    pub(crate) generation: u64,
     /// A standard input is passed along.
     pub(crate) stdin: bool,
     /// A standard output is passed along, after the input.
@@ -58,18 +60,25 @@ const STDOUT: u32 = 2;
 
 impl ForkRequest {
     /// The bytes of it.
-    pub(crate) const SIZE: usize = 8;
+    pub(crate) const SIZE: usize = 16;
 
     pub(crate) fn encode(self) -> [u8; ForkRequest::SIZE] {
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(self.stdin, STDIN) | flag(self.stdout, STDOUT);
-        (u64::from(flags) << 32 | u64::from(self.slot)).to_ne_bytes()
+        let request =
+            u128::from(self.generation) << 64 | u128::from(flags) << 32 | u128::from(self.slot);
+        request.to_ne_bytes()
     }
 
     pub(crate) fn decode(bytes: [u8; ForkRequest::SIZE]) -> ForkRequest {
-        let request = u64::from_ne_bytes(bytes);
+        let request = u128::from_ne_bytes(bytes);
         let flags = (request >> 32) as u32;
-        ForkRequest { slot: request as u32, stdin: flags & STDIN != 0, stdout: flags & STDOUT != 0 }
+        ForkRequest {
+            slot: request as u32,
+            generation: (request >> 64) as u64,
+            stdin: flags & STDIN != 0,
+            stdout: flags & STDOUT != 0,
+        }
     }
 }
 
@@ -80,7 +89,7 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         for (stdin, stdout) in [(false, false), (true, false), (false, true), (true, true)] {
-            let request = ForkRequest { slot: u32::MAX, stdin, stdout };
+            let request = ForkRequest { slot: u32::MAX, generation: u64::MAX - 1, stdin, stdout };
             assert_eq!(ForkRequest::decode(request.encode()), request);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::request::{ENVIRONMENT, ForkRequest, HELLO, environment};
 use super::spawner::Spawner;
+use crate::arena::slots::Claim;
 use crate::program::Program;
 use crate::syscalls::os;
 use crate::{signals, syscalls};
@@ -18,6 +19,9 @@ use std::process::{Child, Command};
 
 /// Seconds that a program has to become a zygote: its constructors run before.
 const HELLO_SECONDS: i64 = 10;
+
+/// Seconds that a zygote has to fork. One that takes longer is stopped, and is replaced.
+const FORK_SECONDS: i64 = 2;
 
 /// A running zygote.
 pub(crate) struct Zygote {
@@ -54,7 +58,8 @@ impl Zygote {
         setsockopt(socket, sockopt::ReceiveTimeout, &patience).map_err(|e| os("setsockopt", e))?;
         if self.reply() == Ok(HELLO) {
             let Some(socket) = &self.socket else { return Err(Error::Closed) };
-            return setsockopt(socket, sockopt::ReceiveTimeout, &TimeVal::zero())
+            let patience = TimeVal::seconds(FORK_SECONDS);
+            return setsockopt(socket, sockopt::ReceiveTimeout, &patience)
                 .map_err(|e| os("setsockopt", e));
         }
         let _ = self.process.kill();
@@ -65,15 +70,21 @@ impl Zygote {
     }
 
     /// Has the zygote make a process for a slot; its pid, or what the zygote's kernel said.
-    /// An error means that the zygote is gone.
+    /// An error means that the zygote is gone, or stopped, and is to be dropped; it may have made the
+    /// process before.
     pub(crate) fn fork(
         &mut self,
-        slot: u32,
+        claim: Claim,
         stdin: Option<RawFd>,
         stdout: Option<RawFd>,
     ) -> Result<std::result::Result<i32, std::io::Error>> {
         let Some(socket) = &self.socket else { return Err(Error::Closed) };
-        let request = ForkRequest { slot, stdin: stdin.is_some(), stdout: stdout.is_some() };
+        let request = ForkRequest {
+            slot: claim.slot,
+            generation: claim.generation,
+            stdin: stdin.is_some(),
+            stdout: stdout.is_some(),
+        };
         let request = request.encode();
         let fds: Vec<RawFd> = stdin.into_iter().chain(stdout).collect();
         let rights = [ControlMessage::ScmRights(&fds)];
@@ -102,9 +113,10 @@ impl Zygote {
 }
 
 impl Drop for Zygote {
-    /// The zygote ends when its socket does; it is reaped here.
+    /// Ends the zygote, which has nothing to clean up and may be stopped, and reaps it.
     fn drop(&mut self) {
         self.socket = None;
+        let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }

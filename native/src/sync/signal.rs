@@ -11,11 +11,20 @@
 //! All are woken: if one were, and were killed before it acted, the others would sleep on. A waker
 //! that is killed between its change and the wake is made up for by whoever recovers it.
 //!
+//! Who waits for more states than the kernel takes words for sleeps on one word that all signals
+//! share. It reads that word first, raises its own flag at each of the signals, looks at all the
+//! states, and sleeps. Who lowers that flag changes the shared word; so the argument is the same.
+//!
 //! `tests/models` goes through the interleavings of this file.
 
 use super::atomic::{AtomicU32, Ordering, fence};
 
-/// A word that changes with the state beside it, and a flag that says that somebody sleeps.
+/// In `wanted`: somebody sleeps on the word of this signal.
+const HERE: u32 = 1;
+/// In `wanted`: somebody sleeps on the word that the signals share.
+const SHARED: u32 = 2;
+
+/// A word that changes with the state beside it, and flags that say who sleeps.
 #[repr(C)]
 pub(crate) struct Signal {
     word: AtomicU32,
@@ -33,23 +42,39 @@ impl Signal {
     /// between the caller looks at the state.
     pub(crate) fn announce(&self) -> (&AtomicU32, u32) {
         let value = self.word.load(Ordering::SeqCst);
-        self.wanted.store(1, Ordering::SeqCst);
+        self.wanted.fetch_or(HERE, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         (&self.word, value)
     }
 
-    /// Tells those who sleep, after a change was published. `wake_all` wakes whoever sleeps on a word.
-    #[inline]
-    pub(crate) fn changed(&self, wake_all: impl FnOnce(&AtomicU32)) {
+    /// Says that the caller is about to sleep on the word that the signals share, whose value it has
+    /// read before. In between the caller looks at the state.
+    pub(crate) fn announce_shared(&self) {
+        self.wanted.fetch_or(SHARED, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.wanted.load(Ordering::Relaxed) != 0 && self.wanted.swap(0, Ordering::SeqCst) != 0 {
-            self.bump(wake_all);
+    }
+
+    /// Tells those who sleep, after a change was published. `shared` is the word that the signals
+    /// share; `wake_all` wakes whoever sleeps on a word.
+    #[inline]
+    pub(crate) fn changed(&self, shared: &AtomicU32, wake_all: impl Fn(&AtomicU32)) {
+        fence(Ordering::SeqCst);
+        if self.wanted.load(Ordering::Relaxed) != 0 {
+            let wanted = self.wanted.swap(0, Ordering::SeqCst);
+            for (by, word) in [(HERE, &self.word), (SHARED, shared)] {
+                if wanted & by != 0 {
+                    word.fetch_add(1, Ordering::SeqCst);
+                    wake_all(word);
+                }
+            }
         }
     }
 
     /// Tells all, whether they said that they sleep or not.
-    pub(crate) fn bump(&self, wake_all: impl FnOnce(&AtomicU32)) {
-        self.word.fetch_add(1, Ordering::SeqCst);
-        wake_all(&self.word);
+    pub(crate) fn bump(&self, shared: &AtomicU32, wake_all: impl Fn(&AtomicU32)) {
+        for word in [&self.word, shared] {
+            word.fetch_add(1, Ordering::SeqCst);
+            wake_all(word);
+        }
     }
 }

@@ -14,7 +14,10 @@ macro_rules! cases {
 cases! {
     more_starts_than_the_process_table_has_slots
     one_that_ignores_its_limit_of_cpu_time_is_killed_for_it
-    one_can_wait_for_125_queues_and_no_more
+    one_can_wait_for_any_number_of_queues
+    a_pool_of_hundreds_of_workers_answers
+    children_of_killed_and_replaced_breeders_are_never_broken
+    a_start_by_a_zygote_that_is_killed_or_stopped_fails_or_runs_but_not_both
     output_is_captured_and_input_is_given
     plain_programs_run_too
     the_program_tells_its_workers
@@ -62,15 +65,109 @@ fn one_that_ignores_its_limit_of_cpu_time_is_killed_for_it() -> Result<()> {
     Ok(())
 }
 
-fn one_can_wait_for_125_queues_and_no_more() -> Result<()> {
+fn one_can_wait_for_any_number_of_queues() -> Result<()> {
     let ctx = ctx()?;
-    let queues = (0..126).map(|_| ctx.queue::<u8>(1)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = queues.iter().map(Queue::waitable).collect();
-    assert!(matches!(ready(&ctx, &all, Wait::Never), Err(Error::Invalid(_))));
-    let short = Wait::AtMost(Duration::from_millis(5));
-    assert_eq!(ready(&ctx, &all[..125], short), Err(Error::TimedOut));
-    queues[124].put(&1)?;
-    assert_eq!(ready(&ctx, &all[..125], Wait::Forever)?, [124]);
+    for many in [1usize, 124, 125, 126, 127, 128, 129, 1000] {
+        let queues = (0..many).map(|_| ctx.queue::<(u64, u64)>(1)).collect::<Result<Vec<_>>>()?;
+        let all: Vec<_> = queues.iter().map(Queue::waitable).collect();
+        assert_eq!(ready(&ctx, &all, Wait::Never), Err(Error::TimedOut), "{many}");
+        let short = Wait::AtMost(Duration::from_millis(5));
+        assert_eq!(ready(&ctx, &all, short), Err(Error::TimedOut), "{many}");
+        // Whichever it is that a process puts into, and when.
+        for at in [0, many / 2, many - 1] {
+            let args = (&queues[at], at as u64, 1);
+            let p = ctx.process(workers::produces::worker()).args(args).start()?;
+            assert_eq!(ready(&ctx, &all, Wait::Forever)?, [at], "{many}");
+            assert_eq!(queues[at].get()?.0, at as u64);
+            // Its end is seen among them too.
+            let with_it = [&all[..], &[p.sentinel()?]].concat();
+            assert_eq!(ready(&ctx, &with_it, Wait::Forever)?, [many]);
+            assert_eq!(join(&p)?, 0);
+        }
+        queues[many - 1].close();
+        assert_eq!(ready(&ctx, &all, Wait::Forever)?, [many - 1], "{many}");
+    }
+    Ok(())
+}
+
+fn a_pool_of_hundreds_of_workers_answers() -> Result<()> {
+    let ctx = ctx()?;
+    let pool = ctx.pool(workers::takes::worker()).workers(300).chunk_size(1).build()?;
+    for _ in 0..3 {
+        assert_eq!(pool.map(0..3000u64)?.len(), 3000);
+    }
+    Ok(())
+}
+
+/// The slots of dead processes are used again while these are being recovered.
+fn children_of_killed_and_replaced_breeders_are_never_broken() -> Result<()> {
+    let ctx = ctx()?;
+    let done = ctx.queue::<u64>(64)?;
+    let breeder = || ctx.process(workers::breeds::worker()).args((&done,)).start();
+    let mut breeders = (0..4).map(|_| breeder()).collect::<Result<Vec<_>>>()?;
+    let mut random = 0x2545_f491_4f6c_dd1du64;
+    for round in 0..300 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // As many children of any of them later.
+        for _ in 0..random % 4 {
+            done.get_timeout(Duration::from_secs(20))?;
+        }
+        let victim = (random >> 32) as usize % breeders.len();
+        // One that had ended had met a child that was broken.
+        breeders[victim].kill()?;
+        assert_eq!(join(&breeders[victim])?, -9, "round {round}");
+        breeders[victim] = breeder()?;
+    }
+    for breeder in breeders {
+        breeder.kill()?;
+        assert_eq!(join(&breeder)?, -9);
+    }
+    Ok(())
+}
+
+/// The zygotes of this process.
+fn zygotes() -> Vec<String> {
+    let mut found = Vec::new();
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for pid in children.split_whitespace() {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if name.trim() == "procbox-zygote" {
+                found.push(pid.to_string());
+            }
+        }
+    }
+    found
+}
+
+fn a_start_by_a_zygote_that_is_killed_or_stopped_fails_or_runs_but_not_both() -> Result<()> {
+    let before = zygotes();
+    let ctx = ctx()?;
+    let ran = ctx.queue::<(u64, u64)>(1000)?;
+    let mut started = Vec::new();
+    for number in 0..200u64 {
+        // Most starts make a new zygote.
+        let _ = ctx.process("nothing").start().and_then(|p| join(&p));
+        let zygote = zygotes().into_iter().find(|pid| !before.contains(pid));
+        let how = if number % 50 == 49 { "-STOP" } else { "-KILL" };
+        let killer = std::thread::spawn(move || {
+            // None if it was killed just now.
+            zygote.map(|pid| std::process::Command::new("kill").args([how, &pid]).status())
+        });
+        let p = ctx.process(workers::answers::worker()).args((&ran, number)).start();
+        if let Ok(p) = p {
+            assert_eq!(join(&p)?, 0, "start {number}");
+            started.push(number);
+        }
+        let _ = killer.join();
+    }
+    let mut answered = Vec::new();
+    while let Ok((number, _)) = ran.try_get() {
+        answered.push(number);
+    }
+    assert_eq!(answered, started);
     Ok(())
 }
 

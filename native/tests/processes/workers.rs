@@ -38,6 +38,23 @@ macro_rules! worker {
 
 worker! { nothing() { Ok(()) } }
 worker! { exits(code: i32) { std::process::exit(code) } }
+worker! { takes(number: u64) { std::hint::black_box(number); Ok(()) } }
+worker! { answers(to: Queue<(u64, u64)>, number: u64) { to.put(&(number, number * 3)) } }
+worker! { breeds(done: Queue<u64>) {
+    let ctx = procbox_native::context()?;
+    let answers = ctx.queue::<(u64, u64)>(1)?;
+    for number in 0.. {
+        let p = ctx.process(answers::worker()).args((&answers, number)).start()?;
+        let code = p.join()?.exitcode();
+        let answer = answers.try_get();
+        if code != 0 || answer != Ok((number, number * 3)) {
+            return Err(procbox_core::Error::Invalid(format!("{number}: {code}, {answer:?}")));
+        }
+        // Full: it was told often enough.
+        let _ = done.try_put(&number);
+    }
+    Ok(())
+} }
 worker! { ignores_its_limit() {
     use nix::sys::signal::{SigHandler, Signal, signal};
     // SAFETY: no handler is installed.

@@ -29,6 +29,8 @@ impl Futex {
 struct World {
     messages: AtomicU32,
     signal: Signal,
+    /// The word that all signals share.
+    shared: AtomicU32,
     futex: Futex,
 }
 
@@ -37,13 +39,14 @@ impl World {
         Arc::new(World {
             messages: AtomicU32::new(0),
             signal: Signal::new(),
+            shared: AtomicU32::new(0),
             futex: Futex { bucket: Mutex::new(()), woken: Condvar::new() },
         })
     }
 
     fn put(&self) {
         self.messages.fetch_add(1, Ordering::Release);
-        self.signal.changed(|word| self.futex.wake_all(word));
+        self.signal.changed(&self.shared, |word| self.futex.wake_all(word));
     }
 
     /// Takes a message if there is one.
@@ -62,6 +65,54 @@ impl World {
             self.futex.wait(announced);
         }
     }
+}
+
+impl World {
+    /// As `ready` does it for more queues than the kernel takes words.
+    fn get_shared(&self) {
+        while !self.try_get() {
+            let shared = (&self.shared, self.shared.load(Ordering::SeqCst));
+            self.signal.announce_shared();
+            if self.try_get() {
+                return;
+            }
+            self.futex.wait(shared);
+        }
+    }
+}
+
+#[test]
+fn a_message_reaches_who_sleeps_on_the_shared_word() {
+    loom::model(|| {
+        let world = World::new();
+        let getter = thread::spawn({
+            let world = world.clone();
+            move || world.get_shared()
+        });
+        world.put();
+        getter.join().unwrap();
+    });
+}
+
+#[test]
+fn who_sleeps_on_the_shared_word_and_who_does_not_take_no_wake_from_each_other() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let world = World::new();
+        let shared = thread::spawn({
+            let world = world.clone();
+            move || world.get_shared()
+        });
+        let own = thread::spawn({
+            let world = world.clone();
+            move || world.get()
+        });
+        world.put();
+        world.put();
+        shared.join().unwrap();
+        own.join().unwrap();
+    });
 }
 
 #[test]

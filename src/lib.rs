@@ -113,8 +113,8 @@ pub mod sandbox {
 #[cfg(feature = "native")]
 pub mod native {
     pub use procbox_native::{
-        Native, Program, adopt_orphans, answer_termination, answered_signal, init, interrupted,
-        interrupted_by_terminal, kill_descendants, on_interrupt,
+        Native, NativeBuilder, Program, adopt_orphans, answer_termination, answered_signal, init,
+        interrupted, interrupted_by_terminal, kill_descendants, on_interrupt,
     };
 }
 

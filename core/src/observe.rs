@@ -290,6 +290,51 @@ pub fn emit<'a>(event: impl FnOnce() -> Event<'a>) {
     }
 }
 
+/// A wait that is told to those who watch: begun when this is made, ended when it is dropped. For
+/// whoever implements a backend.
+///
+/// ```
+/// use procbox_core::observe::{Operation, Waiting};
+/// let waiting = Waiting::begin(|| 7, Operation::QueueGet, 1);
+/// // ... blocks, and gets it:
+/// waiting.end(true);
+/// ```
+#[derive(Debug)]
+#[must_use = "the wait ends when this is dropped"]
+pub struct Waiting(Option<(u32, Awaited)>);
+
+impl Waiting {
+    /// The process `pid` begins to wait in this call on this object. Nothing happens, and `pid` is
+    /// not asked for, if nobody watches.
+    #[inline]
+    pub fn begin(pid: impl FnOnce() -> u32, operation: Operation, object: u64) -> Waiting {
+        if !is_observed() {
+            return Waiting(None);
+        }
+        let (pid, on) = (pid(), Awaited { operation, object });
+        deliver(&Event::WaitBegun { pid, on });
+        Waiting(Some((pid, on)))
+    }
+
+    /// The wait has ended: with what was waited for, or without.
+    pub fn end(mut self, success: bool) {
+        self.tell(success);
+    }
+
+    fn tell(&mut self, success: bool) {
+        if let Some((pid, on)) = self.0.take() {
+            deliver(&Event::WaitEnded { pid, on, success });
+        }
+    }
+}
+
+impl Drop for Waiting {
+    /// A wait that was given up, or whose process was ended.
+    fn drop(&mut self) {
+        self.tell(false);
+    }
+}
+
 #[cold]
 fn deliver(event: &Event<'_>) {
     // Not held while they are told: one may subscribe another, or end its own subscription.

@@ -5,7 +5,8 @@ use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::wait_list::WaitList;
-use crate::waiting;
+use crate::waiting::{self, number};
+use procbox_core::observe::Operation;
 use procbox_core::raw::Bounds;
 use procbox_core::{Error, Result, Wait};
 use std::collections::VecDeque;
@@ -107,7 +108,7 @@ impl<T: Item> Channel<T> {
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::TimedOut`], [`Error::Interrupted`].
-    pub(crate) fn block_put(&self, item: T, wait: Wait) -> Result<()> {
+    pub(crate) fn block_put(&self, item: T, wait: Wait, operation: Operation) -> Result<()> {
         let mut slot = Some(item);
         if let Some(answer) = self.try_put(&mut slot) {
             return answer;
@@ -115,7 +116,7 @@ impl<T: Item> Channel<T> {
         let put = move || async move {
             waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
         };
-        waiting::block(&self.runtime, wait, || None, put)
+        waiting::block(&self.runtime, wait, (operation, number(self)), || None, put)
     }
 
     /// Takes the first item; `None` if there is none.
@@ -147,8 +148,9 @@ impl<T: Item> Channel<T> {
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::TimedOut`], [`Error::Interrupted`].
-    pub(crate) fn block_take(&self, wait: Wait) -> Result<T> {
-        waiting::block(&self.runtime, wait, || self.try_take(), || self.take())
+    pub(crate) fn block_take(&self, wait: Wait, operation: Operation) -> Result<T> {
+        let on = (operation, number(self));
+        waiting::block(&self.runtime, wait, on, || self.try_take(), || self.take())
     }
 
     /// Waits on the calling thread until a take would not wait.
@@ -158,7 +160,8 @@ impl<T: Item> Channel<T> {
     pub(crate) fn block_until_ready(&self, wait: Wait) -> Result<()> {
         let ready = || self.is_ready().then_some(Ok(()));
         let sleep = || waiting::until(&self.runtime, &self.watched, ready);
-        waiting::block(&self.runtime, wait, ready, sleep)
+        let on = (Operation::PipeRecv, number(self));
+        waiting::block(&self.runtime, wait, on, ready, sleep)
     }
 
     /// Closes it: nothing comes in any more, and what is in it can still be taken.

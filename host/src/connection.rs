@@ -8,16 +8,17 @@ use crate::channel::Channel;
 use crate::pipe::PipeEnd;
 use crate::runtime::Runtime;
 use crate::sync::lock;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
-/// How many may wait to be accepted; the next waits to wait.
+/// The number of those who may wait to be accepted; the next waits to wait.
 const BACKLOG: usize = 128;
-/// What a connection holds each way: one message of the largest size, or many small ones.
-const BOUNDS: Bounds = Bounds { messages: Some(1 << 10), bytes: MAX_MESSAGE };
+/// The most that a connection holds, each way: one message of the largest size, or many small ones.
+const BOUNDS: Bounds = Bounds::new(Some(1 << 10), MAX_MESSAGE);
 
 /// Those who came to a listener and were not accepted yet: their pipes' other ends.
 type Backlog = Channel<Arc<PipeEnd>>;
@@ -58,7 +59,7 @@ impl Names {
         match lock(&self.0).entry(name.into()) {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
-                let bounds = Bounds { messages: Some(BACKLOG), ..Bounds::default() };
+                let bounds = Bounds::DEFAULT.messages(BACKLOG);
                 let backlog = Arc::new(Channel::new(runtime.clone(), bounds));
                 free.insert(backlog.clone());
                 let address = Address::Name(name.into());
@@ -109,7 +110,7 @@ impl Approach<'_> {
     /// # Errors
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::Interrupted`].
     pub(crate) fn block_connect(self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        let put = self.backlog.block_put(self.theirs, wait);
+        let put = self.backlog.block_put(self.theirs, wait, Operation::Connect);
         put.map_err(|e| gone_is_refused(e, self.name))?;
         Ok(Arc::new(PipeConnection(self.ours)))
     }
@@ -145,7 +146,7 @@ impl Drop for HostListener {
 
 impl RawListener for HostListener {
     fn accept(&self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        Ok(Arc::new(PipeConnection(self.backlog.block_take(wait)?)))
+        Ok(Arc::new(PipeConnection(self.backlog.block_take(wait, Operation::Accept)?)))
     }
 
     fn address(&self) -> &Address {

@@ -15,6 +15,7 @@ use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
+use crate::waiting::OWN_PID;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
@@ -23,9 +24,6 @@ use procbox_core::raw::{
 use procbox_core::time::Clock;
 use procbox_core::{Bytes, Result, Wait};
 use std::sync::Arc;
-
-/// The pid of the embedding program, unless it is said to have another.
-pub(crate) const OWN_PID: u32 = 1;
 
 /// The context of the embedding program.
 pub(crate) struct Root {
@@ -38,13 +36,11 @@ impl Root {
     pub(crate) fn new(owner: Arc<Owner>, program: Prepared, mut grants: Grants) -> Result<Root> {
         let identity = match grants.take_identity() {
             Some(identity) => identity,
-            None => Identity {
-                name: "MainProcess".into(),
-                pid: OWN_PID,
-                daemon: false,
-                authkey: random_key(&owner.0.runtime)?,
-                parent: None,
-            },
+            None => {
+                let mut first = Identity::new("MainProcess", OWN_PID);
+                first.authkey = random_key(&owner.0.runtime)?;
+                first
+            }
         };
         let sandbox = owner.0.clone();
         let names =

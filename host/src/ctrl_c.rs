@@ -51,6 +51,7 @@ pub(crate) fn register(runtime: &Arc<Runtime>) {
 mod tests {
     use super::*;
     use crate::waiting::block;
+    use procbox_core::observe::Operation;
     use procbox_core::{Error, Result, Wait};
     use std::future::pending;
 
@@ -66,7 +67,7 @@ mod tests {
             if answers {
                 answer();
             }
-            block(runtime, wait, || None, pending::<Result<()>>)
+            block(runtime, wait, (Operation::Ready, 0), || None, pending::<Result<()>>)
         };
         let patient = Wait::AtMost(std::time::Duration::from_millis(20));
         let before = made();

@@ -36,7 +36,7 @@ const KEEP_RESIDENT_STACK: usize = 16 << 10;
 /// The granularity of reservations: a page of WebAssembly.
 const PAGE: u64 = 64 << 10;
 
-/// Whether compiled modules are kept on disk, and where.
+/// The cache of compiled modules on disk, if there is one.
 #[derive(Clone, Debug)]
 pub(crate) enum ModuleCache {
     Off,
@@ -68,7 +68,7 @@ pub(crate) fn engine(
         // Without a directory to write to there is no cache, which costs time and nothing else.
         .cache(settings(cache).and_then(|settings| Cache::new(settings).ok()));
     if simulated {
-        // What the specification leaves to the machine.
+        // The specification leaves these to the machine.
         config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
     }
     Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))

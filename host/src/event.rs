@@ -3,6 +3,7 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::raw::RawEvent;
 use procbox_core::{Result, Wait};
 use std::sync::Arc;
@@ -54,6 +55,7 @@ impl RawEvent for HostEvent {
 
     fn wait(&self, wait: Wait) -> Result<()> {
         let attempt = || self.is_set().then_some(Ok(()));
-        waiting::block(&self.runtime, wait, attempt, || self.wait_set())
+        let on = (Operation::EventWait, waiting::number(self));
+        waiting::block(&self.runtime, wait, on, attempt, || self.wait_set())
     }
 }

@@ -5,7 +5,7 @@ use procbox_core::{Error, Result};
 use std::path::PathBuf;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-/// What a program gets beyond stdio, clock and randomness. By default nothing but the right to start
+/// Rights of a program beyond stdio, clock and randomness. By default none but the right to start
 /// processes of its own program.
 ///
 /// ```no_run
@@ -164,7 +164,7 @@ impl Grants {
         self.quiet
     }
 
-    /// Whether names are those of the sandbox.
+    /// True if names are those of the sandbox.
     pub(crate) fn shares_names(&self) -> bool {
         self.shared_names
     }

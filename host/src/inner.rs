@@ -21,7 +21,7 @@ pub(crate) struct Inner {
     pub(crate) names: Arc<Names>,
 }
 
-/// What the embedding program holds of a sandbox. Processes hold the inside, so that this is dropped
+/// The sandbox as the embedding program holds it. Processes hold the inside, so that this is dropped
 /// when only they are left.
 pub(crate) struct Owner(pub(crate) Arc<Inner>);
 

@@ -9,7 +9,7 @@ use crate::waiting;
 use procbox_core::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What one process has of it.
+/// The interrupt of one process.
 pub(crate) struct Interrupt {
     answers: AtomicBool,
     pending: AtomicBool,
@@ -25,7 +25,7 @@ impl Interrupt {
         }
     }
 
-    /// Whether the process answers; if so it is interrupted.
+    /// True if the process answers; then it is interrupted.
     pub(crate) fn raise(&self) -> bool {
         if !self.answers() {
             return false;

@@ -6,9 +6,9 @@
 //!
 //! The files stand on floors, and import from floors below or beside them only:
 //!
-//! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the embedding program;
-//!    `wait_list` and `waiting`, how one sleeps until something
-//!    changes; `ready`, the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the
+//!    embedding program; `wait_list` and `waiting`, how one sleeps until something changes; `ready`,
+//!    the same for several things; `interrupt`, Ctrl-C as one process sees it;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
@@ -65,8 +65,8 @@ pub use grants::Grants;
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};
 
-/// From now on the calling thread's blocked calls into a sandbox end with
-/// [`procbox_core::Error::Interrupted`] while there is an [`interrupt`].
+/// Has the calling thread's blocked calls into a sandbox end, from now on, with
+/// [`procbox_core::Error::Interrupted`] while there is an [`interrupt`](fn@interrupt).
 ///
 /// ```
 /// procbox_host::answer_interrupts();

@@ -18,7 +18,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// What holds one process's store to them.
+    /// The limiter that holds one process's store to them.
     pub(crate) fn of_store(&self) -> StoreLimits {
         StoreLimitsBuilder::new().memory_size(self.memory).build()
     }

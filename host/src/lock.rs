@@ -3,12 +3,13 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Acquired, RawLock};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Who can hold a lock: a sandboxed process, or a thread of the embedding program.
+/// One that can hold a lock: a sandboxed process, or a thread of the embedding program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holder(u64);
 
@@ -55,7 +56,7 @@ impl HostLock {
             Ok(_) => {
                 let owner_died = self.owner_died.load(Ordering::Relaxed)
                     && self.owner_died.swap(false, Ordering::Relaxed);
-                Some(Ok(Acquired { owner_died }))
+                Some(Ok(Acquired::new(owner_died)))
             }
             Err(holder) if holder == me.0 => Some(Err(Error::AlreadyHeld)),
             Err(_) => None,
@@ -88,7 +89,8 @@ impl HostLock {
 impl RawLock for HostLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let me = Holder::thread();
-        waiting::block(&self.runtime, wait, || self.try_acquire(me), || self.acquire_as(me))
+        let on = (Operation::LockAcquire, waiting::number(self));
+        waiting::block(&self.runtime, wait, on, || self.try_acquire(me), || self.acquire_as(me))
     }
 
     fn release(&self) -> Result<()> {

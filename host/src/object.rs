@@ -85,13 +85,13 @@ impl Object {
         }
     }
 
-    /// Whether it may be handed to another process. A process is the business of who started it,
+    /// True for what may be handed to another process. A process is the business of who started it,
     /// and a listener of who made it.
     pub(crate) fn travels(&self) -> bool {
         !matches!(self, Object::Listener(_) | Object::Process(_))
     }
 
-    /// What to wait for; `None` if it is not that kind of thing.
+    /// The source to wait for; `None` if it is not that kind of thing.
     pub(crate) fn source(&self) -> Option<Arc<dyn Source>> {
         match self {
             Object::Queue(queue) => Some(queue.clone()),
@@ -103,7 +103,7 @@ impl Object {
     }
 }
 
-/// What to wait for, given something of the embedding program.
+/// The source to wait for, given something of the embedding program.
 ///
 /// # Errors
 /// [`Error::ForeignHandle`] if it is of another backend, [`Error::Closed`] for an end that only sends.

@@ -3,12 +3,13 @@
 use crate::channel::{Channel, Item};
 use crate::object::Stored;
 use crate::runtime::Runtime;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Bounds, Handle, Message, RawPipe};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 
-/// What a pipe holds at most, each way; a sender waits when it is full.
-const BOUNDS: Bounds = Bounds { messages: Some(1 << 16), bytes: Bounds::MAX_BYTES };
+/// The most that a pipe holds, each way; a sender waits when it is full.
+const BOUNDS: Bounds = Bounds::DEFAULT.messages(1 << 16);
 
 /// Every handle of this end is a reference to the same `PipeEnd`: when the last goes, with whoever
 /// held it, the end is gone.
@@ -70,11 +71,11 @@ impl RawPipe for PipeEnd {
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
         let out = self.outgoing()?;
         out.check_size(bytes.len())?;
-        out.block_put(Stored::pack(bytes, handles, &self.runtime)?, wait)
+        out.block_put(Stored::pack(bytes, handles, &self.runtime)?, wait, Operation::PipeSend)
     }
 
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        self.incoming()?.block_take(wait)?.unpack(into);
+        self.incoming()?.block_take(wait, Operation::PipeRecv)?.unpack(into);
         Ok(())
     }
 

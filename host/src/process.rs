@@ -6,6 +6,7 @@ use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Identity, RawProcess};
 use procbox_core::{ExitStatus, Result, Wait, signal};
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,7 @@ pub(crate) struct HostProcess {
     pub(crate) output: Captured,
 }
 
-/// How a process has ended, or is to end.
+/// The end of a process, past or ordered.
 #[derive(Default)]
 struct End {
     status: Option<ExitStatus>,
@@ -65,7 +66,7 @@ impl HostProcess {
         self.runtime.preempt();
     }
 
-    /// How it has been told to end, if it has. If not, `waker` is woken when it is told.
+    /// The end that it has been told to make, if it has. If not, `waker` is woken when it is told.
     pub(crate) fn ordered_end(&self, waker: &Waker) -> Option<ExitStatus> {
         let mut end = lock(&self.end);
         if end.ordered.is_none() && end.waker.as_ref().is_none_or(|own| !own.will_wake(waker)) {
@@ -112,25 +113,29 @@ impl RawProcess for HostProcess {
     }
 
     fn join(&self, wait: Wait) -> Result<ExitStatus> {
-        waiting::block(&self.runtime, wait, || self.status_now().map(Ok), || self.joined())
+        let on = (Operation::Join, self.identity.pid.into());
+        waiting::block(&self.runtime, wait, on, || self.status_now().map(Ok), || self.joined())
     }
 
     fn status(&self) -> Option<ExitStatus> {
         self.status_now()
     }
 
-    fn terminate(&self) {
+    fn terminate(&self) -> Result<()> {
         self.end_with(ExitStatus::signaled(signal::TERM));
+        Ok(())
     }
 
-    fn kill(&self) {
+    fn kill(&self) -> Result<()> {
         self.end_with(ExitStatus::signaled(signal::KILL));
+        Ok(())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Result<()> {
         if !self.interrupt.raise() {
             self.end_with(ExitStatus::signaled(signal::INT));
         }
+        Ok(())
     }
 
     fn output(&self) -> Vec<u8> {

@@ -129,7 +129,7 @@ impl Prepared {
         &self.name
     }
 
-    /// What to call for an entry.
+    /// The export to call for an entry.
     ///
     /// # Errors
     /// [`Error::NoSuchWorker`], or [`Error::NotRunnable`] without a `main`.
@@ -142,6 +142,7 @@ impl Prepared {
             }),
             Entry::Call(name) => self.worker(name, mode::CALL),
             Entry::Serve(name) => self.worker(name, mode::SERVE),
+            _ => Err(Error::Unsupported("such an entry")),
         }
     }
 
@@ -182,7 +183,7 @@ impl Prepared {
             self.signatures.iter().find(|(n, _)| n == name).map(|(_, text)| text.clone())
         };
         let mut workers: Vec<WorkerInfo> = (self.workers.iter())
-            .map(|name| WorkerInfo { name: name.clone(), signature: signature(name) })
+            .map(|name| WorkerInfo::new(name.as_str(), signature(name)))
             .collect();
         workers.sort_by(|a, b| a.name.cmp(&b.name));
         workers

@@ -2,6 +2,7 @@
 
 use crate::channel::Channel;
 use crate::object::Stored;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Bounds, Handle, Message, RawQueue};
 use procbox_core::{Error, Result, Wait};
 
@@ -9,11 +10,13 @@ impl RawQueue for Channel<Stored> {
     fn put(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
         self.check_size(bytes.len())?;
         let stored = Stored::pack(bytes, handles, &self.runtime)?;
-        self.block_put(stored, wait).map_err(|e| timed_out_is(e, Error::Full))
+        self.block_put(stored, wait, Operation::QueuePut).map_err(|e| timed_out_is(e, Error::Full))
     }
 
     fn get(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        let stored = self.block_take(wait).map_err(|e| timed_out_is(e, Error::Empty))?;
+        let stored = self
+            .block_take(wait, Operation::QueueGet)
+            .map_err(|e| timed_out_is(e, Error::Empty))?;
         stored.unpack(into);
         Ok(())
     }

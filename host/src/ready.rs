@@ -3,6 +3,7 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -14,7 +15,7 @@ pub(crate) trait Source: Send + Sync {
     /// The runtime that wakes those who wait for it: the mark of its sandbox.
     fn runtime(&self) -> &Arc<Runtime>;
 
-    /// Whether it is ready now.
+    /// True if it is ready now.
     fn is_ready(&self) -> bool;
 
     /// Those who sleep until it may have become ready.
@@ -56,5 +57,11 @@ pub(crate) fn block_until_ready(
     if sources.iter().any(|source| !Arc::ptr_eq(source.runtime(), runtime)) {
         return Err(Error::ForeignHandle);
     }
-    waiting::block(runtime, wait, || ready_now(sources), || until_ready(sources))
+    waiting::block(
+        runtime,
+        wait,
+        (Operation::Ready, 0),
+        || ready_now(sources),
+        || until_ready(sources),
+    )
 }

@@ -1,6 +1,6 @@
 //! The sandbox, and what it is made with.
 
-use crate::context::{OWN_PID, Root};
+use crate::context::Root;
 use crate::ctrl_c;
 use crate::engine::{self, ModuleCache};
 use crate::grants::Grants;
@@ -9,6 +9,7 @@ use crate::limits::{Limits, Room};
 use crate::program::Program;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
+use crate::waiting::OWN_PID;
 use procbox_core::{Context, Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{MAX_PERMITS, RawSemaphore, too_many_permits};
 use procbox_core::{Result, Wait};
 use std::sync::Arc;
@@ -54,7 +55,8 @@ impl HostSemaphore {
 /// semaphore is.
 impl RawSemaphore for HostSemaphore {
     fn acquire(&self, wait: Wait) -> Result<()> {
-        waiting::block(&self.runtime, wait, || self.try_take(), || self.take())
+        let on = (Operation::SemaphoreAcquire, waiting::number(self));
+        waiting::block(&self.runtime, wait, on, || self.try_take(), || self.take())
     }
 
     fn release(&self) -> Result<()> {

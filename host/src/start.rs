@@ -9,6 +9,7 @@ use crate::program::{Export, Prepared};
 use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
+use procbox_core::observe::{self, Event};
 use procbox_core::raw::{ProcessSpec, WorkerInfo};
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
@@ -37,6 +38,11 @@ impl Environment for Shared {
         spec.identity.pid = sandbox.registry.next_pid();
         let process = HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), output);
         sandbox.registry.enter(&process);
+        observe::emit(|| Event::ProcessStarted {
+            pid: process.identity.pid,
+            name: &process.identity.name,
+            parent: process.identity.parent.as_ref().map_or(0, |(pid, _)| *pid),
+        });
         let clock = sandbox.runtime.clock();
         let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**clock);
         let cpu_time = spec.cpu_time;

@@ -15,7 +15,7 @@ use wasmtime::{Memory, StoreLimits};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-/// What a process gets from the context that it lives in.
+/// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
     /// Starts another process of the same program, to which it hands `arguments`. What that prints,
     /// if it is kept, goes to `output`.
@@ -30,7 +30,7 @@ pub(crate) trait Environment: Send + Sync {
         output: Captured,
     ) -> Result<Arc<HostProcess>>;
 
-    /// Whether its processes may start processes.
+    /// True if its processes may start processes.
     fn may_start(&self) -> bool;
 
     /// Whom its processes can reach by name.
@@ -42,7 +42,7 @@ pub(crate) trait Environment: Send + Sync {
     /// The program's workers.
     fn workers(&self) -> Vec<WorkerInfo>;
 
-    /// How many processes run at once.
+    /// The number of processes that run at once.
     fn cpu_count(&self) -> usize;
 
     /// Adds the directories and variables that were granted.
@@ -106,7 +106,7 @@ impl State {
 }
 
 impl Drop for State {
-    /// What it held comes back, and its daemons go.
+    /// Gives back what it held, and ends its daemons.
     fn drop(&mut self) {
         let me = self.holder();
         for object in self.table.drain() {

@@ -3,8 +3,9 @@
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Budget, Sleep};
+use procbox_core::observe::{self, Event};
 use procbox_core::time::Deadline;
-use procbox_core::{ExitStatus, Limit, signal};
+use procbox_core::{ExitStatus, Identity, Limit, signal};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ impl Task {
         }
     }
 
-    /// How it has to end now, if it has to.
+    /// The end that it has to make now, if it has to.
     fn has_to_end(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
         if let Some(ordered) = self.process.ordered_end(cx.waker()) {
             return Some(ordered);
@@ -65,7 +66,12 @@ impl Task {
     }
 
     fn end(&self, status: ExitStatus) {
-        self.registry.leave(self.process.identity.pid);
+        let Identity { pid, ref name, .. } = self.process.identity;
+        self.registry.leave(pid);
+        if let Some(limit) = status.limit() {
+            observe::emit(|| Event::LimitHit { pid, name, limit });
+        }
+        observe::emit(|| Event::ProcessEnded { pid, name, status });
         self.process.ended_with(status);
     }
 }

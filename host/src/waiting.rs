@@ -4,6 +4,7 @@ use crate::ctrl_c;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
+use procbox_core::observe::{Operation, Waiting};
 use procbox_core::{Error, Result, Wait};
 use std::future::Future;
 use std::sync::Arc;
@@ -53,10 +54,19 @@ pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -
     }
 }
 
-/// Waits on the calling thread. `attempt` is the form that does not wait, tried first.
+/// The embedding program's number among the processes of a sandbox.
+pub(crate) const OWN_PID: u32 = 1;
+
+/// A number for an object, for those who watch: it is the object's as long as it lives.
+pub(crate) fn number<T>(object: &T) -> u64 {
+    std::ptr::from_ref(object).addr() as u64
+}
+
+/// Waits on the calling thread, in this call on the object of this number. `attempt` is the form that does not wait, tried first.
 pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     runtime: &Arc<Runtime>,
     wait: Wait,
+    (operation, object): (Operation, u64),
     attempt: impl FnOnce() -> Option<Result<T>>,
     future: impl FnOnce() -> F,
 ) -> Result<T> {
@@ -67,5 +77,9 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     if wait.is_never() {
         return Err(Error::TimedOut);
     }
-    runtime.block_on(future(), wait.deadline(&**runtime.clock()), ctrl_c::answers())
+    let waiting = Waiting::begin(|| OWN_PID, operation, object);
+    let deadline = wait.deadline(&**runtime.clock());
+    let answer = runtime.block_on(future(), deadline, ctrl_c::answers());
+    waiting.end(answer.is_ok());
+    answer
 }

@@ -96,11 +96,7 @@ pub(crate) fn identity() -> Result<Identity> {
 fn first_identity() -> Result<Identity> {
     let mut key = vec![0; AUTHKEY];
     SystemRandom.fill(&mut key)?;
-    Ok(Identity {
-        name: "MainProcess".into(),
-        pid: std::process::id(),
-        daemon: false,
-        authkey: Bytes(key),
-        parent: None,
-    })
+    let mut first = Identity::new("MainProcess", std::process::id());
+    first.authkey = Bytes(key);
+    Ok(first)
 }

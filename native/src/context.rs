@@ -15,7 +15,7 @@ use procbox_core::raw::{
     RawProcess, RawQueue, RawSemaphore,
 };
 use procbox_core::{
-    Address, Backend, Bounds, Context, Identity, Result, Wait, Waitable, WorkerInfo,
+    Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
 };
 use std::sync::Arc;
 
@@ -101,6 +101,7 @@ impl RawContext for NativeContext {
             Entry::Main(args) => self.starter.main(args, &spec)?,
             Entry::Call(name) => self.starter.worker(name, false, &spec)?,
             Entry::Serve(name) => self.starter.worker(name, true, &spec)?,
+            _ => return Err(Error::Unsupported("such an entry")),
         };
         Ok(Arc::new(NativeProcess(child)))
     }

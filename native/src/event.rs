@@ -8,6 +8,7 @@ use crate::arena::held::Held;
 use crate::arena::kind::Kind;
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::futex;
+use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, RawEvent};
 use procbox_core::time::SystemClock;
 use procbox_core::{Error, Result, Wait};
@@ -89,9 +90,11 @@ impl RawEvent for NativeEvent {
             return Err(Error::TimedOut);
         }
         let until = wait.deadline(&SystemClock);
+        let waiting = Waiting::begin(std::process::id, Operation::EventWait, self.0.offset);
         loop {
             let now = self.word().load(Ordering::Acquire);
             if is_due(now) {
+                waiting.end(true);
                 return Ok(());
             }
             self.0.arena.block(&[(self.word(), now)], until)?;

@@ -5,8 +5,9 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::robust::RobustLock;
+use procbox_core::observe::{self, Operation, Waiting};
 use procbox_core::raw::{Handle, RawLock};
-use procbox_core::{Acquired, Result, Wait};
+use procbox_core::{Acquired, Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -64,10 +65,23 @@ impl NativeLock {
 
 impl RawLock for NativeLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
+        // Those who watch are told before the lock is asked for in earnest, not in the middle.
+        let watched = observe::is_observed();
         // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
         // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
-        let acquired = unsafe { self.lock().acquire(wait) };
-        acquired.map(|owner_died| Acquired { owner_died })
+        let acquired = unsafe { self.lock().acquire(if watched { Wait::Never } else { wait }) };
+        let acquired = match acquired {
+            Err(Error::TimedOut) if watched && !wait.is_never() => {
+                let waiting =
+                    Waiting::begin(std::process::id, Operation::LockAcquire, self.0.offset);
+                // SAFETY: as above.
+                let acquired = unsafe { self.lock().acquire(wait) };
+                waiting.end(acquired.is_ok());
+                acquired
+            }
+            at_once => at_once,
+        };
+        acquired.map(Acquired::new)
     }
 
     fn release(&self) -> Result<()> {

@@ -134,7 +134,7 @@ fn queues_of(pipe: u64) -> [u64; 2] {
 }
 
 /// A pipe that is full has no more than this: one message of the largest size promised.
-const BOUNDS: Bounds = Bounds { messages: None, bytes: 64 << 20 };
+const BOUNDS: Bounds = Bounds::DEFAULT.bytes(64 << 20);
 
 fn timed_out(error: Error) -> Error {
     match error {

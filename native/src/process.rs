@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use procbox_core::observe::{self, Event, Operation, Waiting};
 use procbox_core::raw::{ProcessSpec, RawProcess};
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, ExitStatus, Result, Wait, signal};
@@ -22,6 +23,7 @@ use std::time::Instant;
 /// A child of this process, shared by its handle and the reaper.
 pub(crate) struct Child {
     pid: i32,
+    name: String,
     pidfd: OwnedFd,
     arena: Arc<Arena>,
     /// Slot in the process table, if it is in the arena.
@@ -52,6 +54,7 @@ impl Child {
         interrupt::record_child(pid);
         let child = Arc::new(Child {
             pid,
+            name: spec.identity.name.clone(),
             pidfd,
             arena,
             slot,
@@ -62,6 +65,11 @@ impl Child {
             captured,
         });
         reaper.watch(&child)?;
+        observe::emit(|| Event::ProcessStarted {
+            pid: pid.unsigned_abs(),
+            name: &spec.identity.name,
+            parent: std::process::id(),
+        });
         Ok(child)
     }
 
@@ -122,7 +130,17 @@ impl Child {
         *status = Some(ended);
         drop(status);
         self.reaper.forget(self);
+        self.tell_end(ended);
         Some(ended)
+    }
+
+    /// Tells those who watch that it has ended.
+    fn tell_end(&self, status: ExitStatus) {
+        let (pid, name) = (self.pid.unsigned_abs(), &self.name[..]);
+        if let Some(limit) = status.limit() {
+            observe::emit(|| Event::LimitHit { pid, name, limit });
+        }
+        observe::emit(|| Event::ProcessEnded { pid, name, status });
     }
 
     /// For the reaper: as [`Child::try_reap`], unless a joiner is going to.
@@ -133,6 +151,8 @@ impl Child {
     }
 
     fn join(&self, until: Deadline) -> Result<ExitStatus> {
+        let object = u64::from(self.pid.unsigned_abs());
+        let waiting = Waiting::begin(std::process::id, Operation::Join, object);
         self.joiners.fetch_add(1, Ordering::SeqCst);
         let joined = loop {
             if let Some(status) = self.try_reap() {
@@ -145,7 +165,9 @@ impl Child {
         };
         self.joiners.fetch_sub(1, Ordering::SeqCst);
         // If it died meanwhile, the reaper may have left it to this thread.
-        if joined.is_err() { self.try_reap().map_or(joined, Ok) } else { joined }
+        let joined = if joined.is_err() { self.try_reap().map_or(joined, Ok) } else { joined };
+        waiting.end(joined.is_ok());
+        joined
     }
 
     fn signal(&self, signal: Signal) {
@@ -175,20 +197,23 @@ impl RawProcess for NativeProcess {
         self.0.try_reap()
     }
 
-    fn terminate(&self) {
+    fn terminate(&self) -> Result<()> {
         self.0.signal(Signal::SIGTERM);
+        Ok(())
     }
 
-    fn kill(&self) {
+    fn kill(&self) -> Result<()> {
         self.0.signal(Signal::SIGKILL);
+        Ok(())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Result<()> {
         match self.0.slot {
             Some(_) => signals::pidfd_request_interrupt(self.0.pidfd()),
             // A program's `main`, which may know nothing of procbox.
             None => signals::pidfd_interrupt(self.0.pidfd()),
         }
+        Ok(())
     }
 
     fn output(&self) -> Vec<u8> {

@@ -125,7 +125,7 @@ impl Program {
         }
         let info = |entry: &WorkerEntry| {
             let signature = lines(entry.about).next().and_then(|info| info.signature);
-            WorkerInfo { name: entry.name.to_string(), signature }
+            WorkerInfo::new(entry.name, signature)
         };
         Ok(WORKERS.iter().map(info).collect())
     }
@@ -147,10 +147,8 @@ impl Program {
 
 /// The workers that a section's lines are about.
 fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
-    procbox_abi::lines(about).map(|line| WorkerInfo {
-        name: line.name.to_string(),
-        signature: line.signature.map(str::to_string),
-    })
+    procbox_abi::lines(about)
+        .map(|line| WorkerInfo::new(line.name, line.signature.map(str::to_string)))
 }
 
 /// The workers of an executable; `None` for one without procbox, or a script.

@@ -11,6 +11,7 @@ use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::sync::futex;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
+use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, too_many_permits};
 use procbox_core::time::SystemClock;
 use procbox_core::{Error, Result, Wait};
@@ -140,9 +141,11 @@ impl RawSemaphore for NativeSemaphore {
             return Err(Error::TimedOut);
         }
         let until = wait.deadline(&SystemClock);
+        let waiting = Waiting::begin(std::process::id, Operation::SemaphoreAcquire, self.0.offset);
         loop {
             let announced = self.core().released.announce();
             if self.try_take()? {
+                waiting.end(true);
                 return Ok(());
             }
             self.0.arena.block(&[announced], until)?;

@@ -4,7 +4,7 @@
 use crate::syscalls::os;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use procbox_core::raw::ProcessSpec;
-use procbox_core::{Input, Output, Result};
+use procbox_core::{Error, Input, Output, Result};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -107,6 +107,7 @@ fn stdin(input: &Input) -> Result<Option<File>> {
             file.write_all(bytes).and_then(|()| file.rewind()).map_err(|e| os("write", e))?;
             Ok(Some(file))
         }
+        _ => Err(Error::Unsupported("such a standard input")),
     }
 }
 
@@ -119,5 +120,6 @@ fn stdout(output: Output) -> Result<Option<File>> {
             own.map(|fd| Some(fd.into())).map_err(|e| os("dup", e))
         }
         Output::Capture => memory_file().map(Some),
+        _ => Err(Error::Unsupported("such a standard output")),
     }
 }

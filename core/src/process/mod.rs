@@ -202,7 +202,7 @@ impl Process {
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn terminate(&self) -> Result<()> {
-        self.raw().map(|raw| raw.terminate())
+        self.raw()?.terminate()
     }
 
     /// Ends it, which it cannot prevent: exit code -9.
@@ -222,7 +222,7 @@ impl Process {
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn kill(&self) -> Result<()> {
-        self.raw().map(|raw| raw.kill())
+        self.raw()?.kill()
     }
 
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
@@ -241,7 +241,7 @@ impl Process {
     /// # Errors
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn interrupt(&self) -> Result<()> {
-        self.raw().map(|raw| raw.interrupt())
+        self.raw()?.interrupt()
     }
 
     /// Frees what the process object holds. Most of its methods then say [`Error::Closed`].

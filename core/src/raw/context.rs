@@ -6,7 +6,7 @@ use super::{
 };
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock, SystemClock};
-use crate::{Result, Wait};
+use crate::{Error, Result, Wait};
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use std::sync::Arc;
 /// assert_eq!(Backend::Sandbox.to_string(), "sandbox"); // as `procbox run --backend` has it
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Backend {
     /// As OS processes.
     Native,
@@ -83,14 +84,20 @@ pub trait RawContext: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`crate::Error::AddressInUse`], [`crate::Error::NotGranted`], [`crate::Error::Os`].
-    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>>;
+    fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
+        let _ = address;
+        Err(Error::Unsupported("listeners"))
+    }
 
     /// A connection to whoever listens under an address; waits while too many others do.
     ///
     /// # Errors
     /// [`crate::Error::ConnectionRefused`], [`crate::Error::TimedOut`],
     /// [`crate::Error::NotGranted`], [`crate::Error::Interrupted`], [`crate::Error::Os`].
-    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>>;
+    fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
+        let _ = (address, wait);
+        Err(Error::Unsupported("listeners"))
+    }
 
     /// Starts a process.
     ///

@@ -44,6 +44,7 @@ pub trait RawLock: Any + Send + Sync {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 #[must_use = "it says whether the last holder died with the data half changed"]
 pub struct Acquired {
     /// The holder before died without releasing: what the lock protects may be half changed.

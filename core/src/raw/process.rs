@@ -15,6 +15,7 @@ use std::time::Duration;
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Entry {
     /// The program's `main`, with these arguments (its own name not among them).
     Main(Vec<String>),
@@ -34,6 +35,7 @@ pub enum Entry {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Input {
     /// The parent's own.
     #[default]
@@ -56,6 +58,7 @@ pub enum Input {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Output {
     /// The parent's own.
     #[default]
@@ -82,6 +85,7 @@ pub enum Output {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ProcessSpec {
     /// The entry point: what the process executes.
     pub entry: Entry,
@@ -111,6 +115,7 @@ pub struct ProcessSpec {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Identity {
     /// The process's name: `MainProcess`, `Process-N`, or what was set.
     pub name: String,
@@ -147,7 +152,7 @@ impl Identity {
 /// # let q = ctx.queue::<u32>(1)?;
 /// let raw = ctx.process("writer").args((&q, 2u32)).start()?.raw()?; // its second put waits
 /// assert_eq!(raw.status(), None);
-/// raw.kill();
+/// raw.kill()?;
 /// let status = raw.join(Wait::Forever)?;
 /// assert_eq!(raw.status(), Some(status));
 /// # Ok(()) }
@@ -166,15 +171,24 @@ pub trait RawProcess: Any + Send + Sync {
     fn status(&self) -> Option<ExitStatus>;
 
     /// Ends it: exit code -15. Nothing happens if it has ended.
-    fn terminate(&self);
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`].
+    fn terminate(&self) -> Result<()>;
 
     /// Ends it, which it cannot prevent: exit code -9. Nothing happens if it has ended.
-    fn kill(&self);
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`].
+    fn kill(&self) -> Result<()>;
 
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
     /// [`crate::Error::Interrupted`], another ends with exit code -2. Nothing happens if it has
     /// ended.
-    fn interrupt(&self);
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`].
+    fn interrupt(&self) -> Result<()>;
 
     /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
@@ -233,6 +247,7 @@ impl ProcessSpec {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WorkerInfo {
     /// The worker's name.
     pub name: String,

@@ -12,6 +12,7 @@ use std::any::Any;
 /// assert_eq!(b.bytes, Bounds::MAX_BYTES);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bounds {
     /// The most messages; `None` for as many as the bytes allow.
     pub messages: Option<usize>,
@@ -22,6 +23,16 @@ pub struct Bounds {
 impl Bounds {
     /// The default for [`Bounds::bytes`]: 256 MiB, room for four of the largest messages promised.
     pub const MAX_BYTES: usize = 256 << 20;
+
+    /// So many messages, if they are bounded, of so many bytes together.
+    ///
+    /// ```
+    /// use procbox_core::Bounds;
+    /// assert_eq!(Bounds::new(None, Bounds::MAX_BYTES), Bounds::default());
+    /// ```
+    pub const fn new(messages: Option<usize>, bytes: usize) -> Bounds {
+        Bounds { messages, bytes }
+    }
 
     /// At most so many messages.
     ///

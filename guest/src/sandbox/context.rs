@@ -6,7 +6,7 @@ use procbox_core::raw::{
     ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe, RawProcess,
     RawQueue, RawSemaphore,
 };
-use procbox_core::{Address, Backend, Bounds, Bytes, Identity, Result, Wait, Waitable, WorkerInfo};
+use procbox_core::{Address, Backend, Bounds, Identity, Result, Wait, Waitable, WorkerInfo};
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -72,14 +72,8 @@ impl RawContext for GuestContext {
 
     fn identity(&self) -> Identity {
         IDENTITY.with(|known| {
-            let unknown = || Identity {
-                name: "Process".into(),
-                pid: 0,
-                daemon: false,
-                authkey: Bytes::default(),
-                parent: None,
-            };
-            known.get_or_init(|| identity::identity().unwrap_or_else(|_| unknown())).clone()
+            let unknown = |_| Identity::new("Process", 0);
+            known.get_or_init(|| identity::identity().unwrap_or_else(unknown)).clone()
         })
     }
 

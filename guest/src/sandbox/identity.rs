@@ -32,18 +32,18 @@ pub(super) fn identity() -> Result<Identity> {
         Ok::<Vec<u8>, Error>(taken.to_vec())
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let name = text(take(numbers.name_len)?);
+    let mut me = Identity::new(text(take(numbers.name_len)?), numbers.pid);
     let parent_name = text(take(numbers.parent_name_len)?);
-    let authkey = Bytes(take(numbers.authkey_len)?);
-    let parent = (numbers.parent != 0).then_some((numbers.parent, parent_name));
-    Ok(Identity { name, pid: numbers.pid, daemon: numbers.daemon != 0, authkey, parent })
+    me.authkey = Bytes(take(numbers.authkey_len)?);
+    me.parent = (numbers.parent != 0).then_some((numbers.parent, parent_name));
+    me.daemon = numbers.daemon != 0;
+    Ok(me)
 }
 
 /// The program's workers.
 pub(super) fn workers() -> Result<Vec<WorkerInfo>> {
-    let worker = |line: procbox_abi::Line<'_>| WorkerInfo {
-        name: line.name.to_string(),
-        signature: line.signature.map(str::to_string),
+    let worker = |line: procbox_abi::Line<'_>| {
+        WorkerInfo::new(line.name, line.signature.map(str::to_string))
     };
     Ok(procbox_abi::lines(&read(About::Workers)?).map(worker).collect())
 }

@@ -84,7 +84,7 @@ impl RawLock for GuestLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let Own(h) = self.0;
         let code = try_then_wait(wait, || sys::lock_try_acquire(h), |t| sys::lock_acquire(h, t))?;
-        Ok(Acquired { owner_died: code == code::NOTED })
+        Ok(Acquired::new(code == code::NOTED))
     }
 
     fn release(&self) -> Result<()> {
@@ -151,10 +151,10 @@ impl RawQueue for GuestQueue {
 
     fn bounds(&self) -> Bounds {
         match sys::queue_bounds(self.0.0) {
-            Ok(bounds) => Bounds {
-                messages: usize::try_from(bounds.messages).ok(),
-                bytes: usize::try_from(bounds.bytes).unwrap_or(0),
-            },
+            Ok(bounds) => Bounds::new(
+                usize::try_from(bounds.messages).ok(),
+                usize::try_from(bounds.bytes).unwrap_or(0),
+            ),
             Err(_) => Bounds::default(),
         }
     }

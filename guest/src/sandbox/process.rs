@@ -32,6 +32,7 @@ pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
         Entry::Main(args) => (start::MAIN, args.iter().map(|arg| format!("{arg}\0")).collect()),
         Entry::Call(name) => (start::CALL, name.clone()),
         Entry::Serve(name) => (start::SERVE, name.clone()),
+        _ => return Err(Error::Unsupported("such an entry")),
     };
     let daemon = if spec.identity.daemon { flag::DAEMON } else { 0 };
     let (worker_at, worker_len) = place(&worker);
@@ -80,16 +81,19 @@ impl RawProcess for GuestProcess {
         sys::process_status(self.own.0)
     }
 
-    fn terminate(&self) {
+    fn terminate(&self) -> Result<()> {
         sys::process_terminate(self.own.0);
+        Ok(())
     }
 
-    fn kill(&self) {
+    fn kill(&self) -> Result<()> {
         sys::process_kill(self.own.0);
+        Ok(())
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self) -> Result<()> {
         sys::process_interrupt(self.own.0);
+        Ok(())
     }
 
     fn output(&self) -> Vec<u8> {

@@ -4,6 +4,7 @@ use super::error::Result;
 use super::wait::within;
 use crate::object::Object;
 use crate::state::State;
+use procbox_core::observe::Operation;
 use procbox_core::{Error, Wait};
 use std::sync::Arc;
 
@@ -34,6 +35,6 @@ pub(crate) fn try_connect(state: &mut State, name: &str) -> Result<i32> {
 pub(crate) async fn connect(state: &mut State, name: &str, wait: Wait) -> Result<i32> {
     state.table.check_room(1)?;
     let approach = state.environment.names().approach(state.runtime(), name)?;
-    let ours = within(&state.process, wait, approach.connect()).await?;
+    let ours = within(&state.process, wait, (Operation::Connect, 0), approach.connect()).await?;
     Ok(state.table.insert(Object::Pipe(ours))?)
 }

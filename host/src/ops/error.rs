@@ -5,7 +5,7 @@
 pub(crate) enum Error {
     /// The process has no such handle, or it stands for something of another kind.
     BadHandle,
-    /// What the operation itself came to.
+    /// The operation itself failed.
     Failed(procbox_core::Error),
 }
 
@@ -15,5 +15,5 @@ impl From<procbox_core::Error> for Error {
     }
 }
 
-/// What an operation comes to.
+/// The result of an operation.
 pub(crate) type Result<T> = std::result::Result<T, Error>;

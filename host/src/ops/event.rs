@@ -6,7 +6,9 @@ use crate::event::HostEvent;
 use crate::object::Object;
 use crate::state::State;
 use crate::table::Table;
+use crate::waiting::number;
 use procbox_core::Wait;
+use procbox_core::observe::Operation;
 use procbox_core::raw::RawEvent;
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ pub(crate) fn clear(state: &State, handle: i32) -> Result<()> {
     Ok(())
 }
 
-/// Whether an event is set.
+/// True if an event is set.
 pub(crate) fn is_set(state: &State, handle: i32) -> Result<bool> {
     Ok(find(&state.table, handle)?.is_set())
 }
@@ -43,5 +45,6 @@ pub(crate) fn is_set(state: &State, handle: i32) -> Result<bool> {
 /// Waits until an event is set.
 pub(crate) async fn wait(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
     let event = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, event.wait_set()).await?)
+    Ok(within(&state.process, wait, (Operation::EventWait, number(event)), event.wait_set())
+        .await?)
 }

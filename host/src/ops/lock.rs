@@ -6,7 +6,9 @@ use crate::lock::HostLock;
 use crate::object::Object;
 use crate::state::State;
 use crate::table::Table;
+use crate::waiting::number;
 use procbox_core::Wait;
+use procbox_core::observe::Operation;
 use procbox_core::raw::Acquired;
 use std::sync::Arc;
 
@@ -36,7 +38,8 @@ pub(crate) fn try_acquire(state: &State, handle: i32) -> Result<Acquired> {
 pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<Acquired> {
     let me = state.holder();
     let lock = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, lock.acquire_as(me)).await?)
+    Ok(within(&state.process, wait, (Operation::LockAcquire, number(lock)), lock.acquire_as(me))
+        .await?)
 }
 
 /// Gives a lock back.

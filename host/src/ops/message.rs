@@ -12,7 +12,9 @@ use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::state::State;
 use crate::table::Table;
+use crate::waiting::number;
 use procbox_core::Wait;
+use procbox_core::observe::Operation;
 use std::sync::Arc;
 
 /// The error of a wait that ran out: a queue has its own.
@@ -54,7 +56,7 @@ pub(crate) fn pack(
 }
 
 impl Outgoing<'_> {
-    /// What there is to say when there is no room.
+    /// The error when there is no room.
     fn full(&self) -> procbox_core::Error {
         if self.is_queue { procbox_core::Error::Full } else { procbox_core::Error::TimedOut }
     }
@@ -70,7 +72,9 @@ impl Outgoing<'_> {
 
     /// Sends a message for a process, waiting.
     pub(crate) async fn put(self, process: &HostProcess, stored: Stored, wait: Wait) -> Result<()> {
-        let put = within(process, wait, self.channel.put(stored)).await;
+        let operation = if self.is_queue { Operation::QueuePut } else { Operation::PipeSend };
+        let on = (operation, number(self.channel));
+        let put = within(process, wait, on, self.channel.put(stored)).await;
         Ok(put.map_err(|e| spent(e, self.full()))?)
     }
 }
@@ -115,11 +119,17 @@ pub(crate) async fn get(state: &mut State, handle: i32, wait: Wait) -> Result<St
     let process = &state.process;
     Ok(match incoming(&state.table, handle)? {
         Incoming::Queue(channel) => {
-            within(process, wait, channel.take()).await.map_err(|e| spent(e, Empty))?
+            let on = (Operation::QueueGet, number(channel));
+            within(process, wait, on, channel.take()).await.map_err(|e| spent(e, Empty))?
         }
-        Incoming::Pipe(channel) => within(process, wait, channel.take()).await?,
+        Incoming::Pipe(channel) => {
+            let on = (Operation::PipeRecv, number(channel));
+            within(process, wait, on, channel.take()).await?
+        }
         Incoming::Listener(listener) => {
-            arrival(within(process, wait, listener.backlog().take()).await?)
+            let backlog = listener.backlog();
+            let on = (Operation::Accept, number(backlog));
+            arrival(within(process, wait, on, backlog.take()).await?)
         }
     })
 }

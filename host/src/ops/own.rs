@@ -3,7 +3,7 @@
 use crate::state::State;
 use procbox_core::raw::{Identity, WorkerInfo};
 
-/// Who the process is.
+/// The process's identity.
 pub(crate) fn identity(state: &State) -> &Identity {
     &state.process.identity
 }
@@ -28,7 +28,7 @@ pub(crate) fn clear_interrupt(state: &State) {
     state.process.interrupt.clear();
 }
 
-/// Whether there is an interrupt.
+/// True if there is an interrupt.
 pub(crate) fn is_interrupted(state: &State) -> bool {
     state.process.interrupt.is_pending()
 }

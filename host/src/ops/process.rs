@@ -7,6 +7,7 @@ use crate::process::HostProcess;
 use crate::ready::{self, Source};
 use crate::state::State;
 use crate::table::Table;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Entry, Identity, ProcessSpec, RawProcess};
 use procbox_core::{ExitStatus, Wait};
 use std::sync::Arc;
@@ -44,13 +45,10 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     check_start(state)?;
     state.table.check_room(1)?;
     let me = &state.process.identity;
-    let identity = Identity {
-        name: start.name,
-        pid: 0,
-        daemon: start.daemon,
-        authkey: me.authkey.clone(),
-        parent: Some((me.pid, me.name.clone())),
-    };
+    let mut identity = Identity::new(start.name, 0);
+    identity.daemon = start.daemon;
+    identity.authkey = me.authkey.clone();
+    identity.parent = Some((me.pid, me.name.clone()));
     let mut spec = ProcessSpec::new(start.entry, identity);
     spec.stdout = state.spec.stdout;
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
@@ -66,34 +64,37 @@ pub(crate) fn pid(state: &State, handle: i32) -> Result<u32> {
     Ok(find(&state.table, handle)?.identity.pid)
 }
 
-/// How a process ended, if it did.
+/// The end of a process, if it has ended.
 pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
     let status = find(&state.table, handle)?.status_now();
     Ok(status.ok_or(procbox_core::Error::TimedOut)?)
 }
 
-/// How a process ended, waiting for that.
+/// The end of a process, waiting for that.
 pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
     let process = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, process.joined()).await?)
+    Ok(within(
+        &state.process,
+        wait,
+        (Operation::Join, process.identity.pid.into()),
+        process.joined(),
+    )
+    .await?)
 }
 
 /// Ends a process by -15.
 pub(crate) fn terminate(state: &State, handle: i32) -> Result<()> {
-    find(&state.table, handle)?.terminate();
-    Ok(())
+    Ok(find(&state.table, handle)?.terminate()?)
 }
 
 /// Ends a process by -9.
 pub(crate) fn kill(state: &State, handle: i32) -> Result<()> {
-    find(&state.table, handle)?.kill();
-    Ok(())
+    Ok(find(&state.table, handle)?.kill()?)
 }
 
 /// Does to a process what Ctrl-C does.
 pub(crate) fn interrupt(state: &State, handle: i32) -> Result<()> {
-    RawProcess::interrupt(&**find(&state.table, handle)?);
-    Ok(())
+    Ok(RawProcess::interrupt(&**find(&state.table, handle)?)?)
 }
 
 /// Something that the process can wait for among others.
@@ -107,5 +108,5 @@ pub(crate) async fn wait_any(
     sources: &[Arc<dyn Source>],
     wait: Wait,
 ) -> Result<Vec<usize>> {
-    Ok(within(&state.process, wait, ready::until_ready(sources)).await?)
+    Ok(within(&state.process, wait, (Operation::Ready, 0), ready::until_ready(sources)).await?)
 }

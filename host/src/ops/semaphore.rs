@@ -6,7 +6,9 @@ use crate::object::Object;
 use crate::semaphore::HostSemaphore;
 use crate::state::State;
 use crate::table::Table;
+use crate::waiting::number;
 use procbox_core::Wait;
+use procbox_core::observe::Operation;
 use procbox_core::raw::RawSemaphore;
 use std::sync::Arc;
 
@@ -59,7 +61,13 @@ pub(crate) fn try_acquire(state: &mut State, handle: i32) -> Result<()> {
 /// Takes a permit, waiting.
 pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
-    within(&state.process, wait, semaphore.take()).await?;
+    within(
+        &state.process,
+        wait,
+        (Operation::SemaphoreAcquire, number(&**semaphore)),
+        semaphore.take(),
+    )
+    .await?;
     took(&mut state.permits, semaphore);
     Ok(())
 }

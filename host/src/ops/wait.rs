@@ -1,16 +1,30 @@
 //! Where guests wait.
 
 use crate::process::HostProcess;
+use procbox_core::observe::{Operation, Waiting};
 use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs a future for a process: for as long as `wait` allows, and until it is interrupted.
+/// Runs a future for a process: for as long as `wait` allows, and until it is interrupted. Those
+/// who watch are told that it waits in this call, on the object of this number.
 ///
 /// # Errors
 /// [`Error::TimedOut`], [`Error::Interrupted`], or what the future says.
 pub(super) async fn within<T>(
+    process: &HostProcess,
+    wait: Wait,
+    (operation, object): (Operation, u64),
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let waiting = Waiting::begin(|| process.identity.pid, operation, object);
+    let result = bounded(process, wait, future).await;
+    waiting.end(result.is_ok());
+    result
+}
+
+async fn bounded<T>(
     process: &HostProcess,
     wait: Wait,
     future: impl Future<Output = Result<T>>,

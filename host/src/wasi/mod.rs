@@ -53,14 +53,16 @@ fn context(
     environment.grant(&mut builder);
     match &mut spec.stdin {
         Input::Inherit => builder.inherit_stdin(),
-        Input::Null => builder.stdin(MemoryInputPipe::new(Vec::new())),
         Input::Bytes(bytes) => builder.stdin(MemoryInputPipe::new(std::mem::take(bytes))),
+        // What this backend does not know reads nothing.
+        _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
     builder.stdout(match spec.stdout {
         Output::Inherit => Sink::Stdout,
-        Output::Null => Sink::Null,
         Output::Stderr => Sink::Stderr,
         Output::Capture => Sink::Kept(process.output.clone()),
+        // Nor does it write anywhere.
+        _ => Sink::Null,
     });
     builder.stderr(Sink::Stderr);
     builder.build_p1()

@@ -37,13 +37,7 @@ struct Task {
 /// Does once what each process would do first: symbols are looked up, thread-locals and the
 /// standard output are set up. Each page that a process need not touch saves it a fault.
 pub(super) fn warm_up() {
-    let nobody = Identity {
-        name: String::new(),
-        pid: 0,
-        daemon: false,
-        authkey: Bytes::default(),
-        parent: None,
-    };
+    let nobody = Identity::new("", 0);
     let request = StartRequest {
         worker: String::new(),
         serves: false,
@@ -84,7 +78,7 @@ fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     }
     let request = Message { bytes: arena.enter_slot(start.slot)?, handles: Vec::new() };
     let request: StartRequest = request.value()?;
-    let identity = request.identity;
+    let mut identity = request.identity;
     let parent = identity.parent.as_ref().map(|(pid, _)| *pid);
     if identity.daemon {
         prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| os("prctl", e))?;
@@ -103,7 +97,8 @@ fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     let handle = |offset| given.get(offset).cloned().and_then(Held::handle);
     let handles = request.handles.iter().map(handle).collect::<Option<Vec<_>>>();
     let handles = handles.ok_or(Error::ForeignHandle)?;
-    ambient::inherit(arena.clone(), Identity { pid: std::process::id(), ..identity });
+    identity.pid = std::process::id();
+    ambient::inherit(arena.clone(), identity);
     let name = request.worker;
     let entry = find(&name).ok_or_else(|| Error::NoSuchWorker { available: names(), name })?;
     let arguments = Message { bytes: request.arguments.0, handles };

@@ -20,6 +20,7 @@ use crate::arena::held::Held;
 use crate::arena::record;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
+use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, Message};
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Bounds, Error, Result, Wait};
@@ -54,10 +55,8 @@ impl<'a> Ring<'a> {
 
     pub(crate) fn bounds(self) -> Bounds {
         let messages = self.core.most_messages.load(Ordering::Relaxed);
-        Bounds {
-            messages: (messages != u64::MAX).then_some(messages as usize),
-            bytes: self.core.most_bytes.load(Ordering::Relaxed) as usize,
-        }
+        let messages = (messages != u64::MAX).then_some(messages as usize);
+        Bounds::new(messages, self.core.most_bytes.load(Ordering::Relaxed) as usize)
     }
 
     /// True if a get would not block.
@@ -111,9 +110,11 @@ impl<'a> Ring<'a> {
         let objects = self.arena.offsets(handles)?;
         let size = bytes.len() as u64;
         let mut deadline: Option<Deadline> = None;
+        let mut waiting: Option<Waiting> = None;
         loop {
             if self.try_put(bytes, &objects)? {
                 self.core.items.changed(futex::wake_all);
+                waiting.into_iter().for_each(|waiting| waiting.end(true));
                 return Ok(());
             }
             if wait.is_never() {
@@ -125,6 +126,7 @@ impl<'a> Ring<'a> {
             }
             let announced = self.core.space.announce();
             if !self.has_room(size) {
+                waiting.get_or_insert_with(|| self.waiting(Operation::QueuePut));
                 self.arena.block(&[announced], until).map_err(|e| match e {
                     Error::TimedOut => Error::Full,
                     other => other,
@@ -263,10 +265,18 @@ impl<'a> Ring<'a> {
         if self.is_ready() {
             return Ok(());
         }
-        self.arena.block(&[wanted], until).map_err(|e| match e {
+        let waiting = self.waiting(Operation::QueueGet);
+        let woken = self.arena.block(&[wanted], until).map_err(|e| match e {
             Error::TimedOut => Error::Empty,
             other => other,
-        })
+        });
+        waiting.end(woken.is_ok());
+        woken
+    }
+
+    /// A wait of this process, for those who watch. A ring has its place in the arena as its number.
+    fn waiting(self, operation: Operation) -> Waiting {
+        Waiting::begin(std::process::id, operation, std::ptr::from_ref(self.core).addr() as u64)
     }
 
     #[inline]

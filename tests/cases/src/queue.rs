@@ -45,7 +45,7 @@ pub(crate) fn an_empty_queue_says_empty(ctx: &Context) -> Verdict {
 
 pub(crate) fn a_queue_holds_at_least_one(ctx: &Context) -> Verdict {
     ensure!(matches!(ctx.queue::<u32>(0), Err(Error::Invalid(_))));
-    let bounds = Bounds { bytes: 0, ..Bounds::default() };
+    let bounds = Bounds::default().bytes(0);
     ensure!(matches!(ctx.queue_with::<u32>(bounds), Err(Error::Invalid(_))));
     Ok(())
 }
@@ -149,7 +149,7 @@ pub(crate) fn a_message_of_64_mib_arrives_whole(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn a_message_that_never_fits_is_too_large(ctx: &Context) -> Verdict {
-    let q = ctx.queue_with::<Bytes>(Bounds { messages: None, bytes: 1000 })?;
+    let q = ctx.queue_with::<Bytes>(Bounds::default().bytes(1000))?;
     match q.put(&Bytes(vec![0; 2000])) {
         Err(Error::TooLarge { size, limit }) => {
             ensure!(size >= 2000 && limit <= 1000, "{size} of {limit}");
@@ -163,7 +163,7 @@ pub(crate) fn a_message_that_never_fits_is_too_large(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn bytes_are_bounded_too(ctx: &Context) -> Verdict {
-    let q = ctx.queue_with::<Bytes>(Bounds { messages: None, bytes: 1000 })?;
+    let q = ctx.queue_with::<Bytes>(Bounds::default().bytes(1000))?;
     q.put(&Bytes(vec![1; 600]))?;
     refused(q.try_put(&Bytes(vec![2; 600])), Error::Full)?;
     same(q.get()?.len(), 600)?;
@@ -172,7 +172,7 @@ pub(crate) fn bytes_are_bounded_too(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn room_in_bytes_lets_in_as_many_as_fit(ctx: &Context) -> Verdict {
-    let q: Queue<u32> = ctx.queue_with(Bounds { messages: None, bytes: 12 })?;
+    let q: Queue<u32> = ctx.queue_with(Bounds::default().bytes(12))?;
     q.raw().put(&[0; 12], &[], Wait::Never)?;
     let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<String>(2)?);
     let start = |_| ctx.process("puts").args((&q, 8u32, &about, &out)).daemon(true).start();
@@ -185,7 +185,7 @@ pub(crate) fn room_in_bytes_lets_in_as_many_as_fit(ctx: &Context) -> Verdict {
 }
 
 pub(crate) fn room_for_a_small_message_is_not_kept_by_a_large_one(ctx: &Context) -> Verdict {
-    let q: Queue<Bytes> = ctx.queue_with(Bounds { messages: Some(10), bytes: 100 })?;
+    let q: Queue<Bytes> = ctx.queue_with(Bounds::default().messages(10).bytes(100))?;
     let put = |size| q.raw().put(&vec![0; size], &[], Wait::Never);
     put(50).and_then(|()| put(45))?;
     let (about, out) = (ctx.queue::<()>(2)?, ctx.queue::<usize>(2)?);

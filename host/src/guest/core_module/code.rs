@@ -6,10 +6,10 @@ use procbox_core::raw::Acquired;
 use procbox_core::{Error, Wait};
 use std::future::Future;
 
-/// What a call comes to; 0 and above is success.
+/// The answer of a call; 0 and above is success.
 pub(super) type Code = i32;
 
-/// What a function that may suspend the guest comes to, in time.
+/// The answer of a function that may suspend the guest, in time.
 pub(super) type Waiting<'a> = Box<dyn Future<Output = Code> + Send + 'a>;
 
 /// The code of a call that failed.
@@ -110,7 +110,7 @@ pub(super) fn refuse(refusal: impl Into<Refusal>) -> Code {
     refusal.into().0
 }
 
-/// How long a guest's timeout in nanoseconds means to wait; negative is for ever.
+/// The wait that a guest's timeout in nanoseconds means; negative is for ever.
 pub(super) fn wait(timeout: i64) -> Wait {
     Wait::from_nanos(timeout)
 }

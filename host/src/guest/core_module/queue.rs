@@ -12,7 +12,7 @@ pub(super) fn new(mut caller: Caller<'_, State>, messages: i64, bytes: i64) -> C
     // Negative: no bound of its own.
     let messages = usize::try_from(messages).ok();
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(Bounds::MAX_BYTES);
-    answer(ops::queue::new(caller.data_mut(), Bounds { messages, bytes }))
+    answer(ops::queue::new(caller.data_mut(), Bounds::new(messages, bytes)))
 }
 
 pub(super) fn len(caller: Caller<'_, State>, handle: i32) -> Code {

@@ -211,6 +211,15 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_that_two_have_starts_neither() {
+        let those = ["app::w@0.1.0/src/lib.rs:1:1"; 2];
+        for name in [those[0], "app::w", "w"] {
+            let found = find_worker(name, those);
+            assert!(matches!(found, Err(Error::AmbiguousWorker { .. })), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
     fn a_full_name_goes_before_a_part_of_another() {
         assert_eq!(find("plain"), Ok(4));
         assert_eq!(find("app::plain"), Ok(5));

@@ -276,7 +276,7 @@ impl Context {
     /// ```no_run
     /// # use procbox_core::{Bounds, Bytes, Error};
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// let q = ctx.queue_with::<Bytes>(Bounds { messages: None, bytes: 1 << 20 })?;
+    /// let q = ctx.queue_with::<Bytes>(Bounds::default().bytes(1 << 20))?;
     /// let large = Bytes(vec![0; 2 << 20]);
     /// assert!(matches!(q.put(&large), Err(Error::TooLarge { .. })));
     /// # Ok(()) }

@@ -122,9 +122,8 @@ impl Grants {
     /// ```no_run
     /// # use procbox_core::Identity;
     /// # use procbox_host::{Grants, Program, Sandbox};
-    /// # fn example(sandbox: Sandbox, me: Identity) -> procbox_core::Result<()> {
-    /// let me = Identity { name: "editor".into(), ..me };
-    /// let grants = Grants::default().identity(me);
+    /// # fn example(sandbox: Sandbox) -> procbox_core::Result<()> {
+    /// let grants = Grants::default().identity(Identity::new("editor", 1));
     /// let ctx = sandbox.context_with(Program::wasm("workers.wasm")?, grants)?;
     /// assert_eq!(ctx.current_process().name, "editor");
     /// # Ok(()) }

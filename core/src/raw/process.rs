@@ -107,10 +107,11 @@ pub struct ProcessSpec {
 ///
 /// ```
 /// use procbox_core::{Bytes, Identity};
-/// # let (daemon, authkey) = (false, Bytes(b"a shared secret".to_vec()));
-/// let first = Identity { name: "MainProcess".into(), pid: 1, daemon, authkey, parent: None };
-/// let parent = Some((first.pid, first.name.clone()));
-/// let child = Identity { name: "Process-1".into(), pid: 2, parent, ..first };
+/// let mut first = Identity::new("MainProcess", 1);
+/// first.authkey = Bytes(b"a shared secret".to_vec());
+/// let mut child = Identity::new("Process-1", 2);
+/// child.parent = Some((first.pid, first.name));
+/// child.authkey = first.authkey;
 /// assert_eq!(child.authkey, Bytes(b"a shared secret".to_vec())); // inherited
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
@@ -199,13 +200,7 @@ impl ProcessSpec {
     /// ```
     /// use procbox_core::raw::{Entry, ProcessSpec};
     /// use procbox_core::{Identity, Input};
-    /// # let me = Identity {
-    /// #     name: String::new(),
-    /// #     pid: 0,
-    /// #     daemon: false,
-    /// #     authkey: Vec::new().into(),
-    /// #     parent: None,
-    /// # };
+    /// # let me = Identity::new("", 0);
     /// let spec = ProcessSpec::new(Entry::Call("greet".into()), me);
     /// assert_eq!((spec.stdin, spec.timeout), (Input::Inherit, None));
     /// ```

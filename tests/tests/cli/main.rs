@@ -28,7 +28,9 @@ struct Ran {
 
 /// A command line, its words split at spaces, and paths behind it.
 fn command(words: &str, paths: &[&Path]) -> Command {
-    let mut command = Command::new(procbox());
+    // Whoever runs the tests may ignore these, as a shell has its background jobs do.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT,HUP,TERM").arg(procbox());
     command.args(words.split_whitespace()).args(paths);
     command
 }

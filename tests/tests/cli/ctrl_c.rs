@@ -239,6 +239,11 @@ fn ctrl_c_while_it_starts_is_130_and_nothing_else() {
                 .unwrap();
             // No input comes and none is at its end: only the signal ends it.
             let _stdin = child.stdin.take();
+            // Until then it is still the one that gives it its signals back.
+            let comm = format!("/proc/{}/comm", child.id());
+            while std::fs::read_to_string(&comm).is_ok_and(|name| name.trim() != "procbox") {
+                std::thread::yield_now();
+            }
             sleep(Duration::from_micros(500 * delay));
             let kill = format!("kill -INT -{}", child.id());
             assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());

@@ -74,14 +74,18 @@ const MOST_RESERVED: usize = 1 << 20;
 /// Called with the result when it is there.
 pub(super) type Callback<R> = Box<dyn FnOnce(&Result<R>) + Send>;
 
-/// The result of the task of this index; those who watch are told.
 #[inline]
+fn decode<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
+    outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
+}
+
+/// The result of the task of this index; those who watch are told.
 pub(super) fn decoded<R: DeserializeOwned>(
     outcome: TaskOutcome<'_>,
     index: usize,
     tell: Tell,
 ) -> Result<R> {
-    let result = outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles));
+    let result = decode(outcome);
     tell.end(index, &result);
     result
 }
@@ -250,8 +254,14 @@ impl<R: DeserializeOwned> Gathered<R> {
         let mut run =
             if ahead { Vec::with_capacity(most) } else { std::mem::take(&mut self.values) };
         let mut count = 0;
+        // Asked once: it is the same for all of them, and this loop is what a `map` costs.
+        let observed = observe::is_observed();
         for outcome in outcomes.take(most) {
-            match decoded(outcome, base + count, tell) {
+            let result = decode(outcome);
+            if observed {
+                tell.end(base + count, &result);
+            }
+            match result {
                 Ok(value) => run.push(value),
                 Err(e) => self.fail(base + count, e),
             }

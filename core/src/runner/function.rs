@@ -133,7 +133,7 @@ impl<T, E> Fallible for std::result::Result<T, E> {
 /// [`EndsAsResult`] first, on everything else only [`EndsAsValue`], a reference further.
 ///
 /// ```
-/// use procbox_core::Message;
+/// use procbox_core::raw::Message;
 /// use procbox_core::runner::{Ended, EndsAsResult as _, EndsAsValue as _};
 /// type Outcome = Result<u64, String>;
 /// let mut message = Message::default();

@@ -63,25 +63,38 @@ impl NativeLock {
     }
 }
 
-impl RawLock for NativeLock {
-    fn acquire(&self, wait: Wait) -> Result<Acquired> {
-        // Those who watch are told before the lock is asked for in earnest, not in the middle.
-        let watched = observe::is_observed();
-        // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
-        // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
-        let acquired = unsafe { self.lock().acquire(if watched { Wait::Never } else { wait }) };
-        let acquired = match acquired {
-            Err(Error::TimedOut) if watched && !wait.is_never() => {
+impl NativeLock {
+    /// The lock, for somebody who watches: he is told before it is asked for in earnest, not in the
+    /// middle. Apart, so that nobody else pays for it.
+    #[cold]
+    #[inline(never)]
+    fn acquire_watched(&self, wait: Wait) -> Result<Acquired> {
+        // SAFETY: as in `acquire`.
+        match unsafe { self.lock().acquire(Wait::Never) } {
+            Err(Error::TimedOut) if !wait.is_never() => {
                 let waiting =
                     Waiting::begin(std::process::id, Operation::LockAcquire, self.0.offset);
-                // SAFETY: as above.
+                // SAFETY: as in `acquire`.
                 let acquired = unsafe { self.lock().acquire(wait) };
                 waiting.end(acquired.is_ok());
-                acquired
+                acquired.map(Acquired::new)
             }
-            at_once => at_once,
-        };
-        acquired.map(Acquired::new)
+            at_once => at_once.map(Acquired::new),
+        }
+    }
+}
+
+impl RawLock for NativeLock {
+    fn acquire(&self, wait: Wait) -> Result<Acquired> {
+        if observe::is_observed() {
+            return self.acquire_watched(wait);
+        }
+        // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
+        // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
+        match unsafe { self.lock().acquire(wait) } {
+            Ok(owner_died) => Ok(Acquired::new(owner_died)),
+            Err(e) => Err(e),
+        }
     }
 
     fn release(&self) -> Result<()> {

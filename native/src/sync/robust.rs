@@ -170,7 +170,8 @@ impl RobustLock {
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::AlreadyHeld`], [`Error::Interrupted`].
-    #[inline]
+    // Always: the fast path of a lock is not worth a call.
+    #[inline(always)]
     pub(crate) unsafe fn acquire(&self, wait: Wait) -> Result<bool> {
         // SAFETY: the caller promises it.
         unsafe { self.acquire_as(wait, true) }
@@ -178,18 +179,22 @@ impl RobustLock {
 
     /// # Safety
     /// As for [`RobustLock::acquire`].
-    #[inline]
+    #[inline(always)]
     unsafe fn acquire_as(&self, wait: Wait, interruptible: bool) -> Result<bool> {
         let (tid, head) = me();
         head.pending.store(self.entry(), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        let acquired =
-            match self.word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => Ok(false),
-                Err(_) => self.acquire_slowly(tid, wait, interruptible),
-            };
-        if acquired.is_ok() {
+        // The fast path ends here: a result that is carried on costs more than the lock.
+        if self.word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             // SAFETY: this thread has just taken it, and the head is its own.
+            unsafe { self.enqueue(head) };
+            compiler_fence(Ordering::SeqCst);
+            head.pending.store(0, Ordering::Relaxed);
+            return Ok(false);
+        }
+        let acquired = self.acquire_slowly(tid, wait, interruptible);
+        if acquired.is_ok() {
+            // SAFETY: as above.
             unsafe { self.enqueue(head) };
         }
         compiler_fence(Ordering::SeqCst);

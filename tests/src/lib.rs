@@ -153,8 +153,10 @@ pub struct Belongings {
     pub children: usize,
     /// The files it has open.
     pub files: usize,
-    /// The threads.
+    /// The threads, without those that run a sandbox's processes.
     pub threads: usize,
+    /// The threads that run a sandbox's processes: each is started when there is first enough to do.
+    pub runners: usize,
     /// The mappings of shared memory.
     pub shared_memory: usize,
 }
@@ -170,10 +172,14 @@ pub fn belongings() -> Belongings {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let stats = entries.filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|e| std::fs::read_to_string(e.path().join("comm")).ok());
+    let (runners, threads): (Vec<_>, Vec<_>) = names.partition(|n| n.starts_with("procbox-run"));
     Belongings {
         children: stats.filter(is_ours).count(),
         files: count("/proc/self/fd"),
-        threads: count("/proc/self/task"),
+        threads: threads.len(),
+        runners: runners.len(),
         shared_memory: maps.lines().filter(|line| line.contains("memfd:procbox")).count(),
     }
 }

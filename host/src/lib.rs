@@ -8,7 +8,8 @@
 //!
 //! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the
 //!    embedding program; `wait_list` and `waiting`, how one sleeps until something changes; `ready`,
-//!    the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//!    the same for several things; `interrupt`, Ctrl-C as one process sees it; `discard`, how what
+//!    handles stand for is let go;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
@@ -30,6 +31,7 @@ mod channel;
 mod connection;
 mod context;
 mod ctrl_c;
+mod discard;
 mod engine;
 mod event;
 mod grants;

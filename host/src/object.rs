@@ -3,6 +3,7 @@
 
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
+use crate::discard::discard;
 use crate::event::HostEvent;
 use crate::lock::HostLock;
 use crate::message::Body;
@@ -139,10 +140,24 @@ impl Stored {
     }
 
     /// Hands it to the embedding program.
-    pub(crate) fn unpack(self, into: &mut Message) {
+    pub(crate) fn unpack(mut self, into: &mut Message) {
         into.bytes.clear();
         into.bytes.extend_from_slice(&self.body);
-        into.handles = Object::into_handles(self.objects);
+        into.handles = Object::into_handles(self.take_objects());
+    }
+
+    /// Takes out what its handles stand for.
+    pub(crate) fn take_objects(&mut self) -> Vec<Object> {
+        std::mem::take(&mut self.objects)
+    }
+}
+
+impl Drop for Stored {
+    /// Wherever a message ends that nobody has read, its handles end here.
+    fn drop(&mut self) {
+        if !self.objects.is_empty() {
+            discard(self.take_objects());
+        }
     }
 }
 

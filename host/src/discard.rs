@@ -62,10 +62,11 @@ impl Drop for Done {
 
 #[cfg(test)]
 mod tests {
-    use crate::channel::Channel;
+    use crate::account::Account;
     use crate::message::Body;
     use crate::object::{Object, Stored};
     use crate::pipe::PipeEnd;
+    use crate::queue;
     use crate::runtime::Runtime;
     use procbox_core::raw::Bounds;
     use std::sync::Arc;
@@ -90,7 +91,8 @@ mod tests {
     fn a_hundred_thousand_queues_in_queues_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let new = || Arc::new(Channel::<Stored>::new(runtime.clone(), Bounds::DEFAULT));
+            let account = Account::of_tree();
+            let new = || queue::new(runtime.clone(), account.clone(), Bounds::DEFAULT);
             let mut outermost = new();
             let watched = Arc::downgrade(&outermost);
             for _ in 0..LEVELS {
@@ -109,11 +111,12 @@ mod tests {
     fn a_hundred_thousand_pipes_in_pipes_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let (mut ours, theirs) = PipeEnd::pair(&runtime, true);
+            let account = Account::of_tree();
+            let (mut ours, theirs) = PipeEnd::pair(&runtime, &account, true);
             let innermost = Arc::downgrade(&theirs);
             let mut kept = theirs;
             for _ in 0..LEVELS {
-                let (receiver, sender) = PipeEnd::pair(&runtime, true);
+                let (receiver, sender) = PipeEnd::pair(&runtime, &account, true);
                 for end in [kept, ours] {
                     let put =
                         sender.outgoing().unwrap().try_put(&mut Some(message(Object::Pipe(end))));

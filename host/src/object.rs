@@ -3,6 +3,7 @@
 
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
+use crate::cycles;
 use crate::discard::discard;
 use crate::event::HostEvent;
 use crate::lock::HostLock;
@@ -92,6 +93,15 @@ impl Object {
         !matches!(self, Object::Listener(_) | Object::Process(_))
     }
 
+    /// The address by which it is known as a carrier of messages, if it is one that travels.
+    fn carrier(&self) -> Option<usize> {
+        match self {
+            Object::Queue(queue) => Some(cycles::address(queue)),
+            Object::Pipe(end) => Some(cycles::address(end)),
+            _ => None,
+        }
+    }
+
     /// The source to wait for; `None` if it is not that kind of thing.
     pub(crate) fn source(&self) -> Option<Arc<dyn Source>> {
         match self {
@@ -164,5 +174,13 @@ impl Drop for Stored {
 impl Item for Stored {
     fn size(&self) -> usize {
         self.body.len()
+    }
+
+    fn carriers(&self, addresses: &mut Vec<usize>) {
+        addresses.extend(self.objects.iter().filter_map(Object::carrier));
+    }
+
+    fn carries(&self) -> bool {
+        self.objects.iter().any(|object| object.carrier().is_some())
     }
 }

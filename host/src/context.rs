@@ -1,7 +1,7 @@
 //! The sandbox's context as the embedding program holds it: a program, what it is granted, and the
 //! sandbox that runs it.
 
-use crate::channel::Channel;
+use crate::account::Account;
 use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::grants::Grants;
@@ -10,6 +10,7 @@ use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
 use crate::program::Prepared;
+use crate::queue;
 use crate::ready;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
@@ -45,12 +46,17 @@ impl Root {
         let sandbox = owner.0.clone();
         let names =
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
-        let shared = Arc::new(Shared { sandbox, program, grants, names });
+        let account = Account::of_embedder();
+        let shared = Arc::new(Shared { sandbox, program, grants, account, names });
         Ok(Root { shared, identity, _owner: owner })
     }
 
     fn runtime(&self) -> &Arc<Runtime> {
         &self.shared.sandbox.runtime
+    }
+
+    fn account(&self) -> &Arc<Account> {
+        &self.shared.account
     }
 }
 
@@ -79,28 +85,30 @@ impl RawContext for Root {
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {
-        Ok(Arc::new(Channel::<Stored>::new(self.runtime().clone(), bounds)))
+        Ok(queue::new(self.runtime().clone(), self.account().clone(), bounds))
     }
 
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
-        let (a, b) = PipeEnd::pair(self.runtime(), duplex);
+        let (a, b) = PipeEnd::pair(self.runtime(), self.account(), duplex);
         Ok((a, b))
     }
 
     fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
         let name = connection::name_of(address)?;
-        Ok(Arc::new(self.shared.names.listen(self.runtime(), name)?))
+        Ok(Arc::new(self.shared.names.listen(self.runtime(), self.account(), name)?))
     }
 
     fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
         let name = connection::name_of(address)?;
-        self.shared.names.approach(self.runtime(), name)?.block_connect(wait)
+        let approach = self.shared.names.approach(self.runtime(), self.account(), name)?;
+        approach.block_connect(wait)
     }
 
     fn start(&self, mut spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
-        let process = self.shared.clone().start(spec, arguments, Arc::default())?;
+        let process =
+            self.shared.clone().start(&Account::of_tree(), spec, arguments, Arc::default())?;
         Ok(process)
     }
 

@@ -8,7 +8,9 @@
 //!
 //! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the
 //!    embedding program; `wait_list` and `waiting`, how one sleeps until something changes; `ready`,
-//!    the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//!    the same for several things; `interrupt`, Ctrl-C as one process sees it; `discard`, how what
+//!    handles stand for is let go, and `cycles`, how that is found which holds only itself; `account`,
+//!    what the processes of a tree have in common;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
@@ -25,11 +27,14 @@
 //! floor 2, a variant of `object::Object`, a file in `ops`, one in `guest/core_module` with its lines
 //! in the table there.
 
+mod account;
 mod atomic;
 mod channel;
 mod connection;
 mod context;
 mod ctrl_c;
+mod cycles;
+mod discard;
 mod engine;
 mod event;
 mod grants;

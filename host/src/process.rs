@@ -1,5 +1,6 @@
 //! A sandboxed process as others see it.
 
+use crate::account::Account;
 use crate::interrupt::Interrupt;
 use crate::ready::Source;
 use crate::runtime::Runtime;
@@ -18,6 +19,8 @@ pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
 /// A process: what its parent, the embedding program and its own task hold in common.
 pub(crate) struct HostProcess {
     pub(crate) runtime: Arc<Runtime>,
+    /// That of its tree.
+    pub(crate) account: Arc<Account>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
     end: Mutex<End>,
@@ -38,11 +41,13 @@ struct End {
 impl HostProcess {
     pub(crate) fn new(
         runtime: Arc<Runtime>,
+        account: Arc<Account>,
         identity: Identity,
         output: Captured,
     ) -> Arc<HostProcess> {
         Arc::new(HostProcess {
             runtime,
+            account,
             identity,
             interrupt: Interrupt::new(),
             end: Mutex::default(),

@@ -1,5 +1,6 @@
 //! What the processes of a context share, and how one of them starts.
 
+use crate::account::Account;
 use crate::connection::Names;
 use crate::grants::Grants;
 use crate::inner::Inner;
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) sandbox: Arc<Inner>,
     pub(crate) program: Prepared,
     pub(crate) grants: Grants,
+    /// That of what the embedding program makes itself.
+    pub(crate) account: Arc<Account>,
     /// Whom its processes can reach by name.
     pub(crate) names: Arc<Names>,
 }
@@ -28,6 +31,7 @@ pub(crate) struct Shared {
 impl Environment for Shared {
     fn start(
         self: Arc<Self>,
+        account: &Arc<Account>,
         mut spec: ProcessSpec,
         arguments: Stored,
         output: Captured,
@@ -35,8 +39,10 @@ impl Environment for Shared {
         let sandbox = &self.sandbox;
         let export = self.program.export_of(&spec.entry)?;
         let place = sandbox.room.take()?;
+        let member = account.enter();
         spec.identity.pid = sandbox.registry.next_pid();
-        let process = HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), output);
+        let runtime = sandbox.runtime.clone();
+        let process = HostProcess::new(runtime, account.clone(), spec.identity.clone(), output);
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
@@ -48,7 +54,8 @@ impl Environment for Shared {
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
         let limits = sandbox.limits.of_store();
-        let state = State::new(process.clone(), environment, spec, arguments, limits, place);
+        let state =
+            State::new(process.clone(), environment, spec, arguments, limits, member, place);
         let life = Box::pin(live(self.clone(), state, export));
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);

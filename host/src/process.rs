@@ -2,8 +2,9 @@
 
 use crate::interrupt::Interrupt;
 use crate::ready::Source;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Seat};
 use crate::sync::lock;
+use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
@@ -20,6 +21,10 @@ pub(crate) struct HostProcess {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
+    /// The tree that it is of.
+    pub(crate) tree: Arc<Tree>,
+    /// Its seat in the runtime.
+    pub(crate) seat: Arc<Seat>,
     end: Mutex<End>,
     ended: WaitList,
     pub(crate) output: Captured,
@@ -39,12 +44,16 @@ impl HostProcess {
     pub(crate) fn new(
         runtime: Arc<Runtime>,
         identity: Identity,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Arc<HostProcess> {
+        let seat = Seat::new(identity.pid, tree.share.clone());
         Arc::new(HostProcess {
             runtime,
             identity,
             interrupt: Interrupt::new(),
+            tree,
+            seat,
             end: Mutex::default(),
             ended: WaitList::new(),
             output,
@@ -61,6 +70,7 @@ impl HostProcess {
             end.ordered = Some(status);
             end.waker.take()
         };
+        self.runtime.hasten(&self.seat);
         waker.into_iter().for_each(Waker::wake);
         // If it is running right now it has to give up its thread first.
         self.runtime.preempt();

@@ -9,6 +9,7 @@ use crate::program::{Export, Prepared};
 use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
+use crate::tree::Tree;
 use procbox_core::observe::{self, Event};
 use procbox_core::raw::{ProcessSpec, WorkerInfo};
 use procbox_core::{ExitStatus, Limit, Result, Wait};
@@ -30,13 +31,15 @@ impl Environment for Shared {
         self: Arc<Self>,
         mut spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let export = self.program.export_of(&spec.entry)?;
         let place = sandbox.room.take()?;
         spec.identity.pid = sandbox.registry.next_pid();
-        let process = HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), output);
+        let process =
+            HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), tree, output);
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
@@ -52,7 +55,7 @@ impl Environment for Shared {
         let life = Box::pin(live(self.clone(), state, export));
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
-        sandbox.runtime.spawn(process.identity.pid, task);
+        sandbox.runtime.spawn(process.seat.clone(), task);
         Ok(process)
     }
 

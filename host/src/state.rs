@@ -8,6 +8,7 @@ use crate::process::{Captured, HostProcess};
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::table::Table;
+use crate::tree::Tree;
 use procbox_core::raw::{ProcessSpec, WorkerInfo};
 use procbox_core::{ExitStatus, Result, signal};
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
-    /// Starts another process of the same program, to which it hands `arguments`. What that prints,
-    /// if it is kept, goes to `output`.
+    /// Starts another process of the same program, in this tree, to which it hands `arguments`. What
+    /// that prints, if it is kept, goes to `output`.
     ///
     /// # Errors
     /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
@@ -27,6 +28,7 @@ pub(crate) trait Environment: Send + Sync {
         self: Arc<Self>,
         spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>>;
 

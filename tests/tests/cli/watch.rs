@@ -53,10 +53,7 @@ fn a_trace_says_what_ended_a_process() {
         let (ran, trace) = traced("run -q --timeout 50ms", &paths);
         assert_eq!(ran.status, 124, "{}", ran.stderr);
         let names: Vec<_> = of(&trace, "i", "").iter().map(|r| r["name"].clone()).collect();
-        assert!(
-            names.iter().any(|n| n == "out of wall-clock time"),
-            "{names:?}"
-        );
+        assert!(names.iter().any(|n| n == "out of wall-clock time"), "{names:?}");
     }
 }
 

@@ -107,8 +107,9 @@ impl RawContext for Root {
     fn start(&self, mut spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
-        let process =
-            self.shared.clone().start(&Account::of_tree(), spec, arguments, Arc::default())?;
+        let export = self.shared.program.export_of(&spec.entry)?;
+        let tree = Account::of_tree();
+        let process = self.shared.clone().begin(export, &tree, spec, arguments, Arc::default())?;
         Ok(process)
     }
 
@@ -118,7 +119,7 @@ impl RawContext for Root {
     }
 
     fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        Ok(self.shared.workers())
+        Ok(self.shared.workers().workers.clone())
     }
 
     fn identity(&self) -> Identity {

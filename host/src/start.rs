@@ -4,6 +4,7 @@ use crate::account::Account;
 use crate::connection::Names;
 use crate::grants::Grants;
 use crate::inner::Inner;
+use crate::listed::Listed;
 use crate::object::Stored;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
@@ -11,7 +12,7 @@ use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -28,16 +29,20 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
 }
 
-impl Environment for Shared {
-    fn start(
+impl Shared {
+    /// Starts the process that calls an export.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Exhausted`].
+    pub(crate) fn begin(
         self: Arc<Self>,
+        export: Export,
         account: &Arc<Account>,
         mut spec: ProcessSpec,
         arguments: Stored,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
-        let export = self.program.export_of(&spec.entry)?;
         let place = sandbox.room.take()?;
         let member = account.enter();
         spec.identity.pid = sandbox.registry.next_pid();
@@ -62,6 +67,19 @@ impl Environment for Shared {
         sandbox.runtime.spawn(process.identity.pid, task);
         Ok(process)
     }
+}
+
+impl Environment for Shared {
+    fn start(
+        self: Arc<Self>,
+        account: &Arc<Account>,
+        spec: ProcessSpec,
+        arguments: Stored,
+        output: Captured,
+    ) -> Result<Arc<HostProcess>> {
+        let export = self.program.export_of_briefly(&spec.entry)?;
+        self.begin(export, account, spec, arguments, output)
+    }
 
     fn may_start(&self) -> bool {
         self.grants.may_start()
@@ -75,8 +93,8 @@ impl Environment for Shared {
         self.program.name()
     }
 
-    fn workers(&self) -> Vec<WorkerInfo> {
-        self.program.workers()
+    fn workers(&self) -> &Listed {
+        self.program.listed()
     }
 
     fn cpu_count(&self) -> usize {

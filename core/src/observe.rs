@@ -80,6 +80,16 @@ pub enum Event<'a> {
         /// The error.
         error: &'a Error,
     },
+    /// A run of `main` in a [pool of commands](crate::Context::pool_of_commands) has failed, having
+    /// printed this. [`Event::TaskFailed`] or [`Event::TaskRetried`] follows.
+    CommandFailed {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+        /// The standard output that is of no result.
+        stdout: &'a [u8],
+    },
     /// Tasks whose worker died will be run again.
     TaskRetried {
         /// The pool.

@@ -16,6 +16,7 @@ use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
+use crate::tree::Tree;
 use crate::waiting::OWN_PID;
 use procbox_core::random::Random;
 use procbox_core::raw::{
@@ -108,8 +109,8 @@ impl RawContext for Root {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
         let export = self.shared.program.export_of(&spec.entry)?;
-        let tree = Account::of_tree();
-        let process = self.shared.clone().begin(export, &tree, spec, arguments, Arc::default())?;
+        let tree = Tree::new(self.shared.grants.weight_of_trees());
+        let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }
 

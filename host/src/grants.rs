@@ -1,5 +1,6 @@
 //! What a program is granted.
 
+use crate::runtime::WEIGHT;
 use procbox_core::raw::Identity;
 use procbox_core::{Error, Result};
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub struct Grants {
     deny_processes: bool,
     shared_names: bool,
     quiet: bool,
+    weight: Option<u32>,
     identity: Option<Identity>,
 }
 
@@ -117,6 +119,24 @@ impl Grants {
         self
     }
 
+    /// The weight of each of its trees: trees that compute at the same time share the CPUs in
+    /// proportion to it, however many processes each has. A tree is what one start of the embedding
+    /// program began: that process, and all that it and its children start. Default 100; 0 counts
+    /// as 1.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// # let sandbox = Sandbox::builder().build()?;
+    /// let aside = Grants::default().weight(10); // a tenth of what another tree gets
+    /// let ctx = sandbox.context_with(Program::wasm("indexer.wasm")?, aside)?;
+    /// # drop(ctx);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
     /// The embedding program as its processes see it. Default: `MainProcess`, pid 1.
     ///
     /// ```no_run
@@ -153,6 +173,10 @@ impl Grants {
         for (key, value) in &self.env {
             builder.env(key, value);
         }
+    }
+
+    pub(crate) fn weight_of_trees(&self) -> u32 {
+        self.weight.unwrap_or(WEIGHT)
     }
 
     pub(crate) fn may_start(&self) -> bool {

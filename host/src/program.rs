@@ -6,7 +6,7 @@ use crate::state::State;
 use procbox_abi::{MAIN, MEMORY, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
 use procbox_core::runner::{find_worker, find_worker_briefly, listed_workers};
-use procbox_core::{Error, Result};
+use procbox_core::{Bytes, Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -168,7 +168,17 @@ impl Prepared {
             Ok(Export::Worker { export: format!("{WORKER_PREFIX}{}", self.workers[index]), mode })
         };
         match entry {
-            Entry::Main(_) if self.has_main => Ok(Export::Main),
+            Entry::Main(args) if self.has_main => {
+                let is_fit = |arg: &Bytes| std::str::from_utf8(arg).is_ok() && !arg.contains(&0);
+                match args.iter().position(|arg| !is_fit(arg)) {
+                    None => Ok(Export::Main),
+                    Some(at) => Err(Error::Invalid(format!(
+                        "argument {} is not UTF-8, or has a zero byte: {:?}",
+                        at + 1,
+                        String::from_utf8_lossy(&args[at])
+                    ))),
+                }
+            }
             Entry::Main(_) => Err(Error::NotRunnable {
                 program: self.name.clone(),
                 why: format!("it has no `{MAIN}`: not a WASI command"),

@@ -74,8 +74,8 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Account;
     use crate::runtime::Runtime;
+    use crate::tree::Tree;
     use procbox_core::Identity;
 
     #[test]
@@ -84,8 +84,8 @@ mod tests {
         let runtime = Runtime::threads(1, Box::new(|| {}));
         let start = || {
             let identity = Identity::new("p", registry.next_pid());
-            let account = Account::of_tree();
-            let process = HostProcess::new(runtime.clone(), account, identity, Arc::default());
+            let tree = Tree::new(1);
+            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
             registry.enter(&process);
             process
         };

@@ -11,6 +11,7 @@ use crate::program::{Export, Prepared};
 use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
+use crate::tree::Tree;
 use procbox_core::observe::{self, Event};
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
@@ -37,17 +38,17 @@ impl Shared {
     pub(crate) fn begin(
         self: Arc<Self>,
         export: Export,
-        account: &Arc<Account>,
         mut spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let place = sandbox.room.take()?;
-        let member = account.enter();
+        let member = tree.account.enter();
         spec.identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
-        let process = HostProcess::new(runtime, account.clone(), spec.identity.clone(), output);
+        let process = HostProcess::new(runtime, spec.identity.clone(), tree, output);
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
@@ -64,7 +65,7 @@ impl Shared {
         let life = Box::pin(live(self.clone(), state, export));
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
-        sandbox.runtime.spawn(process.identity.pid, task);
+        sandbox.runtime.spawn(process.seat.clone(), task);
         Ok(process)
     }
 }
@@ -72,13 +73,13 @@ impl Shared {
 impl Environment for Shared {
     fn start(
         self: Arc<Self>,
-        account: &Arc<Account>,
         spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let export = self.program.export_of_briefly(&spec.entry)?;
-        self.begin(export, account, spec, arguments, output)
+        self.begin(export, spec, arguments, tree, output)
     }
 
     fn may_start(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::process::{Captured, HostProcess};
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::table::Table;
+use crate::tree::Tree;
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
 use std::sync::Arc;
@@ -19,17 +20,17 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
-    /// Starts another process of the same program in a tree, to which it hands `arguments`. What that
-    /// prints, if it is kept, goes to `output`.
+    /// Starts another process of the same program, in this tree, to which it hands `arguments`. What
+    /// that prints, if it is kept, goes to `output`.
     ///
     /// # Errors
     /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
     /// [`procbox_core::Error::Exhausted`].
     fn start(
         self: Arc<Self>,
-        account: &Arc<Account>,
         spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>>;
 
@@ -120,7 +121,7 @@ impl State {
     }
 
     pub(crate) fn account(&self) -> &Arc<Account> {
-        &self.process.account
+        &self.process.tree.account
     }
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {

@@ -10,8 +10,8 @@ use procbox_core::{ExitStatus, Identity, Limit, signal};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// The whole life of a process: it owns the store, and comes to how the process has ended.
@@ -26,7 +26,7 @@ pub(crate) struct Task {
     life: Option<Life>,
     process: Arc<HostProcess>,
     registry: Arc<Registry>,
-    timeout: Option<Sleep>,
+    timeout: Option<Timeout>,
     cpu_time: Option<Budget>,
 }
 
@@ -38,7 +38,13 @@ impl Task {
         deadline: Deadline,
         cpu_time: Option<Duration>,
     ) -> Task {
-        let timeout = deadline.instant().map(|_| process.runtime.sleep_until(deadline));
+        let mut timeout = deadline.instant().map(|_| Timeout::new(&process, deadline));
+        // Set now: many others may come before this task first runs.
+        if let Some(timeout) = &mut timeout
+            && timeout.has_passed()
+        {
+            timeout.ends.wake_by_ref();
+        }
         let cpu_time = cpu_time.and_then(|limit| process.runtime.budget(limit));
         Task { life: Some(life), process, registry, timeout, cpu_time }
     }
@@ -64,10 +70,8 @@ impl Task {
         if let Some(ordered) = self.process.ordered_end(cx.waker()) {
             return Some(ordered);
         }
-        match self.timeout.as_mut().map(|timeout| Pin::new(timeout).poll(cx)) {
-            Some(Poll::Ready(())) => Some(ExitStatus::limited(Limit::WallClock)),
-            _ => None,
-        }
+        let late = self.timeout.as_mut().is_some_and(Timeout::has_passed);
+        late.then(|| ExitStatus::limited(Limit::WallClock))
     }
 
     /// Does a step; `None` if that panics. A panic is a fault of this crate or of wasmtime's. It ends
@@ -90,6 +94,35 @@ impl Task {
         }
         observe::emit(|| Event::ProcessEnded { pid, name, status });
         self.process.ended_with(status);
+    }
+}
+
+/// The moment at which a process is ended. Its task may be in the run queue then, behind others, so
+/// it is not just woken: it is told to end, which hastens it.
+struct Timeout {
+    sleep: Sleep,
+    ends: Waker,
+}
+
+impl Timeout {
+    fn new(process: &Arc<HostProcess>, deadline: Deadline) -> Timeout {
+        let ends = Waker::from(Arc::new(Ends(Arc::downgrade(process))));
+        Timeout { sleep: process.runtime.sleep_until(deadline), ends }
+    }
+
+    fn has_passed(&mut self) -> bool {
+        Pin::new(&mut self.sleep).poll(&mut Context::from_waker(&self.ends)).is_ready()
+    }
+}
+
+/// Ends a process that is out of time.
+struct Ends(Weak<HostProcess>);
+
+impl Wake for Ends {
+    fn wake(self: Arc<Ends>) {
+        if let Some(process) = self.0.upgrade() {
+            process.end_with(ExitStatus::limited(Limit::WallClock));
+        }
     }
 }
 
@@ -124,8 +157,8 @@ impl Drop for Task {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Account;
     use crate::runtime::Runtime;
+    use crate::tree::Tree;
     use procbox_core::Wait;
     use procbox_core::raw::RawProcess;
 
@@ -144,11 +177,11 @@ mod tests {
         let registry = Arc::new(Registry::new(1));
         let start = |life: Life| {
             let identity = Identity::new("p", registry.next_pid());
-            let account = Account::of_tree();
-            let process = HostProcess::new(runtime.clone(), account, identity, Arc::default());
+            let tree = Tree::new(1);
+            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
             let deadline = Wait::Forever.deadline(&**runtime.clock());
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);
-            runtime.spawn(process.identity.pid, task);
+            runtime.spawn(process.seat.clone(), task);
             process
         };
         let lives: [fn() -> Life; 2] = [

@@ -8,14 +8,17 @@
 
 mod bell;
 mod interrupts;
+mod lane;
 mod meter;
 mod scheduler;
+mod share;
 mod sim;
 mod sleep;
 mod threads;
 mod timers;
 
 pub(crate) use meter::Budget;
+pub(crate) use share::{Seat, Share, WEIGHT};
 pub(crate) use sleep::Sleep;
 
 use bell::Bell;
@@ -89,14 +92,15 @@ impl Runtime {
     }
 
     /// Runs a process's future to its end, in the background.
-    pub(crate) fn spawn(&self, pid: u32, future: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, seat: Arc<Seat>, future: impl Future<Output = ()> + Send + 'static) {
         let scheduler = Arc::downgrade(&self.scheduler);
         let schedule = move |task| {
             if let Some(scheduler) = scheduler.upgrade() {
                 scheduler.schedule(task);
             }
         };
-        let (runnable, task) = async_task::Builder::new().metadata(pid).spawn(|_| future, schedule);
+        let (runnable, task) =
+            async_task::Builder::new().metadata(seat).spawn(|_| future, schedule);
         task.detach();
         runnable.schedule();
     }
@@ -141,9 +145,14 @@ impl Runtime {
         Sleep::new(self.clone(), deadline)
     }
 
-    /// Whether another thread runs a task at this moment.
+    /// Whether another thread runs a task at this moment, so that it is of use to look again soon.
     pub(crate) fn others_run(&self) -> bool {
         self.scheduler.others_run()
+    }
+
+    /// A process is to end: it goes on, to do so, before others.
+    pub(crate) fn hasten(&self, seat: &Seat) {
+        self.scheduler.hasten(seat);
     }
 
     /// Makes every running guest yield, so that somebody can look at what has changed.

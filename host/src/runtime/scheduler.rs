@@ -2,14 +2,15 @@
 
 use super::bell::Bell;
 use super::meter::Unit;
+use super::share::Seat;
 use super::timers::Timers;
 use procbox_core::Result;
 use procbox_core::random::Random;
 use procbox_core::time::{Clock, Deadline};
 use std::sync::Arc;
 
-/// A task that can go on, with the pid of its process.
-pub(super) type Runnable = async_task::Runnable<u32>;
+/// A task that can go on, with its process's seat.
+pub(super) type Runnable = async_task::Runnable<Arc<Seat>>;
 
 /// One way to run the tasks of a sandbox's processes.
 ///
@@ -34,6 +35,9 @@ pub(super) trait Scheduler: Send + Sync {
     /// A task can go on: it is run some time later.
     fn schedule(&self, task: Runnable);
 
+    /// A process is to end: its task, if it can go on, does so before others.
+    fn hasten(&self, _seat: &Seat) {}
+
     /// Runs tasks on the calling thread until its bell has rung.
     ///
     /// # Errors
@@ -46,7 +50,8 @@ pub(super) trait Scheduler: Send + Sync {
     /// Every process is about to end: tasks that nobody would run any more are run now.
     fn settle(&self) {}
 
-    /// Whether another thread runs a task at this moment.
+    /// Whether another thread runs a task at this moment, and there is nothing better to do than to
+    /// wait for what comes of it.
     fn others_run(&self) -> bool {
         false
     }

@@ -48,7 +48,10 @@ fn context(
     builder.wall_clock(clock::Wall(process.runtime.clone()));
     builder.arg(environment.program());
     if let Entry::Main(args) = &spec.entry {
-        builder.args(args);
+        // They are UTF-8, or it would not have been started.
+        for arg in args {
+            builder.arg(String::from_utf8_lossy(arg));
+        }
     }
     environment.grant(&mut builder);
     match &mut spec.stdin {

@@ -1,10 +1,12 @@
 //! The real `procbox` command, run as a user runs it. This file has what the others share.
 
+mod commands;
 mod ctrl_c;
 mod map;
 mod refusals;
 mod run;
 mod signals;
+mod watch;
 
 use procbox_tests::{Backend, PATIENCE, procbox, program};
 use std::io::{BufRead, BufReader, Read, Write};

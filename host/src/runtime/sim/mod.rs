@@ -85,7 +85,7 @@ impl Sim {
         let embedder_can = embedder_can();
         let mut choices = lock(&self.choices);
         let embedder = embedder_can.then_some(EMBEDDER);
-        let tasks = choices.ready.iter().map(|task| *task.metadata());
+        let tasks = choices.ready.iter().map(|task| task.metadata().pid);
         let who: Vec<u32> = embedder.into_iter().chain(tasks).collect();
         if who.is_empty() {
             return Next::Nobody;

@@ -1,6 +1,6 @@
 //! Simulations of tasks without guests.
 
-use super::super::Runtime;
+use super::super::{Runtime, Seat, Share, WEIGHT};
 use super::{Policy, Sim};
 use crate::wait_list::WaitList;
 use crate::waiting;
@@ -43,7 +43,7 @@ fn order(runtime: &Arc<Runtime>) -> Vec<u32> {
     let order = Arc::new(Mutex::new(Vec::new()));
     for pid in 2..6 {
         let (order, runtime2) = (order.clone(), runtime.clone());
-        runtime.spawn(pid, async move {
+        runtime.spawn(Seat::new(pid, Share::new(WEIGHT)), async move {
             for _ in 0..3 {
                 runtime2.sleep_until(after(&runtime2, Duration::from_nanos(1))).await;
                 order.lock().unwrap().push(pid);
@@ -114,7 +114,7 @@ fn whoever_tries_in_a_loop_sees_time_pass_and_others_go_on() {
     let runtime = Runtime::sim(7);
     let done = Arc::new(AtomicBool::new(false));
     let (done2, runtime2) = (done.clone(), runtime.clone());
-    runtime.spawn(2, async move {
+    runtime.spawn(Seat::new(2, Share::new(WEIGHT)), async move {
         runtime2.sleep_until(after(&runtime2, Duration::from_millis(1))).await;
         done2.store(true, Ordering::Relaxed);
     });
@@ -129,7 +129,7 @@ fn what_is_about_to_end_can_be_run_without_a_wait() {
     let runtime = Runtime::sim(7);
     let (list, done) = (Arc::new(WaitList::new()), Arc::new(AtomicBool::new(false)));
     let (list2, done2) = (list.clone(), done.clone());
-    runtime.spawn(2, async move {
+    runtime.spawn(Seat::new(2, Share::new(WEIGHT)), async move {
         let ended = || done2.load(Ordering::Relaxed).then_some(());
         waiting::asleep_until(&list2, ended).await;
         done2.store(false, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! The runtime in real time: one shared run queue, and several threads that take from it.
+//! The runtime in real time: one run queue (see `queue`: who goes next), and several threads that
+//! take from it.
 //!
 //! Who runs tasks:
 //!
@@ -12,27 +13,31 @@
 //! somebody is running tasks, and within a millisecond otherwise.
 
 mod pacer;
+mod queue;
 
 use super::bell::Bell;
 use super::meter::Unit;
 use super::scheduler::{Runnable, Scheduler};
+use super::share::Seat;
 use super::timers::Timers;
 use crate::sync::lock;
-use crossbeam::deque::{Injector, Steal};
 use pacer::Pacer;
 use procbox_core::random::{Random, SystemRandom};
 use procbox_core::time::{Clock, Deadline, SystemClock};
 use procbox_core::{Error, Result};
+use queue::Queue;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::Thread;
 
 /// The run queue and its threads, which end when it is dropped.
 pub(super) struct Threads {
-    ready: Injector<Runnable>,
+    ready: Queue,
     /// Threads that run a task at this moment, helpers included.
     active: AtomicUsize,
-    /// How many may.
+    /// The most that did since the pacer's last tick.
+    peak: AtomicUsize,
+    /// How many may, but for those that run what is urgent.
     parallelism: usize,
     runners: Mutex<Runners>,
     pacer: Pacer,
@@ -52,8 +57,9 @@ struct Runners {
 impl Threads {
     pub(super) fn new(parallelism: usize, preempt: Box<dyn Fn() + Send + Sync>) -> Arc<Threads> {
         Arc::new_cyclic(|this| Threads {
-            ready: Injector::new(),
+            ready: Queue::default(),
             active: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
             parallelism,
             runners: Mutex::new(Runners::default()),
             pacer: Pacer::new(this.clone()),
@@ -62,36 +68,56 @@ impl Threads {
         })
     }
 
-    fn pop(&self) -> Option<Runnable> {
-        loop {
-            match self.ready.steal() {
-                Steal::Success(runnable) => return Some(runnable),
-                Steal::Empty => return None,
-                Steal::Retry => {}
-            }
-        }
+    /// Whether as many threads run a task as may.
+    fn is_full(&self) -> bool {
+        self.active.load(Ordering::Relaxed) >= self.parallelism
     }
 
-    /// Runs one task, if there is one and a CPU for it; whether it did.
-    fn run_one(&self) -> bool {
-        if self.ready.is_empty() || self.active.load(Ordering::Relaxed) >= self.parallelism {
+    /// Runs one task, if there is one and a CPU for it; whether it did. If all CPUs are taken but
+    /// the task is urgent, a `pressing` thread runs it all the same, and has the others give theirs
+    /// back: one of them finds that there are too many.
+    fn run_one(&self, pressing: bool) -> bool {
+        if self.ready.is_empty() {
+            return false;
+        }
+        let over = self.is_full();
+        if over && !(pressing && self.ready.is_urgent()) {
             return false;
         }
         // Before it leaves the queue, so that the pacer sees it in one of the two and does not rest.
-        self.active.fetch_add(1, Ordering::SeqCst);
+        let active = self.active.fetch_add(1, Ordering::SeqCst) + 1;
         // A task of ours never panics by itself; the guest's traps are values. Should it happen all
         // the same, async-task has dropped the future and the count must still be right.
-        let active = Active(&self.active);
-        let Some(runnable) = self.pop() else { return false };
+        let counted = Active(&self.active);
+        let Some(runnable) = self.ready.pop() else { return false };
+        if active > self.peak.load(Ordering::Relaxed) {
+            self.peak.store(active, Ordering::Relaxed);
+        }
+        if over {
+            self.preempt();
+        }
+        let share = runnable.metadata().share.clone();
+        let began = SystemClock.now();
         runnable.run();
-        drop(active);
+        share.charge(SystemClock.now().saturating_duration_since(began));
+        drop(counted);
         true
     }
 
+    /// Whether something urgent waits for a thread that runs something else.
+    fn is_pressed(&self) -> bool {
+        self.is_full() && self.ready.is_urgent()
+    }
+
     /// Wakes as many idle runners as there is work and CPUs for. Called by the pacer.
+    ///
+    /// A CPU is free if it was all the time since the last tick: a helper that runs many small
+    /// pieces, with little in between, has one, which a runner would take from it.
     fn wake_runners(self: &Arc<Threads>) {
         let waiting = self.ready.len();
-        let free = self.parallelism.saturating_sub(self.active.load(Ordering::Relaxed));
+        let active = self.active.load(Ordering::Relaxed);
+        let peak = self.peak.swap(active, Ordering::Relaxed);
+        let free = self.parallelism.saturating_sub(active.max(peak));
         let mut runners = lock(&self.runners);
         for _ in 0..waiting.min(free) {
             if let Some(idle) = runners.idle.pop() {
@@ -141,7 +167,7 @@ impl Scheduler for Threads {
             if deadline.is_past(&SystemClock) {
                 return Err(Error::TimedOut);
             }
-            if !self.run_one() {
+            if !self.run_one(true) {
                 bell.park(deadline, &SystemClock);
             }
             if bell.has_rung() {
@@ -150,8 +176,12 @@ impl Scheduler for Threads {
         }
     }
 
+    fn hasten(&self, seat: &Seat) {
+        self.ready.hasten(seat);
+    }
+
     fn others_run(&self) -> bool {
-        self.active.load(Ordering::Relaxed) > 1
+        self.active.load(Ordering::Relaxed) > 1 && self.ready.is_empty()
     }
 
     fn preempt(&self) {
@@ -172,12 +202,12 @@ const LOOKS: u32 = 200;
 
 fn runner(threads: &Weak<Threads>) {
     while let Some(strong) = threads.upgrade() {
-        while strong.run_one() {}
+        while strong.run_one(false) {}
         let looked = (0..LOOKS).any(|_| {
             std::hint::spin_loop();
             !strong.ready.is_empty()
         });
-        if looked && strong.active.load(Ordering::Relaxed) < strong.parallelism {
+        if looked && !strong.is_full() {
             continue;
         }
         {

@@ -76,7 +76,7 @@ fn pace(threads: &Weak<Threads>) {
             threads.wake_runners();
         }
         ticks = ticks.wrapping_add(1);
-        if running && ticks.is_multiple_of(PREEMPT_TICKS) {
+        if running && (ticks.is_multiple_of(PREEMPT_TICKS) || threads.is_pressed()) {
             threads.preempt();
         }
         idle = if waiting || running { 0 } else { idle + 1 };

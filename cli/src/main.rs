@@ -3,7 +3,7 @@
 //! A subcommand is a file, or a folder, that owns its arguments and its work: a `clap::Args` and one
 //! function from it to an exit status. To add one: the file, its `mod` line, a variant of [`Command`]
 //! and its arm in [`main`]. What several share is in `options` (their options), `open` (from a path
-//! to a context), `samples`, `signals` and `status`.
+//! to a context), `watch` (subscribers to the events), `samples`, `signals` and `status`.
 
 mod bench;
 mod demo;
@@ -14,6 +14,7 @@ mod run;
 mod samples;
 mod signals;
 mod status;
+mod watch;
 mod workers;
 
 use clap::{Parser, Subcommand};

@@ -4,6 +4,7 @@ use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
 use crate::signals;
 use crate::status::say;
+use crate::watch::WatchArgs;
 use clap::Args;
 use procbox::backend::Message;
 use procbox::{Backend, Error, ProcessBuilder, native};
@@ -33,6 +34,8 @@ pub(crate) struct RunArgs {
     /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     cpu: Option<Duration>,
+    #[command(flatten)]
+    watch: WatchArgs,
     /// The program, a .wasm or .wat file or an executable, and its arguments: all that follows it,
     /// options too. A name without a slash that is no file here is looked up in PATH
     #[arg(value_name = "PROGRAM [ARG]", trailing_var_arg = true, required = true)]
@@ -47,6 +50,7 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     };
     let (path, words) = (Path::new(path), texts(words)?);
     let ctx = open(path, &args.program)?;
+    let _watching = args.watch.begin(args.program.quiet)?;
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
         Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&words)?), &args)
             .name(name)

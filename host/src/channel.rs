@@ -1,6 +1,8 @@
 //! A channel: what queues, pipes and the backlogs of listeners are made of. Many put and many take,
 //! in order; it has bounds, and it can be closed.
 
+use crate::account::Account;
+use crate::cycles::{Cargo, Carrier};
 use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::sync::lock;
@@ -10,12 +12,20 @@ use procbox_core::observe::Operation;
 use procbox_core::raw::Bounds;
 use procbox_core::{Error, Result, Wait};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 /// A thing that can travel through a channel: it is in there whole, or not at all.
 pub(crate) trait Item: Send + 'static {
     /// Bytes of it that count against the channel's bound.
     fn size(&self) -> usize;
+
+    /// Adds the addresses of the carriers that it holds; see `cycles`.
+    fn carriers(&self, _: &mut Vec<usize>) {}
+
+    /// True if it holds one.
+    fn carries(&self) -> bool {
+        false
+    }
 }
 
 struct Items<T> {
@@ -25,11 +35,18 @@ struct Items<T> {
     /// Somebody waits for room in bytes, so that a place may not do for who is woken first.
     short_of_bytes: bool,
     closed: bool,
+    /// How many of them hold carriers.
+    carrying: usize,
+    /// It is listed as a carrier itself.
+    listed: bool,
 }
 
 /// A channel of items of one type.
 pub(crate) struct Channel<T> {
     pub(crate) runtime: Arc<Runtime>,
+    account: Arc<Account>,
+    /// The carrier that holds it: a queue itself, or an end of a pipe.
+    carrier: OnceLock<Weak<dyn Carrier>>,
     bounds: Bounds,
     items: Mutex<Items<T>>,
     /// An item came, or it was closed: one taker each.
@@ -41,17 +58,31 @@ pub(crate) struct Channel<T> {
 }
 
 impl<T: Item> Channel<T> {
-    pub(crate) fn new(runtime: Arc<Runtime>, bounds: Bounds) -> Channel<T> {
-        let items =
-            Items { queued: VecDeque::new(), bytes: 0, short_of_bytes: false, closed: false };
+    pub(crate) fn new(runtime: Arc<Runtime>, account: Arc<Account>, bounds: Bounds) -> Channel<T> {
+        let items = Items {
+            queued: VecDeque::new(),
+            bytes: 0,
+            short_of_bytes: false,
+            closed: false,
+            carrying: 0,
+            listed: false,
+        };
         Channel {
             runtime,
+            account,
+            carrier: OnceLock::new(),
             bounds,
             items: Mutex::new(items),
             filled: WaitList::new(),
             drained: WaitList::new(),
             watched: WaitList::new(),
         }
+    }
+
+    /// Says which carrier receives what is in it, once.
+    pub(crate) fn received_by(&self, carrier: Weak<dyn Carrier>) {
+        // It is set where it is made, and nowhere else.
+        let _ = self.carrier.set(carrier);
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -85,11 +116,19 @@ impl<T: Item> Channel<T> {
         if self.bounds.messages.is_some_and(|most| items.queued.len() >= most) {
             return None;
         }
+        let mut is_new = false;
         if let Some(item) = slot.take() {
             items.bytes += size;
+            if item.carries() {
+                items.carrying += 1;
+                is_new = !std::mem::replace(&mut items.listed, true);
+            }
             items.queued.push_back(item);
         }
         drop(items);
+        if is_new && let Some(carrier) = self.carrier.get() {
+            self.account.carriers.enter(carrier.clone());
+        }
         self.filled.wake_ordered(1);
         self.watched.wake_ordered(usize::MAX);
         Some(Ok(()))
@@ -125,6 +164,7 @@ impl<T: Item> Channel<T> {
         match items.queued.pop_front() {
             Some(item) => {
                 items.bytes -= item.size();
+                items.carrying -= usize::from(item.carries());
                 // Room in bytes may let several in, or another than who is first; a place lets in one.
                 let all = std::mem::take(&mut items.short_of_bytes);
                 drop(items);
@@ -172,21 +212,47 @@ impl<T: Item> Channel<T> {
 
     /// Closes it and drops what is in it: nobody will take it.
     pub(crate) fn abandon(&self) {
-        let dropped = {
-            let mut items = lock(&self.items);
-            items.closed = true;
-            items.bytes = 0;
-            std::mem::take(&mut items.queued)
-        };
+        let dropped = lock(&self.items).take();
         // Dropped unlocked: a message may carry the last handle of this very channel's other end.
         drop(dropped);
         self.wake_all();
     }
 
-    fn wake_all(&self) {
+    /// Its messages, locked, for who looks for circles.
+    pub(crate) fn cargo(&self) -> Box<dyn Cargo + '_> {
+        Box::new(lock(&self.items))
+    }
+
+    pub(crate) fn wake_all(&self) {
         self.filled.wake_ordered(usize::MAX);
         self.drained.wake_ordered(usize::MAX);
         self.watched.wake_ordered(usize::MAX);
+    }
+}
+
+impl<T> Items<T> {
+    /// Closes it and takes out what is in it.
+    fn take(&mut self) -> VecDeque<T> {
+        self.closed = true;
+        (self.bytes, self.carrying) = (0, 0);
+        std::mem::take(&mut self.queued)
+    }
+}
+
+impl<T: Item> Cargo for MutexGuard<'_, Items<T>> {
+    fn is_listed(&mut self) -> bool {
+        self.listed = self.carrying > 0;
+        self.listed
+    }
+
+    fn held(&self) -> Vec<usize> {
+        let mut held = Vec::new();
+        self.queued.iter().for_each(|item| item.carriers(&mut held));
+        held
+    }
+
+    fn take(&mut self) -> Box<dyn Send> {
+        Box::new(Items::take(self))
     }
 }
 

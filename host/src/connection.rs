@@ -4,6 +4,7 @@
 //! A listener's backlog is a channel of pipe ends: to connect is to make a pipe and put one end into
 //! it, to accept is to take one out. Both wait as puts and gets wait.
 
+use crate::account::Account;
 use crate::channel::Channel;
 use crate::pipe::PipeEnd;
 use crate::runtime::Runtime;
@@ -54,13 +55,14 @@ impl Names {
     pub(crate) fn listen(
         self: &Arc<Names>,
         runtime: &Arc<Runtime>,
+        account: &Arc<Account>,
         name: &str,
     ) -> Result<HostListener> {
         match lock(&self.0).entry(name.into()) {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
                 let bounds = Bounds::DEFAULT.messages(BACKLOG);
-                let backlog = Arc::new(Channel::new(runtime.clone(), bounds));
+                let backlog = Arc::new(Channel::new(runtime.clone(), account.clone(), bounds));
                 free.insert(backlog.clone());
                 let address = Address::Name(name.into());
                 Ok(HostListener { names: self.clone(), address, backlog })
@@ -75,11 +77,12 @@ impl Names {
     pub(crate) fn approach<'a>(
         &self,
         runtime: &Arc<Runtime>,
+        account: &Arc<Account>,
         name: &'a str,
     ) -> Result<Approach<'a>> {
         let backlog = lock(&self.0).get(name).cloned();
         let backlog = backlog.ok_or_else(|| Error::ConnectionRefused(name.into()))?;
-        let (ours, theirs) = PipeEnd::pair_with(runtime, true, BOUNDS);
+        let (ours, theirs) = PipeEnd::pair_with(runtime, account, true, BOUNDS);
         Ok(Approach { name, ours, theirs, backlog })
     }
 }

@@ -1,7 +1,7 @@
 //! The sandbox's context as the embedding program holds it: a program, what it is granted, and the
 //! sandbox that runs it.
 
-use crate::channel::Channel;
+use crate::account::Account;
 use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::grants::Grants;
@@ -10,12 +10,12 @@ use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
 use crate::program::Prepared;
+use crate::queue;
 use crate::ready;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Share};
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
-use crate::tree::Tree;
 use crate::waiting::OWN_PID;
 use procbox_core::random::Random;
 use procbox_core::raw::{
@@ -46,12 +46,18 @@ impl Root {
         let sandbox = owner.0.clone();
         let names =
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
-        let shared = Arc::new(Shared { sandbox, program, grants, names });
+        let account = Account::of_embedder();
+        let share = Share::new(grants.weight_of_context());
+        let shared = Arc::new(Shared { sandbox, program, grants, account, names, share });
         Ok(Root { shared, identity, _owner: owner })
     }
 
     fn runtime(&self) -> &Arc<Runtime> {
         &self.shared.sandbox.runtime
+    }
+
+    fn account(&self) -> &Arc<Account> {
+        &self.shared.account
     }
 }
 
@@ -80,29 +86,34 @@ impl RawContext for Root {
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {
-        Ok(Arc::new(Channel::<Stored>::new(self.runtime().clone(), bounds)))
+        Ok(queue::new(self.runtime().clone(), self.account().clone(), bounds))
     }
 
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
-        let (a, b) = PipeEnd::pair(self.runtime(), duplex);
+        let (a, b) = PipeEnd::pair(self.runtime(), self.account(), duplex);
         Ok((a, b))
     }
 
     fn listen(&self, address: &Address) -> Result<Arc<dyn RawListener>> {
         let name = connection::name_of(address)?;
-        Ok(Arc::new(self.shared.names.listen(self.runtime(), name)?))
+        Ok(Arc::new(self.shared.names.listen(self.runtime(), self.account(), name)?))
     }
 
     fn connect(&self, address: &Address, wait: Wait) -> Result<Arc<dyn RawConnection>> {
         let name = connection::name_of(address)?;
-        self.shared.names.approach(self.runtime(), name)?.block_connect(wait)
+        let approach = self.shared.names.approach(self.runtime(), self.account(), name)?;
+        approach.block_connect(wait)
     }
 
     fn start(&self, mut spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
-        let tree = Tree::new(self.shared.grants.weight_of_trees());
-        let process = self.shared.clone().start(spec, arguments, tree, Arc::default())?;
+        let process = self.shared.clone().start(
+            &Account::of_tree(self.shared.share.child()),
+            spec,
+            arguments,
+            Arc::default(),
+        )?;
         Ok(process)
     }
 

@@ -1,6 +1,7 @@
 //! What is inside a sandbox: its runtime, its engine, and its processes.
 
 use crate::connection::Names;
+use crate::cycles::OTHERS;
 use crate::limits::{Limits, Room};
 use crate::registry::Registry;
 use crate::runtime::Runtime;
@@ -19,6 +20,13 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     /// Listeners of the contexts that share theirs.
     pub(crate) names: Arc<Names>,
+}
+
+impl Drop for Inner {
+    /// No process and no context is left: what is held by nobody but itself goes too.
+    fn drop(&mut self) {
+        OTHERS.collect();
+    }
 }
 
 /// The sandbox as the embedding program holds it. Processes hold the inside, so that this is dropped

@@ -8,12 +8,13 @@
 //!
 //! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the
 //!    embedding program; `wait_list` and `waiting`, how one sleeps until something changes; `ready`,
-//!    the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//!    the same for several things; `interrupt`, Ctrl-C as one process sees it; `discard`, how what
+//!    handles stand for is let go, and `cycles`, how that is found which holds only itself; `account`,
+//!    what the processes of a tree have in common;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
-//! 3. `state`, all that a process has; `task`, what runs it; `limits`, `registry`, `trap`; `tree`,
-//!    what the processes of one have in common;
+//! 3. `state`, all that a process has; `task`, what runs it; `limits`, `registry`, `trap`;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
@@ -26,11 +27,14 @@
 //! floor 2, a variant of `object::Object`, a file in `ops`, one in `guest/core_module` with its lines
 //! in the table there.
 
+mod account;
 mod atomic;
 mod channel;
 mod connection;
 mod context;
 mod ctrl_c;
+mod cycles;
+mod discard;
 mod engine;
 mod event;
 mod grants;
@@ -58,7 +62,6 @@ mod sync;
 mod table;
 mod task;
 mod trap;
-mod tree;
 mod wait_list;
 mod waiting;
 mod wasi;

@@ -3,6 +3,8 @@
 
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
+use crate::cycles;
+use crate::discard::discard;
 use crate::event::HostEvent;
 use crate::lock::HostLock;
 use crate::message::Body;
@@ -91,6 +93,15 @@ impl Object {
         !matches!(self, Object::Listener(_) | Object::Process(_))
     }
 
+    /// The address by which it is known as a carrier of messages, if it is one that travels.
+    fn carrier(&self) -> Option<usize> {
+        match self {
+            Object::Queue(queue) => Some(cycles::address(queue)),
+            Object::Pipe(end) => Some(cycles::address(end)),
+            _ => None,
+        }
+    }
+
     /// The source to wait for; `None` if it is not that kind of thing.
     pub(crate) fn source(&self) -> Option<Arc<dyn Source>> {
         match self {
@@ -139,15 +150,37 @@ impl Stored {
     }
 
     /// Hands it to the embedding program.
-    pub(crate) fn unpack(self, into: &mut Message) {
+    pub(crate) fn unpack(mut self, into: &mut Message) {
         into.bytes.clear();
         into.bytes.extend_from_slice(&self.body);
-        into.handles = Object::into_handles(self.objects);
+        into.handles = Object::into_handles(self.take_objects());
+    }
+
+    /// Takes out what its handles stand for.
+    pub(crate) fn take_objects(&mut self) -> Vec<Object> {
+        std::mem::take(&mut self.objects)
+    }
+}
+
+impl Drop for Stored {
+    /// Wherever a message ends that nobody has read, its handles end here.
+    fn drop(&mut self) {
+        if !self.objects.is_empty() {
+            discard(self.take_objects());
+        }
     }
 }
 
 impl Item for Stored {
     fn size(&self) -> usize {
         self.body.len()
+    }
+
+    fn carriers(&self, addresses: &mut Vec<usize>) {
+        addresses.extend(self.objects.iter().filter_map(Object::carrier));
+    }
+
+    fn carries(&self) -> bool {
+        self.objects.iter().any(|object| object.carrier().is_some())
     }
 }

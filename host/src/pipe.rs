@@ -1,12 +1,14 @@
 //! One end of a sandbox pipe: a channel in, a channel out, and what its loss means.
 
+use crate::account::Account;
 use crate::channel::{Channel, Item};
+use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
 use crate::runtime::Runtime;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Bounds, Handle, Message, RawPipe};
 use procbox_core::{Error, Result, Wait};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The most that a pipe holds, each way; a sender waits when it is full.
 const BOUNDS: Bounds = Bounds::DEFAULT.messages(1 << 16);
@@ -20,17 +22,22 @@ pub(crate) struct PipeEnd {
 }
 
 impl PipeEnd {
-    pub(crate) fn pair(runtime: &Arc<Runtime>, duplex: bool) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
-        PipeEnd::pair_with(runtime, duplex, BOUNDS)
+    pub(crate) fn pair(
+        runtime: &Arc<Runtime>,
+        account: &Arc<Account>,
+        duplex: bool,
+    ) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
+        PipeEnd::pair_with(runtime, account, duplex, BOUNDS)
     }
 
     /// A pipe that holds no more than this, each way.
     pub(crate) fn pair_with(
         runtime: &Arc<Runtime>,
+        account: &Arc<Account>,
         duplex: bool,
         bounds: Bounds,
     ) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
-        let channel = || Arc::new(Channel::new(runtime.clone(), bounds));
+        let channel = || Arc::new(Channel::new(runtime.clone(), account.clone(), bounds));
         let there = channel();
         let back = duplex.then(channel);
         let first = PipeEnd {
@@ -39,7 +46,16 @@ impl PipeEnd {
             outgoing: back.clone(),
         };
         let second = PipeEnd { runtime: runtime.clone(), incoming: back, outgoing: Some(there) };
-        (Arc::new(first), Arc::new(second))
+        (Arc::new(first).listing(), Arc::new(second).listing())
+    }
+
+    /// Has its incoming messages counted as held by it.
+    fn listing(self: Arc<PipeEnd>) -> Arc<PipeEnd> {
+        if let Some(incoming) = &self.incoming {
+            let weak: Weak<PipeEnd> = Arc::downgrade(&self);
+            incoming.received_by(weak);
+        }
+        self
     }
 
     /// Where it receives from.
@@ -56,6 +72,37 @@ impl PipeEnd {
     /// [`Error::Closed`] if it only receives.
     pub(crate) fn outgoing(&self) -> Result<&Arc<Channel<Stored>>> {
         self.outgoing.as_ref().ok_or(Error::Closed)
+    }
+}
+
+/// What one end receives is in its own channel: the other end does not hold it.
+impl Carrier for PipeEnd {
+    fn cargo(&self) -> Box<dyn Cargo + '_> {
+        match &self.incoming {
+            Some(incoming) => incoming.cargo(),
+            None => Box::new(Nothing),
+        }
+    }
+
+    fn emptied(&self) {
+        self.incoming.iter().for_each(|incoming| incoming.wake_all());
+    }
+}
+
+/// What an end holds that only sends.
+struct Nothing;
+
+impl Cargo for Nothing {
+    fn is_listed(&mut self) -> bool {
+        false
+    }
+
+    fn held(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    fn take(&mut self) -> Box<dyn Send> {
+        Box::new(())
     }
 }
 

@@ -1,10 +1,36 @@
 //! The sandbox's queue: a channel of messages.
 
+use crate::account::Account;
 use crate::channel::Channel;
+use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
+use crate::runtime::Runtime;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Bounds, Handle, Message, RawQueue};
 use procbox_core::{Error, Result, Wait};
+use std::sync::{Arc, Weak};
+
+/// A new queue.
+pub(crate) fn new(
+    runtime: Arc<Runtime>,
+    account: Arc<Account>,
+    bounds: Bounds,
+) -> Arc<Channel<Stored>> {
+    let queue = Arc::new(Channel::new(runtime, account, bounds));
+    let weak: Weak<Channel<Stored>> = Arc::downgrade(&queue);
+    queue.received_by(weak);
+    queue
+}
+
+impl Carrier for Channel<Stored> {
+    fn cargo(&self) -> Box<dyn Cargo + '_> {
+        Channel::cargo(self)
+    }
+
+    fn emptied(&self) {
+        self.wake_all();
+    }
+}
 
 impl RawQueue for Channel<Stored> {
     fn put(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {

@@ -1,15 +1,16 @@
 //! What the processes of a context share, and how one of them starts.
 
+use crate::account::Account;
 use crate::connection::Names;
 use crate::grants::Grants;
 use crate::inner::Inner;
 use crate::object::Stored;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
+use crate::runtime::Share;
 use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
-use crate::tree::Tree;
 use procbox_core::observe::{self, Event};
 use procbox_core::raw::{ProcessSpec, WorkerInfo};
 use procbox_core::{ExitStatus, Limit, Result, Wait};
@@ -22,24 +23,29 @@ pub(crate) struct Shared {
     pub(crate) sandbox: Arc<Inner>,
     pub(crate) program: Prepared,
     pub(crate) grants: Grants,
+    /// That of what the embedding program makes itself.
+    pub(crate) account: Arc<Account>,
     /// Whom its processes can reach by name.
     pub(crate) names: Arc<Names>,
+    /// Its share of the CPUs, of which each of its trees has one.
+    pub(crate) share: Arc<Share>,
 }
 
 impl Environment for Shared {
     fn start(
         self: Arc<Self>,
+        account: &Arc<Account>,
         mut spec: ProcessSpec,
         arguments: Stored,
-        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let export = self.program.export_of(&spec.entry)?;
         let place = sandbox.room.take()?;
+        let member = account.enter();
         spec.identity.pid = sandbox.registry.next_pid();
-        let process =
-            HostProcess::new(sandbox.runtime.clone(), spec.identity.clone(), tree, output);
+        let runtime = sandbox.runtime.clone();
+        let process = HostProcess::new(runtime, account.clone(), spec.identity.clone(), output);
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
@@ -51,7 +57,8 @@ impl Environment for Shared {
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
         let limits = sandbox.limits.of_store();
-        let state = State::new(process.clone(), environment, spec, arguments, limits, place);
+        let state =
+            State::new(process.clone(), environment, spec, arguments, limits, member, place);
         let life = Box::pin(live(self.clone(), state, export));
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);

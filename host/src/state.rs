@@ -1,5 +1,6 @@
 //! What a process's store holds: all that the process has.
 
+use crate::account::{Account, Member};
 use crate::connection::Names;
 use crate::limits::Place;
 use crate::lock::{Holder, HostLock};
@@ -8,7 +9,6 @@ use crate::process::{Captured, HostProcess};
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::table::Table;
-use crate::tree::Tree;
 use procbox_core::raw::{ProcessSpec, WorkerInfo};
 use procbox_core::{ExitStatus, Result, signal};
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
-    /// Starts another process of the same program, in this tree, to which it hands `arguments`. What
-    /// that prints, if it is kept, goes to `output`.
+    /// Starts another process of the same program in a tree, to which it hands `arguments`. What that
+    /// prints, if it is kept, goes to `output`.
     ///
     /// # Errors
     /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
     /// [`procbox_core::Error::Exhausted`].
     fn start(
         self: Arc<Self>,
+        account: &Arc<Account>,
         spec: ProcessSpec,
         arguments: Stored,
-        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>>;
 
@@ -70,6 +70,7 @@ pub(crate) struct State {
     pub(crate) limits: StoreLimits,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
+    _member: Member,
     _place: Place,
 }
 
@@ -80,6 +81,7 @@ impl State {
         spec: ProcessSpec,
         arguments: Stored,
         limits: StoreLimits,
+        member: Member,
         place: Place,
     ) -> State {
         State {
@@ -94,12 +96,17 @@ impl State {
             memory: None,
             limits,
             wasi: None,
+            _member: member,
             _place: place,
         }
     }
 
     pub(crate) fn holder(&self) -> Holder {
         Holder::process(self.process.identity.pid)
+    }
+
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.process.account
     }
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {

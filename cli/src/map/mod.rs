@@ -9,6 +9,7 @@ use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
 use crate::signals;
 use crate::status::{FAILURE, TIMED_OUT};
+use crate::watch::WatchArgs;
 use anyhow::Context as _;
 use clap::Args;
 use inputs::Ledger;
@@ -55,6 +56,8 @@ Examples:
 pub(crate) struct MapArgs {
     #[command(flatten)]
     program: ProgramArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
     /// How many workers at once; by default as many as there are CPUs
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -125,6 +128,7 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
         let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
         return Err(Error::Invalid(why.into()).into());
     }
+    let _watching = args.watch.begin(args.program.quiet)?;
     let pool = pool(&ctx, &args)?;
     let (log, ended) = joblog(&args)?;
     if !args.inputs.is_empty() {

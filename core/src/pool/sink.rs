@@ -6,7 +6,9 @@ use crate::runner::wire::Reader;
 use crate::sync::lock;
 use crate::{Error, Result, codec};
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -79,13 +81,23 @@ fn decode<R: DeserializeOwned>(outcome: TaskOutcome<'_>) -> Result<R> {
     outcome.and_then(|(bytes, handles)| codec::decode(bytes, handles))
 }
 
+/// The error of a task whose result's `Deserialize` panicked: the task has ended all the same.
+#[cold]
+fn panicked<R>(panic: &(dyn Any + Send)) -> Error {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let why = format!("its Deserialize panicked: {}", said.unwrap_or("with a value of its own"));
+    Error::Decode { type_name: std::any::type_name::<R>(), why }
+}
+
 /// The result of the task of this index; those who watch are told.
 pub(super) fn decoded<R: DeserializeOwned>(
     outcome: TaskOutcome<'_>,
     index: usize,
     tell: Tell,
 ) -> Result<R> {
-    let result = decode(outcome);
+    let result = catch_unwind(AssertUnwindSafe(|| decode(outcome)));
+    let result = result.unwrap_or_else(|panic| Err(panicked::<R>(&*panic)));
     tell.end(index, &result);
     result
 }
@@ -256,15 +268,25 @@ impl<R: DeserializeOwned> Gathered<R> {
         let mut count = 0;
         // Asked once: it is the same for all of them, and this loop is what a `map` costs.
         let observed = observe::is_observed();
-        for outcome in outcomes.take(most) {
-            let result = decode(outcome);
+        let mut outcomes = outcomes.take(most);
+        let end = |gathered: &mut Self, run: &mut Vec<R>, count: usize, result: Result<R>| {
             if observed {
                 tell.end(base + count, &result);
             }
             match result {
                 Ok(value) => run.push(value),
-                Err(e) => self.fail(base + count, e),
+                Err(e) => gathered.fail(base + count, e),
             }
+        };
+        // Caught around the loop, which costs nothing for a value; the loop goes on behind the one
+        // that panicked.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+            for outcome in &mut outcomes {
+                end(self, &mut run, count, decode(outcome));
+                count += 1;
+            }
+        })) {
+            end(self, &mut run, count, Err(panicked::<R>(&*panic)));
             count += 1;
         }
         self.missing -= count;
@@ -349,6 +371,35 @@ mod tests {
             }
         }
         writer.finish()
+    }
+
+    /// A value that cannot be read: its `Deserialize` panics on a zero.
+    #[derive(Debug, PartialEq)]
+    struct NotZero(u8);
+
+    impl<'de> serde::Deserialize<'de> for NotZero {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let n = u8::deserialize(from)?;
+            assert_ne!(n, 0, "there is a zero");
+            Ok(NotZero(n))
+        }
+    }
+
+    #[test]
+    fn a_value_whose_deserialize_panics_fails_its_task_and_no_other() {
+        let gather: Gather<NotZero> = Gather::new(4, None);
+        gather.expect(4);
+        let message = sent(&[Some(1), Some(0), Some(0), Some(4)]);
+        let mut ends = Reader::new(&message);
+        ends.u64().unwrap();
+        assert_eq!(gather.complete_all(0, 4, &mut ends, TELL, &mut Vec::new()), 4);
+        gather.seal();
+        assert!(
+            matches!(gather.take(), Some(Err(Error::Decode { why, .. })) if why.contains("zero"))
+        );
+        let single: Single<NotZero> = Single::new(None);
+        single.complete(0, Ok((&[0], &[])), TELL);
+        assert!(matches!(single.take(), Some(Err(Error::Decode { .. }))));
     }
 
     proptest! {

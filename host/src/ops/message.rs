@@ -149,6 +149,6 @@ pub(crate) fn kept(state: &State) -> Result<&Stored> {
 /// Gives the process the handles of the kept message, and leaves an empty one.
 pub(crate) fn open_kept(state: &mut State) -> Result<Vec<i32>> {
     state.table.check_room(state.kept.objects.len())?;
-    let kept = std::mem::take(&mut state.kept);
-    kept.objects.into_iter().map(|object| Ok(state.table.insert(object)?)).collect()
+    let objects = std::mem::take(&mut state.kept).take_objects();
+    objects.into_iter().map(|object| Ok(state.table.insert(object)?)).collect()
 }

@@ -44,7 +44,8 @@ pub(crate) fn check_start(state: &State) -> Result<()> {
 pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Result<i32> {
     check_start(state)?;
     state.table.check_room(1)?;
-    let me = &state.process.identity;
+    let process = &state.process;
+    let me = &process.identity;
     let mut identity = Identity::new(start.name, 0);
     identity.daemon = start.daemon;
     identity.authkey = me.authkey.clone();
@@ -52,9 +53,8 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     let mut spec = ProcessSpec::new(start.entry, identity);
     spec.stdout = state.spec.stdout;
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
-    let output = state.process.output.clone();
-    let tree = state.process.tree.clone();
-    let child = state.environment.clone().start(spec, arguments, tree, output)?;
+    let output = process.output.clone();
+    let child = state.environment.clone().start(&process.account, spec, arguments, output)?;
     state.children.retain(|c| c.status_now().is_none());
     state.children.push(child.clone());
     Ok(state.table.insert(Object::Process(child))?)

@@ -3,9 +3,9 @@
 use super::error::{Error, Result};
 use crate::channel::Channel;
 use crate::object::{Object, Stored};
+use crate::queue;
 use crate::state::State;
 use procbox_core::raw::Bounds;
-use std::sync::Arc;
 
 fn find(state: &State, handle: i32) -> Result<&Channel<Stored>> {
     match state.table.get(handle) {
@@ -19,8 +19,8 @@ pub(crate) fn new(state: &mut State, bounds: Bounds) -> Result<i32> {
     if bounds.messages == Some(0) || bounds.bytes == 0 {
         return Err(procbox_core::Error::Invalid("a queue needs room".into()).into());
     }
-    let queue = Channel::new(state.runtime().clone(), bounds);
-    Ok(state.table.insert(Object::Queue(Arc::new(queue)))?)
+    let queue = queue::new(state.runtime().clone(), state.account().clone(), bounds);
+    Ok(state.table.insert(Object::Queue(queue))?)
 }
 
 /// Messages in a queue now.

@@ -5,6 +5,7 @@ mod map;
 mod refusals;
 mod run;
 mod signals;
+mod watch;
 
 use procbox_tests::{Backend, PATIENCE, procbox, program};
 use std::io::{BufRead, BufReader, Read, Write};

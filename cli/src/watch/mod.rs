@@ -1,0 +1,59 @@
+//! What several subcommands can be watched by: a trace in a file, figures for a scraper.
+//!
+//! Each is a subscriber to the events of the library, and costs nothing unless it is asked for.
+
+mod metrics;
+mod trace;
+
+use clap::Args;
+use metrics::Metrics;
+use procbox::observe::{self, Subscription};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use trace::Trace;
+
+/// Who watches.
+#[derive(Args)]
+pub(crate) struct WatchArgs {
+    /// Write what happens, and when, to FILE: processes, tasks, waits, retries and kills, in the
+    /// trace event format that Perfetto (ui.perfetto.dev) and chrome://tracing open
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Offer figures to Prometheus over HTTP while it runs: processes, tasks, their times, waits.
+    /// ADDRESS is a port of the loopback interface, or an address with a port; port 0 takes a free
+    /// one
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics::address)]
+    metrics: Option<SocketAddr>,
+}
+
+/// Those who watch, until this is dropped.
+#[must_use = "nobody watches once it is dropped"]
+pub(crate) struct Watching {
+    all: Vec<Subscription>,
+    trace: Option<Arc<Trace>>,
+    _metrics: Option<Metrics>,
+}
+
+impl WatchArgs {
+    /// Has those who were asked for watch from now on.
+    pub(crate) fn begin(&self, quiet: bool) -> anyhow::Result<Watching> {
+        let trace = self.trace.as_deref().map(Trace::create).transpose()?.map(Arc::new);
+        let mut all = Vec::new();
+        if let Some(trace) = &trace {
+            all.push(observe::subscribe(trace.clone()));
+        }
+        let metrics = self.metrics.map(|at| Metrics::listen(at, quiet)).transpose()?;
+        all.extend(metrics.iter().map(|metrics| observe::subscribe(metrics.subscriber())));
+        Ok(Watching { all, trace, _metrics: metrics })
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.all.clear();
+        if let Some(trace) = self.trace.take() {
+            trace.finish();
+        }
+    }
+}

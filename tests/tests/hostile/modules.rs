@@ -1,0 +1,36 @@
+//! Modules that are refused before anything of them runs.
+
+use crate::frame::{Gets, main, make, module_main};
+
+#[test]
+fn what_is_no_module_is_refused() {
+    let module = |tries: &str, behind: &[u8]| {
+        let bytes = [b"\0asm\x01\0\0\0", behind].concat();
+        module_main(tries, bytes, Gets::Refused("not runnable"))
+    };
+    make([
+        module("nothing but a head", b""),
+        module("a section that is longer than the file", &[1, 0xff, 0xff, 0xff, 0xff, 0x0f]),
+        module("a section of no kind", &[77, 0]),
+        module("a length without an end", &[1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
+        module("a function without a body", &[1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0]),
+    ]);
+}
+
+#[test]
+fn an_import_that_nobody_granted_is_refused() {
+    let imports = |what: &str| {
+        let text = format!("(module {what} (func (export \"_start\")))");
+        main(what, text, Gets::Refused("not runnable"))
+    };
+    make([
+        imports(r#"(import "env" "system" (func (param i32) (result i32)))"#),
+        imports(r#"(import "wasi_snapshot_preview1" "sock_open" (func))"#),
+        imports(r#"(import "wasi_snapshot_preview1" "proc_exit" (func (param i64)))"#),
+        imports(r#"(import "wasi_snapshot_preview1" "proc_exit" (global i32))"#),
+        imports(r#"(import "procbox_1" "lock_new" (func (param i32)))"#),
+        imports(r#"(import "procbox_0" "lock_new" (func (result i32)))"#),
+        imports(r#"(import "env" "memory" (memory 1))"#),
+        imports(r#"(import "env" "table" (table 1 funcref))"#),
+    ]);
+}

@@ -12,7 +12,7 @@ use crate::pipe::PipeEnd;
 use crate::program::Prepared;
 use crate::queue;
 use crate::ready;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Share};
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
@@ -48,7 +48,8 @@ impl Root {
         let names =
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
         let account = Account::of_embedder();
-        let shared = Arc::new(Shared { sandbox, program, grants, account, names });
+        let share = Share::new(grants.weight_of_context());
+        let shared = Arc::new(Shared { sandbox, program, grants, account, names, share });
         Ok(Root { shared, identity, _owner: owner })
     }
 
@@ -109,7 +110,7 @@ impl RawContext for Root {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
         let export = self.shared.program.export_of(&spec.entry)?;
-        let tree = Tree::new(self.shared.grants.weight_of_trees());
+        let tree = Tree::new(self.shared.share.child());
         let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }

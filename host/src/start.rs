@@ -8,6 +8,7 @@ use crate::listed::Listed;
 use crate::object::Stored;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
+use crate::runtime::Share;
 use crate::state::{Environment, State};
 use crate::task::Task;
 use crate::trap;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) account: Arc<Account>,
     /// Whom its processes can reach by name.
     pub(crate) names: Arc<Names>,
+    /// Its share of the CPUs, of which each of its trees has one.
+    pub(crate) share: Arc<Share>,
 }
 
 impl Shared {

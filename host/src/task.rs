@@ -177,7 +177,7 @@ mod tests {
         let registry = Arc::new(Registry::new(1));
         let start = |life: Life| {
             let identity = Identity::new("p", registry.next_pid());
-            let tree = Tree::new(1);
+            let tree = Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT));
             let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
             let deadline = Wait::Forever.deadline(&**runtime.clock());
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);

@@ -145,7 +145,9 @@ fn a_tree_whose_tasks_were_all_hastened_away_takes_no_turn() {
 fn contexts_share_before_their_trees_do() {
     let (mut world, context, other) = (World::default(), Share::new(WEIGHT), tree());
     let trees: Vec<_> = (0..50).map(|_| context.child()).collect();
-    trees.iter().for_each(|tree| drop(world.add(tree)));
+    trees.iter().for_each(|tree| {
+        world.add(tree);
+    });
     let honest = world.add(&other);
     let mut turns = vec![0; world.seats.len()];
     for _ in 0..200 {

@@ -48,7 +48,10 @@ pub(crate) trait Environment: Send + Sync {
     fn cpu_count(&self) -> usize;
 
     /// Adds the directories and variables that were granted.
-    fn grant(&self, wasi: &mut WasiCtxBuilder);
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Os`] if a directory cannot be opened.
+    fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()>;
 }
 
 /// The data of a process's store.

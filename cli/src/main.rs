@@ -17,8 +17,9 @@ mod status;
 mod watch;
 mod workers;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use procbox::native;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Run programs and their workers as native processes or in a sandbox.
@@ -68,8 +69,21 @@ enum Command {
     Workers(workers::WorkersArgs),
 }
 
+/// The command line. Of a `map` over commands all that follows the program is the program's.
+fn parse() -> Cli {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut command = Cli::command();
+    if words.get(1).is_some_and(|word| word == "map") && map::is_of_commands(&words[2..]) {
+        command = command.mut_subcommand("map", |map| {
+            map.mut_arg("words", |words| words.trailing_var_arg(true))
+        });
+    }
+    let matches = command.get_matches_from(words);
+    Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     // Without it a native program that is ended could leave processes behind; all else works.
     let _ = native::adopt_orphans();
     let result = match cli.command {

@@ -29,6 +29,37 @@ impl From<Vec<u8>> for Bytes {
     }
 }
 
+impl From<&str> for Bytes {
+    fn from(text: &str) -> Bytes {
+        Bytes(text.into())
+    }
+}
+
+impl From<String> for Bytes {
+    fn from(text: String) -> Bytes {
+        Bytes(text.into_bytes())
+    }
+}
+
+impl From<&String> for Bytes {
+    fn from(text: &String) -> Bytes {
+        text.as_str().into()
+    }
+}
+
+impl From<std::borrow::Cow<'_, str>> for Bytes {
+    fn from(text: std::borrow::Cow<'_, str>) -> Bytes {
+        text.into_owned().into()
+    }
+}
+
+#[cfg(unix)]
+impl From<std::ffi::OsString> for Bytes {
+    fn from(text: std::ffi::OsString) -> Bytes {
+        Bytes(std::os::unix::ffi::OsStringExt::into_vec(text))
+    }
+}
+
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_bytes(&self.0)

@@ -4,6 +4,12 @@
 //! sandboxed processes inside it. (A native worker is another OS process, with subscribers of its
 //! own.) Without a subscriber an event costs a relaxed load.
 
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "tracing")]
+pub use tracing::to_tracing;
+
 use crate::{Error, ExitStatus, Limit};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,6 +85,16 @@ pub enum Event<'a> {
         task: u64,
         /// The error.
         error: &'a Error,
+    },
+    /// A run of `main` in a [pool of commands](crate::Context::pool_of_commands) has failed, having
+    /// printed this. [`Event::TaskFailed`] or [`Event::TaskRetried`] follows.
+    CommandFailed {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+        /// The standard output that is of no result.
+        stdout: &'a [u8],
     },
     /// Tasks whose worker died will be run again.
     TaskRetried {

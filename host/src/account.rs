@@ -2,14 +2,11 @@
 //! program began.
 
 use crate::cycles::Carriers;
-use crate::runtime::{Share, WEIGHT};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The account of one tree. Whatever is made for one of its processes refers to it.
 pub(crate) struct Account {
-    /// Its share of the CPUs.
-    pub(crate) share: Arc<Share>,
     /// Carriers that its processes made.
     pub(crate) carriers: Carriers,
     /// Processes that live.
@@ -17,14 +14,14 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// One for a new tree, with its share of the CPUs.
-    pub(crate) fn of_tree(share: Arc<Share>) -> Arc<Account> {
-        Arc::new(Account { share, carriers: Carriers::new(), alive: AtomicUsize::new(0) })
+    /// One for a new tree.
+    pub(crate) fn of_tree() -> Arc<Account> {
+        Arc::new(Account { carriers: Carriers::new(), alive: AtomicUsize::new(0) })
     }
 
     /// The one of what the embedding program makes itself.
     pub(crate) fn of_embedder() -> Arc<Account> {
-        let account = Account::of_tree(Share::new(WEIGHT));
+        let account = Account::of_tree();
         account.carriers.close();
         account
     }

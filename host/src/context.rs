@@ -16,6 +16,7 @@ use crate::runtime::{Runtime, Share};
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
+use crate::tree::Tree;
 use crate::waiting::OWN_PID;
 use crate::wasi::Files;
 use procbox_core::random::Random;
@@ -112,12 +113,9 @@ impl RawContext for Root {
     fn start(&self, mut spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
-        let process = self.shared.clone().start(
-            &Account::of_tree(self.shared.share.child()),
-            spec,
-            arguments,
-            Arc::default(),
-        )?;
+        let export = self.shared.program.export_of(&spec.entry)?;
+        let tree = Tree::new(self.shared.share.child());
+        let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }
 
@@ -127,7 +125,7 @@ impl RawContext for Root {
     }
 
     fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        Ok(self.shared.workers())
+        Ok(self.shared.workers().workers.clone())
     }
 
     fn identity(&self) -> Identity {

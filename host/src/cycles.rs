@@ -227,10 +227,7 @@ mod tests {
 
     impl Tree {
         fn new() -> Tree {
-            Tree {
-                runtime: Runtime::threads(1, Box::new(|| {})),
-                account: Account::of_tree(crate::runtime::Share::new(crate::runtime::WEIGHT)),
-            }
+            Tree { runtime: Runtime::threads(1, Box::new(|| {})), account: Account::of_tree() }
         }
 
         fn queue(&self) -> Arc<Queue> {

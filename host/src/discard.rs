@@ -91,7 +91,7 @@ mod tests {
     fn a_hundred_thousand_queues_in_queues_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let account = Account::of_tree(crate::runtime::Share::new(crate::runtime::WEIGHT));
+            let account = Account::of_tree();
             let new = || queue::new(runtime.clone(), account.clone(), Bounds::DEFAULT);
             let mut outermost = new();
             let watched = Arc::downgrade(&outermost);
@@ -111,7 +111,7 @@ mod tests {
     fn a_hundred_thousand_pipes_in_pipes_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let account = Account::of_tree(crate::runtime::Share::new(crate::runtime::WEIGHT));
+            let account = Account::of_tree();
             let (mut ours, theirs) = PipeEnd::pair(&runtime, &account, true);
             let innermost = Arc::downgrade(&theirs);
             let mut kept = theirs;

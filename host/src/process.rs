@@ -1,10 +1,10 @@
 //! A sandboxed process as others see it.
 
-use crate::account::Account;
 use crate::interrupt::Interrupt;
 use crate::ready::Source;
 use crate::runtime::{Runtime, Seat};
 use crate::sync::lock;
+use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
@@ -19,10 +19,10 @@ pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
 /// A process: what its parent, the embedding program and its own task hold in common.
 pub(crate) struct HostProcess {
     pub(crate) runtime: Arc<Runtime>,
-    /// That of its tree.
-    pub(crate) account: Arc<Account>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
+    /// The tree that it is of.
+    pub(crate) tree: Arc<Tree>,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
     end: Mutex<End>,
@@ -43,16 +43,16 @@ struct End {
 impl HostProcess {
     pub(crate) fn new(
         runtime: Arc<Runtime>,
-        account: Arc<Account>,
         identity: Identity,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Arc<HostProcess> {
-        let seat = Seat::new(identity.pid, account.share.clone());
+        let seat = Seat::new(identity.pid, tree.share.clone());
         Arc::new(HostProcess {
             runtime,
-            account,
             identity,
             interrupt: Interrupt::new(),
+            tree,
             seat,
             end: Mutex::default(),
             ended: WaitList::new(),

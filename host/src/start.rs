@@ -4,6 +4,7 @@ use crate::account::Account;
 use crate::connection::Names;
 use crate::grants::Grants;
 use crate::inner::Inner;
+use crate::listed::Listed;
 use crate::object::Stored;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
@@ -11,9 +12,10 @@ use crate::runtime::Share;
 use crate::state::{Environment, State};
 use crate::task::{Life, Task};
 use crate::trap;
+use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -34,21 +36,25 @@ pub(crate) struct Shared {
     pub(crate) share: Arc<Share>,
 }
 
-impl Environment for Shared {
-    fn start(
+impl Shared {
+    /// Starts the process that calls an export.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Exhausted`].
+    pub(crate) fn begin(
         self: Arc<Self>,
-        account: &Arc<Account>,
+        export: Export,
         mut spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
-        let export = self.program.export_of(&spec.entry)?;
         let place = sandbox.room.take()?;
-        let member = account.enter();
+        let member = tree.account.enter();
         spec.identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
-        let process = HostProcess::new(runtime, account.clone(), spec.identity.clone(), output);
+        let process = HostProcess::new(runtime, spec.identity.clone(), tree, output);
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
@@ -68,6 +74,19 @@ impl Environment for Shared {
         sandbox.runtime.spawn(process.seat.clone(), task);
         Ok(process)
     }
+}
+
+impl Environment for Shared {
+    fn start(
+        self: Arc<Self>,
+        spec: ProcessSpec,
+        arguments: Stored,
+        tree: Arc<Tree>,
+        output: Captured,
+    ) -> Result<Arc<HostProcess>> {
+        let export = self.program.export_of_briefly(&spec.entry)?;
+        self.begin(export, spec, arguments, tree, output)
+    }
 
     fn may_start(&self) -> bool {
         self.grants.may_start()
@@ -81,8 +100,8 @@ impl Environment for Shared {
         self.program.name()
     }
 
-    fn workers(&self) -> Vec<WorkerInfo> {
-        self.program.workers()
+    fn workers(&self) -> &Listed {
+        self.program.listed()
     }
 
     fn cpu_count(&self) -> usize {

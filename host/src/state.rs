@@ -3,13 +3,15 @@
 use crate::account::{Account, Member};
 use crate::connection::Names;
 use crate::limits::Place;
+use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
 use crate::process::{Captured, HostProcess};
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::table::Table;
-use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use crate::tree::Tree;
+use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
 use std::sync::Arc;
 use wasmtime::{Memory, StoreLimits};
@@ -18,17 +20,17 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
-    /// Starts another process of the same program in a tree, to which it hands `arguments`. What that
-    /// prints, if it is kept, goes to `output`.
+    /// Starts another process of the same program, in this tree, to which it hands `arguments`. What
+    /// that prints, if it is kept, goes to `output`.
     ///
     /// # Errors
     /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
     /// [`procbox_core::Error::Exhausted`].
     fn start(
         self: Arc<Self>,
-        account: &Arc<Account>,
         spec: ProcessSpec,
         arguments: Stored,
+        tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>>;
 
@@ -42,7 +44,7 @@ pub(crate) trait Environment: Send + Sync {
     fn program(&self) -> &str;
 
     /// The program's workers.
-    fn workers(&self) -> Vec<WorkerInfo>;
+    fn workers(&self) -> &Listed;
 
     /// The number of processes that run at once.
     fn cpu_count(&self) -> usize;
@@ -53,6 +55,9 @@ pub(crate) trait Environment: Send + Sync {
     /// [`procbox_core::Error::Os`] if a directory cannot be opened.
     fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()>;
 }
+
+/// For how many children there is room at once.
+const MIN_CHILDREN: usize = 8;
 
 /// The data of a process's store.
 pub(crate) struct State {
@@ -104,12 +109,22 @@ impl State {
         }
     }
 
+    /// Notes a child. Those that have ended are struck out when there is no room without that, so that
+    /// a thousand starts do not look at a thousand children each.
+    pub(crate) fn add_child(&mut self, child: Arc<HostProcess>) {
+        if self.children.len() == self.children.capacity() {
+            self.children.retain(|c| c.status_now().is_none());
+            self.children.reserve(self.children.len().max(MIN_CHILDREN));
+        }
+        self.children.push(child);
+    }
+
     pub(crate) fn holder(&self) -> Holder {
         Holder::process(self.process.identity.pid)
     }
 
     pub(crate) fn account(&self) -> &Arc<Account> {
-        &self.process.account
+        &self.process.tree.account
     }
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {

@@ -7,16 +7,14 @@
 //! no line, and is done and printed once more. A last line that was torn is cut off. Lines are
 //! written with one `write` and not synced: they outlive procbox, not the machine.
 
+use super::ends::End;
 use super::inputs::Input;
-use procbox::observe::{Event, Subscriber, Subscription, subscribe};
-use procbox::{Error, ExitStatus};
+use procbox::Error;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::hash::{DefaultHasher, Hasher};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 use std::time::SystemTime;
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand";
@@ -26,67 +24,11 @@ const EXITVAL: usize = 6;
 const SIGNAL: usize = 7;
 const COLUMNS: usize = 9;
 
-/// The end of a task, as the log has it.
-#[derive(Clone, Copy)]
-struct End {
-    at: SystemTime,
-    exitval: i32,
-    signal: i32,
-}
-
-impl End {
-    /// Now: with a result, or with an error (how its worker ended, or 1 if that is alive).
-    fn now(error: Option<&Error>) -> End {
-        let (exitval, signal) = match error {
-            None => (0, 0),
-            Some(Error::WorkerDied { status, .. }) => codes(*status),
-            Some(_) => (1, 0),
-        };
-        End { at: SystemTime::now(), exitval, signal }
-    }
-
-    /// Now, before it began.
-    fn unread() -> End {
-        End { at: SystemTime::now(), exitval: 1, signal: 0 }
-    }
-}
-
-/// The ends of tasks whose results are not printed yet, by the pool's number of the task.
-#[derive(Default)]
-struct Ends(Mutex<HashMap<u64, End>>);
-
-impl Ends {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, End>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Subscriber for Ends {
-    fn event(&self, event: &Event<'_>) {
-        let (task, end) = match event {
-            Event::TaskDone { task, .. } => (task, End::now(None)),
-            Event::TaskFailed { task, error, .. } => (task, End::now(Some(error))),
-            _ => return,
-        };
-        self.lock().insert(*task, end);
-    }
-}
-
-/// Never both 0: a worker that exits with 0 in the middle of a task has failed it.
-fn codes(status: ExitStatus) -> (i32, i32) {
-    match status.signal() {
-        Some(signal) => (0, signal),
-        None => (status.exitcode().max(1), 0),
-    }
-}
-
 /// A log that is being written.
 pub(super) struct JobLog {
     file: File,
     /// Lines that wait for their results to be printed.
     lines: String,
-    ends: Arc<Ends>,
-    _watches: Subscription,
 }
 
 impl JobLog {
@@ -107,19 +49,12 @@ impl JobLog {
         if whole == 0 {
             file.write_all(format!("{HEADER}\n").as_bytes())?;
         }
-        let ends = Arc::new(Ends::default());
-        let _watches = subscribe(ends.clone());
-        Ok((JobLog { file, lines: String::new(), ends, _watches }, ended))
+        Ok((JobLog { file, lines: String::new() }, ended))
     }
 
     /// Makes the line of a task whose result has so many bytes, to be written by
-    /// [`JobLog::commit`]. `None` for an input that never became a task.
-    pub(super) fn note(&mut self, input: &Input, task: Option<usize>, received: usize) {
-        let end = task.and_then(|task| self.ends.lock().remove(&(task as u64)));
-        self.line(input, end.unwrap_or_else(End::unread), received);
-    }
-
-    fn line(&mut self, input: &Input, end: End, received: usize) {
+    /// [`JobLog::commit`].
+    pub(super) fn note(&mut self, input: &Input, end: &End, received: usize) {
         let since_epoch = input.taken.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let runtime = end.at.duration_since(input.taken).unwrap_or_default();
         // Writing to a string does not fail.
@@ -133,7 +68,7 @@ impl JobLog {
             received,
             end.exitval,
             end.signal,
-            command(&input.name()),
+            command(&input.logged()),
         );
     }
 
@@ -170,7 +105,7 @@ fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
             let (seq, success, name) = parse(&line)
                 .ok_or_else(|| anyhow::anyhow!("its line {number} is not that of a joblog"))?;
             ended.note(seq, success);
-            ended.names.insert(seq, hash(name));
+            ended.names.insert(seq, (hash(name), is_with_hash(name)));
         }
         whole += length as u64;
     }
@@ -185,11 +120,30 @@ fn parse(line: &[u8]) -> Option<(u64, bool, &[u8])> {
     (columns.len() == COLUMNS).then(|| (seq, exitval == 0 && signal == 0, columns[COLUMNS - 1]))
 }
 
-/// A number for a name, the same for the same name in this process.
-fn hash(name: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(name);
-    hasher.finish()
+/// A number for a name or a line, the same for the same bytes always: 64-bit FNV-1a.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// The name of an input that is known by its content. To GNU parallel, which hands commands to a
+/// shell, the hash is a comment.
+pub(super) fn with_hash(name: &str, hash: u64) -> String {
+    format!("{name} # {hash:016x}")
+}
+
+fn is_with_hash(name: &[u8]) -> bool {
+    let mut ends = name.rsplitn(2, |byte| *byte == b' ');
+    let hash = ends.next().unwrap_or_default();
+    let before = ends.next().unwrap_or_default();
+    hash.len() == 16 && hash.iter().all(u8::is_ascii_hexdigit) && before.ends_with(b" #")
+}
+
+fn other_inputs(seq: u64, is: &str) -> Error {
+    Error::Invalid(format!(
+        "--resume: the joblog is of other inputs: number {seq} {is}; give the same in the same order, \
+         or begin anew without --resume"
+    ))
 }
 
 /// The tasks that have ended. A million in a row are one range: it needs next to no memory.
@@ -200,8 +154,10 @@ pub(super) struct Ended {
     /// Those that failed, and did not go well later.
     failed: BTreeSet<u64>,
     retry_failed: bool,
-    /// The hash of each one's name.
-    names: HashMap<u64, u64>,
+    /// The hash of each one's name, and whether that name says what a line is.
+    names: HashMap<u64, (u64, bool)>,
+    /// Whether the names are commands, which say that too.
+    commands: bool,
 }
 
 impl Ended {
@@ -211,26 +167,62 @@ impl Ended {
         self
     }
 
-    /// Makes sure that these files are those that the log is about.
+    /// The names are of commands.
+    pub(super) fn of_commands(mut self, yes: bool) -> Ended {
+        self.commands = yes;
+        self
+    }
+
+    /// Makes sure that these are the inputs that the log is about, by their names there.
     ///
     /// # Errors
     /// [`Error::Invalid`], which names the first that is not.
-    pub(super) fn check_files(&self, paths: &[PathBuf]) -> procbox::Result<()> {
-        let mut logged: Vec<_> = self.names.iter().collect();
-        logged.sort();
-        for (seq, name) in logged {
-            let path = usize::try_from(seq - 1).ok().and_then(|at| paths.get(at));
-            let is = match path.map(|path| path.display().to_string()) {
-                Some(path) if hash(command(&path).as_bytes()) == *name => continue,
-                Some(path) => format!("is {path} now, and was another input"),
-                None => "is missing now".to_string(),
-            };
-            return Err(Error::Invalid(format!(
-                "--resume: the joblog is of other inputs: number {seq} {is}; give the same in the \
-                 same order, or begin anew without --resume"
-            )));
+    pub(super) fn check_all(&self, names: &[String]) -> procbox::Result<()> {
+        let mut logged: Vec<_> = self.names.keys().copied().collect();
+        logged.sort_unstable();
+        for seq in logged {
+            match usize::try_from(seq - 1).ok().and_then(|at| names.get(at)) {
+                Some(name) => self.compare(seq, name)?,
+                None => return Err(other_inputs(seq, "is missing now")),
+            }
         }
         Ok(())
+    }
+
+    /// Makes sure that an input of a stream is that of the log, if the log can tell.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is not.
+    pub(super) fn check(&self, seq: u64, name: impl FnOnce() -> String) -> procbox::Result<()> {
+        match self.names.get(&seq) {
+            Some((_, tells)) if *tells || self.commands => self.compare(seq, &name()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that a stream had as many inputs as the log says.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it had not.
+    pub(super) fn check_number(&self, number: u64) -> procbox::Result<()> {
+        let tells = |(seq, (_, tells)): (&u64, &(u64, bool))| {
+            (*seq > number && (*tells || self.commands)).then_some(*seq)
+        };
+        let missing = self.names.iter().filter_map(tells).min();
+        missing.map_or(Ok(()), |seq| Err(other_inputs(seq, "is missing now")))
+    }
+
+    fn compare(&self, seq: u64, name: &str) -> procbox::Result<()> {
+        match self.names.get(&seq) {
+            Some((logged, _)) if *logged != hash(command(name).as_bytes()) => {
+                let is = match is_with_hash(name.as_bytes()) {
+                    true => "has another content now".to_string(),
+                    false => format!("is {name} now, and was another input"),
+                };
+                Err(other_inputs(seq, &is))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the task of this number is not to be run.
@@ -277,7 +269,9 @@ impl FromIterator<u64> for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procbox::ExitStatus;
     use proptest::prelude::*;
+    use std::path::PathBuf;
 
     /// A path for a log, removed in the end.
     struct Scratch(PathBuf);
@@ -325,7 +319,7 @@ mod tests {
             Some(died(ExitStatus::exited(0))),
         ];
         for (seq, error) in (1..).zip(&ends) {
-            log.line(&Input::for_test(seq, "a\tb\nc", 7), End::now(error.as_ref()), 5);
+            log.note(&Input::for_test(seq, "a\tb\nc", 7), &End::now(error.as_ref()), 5);
         }
         assert_eq!(scratch.text(), format!("{HEADER}\n"), "nothing is written before commit");
         log.commit().unwrap();
@@ -383,6 +377,24 @@ mod tests {
             assert!(JobLog::open(&scratch.0, true).is_err(), "{text}");
             assert_eq!(scratch.text(), text);
         }
+    }
+
+    #[test]
+    fn a_line_is_known_by_its_hash() {
+        let named = |content: &str| with_hash("line 1", hash(content.as_bytes()));
+        let line = format!("1\t:\t1.000\t0.001\t1\t2\t0\t0\t{}\n", named("a"));
+        let scratch = Scratch::new("hash", &format!("{HEADER}\n{line}"));
+        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        assert!(ended.check(1, || named("a")).is_ok() && ended.check(2, || named("b")).is_ok());
+        assert!(ended.check(1, || named("b")).is_err());
+        assert!(ended.check_number(1).is_ok() && ended.check_number(0).is_err());
+    }
+
+    #[test]
+    fn a_log_without_hashes_is_of_any_lines() {
+        let scratch = Scratch::new("old", &format!("{HEADER}\n{}", line(1, 0, 0)));
+        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        assert!(ended.check(1, || with_hash("line 1", 7)).is_ok() && ended.check_number(0).is_ok());
     }
 
     #[test]

@@ -1,167 +1,121 @@
-//! `procbox map`: a pool over files or lines.
+//! `procbox map`: a pool over files, words, or the lines or blocks of a stream.
 
+mod args;
+mod command;
+mod ends;
+mod gate;
 mod inputs;
 mod joblog;
 mod progress;
+mod report;
 mod results;
+mod run;
+
+pub(crate) use args::{MapArgs, is_of_commands};
 
 use crate::open::{choose_worker, open};
-use crate::options::{ProgramArgs, duration};
 use crate::signals;
 use crate::status::{FAILURE, TIMED_OUT};
-use crate::watch::WatchArgs;
 use anyhow::Context as _;
-use clap::Args;
-use inputs::Ledger;
+use args::{Plan, Source};
+use command::quoted;
+use ends::Ends;
+use gate::{Conditions, Gate};
+use inputs::{Cut, Keep, Ledger};
 use joblog::{Ended, JobLog};
 use procbox::{Backend, Bytes, Context, Error, Output, Pool, PoolBuilder, native, observe};
-use progress::{Progress, ends_the_pool};
-use results::{NoReader, Results};
+use progress::Progress;
+use report::{Folder, Junit};
+use results::{Form, Places, Results};
+use run::{Outcome, Run};
 use std::fs::File;
-use std::io::Read;
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Lines are small: so many travel together by default.
 const LINES_PER_CHUNK: usize = 64;
+/// The highest status that is a number of commands.
+const MANY: u8 = 101;
 
-/// How a map came to its end.
-enum Outcome {
-    All,
-    NoReader,
-    OutOfTime,
-}
+/// The arguments and the input of one run of a program.
+type CommandTask = (Vec<Bytes>, Bytes);
 
-impl From<NoReader> for Outcome {
-    fn from(_: NoReader) -> Outcome {
-        Outcome::NoReader
-    }
-}
-
-#[derive(Args)]
-#[command(after_help = "\
-A task's bytes go to the worker and its result's bytes to stdout, in input order. A program without
-workers is run once per task, with the task on stdin and its stdout as the result.
-
-Examples:
-  procbox map word-count.wasm *.txt
-  procbox map -j 2 --backend native word-count /usr/share/common-licenses/*
-  seq 100000 | procbox map --unordered double.wasm | sort -n | tail -1
-  procbox map --task-timeout 2s --retries 1 grade.wasm submissions/*
-  procbox map --joblog log --resume count.wasm *.txt >> counts
-  tail -f log | procbox map --reuse worker.wasm")]
-pub(crate) struct MapArgs {
-    #[command(flatten)]
-    program: ProgramArgs,
-    #[command(flatten)]
-    watch: WatchArgs,
-    /// How many workers at once; by default as many as there are CPUs
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
-    /// How many tasks travel together; by default 1 for files and 64 for lines. Always 1 where each
-    /// task has its own process
-    #[arg(long, value_name = "N")]
-    chunk_size: Option<NonZeroUsize>,
-    /// Run a task again, up to N times, when its worker died
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    retries: u32,
-    /// End a worker that is at one task for longer than this; the task fails
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    task_timeout: Option<Duration>,
-    /// End everything after this long, with status 124
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    timeout: Option<Duration>,
-    /// Replace a worker after it has done N chunks of tasks; implies --reuse
-    #[arg(long, value_name = "N")]
-    max_tasks_per_child: Option<NonZeroU64>,
-    /// A new process for every task, so that nothing of one can reach the next: the default in the
-    /// sandbox
-    #[arg(long)]
-    fresh: bool,
-    /// Keep a process for many tasks: the default on the native backend. In the sandbox it is ten
-    /// times faster or more where tasks are tiny (a fresh process for each: below 100,000 tasks per
-    /// second), but an untrusted program can then carry data from one task to the next
-    #[arg(long, conflicts_with = "fresh")]
-    reuse: bool,
-    /// Log every task that has ended, in the columns of GNU parallel's --joblog. Starttime is when
-    /// the input was taken and JobRuntime the time from there to the result, waiting included; Send
-    /// and Receive are the bytes of input and result; Exitval is 1 for a task's own error. A FILE
-    /// that exists begins anew, unless resumed
-    #[arg(long, value_name = "FILE")]
-    joblog: Option<PathBuf>,
-    /// Skip the inputs whose number (Seq) is in the log, whether they went well or failed: to go on
-    /// after Ctrl-C, a kill or a crash. No input is missed; give the same inputs in the same order.
-    /// A task is logged right after its result was written to stdout: killed in just that moment,
-    /// procbox does that last batch (50 ms, 64 KiB) once more
-    #[arg(long, requires = "joblog")]
-    resume: bool,
-    /// Like --resume, but run those that failed again
-    #[arg(long, requires = "joblog")]
-    resume_failed: bool,
-    /// Print results as they are: without a newline after one that has none at its end
-    #[arg(long)]
-    raw: bool,
-    /// Take each line of FILE as a task instead of those of stdin
-    #[arg(short, long, value_name = "FILE", conflicts_with = "inputs")]
-    arg_file: Option<PathBuf>,
-    /// Tasks from stdin or --arg-file end with a zero byte instead of a newline: for `find -print0`
-    #[arg(short = '0', long, conflicts_with = "inputs")]
-    null: bool,
-    /// Print results as they come instead of in input order
-    #[arg(long)]
-    unordered: bool,
-    /// The program: a .wasm file or an executable
-    #[arg(value_name = "PROGRAM")]
-    path: PathBuf,
-    /// The inputs: a task each. Without any, each line of stdin is a task
-    #[arg(value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+/// What does the tasks.
+enum Workers {
+    Bytes(Pool<(Bytes,), Bytes>),
+    Commands(Pool<(CommandTask,), Bytes>),
 }
 
 pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
     signals::answer()?;
-    let ctx = open(&args.path, &args.program)?;
-    if args.program.fuel.is_some() && !is_fresh(&args, ctx.backend()) {
+    let plan = args.plan()?;
+    if args.dry_run {
+        return dry_run(&args, &plan);
+    }
+    let ctx = open(&plan.program, &args.program)?;
+    if args.program.fuel.is_some() && plan.command.is_none() && !is_fresh(&args, ctx.backend()) {
         let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
         return Err(Error::Invalid(why.into()).into());
     }
     let _watching = args.watch.begin(args.program.quiet)?;
-    let pool = pool(&ctx, &args)?;
-    let (log, ended) = joblog(&args)?;
-    if !args.inputs.is_empty() {
-        ended.check_files(&args.inputs)?;
-    }
+    let workers = workers(&ctx, &args, &plan)?;
+    let (log, ended) = joblog(&args, &plan)?;
     let resumable = log.is_some();
-    let total = (!args.inputs.is_empty())
-        .then(|| (1..=args.inputs.len() as u64).filter(|seq| !ended.skips(*seq)).count() as u64);
-    let ledger = Ledger::new(ended);
-    let progress = Arc::new(Progress::new(total, args.program.quiet, ledger.clone()));
-    let _watches = observe::subscribe(progress.clone());
-    let inputs: Box<dyn Iterator<Item = Poll<Bytes>>> = if args.inputs.is_empty() {
-        let source: Box<dyn Read + Send> = match &args.arg_file {
-            Some(path) => Box::new(
-                File::open(path).with_context(|| format!("--arg-file {}", path.display()))?,
-            ),
-            None => Box::new(std::io::stdin()),
-        };
-        let end = if args.null { b'\0' } else { b'\n' };
-        Box::new(inputs::lines(source, end, pool.bell(), ledger.clone())?)
-    } else {
-        Box::new(inputs::files(args.inputs, ledger.clone()))
+    let total = match &plan.source {
+        Source::Files(files) => Some(files.len()),
+        Source::Words(words) => Some(words.len()),
+        Source::Stream(_) => None,
     };
+    let total = total.map(|n| (1..=n as u64).filter(|seq| !ended.skips(*seq)).count() as u64);
+    let keep = Keep {
+        labels: args.tag || args.json || args.results.is_some(),
+        hashes: log.is_some(),
+        command: plan.command.clone(),
+    };
+    let ledger = Ledger::new(ended, keep);
+    let progress = Arc::new(Progress::new(total, args.program.quiet, ledger.clone()));
+    let gate = Arc::new(gate(&args, &ctx, total)?);
+    let (places, form) = places(&args, &plan, log)?;
+    let _watch = (
+        // How a task ended is known before anybody acts on that it did.
+        places.ends.clone().map(|ends| observe::subscribe(ends)),
+        gate.is_one().then(|| observe::subscribe(gate.clone())),
+        observe::subscribe(progress.clone()),
+    );
     let mut run = Run {
         ledger: &ledger,
-        results: Results::new(log, !args.raw)?,
+        gate: &gate,
+        results: Results::new(places, form)?,
         deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
     };
-    let outcome = run.all(&pool, inputs, !args.unordered);
+    let ordered = !args.unordered;
+    let outcome = match &workers {
+        Workers::Bytes(pool) => {
+            let inputs = inputs(&args, plan.source, pool.bell(), &ledger)?;
+            run.all(pool, inputs.map(|poll| poll.map(|(_, bytes)| bytes)), ordered)
+        }
+        Workers::Commands(pool) => {
+            let inputs = inputs(&args, plan.source, pool.bell(), &ledger)?;
+            let (command, pipe) = (plan.command, args.pipe);
+            let task = move |(seq, bytes): (u64, Bytes)| match &command {
+                Some(command) if pipe => (command.args(seq, b""), bytes),
+                Some(command) => (command.args(seq, &bytes), Bytes::default()),
+                None => (Vec::new(), bytes),
+            };
+            run.all(pool, inputs.map(move |poll| poll.map(&task)), ordered)
+        }
+    };
     // On Ctrl-C too: what was done so far is printed and logged.
     let committed = run.results.commit()?;
+    run.results.finish()?;
     let stopped = match &outcome {
         Ok(Outcome::OutOfTime) => Some("out of time"),
+        Ok(Outcome::All | Outcome::Halted) if gate.halted().is_some() => Some("by --halt"),
         Err(_) if native::answered_signal().is_some() => Some("by a signal"),
         _ => None,
     };
@@ -173,48 +127,192 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
         (Ok(Outcome::All), Err(gone)) => gone.into(),
         (outcome, _) => outcome?,
     };
-    match outcome {
-        Outcome::All => {
-            pool.close();
-            pool.join()?;
-        }
-        Outcome::NoReader | Outcome::OutOfTime => pool.terminate(),
+    match (&outcome, &workers) {
+        (Outcome::All, Workers::Bytes(pool)) => finish(pool)?,
+        (Outcome::All, Workers::Commands(pool)) => finish(pool)?,
+        (_, Workers::Bytes(pool)) => pool.terminate(),
+        (_, Workers::Commands(pool)) => pool.terminate(),
     }
     if !matches!(outcome, Outcome::NoReader) {
         progress.summary();
     }
-    Ok(match outcome {
-        Outcome::OutOfTime => TIMED_OUT,
-        Outcome::All if progress.failures() + ledger.unreadable() > 0 => FAILURE,
-        Outcome::All | Outcome::NoReader => 0,
+    let failures = progress.failures() + ledger.unreadable();
+    Ok(match (outcome, gate.halted()) {
+        (Outcome::OutOfTime, _) => TIMED_OUT,
+        (Outcome::NoReader, _) => 0,
+        (Outcome::All | Outcome::Halted, Some(status)) => status,
+        (Outcome::All | Outcome::Halted, None) => match &workers {
+            Workers::Commands(_) => u8::try_from(failures).map_or(MANY, |n| n.min(MANY)),
+            Workers::Bytes(_) => {
+                if failures > 0 {
+                    FAILURE
+                } else {
+                    0
+                }
+            }
+        },
     })
 }
 
+fn finish<P, R: serde::de::DeserializeOwned + Send + 'static>(
+    pool: &Pool<P, R>,
+) -> procbox::Result<()> {
+    pool.close();
+    pool.join()
+}
+
+/// The inputs, each with its number.
+fn inputs(
+    args: &MapArgs,
+    source: Source,
+    bell: procbox::types::Bell,
+    ledger: &Ledger,
+) -> anyhow::Result<Box<dyn Iterator<Item = Poll<inputs::Taken>>>> {
+    Ok(match source {
+        Source::Files(paths) => Box::new(inputs::files(paths, ledger.clone())),
+        Source::Words(words) => Box::new(inputs::words(words, ledger.clone())),
+        Source::Stream(path) => {
+            let block = args.pipe.then_some(args.block);
+            let cut = Cut { end: end(args), block };
+            Box::new(inputs::stream(stream(path.as_deref())?, cut, bell, ledger.clone())?)
+        }
+    })
+}
+
+fn end(args: &MapArgs) -> u8 {
+    if args.null { b'\0' } else { b'\n' }
+}
+
+/// A file whose lines are inputs, or else stdin.
+fn stream(path: Option<&Path>) -> anyhow::Result<Box<dyn Read + Send>> {
+    Ok(match path {
+        Some(path) => {
+            let file = File::open(path);
+            Box::new(file.with_context(|| format!("--arg-file {}", path.display()))?)
+        }
+        None => Box::new(std::io::stdin()),
+    })
+}
+
+/// Says what would be run.
+fn dry_run(args: &MapArgs, plan: &Plan) -> anyhow::Result<u8> {
+    let mut out = std::io::stdout().lock();
+    let program = quoted(plan.program.as_os_str().as_bytes());
+    let mut say = |seq: u64, how: &str, input: &[u8]| match &plan.command {
+        Some(command) => writeln!(out, "{}", command.line(seq, input)),
+        None => writeln!(out, "{program} {how} {}", quoted(input)),
+    };
+    match &plan.source {
+        Source::Files(files) => {
+            for (seq, file) in (1..).zip(files) {
+                say(seq, "<", file.as_os_str().as_bytes())?;
+            }
+        }
+        Source::Words(words) => {
+            for (seq, word) in (1..).zip(words) {
+                say(seq, "", word.as_bytes())?;
+            }
+        }
+        Source::Stream(_) if args.pipe => {
+            anyhow::bail!(Error::Invalid(
+                "--dry-run: what blocks there will be is not known".into()
+            ));
+        }
+        Source::Stream(path) => {
+            let lines = BufReader::new(stream(path.as_deref())?).split(end(args));
+            for (seq, line) in (1..).zip(lines) {
+                say(seq, "<<<", &line?)?;
+            }
+        }
+    }
+    Ok(0)
+}
+
 /// The log, and what it says has ended.
-fn joblog(args: &MapArgs) -> anyhow::Result<(Option<JobLog>, Ended)> {
+fn joblog(args: &MapArgs, plan: &Plan) -> anyhow::Result<(Option<JobLog>, Ended)> {
     let Some(path) = &args.joblog else {
         return Ok((None, Ended::default()));
     };
     let (log, ended) = JobLog::open(path, args.resume || args.resume_failed)
-        .with_context(|| path.display().to_string())?;
+        .with_context(|| format!("--joblog {}", path.display()))?;
+    let names = match (&plan.source, &plan.command) {
+        (Source::Files(files), _) => files.iter().map(|path| path.display().to_string()).collect(),
+        (Source::Words(words), Some(command)) => {
+            (1..).zip(words).map(|(seq, word)| command.line(seq, word.as_bytes())).collect()
+        }
+        _ => Vec::new(),
+    };
+    if !matches!(plan.source, Source::Stream(_)) {
+        ended.check_all(&names)?;
+    }
+    let ended = ended.of_commands(plan.command.is_some());
     Ok((Some(log), ended.retry_failed(args.resume_failed)))
 }
 
-fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> {
-    let worker = choose_worker(ctx, args.program.worker.as_deref())?;
-    let mut builder: PoolBuilder<(Bytes,), Bytes> = match worker {
+/// When inputs are taken, and no more.
+fn gate(args: &MapArgs, ctx: &Context, total: Option<u64>) -> procbox::Result<Gate> {
+    Gate::new(Conditions {
+        halt: args.halt,
+        delay: args.delay,
+        memory_free: args.memfree,
+        load: args.load,
+        jobs: args.jobs.unwrap_or_else(|| ctx.cpu_count()),
+        total,
+    })
+}
+
+/// Where results go, and how they look.
+fn places(args: &MapArgs, plan: &Plan, log: Option<JobLog>) -> anyhow::Result<(Places, Form)> {
+    let form = match args {
+        MapArgs { json: true, .. } => Form::Json,
+        MapArgs { tag: true, .. } => Form::Tagged,
+        MapArgs { raw: true, .. } => Form::Raw,
+        _ => Form::Lines,
+    };
+    let junit = args.junit.as_deref().map(Junit::create).transpose()?;
+    let folder = args.results.as_deref().map(Folder::create).transpose()?;
+    let wanted = log.is_some() || junit.is_some() || folder.is_some() || args.json;
+    let ends = (wanted || plan.command.is_some()).then(|| Arc::new(Ends::default()));
+    Ok((Places { log, junit, folder, ends }, form))
+}
+
+fn workers(ctx: &Context, args: &MapArgs, plan: &Plan) -> anyhow::Result<Workers> {
+    if plan.command.is_some() {
+        let pool = with_options(ctx.pool_of_commands(), ctx, args, plan).build()?;
+        return Ok(Workers::Commands(pool));
+    }
+    let builder = match choose_worker(ctx, args.program.worker.as_deref())? {
         Some(name) => ctx.pool(name.as_str()),
         None => ctx.pool_of_main(Vec::<String>::new()),
     };
-    let per_chunk = if args.inputs.is_empty() { LINES_PER_CHUNK } else { 1 };
-    builder = builder
-        .chunk_size(args.chunk_size.map_or(per_chunk, NonZeroUsize::get))
+    Ok(Workers::Bytes(with_options(builder, ctx, args, plan).build()?))
+}
+
+/// A pool as the options say.
+fn with_options<P, R>(
+    builder: PoolBuilder<P, R>,
+    ctx: &Context,
+    args: &MapArgs,
+    plan: &Plan,
+) -> PoolBuilder<P, R> {
+    let is_gated = args.halt.is_some()
+        || args.delay.is_some()
+        || args.memfree.is_some()
+        || args.load.is_some();
+    let per_chunk = match plan.source {
+        Source::Stream(_) if !args.pipe => LINES_PER_CHUNK,
+        _ => 1,
+    };
+    let per_chunk = args.chunk_size.map_or(per_chunk, NonZeroUsize::get);
+    let mut builder = builder
+        // What is let through one by one cannot wait for company.
+        .chunk_size(if is_gated { 1 } else { per_chunk })
         .retries(args.retries)
         // What a worker prints is not a result.
         .stdout(Output::Stderr)
         .idempotent(true);
     if let Some(jobs) = args.jobs {
-        builder = builder.workers(jobs.get());
+        builder = builder.workers(jobs);
     }
     if let Some(timeout) = args.task_timeout {
         builder = builder.task_timeout(timeout);
@@ -225,7 +323,7 @@ fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> 
     if is_fresh(args, ctx.backend()) {
         builder = builder.fresh_per_task();
     }
-    Ok(builder.build()?)
+    builder
 }
 
 /// Whether each task has a process of its own. What is in the sandbox is not trusted: unless told
@@ -233,72 +331,6 @@ fn pool(ctx: &Context, args: &MapArgs) -> anyhow::Result<Pool<(Bytes,), Bytes>> 
 fn is_fresh(args: &MapArgs, backend: Backend) -> bool {
     let may_reuse = args.reuse || args.max_tasks_per_child.is_some();
     args.fresh || backend == Backend::Sandbox && !may_reuse
-}
-
-/// A map that is under way.
-struct Run<'a> {
-    ledger: &'a Ledger,
-    results: Results,
-    deadline: Option<Instant>,
-}
-
-impl Run<'_> {
-    /// Prints result after result. What is not yet written out in the end is left to the caller.
-    fn all(
-        &mut self,
-        pool: &Pool<(Bytes,), Bytes>,
-        inputs: Box<dyn Iterator<Item = Poll<Bytes>>>,
-        ordered: bool,
-    ) -> anyhow::Result<Outcome> {
-        let mut arriving = pool.imap_polled(inputs, ordered);
-        loop {
-            let now = Instant::now();
-            let wake = [self.deadline, self.results.due(now)].into_iter().flatten().min();
-            let wait = wake.map_or(Duration::MAX, |at| at.saturating_duration_since(now));
-            let next = arriving.next_timeout(wait);
-            self.log_unread()?;
-            let added = match next {
-                Ok(Some((index, result))) => self.ended(index, result)?,
-                Ok(None) => return Ok(Outcome::All),
-                Err(Error::TimedOut) if self.deadline.is_some_and(|at| at <= Instant::now()) => {
-                    return Ok(Outcome::OutOfTime);
-                }
-                Err(Error::TimedOut) => self.results.commit()?,
-                Err(e) => return Err(e.into()),
-            };
-            if let Err(gone) = added {
-                return Ok(gone.into());
-            }
-        }
-    }
-
-    /// A task has ended.
-    fn ended(
-        &mut self,
-        index: usize,
-        result: procbox::Result<Bytes>,
-    ) -> anyhow::Result<Result<(), NoReader>> {
-        let Some(input) = self.ledger.take(index) else {
-            anyhow::bail!("the pool has a result for no input"); // Each index comes once.
-        };
-        match result {
-            Ok(Bytes(bytes)) => self.results.add(&input, Some(index), &bytes),
-            Err(why) if ends_the_pool(&why) => Err(why.into()),
-            // It may have gone to the whole group, and have ended workers too.
-            Err(_) if native::interrupted() => Err(Error::Interrupted.into()),
-            // Those who watch have heard of it.
-            Err(_) => self.results.add(&input, Some(index), &[]),
-        }
-    }
-
-    /// Inputs that never became a task have failed too.
-    fn log_unread(&mut self) -> anyhow::Result<()> {
-        for input in self.ledger.unread() {
-            // Nothing to print: no reader is missed.
-            let _ = self.results.add(&input, None, &[])?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
-//! Where the results of `procbox map` go: stdout, and then the log.
+//! Where the results of `procbox map` go: stdout, then the log, and the other places that were asked
+//! for.
 
+use super::ends::{End, Ends};
 use super::inputs::Input;
 use super::joblog::JobLog;
+use super::report::{Folder, Junit, json};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Results are written out at least this often.
@@ -18,13 +22,35 @@ const BUFFER: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct NoReader;
 
+/// How results look on stdout.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As they are.
+    Raw,
+    /// With a newline at the end.
+    Lines,
+    /// Each line behind its input and a tab.
+    Tagged,
+    /// A JSON object in a line.
+    Json,
+}
+
+/// Where else results go.
+#[derive(Default)]
+pub(super) struct Places {
+    pub(super) log: Option<JobLog>,
+    pub(super) junit: Option<Junit>,
+    pub(super) folder: Option<Folder>,
+    /// How tasks ended, if anybody is to hear of it.
+    pub(super) ends: Option<Arc<Ends>>,
+}
+
 /// Collects results and the log's lines for them, and writes out both, in this order.
 pub(super) struct Results {
     stdout: File,
-    log: Option<JobLog>,
+    places: Places,
+    form: Form,
     buffer: Vec<u8>,
-    /// Whether each result is to end with a newline.
-    lines: bool,
     /// How many tasks have ended.
     added: u64,
     /// Whether there is something to write out.
@@ -39,14 +65,14 @@ impl Results {
     ///
     /// # Errors
     /// If there is no stdout.
-    pub(super) fn new(log: Option<JobLog>, lines: bool) -> std::io::Result<Results> {
+    pub(super) fn new(places: Places, form: Form) -> std::io::Result<Results> {
         let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
         let buffer = Vec::with_capacity(BUFFER);
         Ok(Results {
             stdout,
-            log,
+            places,
+            form,
             buffer,
-            lines,
             added: 0,
             waiting: false,
             broken: false,
@@ -54,32 +80,72 @@ impl Results {
         })
     }
 
-    /// Takes what the task of this index came to; `None` for an input that never became one. Written
-    /// out when it is time or there is too much.
+    /// Takes what the task of this index came to, or what it had printed when it failed; no index for
+    /// an input that never became one. Written out when it is time or there is too much.
     pub(super) fn add(
         &mut self,
         input: &Input,
         task: Option<usize>,
-        bytes: &[u8],
+        bytes: Option<&[u8]>,
     ) -> anyhow::Result<Result<(), NoReader>> {
+        let ends = self.places.ends.as_ref().zip(task);
+        let printed = match (bytes, ends) {
+            (None, Some((ends, task))) => ends.take_printed(task as u64),
+            _ => Vec::new(),
+        };
+        let bytes = bytes.unwrap_or(&printed);
         if self.buffer.len() + bytes.len() > BUFFER
             && let Err(gone) = self.commit()?
         {
             return Ok(Err(gone));
         }
-        self.buffer.extend_from_slice(bytes);
-        if self.lines && bytes.last().is_some_and(|last| *last != b'\n') {
-            self.buffer.push(b'\n');
+        if self.places.ends.is_some() {
+            let ends = self.places.ends.as_ref().zip(task);
+            let end = ends.and_then(|(ends, task)| ends.take(task as u64));
+            self.record(input, &end.unwrap_or_else(End::unread), bytes)?;
         }
+        self.print(input, bytes);
         self.added += 1;
         self.waiting = true;
-        if let Some(log) = &mut self.log {
-            log.note(input, task, bytes.len());
-        }
         if self.buffer.len() >= BUFFER || self.committed.elapsed() > EVERY {
             return self.commit();
         }
         Ok(Ok(()))
+    }
+
+    /// Puts down how a task ended wherever that is wanted.
+    fn record(&mut self, input: &Input, end: &End, bytes: &[u8]) -> anyhow::Result<()> {
+        if let Some(log) = &mut self.places.log {
+            log.note(input, end, bytes.len());
+        }
+        if let Some(junit) = &mut self.places.junit {
+            junit.note(input, end);
+        }
+        if let Some(folder) = &self.places.folder {
+            folder.put(input, end, bytes)?;
+        }
+        if self.form == Form::Json {
+            self.buffer.extend_from_slice(json(input, end, bytes).as_bytes());
+            self.buffer.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, input: &Input, bytes: &[u8]) {
+        match self.form {
+            Form::Json => return,
+            Form::Tagged => {
+                for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                    self.buffer.extend_from_slice(input.label());
+                    self.buffer.push(b'\t');
+                    self.buffer.extend_from_slice(line);
+                }
+            }
+            Form::Raw | Form::Lines => self.buffer.extend_from_slice(bytes),
+        }
+        if self.form != Form::Raw && bytes.last().is_some_and(|last| *last != b'\n') {
+            self.buffer.push(b'\n');
+        }
     }
 
     /// How many tasks have ended.
@@ -106,10 +172,18 @@ impl Results {
             return Ok(Err(NoReader));
         }
         self.buffer.clear();
-        if let Some(log) = &mut self.log {
+        if let Some(log) = &mut self.places.log {
             log.commit().map_err(|e| anyhow::anyhow!("the joblog: {e}"))?;
         }
         (self.waiting, self.committed) = (false, Instant::now());
         Ok(Ok(()))
+    }
+
+    /// Writes what is only known in the end.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        self.places.junit.take().map_or(Ok(()), Junit::write)
     }
 }

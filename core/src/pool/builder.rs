@@ -74,11 +74,32 @@ impl Context {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn pool_of_main<S: Into<String>>(
+    pub fn pool_of_main<S: Into<Bytes>>(
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> PoolBuilder<(Bytes,), Bytes> {
         PoolBuilder::new(self.clone(), Entry::Main(args.into_iter().map(Into::into).collect()))
+    }
+
+    /// Like [`Context::pool_of_main`], where each task has arguments of its own: a task is one run of
+    /// the program's `main` with the first of the two as its arguments and the second on stdin.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Bytes;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of_commands().workers(2).build()?;
+    /// for (_, counted) in pool.imap(["a.txt", "b.txt"].map(|file| {
+    ///     let args: Vec<Bytes> = vec!["--count".into(), file.into()];
+    ///     (args, Bytes::default())
+    /// })) {
+    ///     println!("{}", String::from_utf8_lossy(&counted?));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn pool_of_commands(&self) -> PoolBuilder<((Vec<Bytes>, Bytes),), Bytes> {
+        let mut builder = PoolBuilder::new(self.clone(), Entry::Main(Vec::new()));
+        builder.options.commands = true;
+        builder
     }
 }
 

@@ -232,6 +232,9 @@ impl Driver {
         let Some(link) = shared.links[slot].take() else { return };
         let status = shared.state.verdict(slot, status);
         let delivers = matches!(self.entry, Entry::Main(_)) && status.success();
+        if !status.success() && self.options.commands && observe::is_observed() {
+            self.tell_of_output(shared, slot, &link);
+        }
         let printed = delivers.then(|| shared.state.oldest(slot)).flatten().map(|chunk| {
             let printed = link.printed();
             let outcome = printed.as_ref().map(|m| (&m.bytes[..], &m.handles[..]));
@@ -247,6 +250,16 @@ impl Driver {
         if shared.state.counters().replaced > replaced {
             let (pool, worker) = (self.number, &death.worker[..]);
             observe::emit(|| Event::WorkerReplaced { pool, worker, status });
+        }
+    }
+
+    /// Tells those who watch what a command that failed had printed.
+    fn tell_of_output(&self, shared: &Shared, slot: usize, link: &Link) {
+        let Some(task) = shared.state.oldest(slot).map(|chunk| chunk.first) else { return };
+        let stdout = link.output();
+        if !stdout.is_empty() {
+            let (pool, stdout) = (self.number, &stdout[..]);
+            observe::emit(|| Event::CommandFailed { pool, task, stdout });
         }
     }
 
@@ -304,12 +317,14 @@ impl Driver {
                 e => Refusal::Unfit(e),
             });
         }
-        match Link::plain(&self.ctx, &self.entry, chunk) {
+        match Link::plain(&self.ctx, &self.entry, self.options.commands, chunk) {
             Ok(started) => {
                 *link = Some(started);
                 Ok(())
             }
-            Err(e @ (Error::Decode { .. } | Error::ForeignHandle)) => Err(Refusal::Unfit(e)),
+            Err(e @ (Error::Decode { .. } | Error::ForeignHandle | Error::Invalid(_))) => {
+                Err(Refusal::Unfit(e))
+            }
             Err(e) => Err(Refusal::NotStarted(e)),
         }
     }

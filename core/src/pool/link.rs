@@ -69,15 +69,27 @@ impl Link {
         Ok(Link { process, queues: Some((tasks, results)) })
     }
 
-    /// Starts a plain program with the one task of a chunk on its standard input.
-    pub(super) fn plain(ctx: &Context, entry: &Entry, chunk: &TaskChunk) -> Result<Link> {
+    /// Starts a plain program with the one task of a chunk: on its standard input, and in its
+    /// arguments where these are the task's.
+    pub(super) fn plain(
+        ctx: &Context,
+        entry: &Entry,
+        commands: bool,
+        chunk: &TaskChunk,
+    ) -> Result<Link> {
         let mut tasks = chunk.work.each();
         let (Some((bytes, handles)), None) = (tasks.next(), tasks.next()) else {
             return Err(Error::Invalid("a plain program takes one task at a time".into()));
         };
-        let (Bytes(input),): (Bytes,) = codec::decode(bytes, handles)?;
+        let (entry, Bytes(input)) = if commands {
+            let ((args, input),): ((Vec<Bytes>, Bytes),) = codec::decode(bytes, handles)?;
+            (Entry::Main(args), input)
+        } else {
+            let (input,): (Bytes,) = codec::decode(bytes, handles)?;
+            (entry.clone(), input)
+        };
         let process = ctx
-            .of_entry::<()>(entry.clone())
+            .of_entry::<()>(entry)
             .stdin(Input::Bytes(input))
             .stdout(Output::Capture)
             .daemon(true)
@@ -123,6 +135,11 @@ impl Link {
                 return Some(id);
             }
         }
+    }
+
+    /// The output of a plain program.
+    pub(super) fn output(&self) -> Vec<u8> {
+        self.process.output().unwrap_or_default()
     }
 
     /// The output of a plain program, as the result of its task.

@@ -21,6 +21,8 @@ pub(super) struct Options {
     pub(super) fresh: bool,
     pub(super) initializer: Option<(String, Message)>,
     pub(super) stdout: Output,
+    /// `true` if each task has the arguments of its `main` with it.
+    pub(super) commands: bool,
 }
 
 impl Default for Options {
@@ -35,6 +37,7 @@ impl Default for Options {
             fresh: false,
             initializer: None,
             stdout: Output::Inherit,
+            commands: false,
         }
     }
 }

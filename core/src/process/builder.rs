@@ -4,7 +4,7 @@ use super::{Phase, Process, Shared, State};
 use crate::context::{Context, ContextInner};
 use crate::raw::{Entry, Identity, Input, Message, Output, ProcessSpec};
 use crate::worker::{Args, Runnable, Untyped, Worker};
-use crate::{Error, Result};
+use crate::{Bytes, Error, Result};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
@@ -107,7 +107,7 @@ impl Context {
         builder
     }
 
-    /// A process of the program's `main`, with these arguments.
+    /// A process of the program's `main`, with these arguments: texts, or natively any bytes.
     ///
     /// ```no_run
     /// # use procbox_core::Input;
@@ -116,7 +116,7 @@ impl Context {
     /// assert!(p.join()?.success());
     /// # Ok(()) }
     /// ```
-    pub fn main<S: Into<String>>(&self, args: impl IntoIterator<Item = S>) -> ProcessBuilder<()> {
+    pub fn main<S: Into<Bytes>>(&self, args: impl IntoIterator<Item = S>) -> ProcessBuilder<()> {
         self.of_entry(Entry::Main(args.into_iter().map(Into::into).collect()))
     }
 

@@ -17,8 +17,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Entry {
-    /// The program's `main`, with these arguments (its own name not among them).
-    Main(Vec<String>),
+    /// The program's `main`, with these arguments (its own name not among them). In the sandbox they
+    /// have to be UTF-8.
+    Main(Vec<Bytes>),
     /// A worker, called once with the arguments in the message.
     Call(String),
     /// A worker that serves the pool whose queues are in the message.

@@ -5,7 +5,7 @@ use super::{identity, sys};
 use procbox_abi::{Pointer, Start, code, flag, start};
 use procbox_core::raw::{Entry, ProcessSpec, RawProcess};
 use procbox_core::runner::find_worker;
-use procbox_core::{Error, ExitStatus, Input, Output, Result, Wait};
+use procbox_core::{Bytes, Error, ExitStatus, Input, Output, Result, Wait};
 use std::time::Duration;
 
 pub(super) struct GuestProcess {
@@ -25,12 +25,23 @@ fn place(text: &str) -> (Pointer, u32) {
     (text.as_ptr().expose_provenance() as Pointer, text.len() as u32)
 }
 
+/// Arguments as the host takes them: each with a zero byte behind it.
+fn arguments(args: &[Bytes]) -> Result<String> {
+    let mut all = String::new();
+    for arg in args {
+        let text = std::str::from_utf8(arg);
+        all += text.map_err(|_| Error::Invalid("an argument is not UTF-8".to_string()))?;
+        all.push('\0');
+    }
+    Ok(all)
+}
+
 pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
     if spec.stdin != Input::Inherit || spec.stdout != Output::Inherit {
         return Err(Error::NotGranted("redirect a process's input and output"));
     }
     let (kind, worker) = match &spec.entry {
-        Entry::Main(args) => (start::MAIN, args.iter().map(|arg| format!("{arg}\0")).collect()),
+        Entry::Main(args) => (start::MAIN, arguments(args)?),
         Entry::Call(name) => (start::CALL, name.clone()),
         Entry::Serve(name) => (start::SERVE, name.clone()),
         _ => return Err(Error::Unsupported("such an entry")),

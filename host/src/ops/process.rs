@@ -53,10 +53,9 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     let mut spec = ProcessSpec::new(start.entry, identity);
     spec.stdout = state.spec.stdout;
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
-    let output = process.output.clone();
-    let child = state.environment.clone().start(&process.account, spec, arguments, output)?;
-    state.children.retain(|c| c.status_now().is_none());
-    state.children.push(child.clone());
+    let (tree, output) = (process.tree.clone(), process.output.clone());
+    let child = state.environment.clone().start(spec, arguments, tree, output)?;
+    state.add_child(child.clone());
     Ok(state.table.insert(Object::Process(child))?)
 }
 

@@ -79,7 +79,10 @@ fn context(
     let program = Path::new(environment.program()).file_name().unwrap_or_default();
     builder.arg(program.to_string_lossy());
     if let Entry::Main(args) = &spec.entry {
-        builder.args(args);
+        // They are UTF-8, or it would not have been started.
+        for arg in args {
+            builder.arg(String::from_utf8_lossy(arg));
+        }
     }
     match &mut spec.stdin {
         Input::Inherit => builder.inherit_stdin(),

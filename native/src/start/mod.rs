@@ -18,7 +18,9 @@ use procbox_core::raw::{Message, ProcessSpec};
 use procbox_core::{Bytes, Error, Result};
 use request::StartRequest;
 use spawner::Spawner;
+use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -131,9 +133,13 @@ impl Starter {
     }
 
     /// Starts the program's `main`, as any program is started.
-    pub(crate) fn main(&self, args: &[String], spec: &ProcessSpec) -> Result<Arc<Child>> {
+    pub(crate) fn main(&self, args: &[Bytes], spec: &ProcessSpec) -> Result<Arc<Child>> {
+        if let Some(at) = args.iter().position(|arg| arg.contains(&0)) {
+            return Err(Error::Invalid(format!("argument {} has a zero byte in it", at + 1)));
+        }
         let mut command = Command::new(self.program.path());
-        command.args(args).envs(self.environment.iter().cloned());
+        command.args(args.iter().map(|arg| OsStr::from_bytes(arg)));
+        command.envs(self.environment.iter().cloned());
         let streams = Streams::of(spec)?;
         streams.give_to(&mut command)?;
         signals::reset_interrupts_of(&mut command);

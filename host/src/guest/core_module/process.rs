@@ -6,7 +6,7 @@ use crate::ops;
 use crate::state::State;
 use procbox_abi as abi;
 use procbox_core::raw::Entry;
-use procbox_core::{ExitStatus, Limit, Wait};
+use procbox_core::{Bytes, ExitStatus, Limit, Wait};
 use std::time::Duration;
 use wasmtime::Caller;
 
@@ -48,9 +48,7 @@ fn read_start(memory: &Memory<'_>, at: u32) -> Result<ops::process::Start, Refus
     let worker = memory.text(start.worker, start.worker_len)?;
     let name = memory.text(start.name, start.name_len)?;
     let entry = match start.kind {
-        abi::start::MAIN => {
-            Entry::Main(worker.split_terminator('\0').map(str::to_string).collect())
-        }
+        abi::start::MAIN => Entry::Main(worker.split_terminator('\0').map(Bytes::from).collect()),
         abi::start::CALL => Entry::Call(worker),
         abi::start::SERVE => Entry::Serve(worker),
         _ => return Err(Refusal::INVALID),

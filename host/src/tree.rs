@@ -1,0 +1,21 @@
+//! A tree of processes: one that the embedding program has started, and all that come of it.
+
+use crate::account::Account;
+use crate::runtime::Share;
+use std::sync::Arc;
+
+/// What the processes of a tree have in common. The embedding program's start makes one; a child is
+/// of its parent's.
+pub(crate) struct Tree {
+    /// What it holds of the host.
+    pub(crate) account: Arc<Account>,
+    /// Its share of the CPUs.
+    pub(crate) share: Arc<Share>,
+}
+
+impl Tree {
+    /// One with this share of the CPUs.
+    pub(crate) fn new(share: Arc<Share>) -> Arc<Tree> {
+        Arc::new(Tree { account: Account::of_tree(), share })
+    }
+}

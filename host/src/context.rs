@@ -18,6 +18,7 @@ use crate::start::Shared;
 use crate::state::Environment;
 use crate::tree::Tree;
 use crate::waiting::OWN_PID;
+use crate::wasi::Files;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
@@ -49,7 +50,10 @@ impl Root {
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
         let account = Account::of_embedder();
         let share = Share::new(grants.weight_of_context());
-        let shared = Arc::new(Shared { sandbox, program, grants, account, names, share });
+        // A simulation has the one thread.
+        let needs_files = grants.has_directories() && !sandbox.runtime.clock().is_virtual();
+        let files = if needs_files { Some(Arc::new(Files::new()?)) } else { None };
+        let shared = Arc::new(Shared { sandbox, program, grants, account, names, files, share });
         Ok(Root { shared, identity, _owner: owner })
     }
 

@@ -156,23 +156,27 @@ impl Grants {
 
     /// Opens every directory once, to say early which one cannot be.
     pub(crate) fn check(&self) -> Result<()> {
-        let mut builder = WasiCtxBuilder::new();
+        self.apply(&mut WasiCtxBuilder::new())
+    }
+
+    /// Adds them to what a process has.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if a directory cannot be opened: no process is without what it was granted.
+    pub(crate) fn apply(&self, builder: &mut WasiCtxBuilder) -> Result<()> {
         for (host, guest, perms) in &self.dirs {
             builder
                 .preopened_dir(host, guest, *perms)
                 .map_err(|e| Error::os("open directory", format!("{}: {e:#}", host.display())))?;
         }
-        Ok(())
-    }
-
-    pub(crate) fn apply(&self, builder: &mut WasiCtxBuilder) {
-        for (host, guest, perms) in &self.dirs {
-            // It could be opened before; if it is gone since, the guest finds that out.
-            let _ = builder.preopened_dir(host, guest, *perms);
-        }
         for (key, value) in &self.env {
             builder.env(key, value);
         }
+        Ok(())
+    }
+
+    pub(crate) fn has_directories(&self) -> bool {
+        !self.dirs.is_empty()
     }
 
     pub(crate) fn weight_of_context(&self) -> u32 {

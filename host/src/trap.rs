@@ -1,7 +1,6 @@
 //! How an end inside wasmtime reads as an exit status, and what is said of it.
 
 use procbox_core::{ExitStatus, Limit, signal};
-use std::io::Write;
 use wasmtime::{Error, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -44,10 +43,4 @@ fn signal_of(trap: Trap) -> i32 {
         Trap::Interrupt => signal::KILL,
         _ => signal::SEGV,
     }
-}
-
-/// Says on stderr, in one line, how a process ended that could not say it itself.
-pub(crate) fn complain(name: &str, message: &str) {
-    // If stderr is gone there is nobody to tell.
-    let _ = std::io::stderr().lock().write_all(format!("{name}: {message}\n").as_bytes());
 }

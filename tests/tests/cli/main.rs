@@ -2,6 +2,7 @@
 
 mod commands;
 mod ctrl_c;
+mod held;
 mod map;
 mod refusals;
 mod run;

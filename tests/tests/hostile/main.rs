@@ -10,6 +10,7 @@
 
 mod fairness;
 mod frame;
+mod held;
 mod modules;
 mod processes;
 mod traps;

@@ -1,5 +1,6 @@
 //! The command's own exit statuses, and its own lines on stderr.
 
+use crate::color::alarming;
 use procbox::Error;
 use std::io::Write;
 
@@ -19,7 +20,7 @@ pub(crate) const TIMED_OUT: u8 = 124;
 /// Says a line on stderr, in one write: workers print there too.
 pub(crate) fn say(line: &str) {
     // If stderr is gone there is nobody to tell.
-    let _ = std::io::stderr().write_all(format!("procbox: {line}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("{} {line}\n", alarming("procbox:")).as_bytes());
 }
 
 /// Whether it is that nobody reads stdout any more.

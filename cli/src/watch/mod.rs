@@ -4,6 +4,7 @@
 
 mod metrics;
 mod trace;
+mod waits;
 
 use clap::Args;
 use metrics::Metrics;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use trace::Trace;
+use waits::Writer;
 
 /// Who watches.
 #[derive(Args)]
@@ -25,6 +27,10 @@ pub(crate) struct WatchArgs {
     /// one
     #[arg(long, value_name = "ADDRESS", value_parser = metrics::address)]
     metrics: Option<SocketAddr>,
+    /// Keep a graph in FILE of which process waits for what, in DOT: `dot -Tsvg FILE`. It stays as it
+    /// last was, so that of a program that hung it shows in what
+    #[arg(long, value_name = "FILE")]
+    waits: Option<PathBuf>,
 }
 
 /// Those who watch, until this is dropped.
@@ -33,6 +39,7 @@ pub(crate) struct Watching {
     all: Vec<Subscription>,
     trace: Option<Arc<Trace>>,
     _metrics: Option<Metrics>,
+    _waits: Option<Writer>,
 }
 
 impl WatchArgs {
@@ -45,7 +52,9 @@ impl WatchArgs {
         }
         let metrics = self.metrics.map(|at| Metrics::listen(at, quiet)).transpose()?;
         all.extend(metrics.iter().map(|metrics| observe::subscribe(metrics.subscriber())));
-        Ok(Watching { all, trace, _metrics: metrics })
+        let waits = self.waits.as_deref().map(Writer::begin).transpose()?;
+        all.extend(waits.iter().map(|waits| observe::subscribe(waits.subscriber())));
+        Ok(Watching { all, trace, _metrics: metrics, _waits: waits })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::pipe::PipeEnd;
 use crate::program::Prepared;
 use crate::queue;
 use crate::ready;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Share};
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
@@ -48,7 +48,8 @@ impl Root {
         let names =
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
         let account = Account::of_embedder();
-        let shared = Arc::new(Shared { sandbox, program, grants, account, names });
+        let share = Share::new(grants.weight_of_context());
+        let shared = Arc::new(Shared { sandbox, program, grants, account, names, share });
         Ok(Root { shared, identity, _owner: owner })
     }
 
@@ -108,8 +109,9 @@ impl RawContext for Root {
     fn start(&self, mut spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
-        let tree = Tree::new(self.shared.grants.weight_of_trees());
-        let process = self.shared.clone().start(spec, arguments, tree, Arc::default())?;
+        let export = self.shared.program.export_of(&spec.entry)?;
+        let tree = Tree::new(self.shared.share.child());
+        let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }
 
@@ -119,7 +121,7 @@ impl RawContext for Root {
     }
 
     fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        Ok(self.shared.workers())
+        Ok(self.shared.workers().workers.clone())
     }
 
     fn identity(&self) -> Identity {

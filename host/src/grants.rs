@@ -119,15 +119,15 @@ impl Grants {
         self
     }
 
-    /// The weight of each of its trees: trees that compute at the same time share the CPUs in
-    /// proportion to it, however many processes each has. A tree is what one start of the embedding
-    /// program began: that process, and all that it and its children start. Default 100; 0 counts
-    /// as 1.
+    /// The weight of the context: those that compute at the same time share the CPUs in proportion
+    /// to it, however many processes each has. In a context its trees share equally; a tree is what
+    /// one start of the embedding program began: that process, and all that come of it. Default 100;
+    /// 0 counts as 1.
     ///
     /// ```no_run
     /// # use procbox_host::{Grants, Program, Sandbox};
     /// # let sandbox = Sandbox::builder().build()?;
-    /// let aside = Grants::default().weight(10); // a tenth of what another tree gets
+    /// let aside = Grants::default().weight(10); // a tenth of what another gets
     /// let ctx = sandbox.context_with(Program::wasm("indexer.wasm")?, aside)?;
     /// # drop(ctx);
     /// # Ok::<(), procbox_core::Error>(())
@@ -175,7 +175,7 @@ impl Grants {
         }
     }
 
-    pub(crate) fn weight_of_trees(&self) -> u32 {
+    pub(crate) fn weight_of_context(&self) -> u32 {
         self.weight.unwrap_or(WEIGHT)
     }
 

@@ -1,7 +1,9 @@
-//! What several subcommands can be watched by: a trace in a file, figures for a scraper.
+//! What several subcommands can be watched by: lines on stderr, a trace in a file, figures for a
+//! scraper.
 //!
 //! Each is a subscriber to the events of the library, and costs nothing unless it is asked for.
 
+mod log;
 mod metrics;
 mod trace;
 mod waits;
@@ -27,8 +29,8 @@ pub(crate) struct WatchArgs {
     /// one
     #[arg(long, value_name = "ADDRESS", value_parser = metrics::address)]
     metrics: Option<SocketAddr>,
-    /// Keep a graph in FILE of which process waits for what, in DOT: `dot -Tsvg FILE`. It stays as it
-    /// last was, so that of a program that hung it shows in what
+    /// Keep a graph in FILE of which process waits for what, in DOT: `dot -Tsvg FILE`. After Ctrl-C it
+    /// stays as it was, and shows in what a program hung
     #[arg(long, value_name = "FILE")]
     waits: Option<PathBuf>,
 }
@@ -46,7 +48,7 @@ impl WatchArgs {
     /// Has those who were asked for watch from now on.
     pub(crate) fn begin(&self, quiet: bool) -> anyhow::Result<Watching> {
         let trace = self.trace.as_deref().map(Trace::create).transpose()?.map(Arc::new);
-        let mut all = Vec::new();
+        let mut all: Vec<_> = log::begin()?.into_iter().collect();
         if let Some(trace) = &trace {
             all.push(observe::subscribe(trace.clone()));
         }

@@ -5,6 +5,7 @@
 
 use crate::status::say;
 use anyhow::Context as _;
+use procbox::native;
 use procbox::observe::{Awaited, Event, Operation, Subscriber};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -130,7 +131,8 @@ impl Writer {
         let work = move || {
             while !over.load(Ordering::Acquire) {
                 std::thread::park_timeout(EVERY);
-                if over.load(Ordering::Acquire) {
+                // What is interrupted waits no more, and it is asked in what it had hung.
+                if over.load(Ordering::Acquire) || native::answered_signal().is_some() {
                     break;
                 }
                 let written = seen.changed().map_or(Ok(()), |dot| write(&path, &dot));

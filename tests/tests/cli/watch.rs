@@ -118,7 +118,8 @@ fn a_graph_shows_in_what_a_program_hangs() {
     // Its event is never set.
     let program = program("conformance", Backend::Sandbox);
     let mut command = command("run --quiet --waits", &[&file, &program]);
-    let mut child = command.arg("block").stdin(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.arg("block").stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
     let graph = loop {
         let graph = std::fs::read_to_string(&file).unwrap_or_default();
@@ -132,5 +133,21 @@ fn a_graph_shows_in_what_a_program_hangs() {
     assert_eq!(wait(&mut child).code(), Some(143));
     let left = std::fs::read_to_string(&file).unwrap();
     assert!(graph.starts_with("digraph") && graph.contains("-> event"), "{graph}");
-    assert!(left.contains("digraph"), "{left}");
+    assert!(left.contains("-> event"), "{left}");
+}
+
+#[test]
+fn procbox_log_has_lines_of_processes_and_tasks() {
+    for backend in BOTH {
+        let mut logged = command("map", &[&program("word-count", backend)]);
+        let ran = run_on(logged.env("PROCBOX_LOG", "debug"), "one\n");
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        says(&ran, &["process{pid=", "started", "task{pool=", "done", "exited with code 0"]);
+        let mut silent = command("map", &[&program("word-count", backend)]);
+        assert!(!run_on(&mut silent, "one\n").stderr.contains("process{"));
+    }
+    let mut command = command("run", &[&program("plain", Backend::Sandbox)]);
+    let ran = run(command.env("PROCBOX_LOG", "loud"));
+    assert_ne!(ran.status, 0);
+    says(&ran, &["PROCBOX_LOG", "info"]);
 }

@@ -8,6 +8,7 @@
 //!
 //! To add a class: a file, its `mod` line here, and its line in `docs/security.md`.
 
+mod fairness;
 mod frame;
 mod modules;
 mod processes;

@@ -1,5 +1,6 @@
 //! The command's own exit statuses, and its own lines on stderr.
 
+use crate::color::alarming;
 use procbox::Error;
 use procbox::backend::printable;
 use std::io::Write;
@@ -30,7 +31,7 @@ pub(crate) fn say(text: &str) {
         lines.push("...".into());
     }
     // If stderr is gone there is nobody to tell.
-    let said = format!("procbox: {}\n", lines.join("\n  "));
+    let said = format!("{} {}\n", alarming("procbox:"), lines.join("\n  "));
     let _ = std::io::stderr().write_all(said.as_bytes());
 }
 

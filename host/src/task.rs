@@ -3,7 +3,7 @@
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Budget, Sleep};
-use crate::trap;
+use crate::wasi;
 use procbox_core::observe::{self, Event};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Identity, Limit, signal};
@@ -80,7 +80,10 @@ impl Task {
         match catch_unwind(AssertUnwindSafe(|| step(self))) {
             Ok(done) => Some(done),
             Err(_) => {
-                trap::complain(&self.process.identity.name, "a fault of procbox's own ended it");
+                wasi::complain_now(
+                    &self.process.identity.name,
+                    "a fault of procbox's own ended it",
+                );
                 None
             }
         }

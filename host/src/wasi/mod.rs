@@ -14,7 +14,7 @@ mod random;
 mod stdio;
 
 pub(crate) use files::Files;
-pub(crate) use print::complain;
+pub(crate) use print::{complain, complain_now};
 
 use crate::process::HostProcess;
 use crate::state::{Environment, State};

@@ -107,15 +107,29 @@ fn terminal(fd: BorrowedFd<'_>) -> io::Result<File> {
     std::fs::OpenOptions::new().write(true).custom_flags(flags).open(path)
 }
 
-/// Says on stderr, in one line, how a process ended that could not say it itself.
+/// How a process ended that could not say it itself: a line, and indented lines behind it, so that
+/// none of the guest's making looks like another's.
+fn last_words(name: &str, message: &str) -> String {
+    let lines: Vec<_> = message.lines().map(|line| printable(line.trim())).collect();
+    let mut text = format!("{}: {}", printable(name), lines.join("\n  "));
+    text.truncate(text.floor_char_boundary(PIECE - 1));
+    text.push('\n');
+    text
+}
+
+/// Says on stderr how a process ended, if there is room for that now.
+pub(crate) fn complain_now(name: &str, message: &str) {
+    // If stderr is gone there is nobody to tell.
+    let _ = Stream::Stderr.try_print(last_words(name, message).as_bytes());
+}
+
+/// Says on stderr how a process ended that could not say it itself.
 pub(crate) async fn complain(runtime: &Arc<Runtime>, name: &str, message: &str) {
-    let mut line = format!("{}: {}", printable(name), printable(message));
-    line.truncate(line.floor_char_boundary(PIECE - 1));
-    line.push('\n');
+    let text = last_words(name, message);
     let deadline = Wait::AtMost(LAST_WORDS).deadline(&**runtime.clock());
     let mut pause = PAUSE.0;
     // If stderr is gone, or nobody reads it, there is nobody to tell.
-    while let Ok(0) = Stream::Stderr.try_print(line.as_bytes()) {
+    while let Ok(0) = Stream::Stderr.try_print(text.as_bytes()) {
         if deadline.is_past(&**runtime.clock()) {
             return;
         }

@@ -4,6 +4,12 @@
 //! sandboxed processes inside it. (A native worker is another OS process, with subscribers of its
 //! own.) Without a subscriber an event costs a relaxed load.
 
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "tracing")]
+pub use tracing::to_tracing;
+
 use crate::{Error, ExitStatus, Limit};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -108,8 +108,9 @@ impl RawContext for Root {
     fn start(&self, mut spec: ProcessSpec) -> Result<Arc<dyn RawProcess>> {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
+        let export = self.shared.program.export_of(&spec.entry)?;
         let tree = Tree::new(self.shared.grants.weight_of_trees());
-        let process = self.shared.clone().start(spec, arguments, tree, Arc::default())?;
+        let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }
 
@@ -119,7 +120,7 @@ impl RawContext for Root {
     }
 
     fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        Ok(self.shared.workers())
+        Ok(self.shared.workers().workers.clone())
     }
 
     fn identity(&self) -> Identity {

@@ -14,8 +14,8 @@
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
-//! 3. `state`, all that a process has; `task`, what runs it; `limits`, `registry`, `trap`; `tree`,
-//!    what the processes of one have in common;
+//! 3. `state`, all that a process has; `listed`, what its program offers; `task`, what runs it;
+//!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
@@ -43,6 +43,7 @@ mod guest;
 mod inner;
 mod interrupt;
 mod limits;
+mod listed;
 mod lock;
 mod message;
 mod object;

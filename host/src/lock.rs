@@ -76,6 +76,10 @@ impl HostLock {
         Ok(())
     }
 
+    pub(crate) fn is_held_by(&self, me: Holder) -> bool {
+        self.holder.load(Ordering::Relaxed) == me.0
+    }
+
     /// Gives back what a process held that has ended.
     pub(crate) fn abandon(&self, dead: Holder) {
         if self.holder.load(Ordering::Relaxed) == dead.0 {

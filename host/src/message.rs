@@ -1,11 +1,17 @@
 //! The bytes of a message on its way.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// The bytes of a message. Small ones need no allocation.
 pub(crate) enum Body {
-    Small { len: u8, bytes: [u8; SMALL] },
+    Small {
+        len: u8,
+        bytes: [u8; SMALL],
+    },
     Large(Box<[u8]>),
+    /// Of the program's, the same for all who ask.
+    Shared(Arc<[u8]>),
 }
 
 /// The most that fits into a [`Body`] of 80 bytes beside its length and tag.
@@ -28,6 +34,12 @@ impl From<&[u8]> for Body {
     }
 }
 
+impl From<Arc<[u8]>> for Body {
+    fn from(bytes: Arc<[u8]>) -> Body {
+        Body::Shared(bytes)
+    }
+}
+
 impl Deref for Body {
     type Target = [u8];
 
@@ -35,6 +47,7 @@ impl Deref for Body {
         match self {
             Body::Small { len, bytes } => &bytes[..usize::from(*len)],
             Body::Large(bytes) => bytes,
+            Body::Shared(bytes) => bytes,
         }
     }
 }

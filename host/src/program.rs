@@ -1,11 +1,13 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
+use crate::listed::Listed;
 use crate::section;
 use crate::state::State;
 use procbox_abi::{MAIN, MEMORY, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
-use procbox_core::runner::{find_worker, listed_workers};
+use procbox_core::runner::{find_worker, find_worker_briefly, listed_workers};
 use procbox_core::{Bytes, Error, Result};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, Store};
@@ -85,14 +87,21 @@ impl Program {
         }
         let module = Module::new(engine, &self.bytes).map_err(|e| refuse(first_line(&e)))?;
         let instance = linker.instantiate_pre(&module).map_err(|e| refuse(first_line(&e)))?;
-        let workers = module
+        let workers: Vec<String> = module
             .exports()
             .filter(|export| matches!(export.ty(), ExternType::Func(_)))
             .filter_map(|export| export.name().strip_prefix(WORKER_PREFIX).map(str::to_string))
             .collect();
         let has_main = module.get_export(MAIN).is_some();
-        let signatures = section::signatures(&self.bytes);
-        Ok(Prepared { name: self.name.clone(), instance, workers, signatures, has_main })
+        let signatures = section::signatures(&self.bytes, workers.iter().map(String::as_str));
+        let info = |name: &String| {
+            let signature = signatures.get(name.as_str()).copied().flatten();
+            WorkerInfo::new(name.clone(), signature.map(str::to_string))
+        };
+        let listed = Listed::new(listed_workers(workers.iter().map(info).collect()));
+        let places = workers.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
+        let name = self.name.clone();
+        Ok(Prepared { name, instance, workers, places, listed, has_main })
     }
 }
 
@@ -121,7 +130,9 @@ pub(crate) struct Prepared {
     name: String,
     instance: InstancePre<State>,
     workers: Vec<String>,
-    signatures: Vec<(String, String)>,
+    /// Where each of them is. A module exports a name once only.
+    places: HashMap<String, usize>,
+    listed: Listed,
     has_main: bool,
 }
 
@@ -135,6 +146,27 @@ impl Prepared {
     /// # Errors
     /// [`Error::NoSuchWorker`], [`Error::AmbiguousWorker`], or [`Error::NotRunnable`] without a `main`.
     pub(crate) fn export_of(&self, entry: &Entry) -> Result<Export> {
+        self.export(entry, |name| find_worker(name, self.identities()))
+    }
+
+    /// The same for a guest: the errors do not list what there is.
+    ///
+    /// # Errors
+    /// Those of [`Prepared::export_of`].
+    pub(crate) fn export_of_briefly(&self, entry: &Entry) -> Result<Export> {
+        self.export(entry, |name| find_worker_briefly(name, self.identities()))
+    }
+
+    fn identities(&self) -> impl Iterator<Item = &str> + Clone {
+        self.workers.iter().map(String::as_str)
+    }
+
+    fn export(&self, entry: &Entry, find: impl Fn(&str) -> Result<usize>) -> Result<Export> {
+        let worker = |name: &str, mode| {
+            // By its identity, as an item is started, however many there are.
+            let index = self.places.get(name).copied().map_or_else(|| find(name), Ok)?;
+            Ok(Export::Worker { export: format!("{WORKER_PREFIX}{}", self.workers[index]), mode })
+        };
         match entry {
             Entry::Main(args) if self.has_main => {
                 let is_fit = |arg: &Bytes| std::str::from_utf8(arg).is_ok() && !arg.contains(&0);
@@ -151,15 +183,10 @@ impl Prepared {
                 program: self.name.clone(),
                 why: format!("it has no `{MAIN}`: not a WASI command"),
             }),
-            Entry::Call(name) => self.worker(name, mode::CALL),
-            Entry::Serve(name) => self.worker(name, mode::SERVE),
+            Entry::Call(name) => worker(name, mode::CALL),
+            Entry::Serve(name) => worker(name, mode::SERVE),
             _ => Err(Error::Unsupported("such an entry")),
         }
-    }
-
-    fn worker(&self, name: &str, mode: i32) -> Result<Export> {
-        let index = find_worker(name, self.workers.iter().map(String::as_str))?;
-        Ok(Export::Worker { export: format!("{WORKER_PREFIX}{}", self.workers[index]), mode })
     }
 
     /// Makes an instance in a store and calls its entry: what that returned.
@@ -186,12 +213,8 @@ impl Prepared {
         }
     }
 
-    pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
-        let signature = |name: &str| {
-            self.signatures.iter().find(|(n, _)| n == name).map(|(_, text)| text.clone())
-        };
-        let info = |name: &String| WorkerInfo::new(name.clone(), signature(name));
-        listed_workers(self.workers.iter().map(info).collect())
+    pub(crate) fn listed(&self) -> &Listed {
+        &self.listed
     }
 }
 

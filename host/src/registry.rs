@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+/// The largest pid: a guest gets it as a code, and those below 0 are errors.
+const LAST: u32 = i32::MAX as u32;
+
 /// The processes of a sandbox, by pid.
 pub(crate) struct Registry {
+    own: u32,
     last_pid: AtomicU32,
     live: Mutex<Live>,
 }
@@ -23,11 +27,22 @@ struct Live {
 impl Registry {
     /// One whose processes get the pids above `own`, that of the embedding program.
     pub(crate) fn new(own: u32) -> Registry {
-        Registry { last_pid: AtomicU32::new(own), live: Mutex::default() }
+        Registry { own, last_pid: AtomicU32::new(own), live: Mutex::default() }
     }
 
+    /// A pid that no living process has. After the last number comes the first that is free again.
     pub(crate) fn next_pid(&self) -> u32 {
-        self.last_pid.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+        loop {
+            let last = self.last_pid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(if last >= LAST { self.own + 1 } else { last + 1 })
+            });
+            // It always has a new value.
+            let (Ok(last) | Err(last)) = last;
+            let pid = if last >= LAST { self.own + 1 } else { last + 1 };
+            if !lock(&self.live).processes.contains_key(&pid) {
+                return pid;
+            }
+        }
     }
 
     /// Notes that a process lives.
@@ -53,5 +68,32 @@ impl Registry {
         let processes: Vec<_> = live.processes.values().filter_map(Weak::upgrade).collect();
         drop(live);
         processes.iter().for_each(|process| process.end_with(ExitStatus::signaled(signal::KILL)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+    use crate::tree::Tree;
+    use procbox_core::Identity;
+
+    #[test]
+    fn pids_begin_anew_after_the_last_and_pass_over_those_of_the_living() {
+        let registry = Registry::new(1);
+        let runtime = Runtime::threads(1, Box::new(|| {}));
+        let start = || {
+            let identity = Identity::new("p", registry.next_pid());
+            let tree = Tree::new(1);
+            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
+            registry.enter(&process);
+            process
+        };
+        let living = [start(), start(), start()];
+        assert_eq!(living.each_ref().map(|p| p.identity.pid), [2, 3, 4]);
+        registry.leave(3);
+        registry.last_pid.store(LAST - 1, Ordering::Relaxed);
+        assert_eq!([registry.next_pid(), registry.next_pid()], [LAST, 3]);
+        assert_eq!(registry.next_pid(), 5);
     }
 }

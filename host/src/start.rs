@@ -4,6 +4,7 @@ use crate::account::Account;
 use crate::connection::Names;
 use crate::grants::Grants;
 use crate::inner::Inner;
+use crate::listed::Listed;
 use crate::object::Stored;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
@@ -12,7 +13,7 @@ use crate::task::Task;
 use crate::trap;
 use crate::tree::Tree;
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -29,16 +30,20 @@ pub(crate) struct Shared {
     pub(crate) names: Arc<Names>,
 }
 
-impl Environment for Shared {
-    fn start(
+impl Shared {
+    /// Starts the process that calls an export.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Exhausted`].
+    pub(crate) fn begin(
         self: Arc<Self>,
+        export: Export,
         mut spec: ProcessSpec,
         arguments: Stored,
         tree: Arc<Tree>,
         output: Captured,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
-        let export = self.program.export_of(&spec.entry)?;
         let place = sandbox.room.take()?;
         let member = tree.account.enter();
         spec.identity.pid = sandbox.registry.next_pid();
@@ -63,6 +68,19 @@ impl Environment for Shared {
         sandbox.runtime.spawn(process.seat.clone(), task);
         Ok(process)
     }
+}
+
+impl Environment for Shared {
+    fn start(
+        self: Arc<Self>,
+        spec: ProcessSpec,
+        arguments: Stored,
+        tree: Arc<Tree>,
+        output: Captured,
+    ) -> Result<Arc<HostProcess>> {
+        let export = self.program.export_of_briefly(&spec.entry)?;
+        self.begin(export, spec, arguments, tree, output)
+    }
 
     fn may_start(&self) -> bool {
         self.grants.may_start()
@@ -76,8 +94,8 @@ impl Environment for Shared {
         self.program.name()
     }
 
-    fn workers(&self) -> Vec<WorkerInfo> {
-        self.program.workers()
+    fn workers(&self) -> &Listed {
+        self.program.listed()
     }
 
     fn cpu_count(&self) -> usize {

@@ -3,6 +3,7 @@
 use crate::account::{Account, Member};
 use crate::connection::Names;
 use crate::limits::Place;
+use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
 use crate::process::{Captured, HostProcess};
@@ -10,7 +11,7 @@ use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::table::Table;
 use crate::tree::Tree;
-use procbox_core::raw::{ProcessSpec, WorkerInfo};
+use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
 use std::sync::Arc;
 use wasmtime::{Memory, StoreLimits};
@@ -43,7 +44,7 @@ pub(crate) trait Environment: Send + Sync {
     fn program(&self) -> &str;
 
     /// The program's workers.
-    fn workers(&self) -> Vec<WorkerInfo>;
+    fn workers(&self) -> &Listed;
 
     /// The number of processes that run at once.
     fn cpu_count(&self) -> usize;
@@ -51,6 +52,9 @@ pub(crate) trait Environment: Send + Sync {
     /// Adds the directories and variables that were granted.
     fn grant(&self, wasi: &mut WasiCtxBuilder);
 }
+
+/// For how many children there is room at once.
+const MIN_CHILDREN: usize = 8;
 
 /// The data of a process's store.
 pub(crate) struct State {
@@ -100,6 +104,16 @@ impl State {
             _member: member,
             _place: place,
         }
+    }
+
+    /// Notes a child. Those that have ended are struck out when there is no room without that, so that
+    /// a thousand starts do not look at a thousand children each.
+    pub(crate) fn add_child(&mut self, child: Arc<HostProcess>) {
+        if self.children.len() == self.children.capacity() {
+            self.children.retain(|c| c.status_now().is_none());
+            self.children.reserve(self.children.len().max(MIN_CHILDREN));
+        }
+        self.children.push(child);
     }
 
     pub(crate) fn holder(&self) -> Holder {

@@ -3,10 +3,12 @@
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Budget, Sleep};
+use crate::trap;
 use procbox_core::observe::{self, Event};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Identity, Limit, signal};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
@@ -14,6 +16,9 @@ use std::time::Duration;
 
 /// The whole life of a process: it owns the store, and comes to how the process has ended.
 pub(crate) type Life = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
+
+/// The end of a process in which there was a panic of our own.
+const FAULT: ExitStatus = ExitStatus::signaled(signal::ABRT);
 
 /// The task of a process.
 pub(crate) struct Task {
@@ -69,6 +74,18 @@ impl Task {
         late.then(|| ExitStatus::limited(Limit::WallClock))
     }
 
+    /// Does a step; `None` if that panics. A panic is a fault of this crate or of wasmtime's. It ends
+    /// the process that it came up in, and not the thread, which others need.
+    fn guarded<T>(&mut self, step: impl FnOnce(&mut Task) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| step(self))) {
+            Ok(done) => Some(done),
+            Err(_) => {
+                trap::complain(&self.process.identity.name, "a fault of procbox's own ended it");
+                None
+            }
+        }
+    }
+
     fn end(&self, status: ExitStatus) {
         let Identity { pid, ref name, .. } = self.process.identity;
         self.registry.leave(pid);
@@ -116,12 +133,13 @@ impl Future for Task {
         if self.life.is_none() {
             return Poll::Ready(());
         }
-        let Some(status) = self.has_to_end(cx).or_else(|| self.run(cx)) else {
+        let step = |own: &mut Task| own.has_to_end(cx).or_else(|| own.run(cx));
+        let Some(status) = self.guarded(step).unwrap_or(Some(FAULT)) else {
             return Poll::Pending;
         };
         // First the store goes, and with it what the process held; then those who wait are told.
-        self.life = None;
-        self.end(status);
+        let gone = self.guarded(|own| own.life = None);
+        self.end(if gone.is_some() { status } else { FAULT });
         Poll::Ready(())
     }
 }
@@ -129,8 +147,57 @@ impl Future for Task {
 impl Drop for Task {
     /// A runtime that goes takes its processes with it.
     fn drop(&mut self) {
-        if self.life.take().is_some() {
+        if self.life.is_some() {
+            self.guarded(|own| own.life = None);
             self.end(ExitStatus::signaled(signal::KILL));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+    use crate::tree::Tree;
+    use procbox_core::Wait;
+    use procbox_core::raw::RawProcess;
+
+    /// A value whose end is a panic.
+    struct Trap;
+
+    impl Drop for Trap {
+        fn drop(&mut self) {
+            panic!("a test's");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_task_ends_its_process_alone_and_the_thread_goes_on() {
+        let runtime = Runtime::threads(1, Box::new(|| {}));
+        let registry = Arc::new(Registry::new(1));
+        let start = |life: Life| {
+            let identity = Identity::new("p", registry.next_pid());
+            let tree = Tree::new(1);
+            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
+            let deadline = Wait::Forever.deadline(&**runtime.clock());
+            let task = Task::new(life, process.clone(), registry.clone(), deadline, None);
+            runtime.spawn(process.seat.clone(), task);
+            process
+        };
+        let lives: [fn() -> Life; 2] = [
+            || Box::pin(async { panic!("a test's") }),
+            || {
+                let trap = Trap;
+                Box::pin(async move {
+                    let _trap = trap;
+                    ExitStatus::SUCCESS
+                })
+            },
+        ];
+        for life in lives {
+            assert_eq!(start(life()).join(Wait::Forever), Ok(FAULT));
+        }
+        let after = start(Box::pin(async { ExitStatus::SUCCESS }));
+        assert_eq!(after.join(Wait::Forever), Ok(ExitStatus::SUCCESS));
     }
 }

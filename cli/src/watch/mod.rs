@@ -1,7 +1,9 @@
-//! What several subcommands can be watched by: a trace in a file, figures for a scraper.
+//! What several subcommands can be watched by: lines on stderr, a trace in a file, figures for a
+//! scraper.
 //!
 //! Each is a subscriber to the events of the library, and costs nothing unless it is asked for.
 
+mod log;
 mod metrics;
 mod trace;
 
@@ -39,7 +41,7 @@ impl WatchArgs {
     /// Has those who were asked for watch from now on.
     pub(crate) fn begin(&self, quiet: bool) -> anyhow::Result<Watching> {
         let trace = self.trace.as_deref().map(Trace::create).transpose()?.map(Arc::new);
-        let mut all = Vec::new();
+        let mut all: Vec<_> = log::begin()?.into_iter().collect();
         if let Some(trace) = &trace {
             all.push(observe::subscribe(trace.clone()));
         }

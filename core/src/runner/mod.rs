@@ -13,7 +13,7 @@ pub use function::{
     AsResult, AsValue, Call, Ended, EndsAsResult, EndsAsValue, Fallible, Function, Outcome, end_of,
     end_of_result,
 };
-pub use name::{find_worker, listed_workers};
+pub use name::{find_worker, find_worker_briefly, listed_workers};
 pub(crate) use serve::Terms;
 pub use serve::{panicked, serve};
 pub use wire::TaskEnd;

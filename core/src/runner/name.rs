@@ -84,22 +84,7 @@ where
     I::IntoIter: Clone,
 {
     let identities = identities.into_iter();
-    let by_identity = only(identities.clone(), |identity| identity == asked);
-    let by_name = |name: &str| match only(identities.clone(), |it| full(it) == name) {
-        Found::None => only(identities.clone(), |it| ends_with(full(it), name)),
-        found => found,
-    };
-    let is_identity = asked.contains('@');
-    let tries: [&dyn Fn() -> Found; 2] = [&|| by_name(full(asked)), &|| {
-        if is_identity { by_name(last(asked)) } else { Found::None }
-    }];
-    let mut found = by_identity;
-    for next in tries {
-        if matches!(found, Found::None) {
-            found = next();
-        }
-    }
-    match found {
+    match search(asked, identities.clone()) {
         Found::One(index) => Ok(index),
         Found::None => {
             let available = names(identities);
@@ -115,6 +100,52 @@ where
             })
         }
     }
+}
+
+/// The same as [`find_worker`], with errors that list no names: for who asks on behalf of a guest,
+/// which makes the list as long as it likes and asks as often as it likes.
+///
+/// ```
+/// use procbox_core::Error;
+/// use procbox_core::runner::find_worker_briefly;
+/// let those = ["app::double@1", "app::shapes::double@2"];
+/// let find = |name| find_worker_briefly(name, those.iter().copied());
+/// assert_eq!(find("shapes::double"), Ok(1));
+/// assert_eq!(find("halve"), Err(Error::NoSuchWorker { name: "halve".into(), available: vec![] }));
+/// ```
+///
+/// # Errors
+/// [`Error::NoSuchWorker`], [`Error::AmbiguousWorker`].
+pub fn find_worker_briefly<'a, I>(asked: &str, identities: I) -> Result<usize>
+where
+    I: IntoIterator<Item = &'a str>,
+    I::IntoIter: Clone,
+{
+    let name = || full(asked).to_string();
+    match search(asked, identities.into_iter()) {
+        Found::One(index) => Ok(index),
+        Found::None => Err(Error::NoSuchWorker { name: name(), available: Vec::new() }),
+        Found::Several => Err(Error::AmbiguousWorker { name: name(), candidates: Vec::new() }),
+    }
+}
+
+fn search<'a>(asked: &str, identities: impl Iterator<Item = &'a str> + Clone) -> Found {
+    let by_identity = only(identities.clone(), |identity| identity == asked);
+    let by_name = |name: &str| match only(identities.clone(), |it| full(it) == name) {
+        Found::None => only(identities.clone(), |it| ends_with(full(it), name)),
+        found => found,
+    };
+    let is_identity = asked.contains('@');
+    let tries: [&dyn Fn() -> Found; 2] = [&|| by_name(full(asked)), &|| {
+        if is_identity { by_name(last(asked)) } else { Found::None }
+    }];
+    let mut found = by_identity;
+    for next in tries {
+        if matches!(found, Found::None) {
+            found = next();
+        }
+    }
+    found
 }
 
 /// The shortest name of each by which it can be asked: its last part, its full name, its identity.

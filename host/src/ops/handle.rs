@@ -8,8 +8,8 @@ use crate::state::State;
 pub(crate) fn close(state: &mut State, handle: i32) -> Result<()> {
     match state.table.remove(handle) {
         None => return Err(Error::BadHandle),
-        // It may be held; then it comes back when the process ends.
-        Some(Object::Lock(lock)) => state.orphans.push(lock),
+        // If it is held, it comes back when the process ends.
+        Some(Object::Lock(lock)) if lock.is_held_by(state.holder()) => state.orphans.push(lock),
         Some(_) => {}
     }
     Ok(())

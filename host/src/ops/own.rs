@@ -1,7 +1,8 @@
 //! The process itself: who it is, its program, and Ctrl-C.
 
+use crate::listed::Listed;
 use crate::state::State;
-use procbox_core::raw::{Identity, WorkerInfo};
+use procbox_core::raw::Identity;
 
 /// The process's identity.
 pub(crate) fn identity(state: &State) -> &Identity {
@@ -9,7 +10,7 @@ pub(crate) fn identity(state: &State) -> &Identity {
 }
 
 /// The workers of its program.
-pub(crate) fn workers(state: &State) -> Vec<WorkerInfo> {
+pub(crate) fn workers(state: &State) -> &Listed {
     state.environment.workers()
 }
 

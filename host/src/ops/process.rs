@@ -55,8 +55,7 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
     let (tree, output) = (process.tree.clone(), process.output.clone());
     let child = state.environment.clone().start(spec, arguments, tree, output)?;
-    state.children.retain(|c| c.status_now().is_none());
-    state.children.push(child.clone());
+    state.add_child(child.clone());
     Ok(state.table.insert(Object::Process(child))?)
 }
 

@@ -110,3 +110,19 @@ fn figures_are_offered_while_it_runs() {
         assert!(TcpStream::connect(at).is_err(), "it still listens");
     }
 }
+
+#[test]
+fn procbox_log_has_lines_of_processes_and_tasks() {
+    for backend in BOTH {
+        let mut logged = command("map", &[&program("word-count", backend)]);
+        let ran = run_on(logged.env("PROCBOX_LOG", "debug"), "one\n");
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        says(&ran, &["process{pid=", "started", "task{pool=", "done", "exited with code 0"]);
+        let mut silent = command("map", &[&program("word-count", backend)]);
+        assert!(!run_on(&mut silent, "one\n").stderr.contains("process{"));
+    }
+    let mut command = command("run", &[&program("plain", Backend::Sandbox)]);
+    let ran = run(command.env("PROCBOX_LOG", "loud"));
+    assert_ne!(ran.status, 0);
+    says(&ran, &["PROCBOX_LOG", "info"]);
+}

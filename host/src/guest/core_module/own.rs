@@ -3,10 +3,14 @@
 use super::code::{Answer, Code, Refusal, answer, refuse};
 use super::memory::Memory;
 use super::message::sizes;
+use crate::message::Body;
 use crate::object::Stored;
 use crate::ops;
 use crate::state::State;
 use procbox_abi::{Identity, Line, interrupt as request};
+use procbox_core::raw::WorkerInfo;
+use std::fmt::Write;
+use std::sync::Arc;
 use wasmtime::Caller;
 
 pub(super) fn arguments(mut caller: Caller<'_, State>, out: u32) -> Code {
@@ -28,21 +32,29 @@ pub(super) fn identity(mut caller: Caller<'_, State>, out: u32) -> Code {
     };
     let bytes =
         [&head.to_bytes()[..], me.name.as_bytes(), parent_name.as_bytes(), &me.authkey].concat();
-    answer(keep(&mut caller, &bytes, out))
+    answer(keep(&mut caller, bytes.as_slice().into(), out))
 }
 
 pub(super) fn workers(mut caller: Caller<'_, State>, out: u32) -> Code {
+    let listed = ops::own::workers(caller.data());
+    let text = listed.text.get_or_init(|| text_of(&listed.workers)).clone();
+    answer(keep(&mut caller, text.into(), out))
+}
+
+/// A line for each worker.
+fn text_of(workers: &[WorkerInfo]) -> Arc<[u8]> {
     let mut text = String::new();
-    for worker in ops::own::workers(caller.data()) {
+    for worker in workers {
         let line = Line { name: &worker.identity, signature: worker.signature.as_deref() };
-        text.push_str(&line.to_string());
+        // Writing to a string does not fail.
+        let _ = write!(text, "{line}");
     }
-    answer(keep(&mut caller, text.as_bytes(), out))
+    text.into_bytes().into()
 }
 
 /// Keeps bytes for `message_read` and says how many there are.
-fn keep(caller: &mut Caller<'_, State>, bytes: &[u8], out: u32) -> Result<(), Refusal> {
-    let stored = Stored { body: bytes.into(), objects: Vec::new() };
+fn keep(caller: &mut Caller<'_, State>, body: Body, out: u32) -> Result<(), Refusal> {
+    let stored = Stored { body, objects: Vec::new() };
     let (mut memory, state) = Memory::of(caller);
     let told = memory.write(out, &sizes(&stored).to_bytes());
     ops::message::keep(state, stored);

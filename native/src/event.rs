@@ -8,6 +8,7 @@ use crate::arena::held::Held;
 use crate::arena::kind::Kind;
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::futex;
+use crate::sync::patience::Patience;
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, RawEvent};
 use procbox_core::time::SystemClock;
@@ -44,7 +45,7 @@ impl Kind for EventKind {
         (&**raw as &dyn Any).downcast_ref().map(|event: &NativeEvent| &event.0)
     }
 
-    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
         futex::wake_all(arena.body(object));
         Ok(())
     }

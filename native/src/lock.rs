@@ -4,6 +4,7 @@ use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
+use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use procbox_core::observe::{self, Operation, Waiting};
 use procbox_core::raw::{Handle, RawLock};
@@ -42,7 +43,7 @@ impl Kind for LockKind {
         if lock.is_held_here() { Rest::Locked } else { Rest::Nothing }
     }
 
-    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
         arena.body::<RobustLock>(object).wake_all();
         Ok(())
     }

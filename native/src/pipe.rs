@@ -9,6 +9,7 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::ring::{self, Core, Ring};
+use crate::sync::patience::Patience;
 use procbox_core::raw::{Handle, Message, RawPipe};
 use procbox_core::time::SystemClock;
 use procbox_core::{Bounds, Error, Result, Wait};
@@ -63,23 +64,23 @@ impl Kind for EndKind {
         (&**raw as &dyn Any).downcast_ref().map(|pipe: &NativePipe| &pipe.0)
     }
 
-    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
         let pipe = arena.body::<End>(object).pipe.load(Ordering::Relaxed);
-        queues_of(pipe).into_iter().try_for_each(|core| ring::recover(arena, core))
+        queues_of(pipe).into_iter().try_for_each(|core| ring::recover(arena, core, patience))
     }
 
     /// Nothing more comes from it and nothing more goes to it.
-    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
+    fn reclaim(&self, arena: &Arena, object: u64, patience: &Patience) -> Result<()> {
         let end: &End = arena.body(object);
         let pipe = end.pipe.load(Ordering::Relaxed);
         let side = end.side.load(Ordering::Relaxed) as usize & 1;
         let queues = queues_of(pipe);
         // In this order: a receiver that sees the end, and then sends, must be told so too.
-        ring::close(arena, queues[side])?;
-        ring::close(arena, queues[1 - side])?;
+        ring::close(arena, queues[side], patience)?;
+        ring::close(arena, queues[1 - side], patience)?;
         // Nobody will receive what was sent to it; the handles in there must not live on.
-        ring::drain(arena, queues[side])?;
-        arena.transaction(|txn| {
+        ring::drain(arena, queues[side], patience)?;
+        arena.transaction(patience, |txn| {
             let left = txn.get(pipe + ENDS).saturating_sub(1);
             txn.set(pipe + ENDS, left)?;
             reclaimed(txn, object, self.size(), (left == 0).then_some(pipe))
@@ -111,15 +112,15 @@ impl Kind for PipeKind {
         None
     }
 
-    fn recover(&self, _: &Arena, _: u64, _: &Hold) -> Result<()> {
+    fn recover(&self, _: &Arena, _: u64, _: &Hold, _: &Patience) -> Result<()> {
         Ok(())
     }
 
-    fn reclaim(&self, arena: &Arena, pipe: u64) -> Result<()> {
+    fn reclaim(&self, arena: &Arena, pipe: u64, patience: &Patience) -> Result<()> {
         for core in queues_of(pipe) {
-            ring::drain(arena, core)?;
+            ring::drain(arena, core, patience)?;
         }
-        arena.transaction(|txn| {
+        arena.transaction(patience, |txn| {
             for core in queues_of(pipe) {
                 ring::free_last(arena, txn, core)?;
             }

@@ -5,6 +5,7 @@ use crate::arena::slots::Claim;
 use crate::limits::Limits;
 use crate::reaper::Reaper;
 use crate::stdio::Captured;
+use crate::sync::patience::Patience;
 use crate::sync::poll;
 use crate::syscalls::os;
 use crate::{interrupt, recover, signals, syscalls};
@@ -14,11 +15,10 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use procbox_core::observe::{self, Event, Operation, Waiting};
 use procbox_core::raw::{ProcessSpec, RawProcess};
-use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, ExitStatus, Result, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A child of this process, shared by its handle and the reaper.
@@ -29,7 +29,7 @@ pub(crate) struct Child {
     arena: Arc<Arena>,
     /// Slot in the process table, if it is in the arena.
     slot: Option<Claim>,
-    status: Mutex<Option<ExitStatus>>,
+    status: Mutex<Status>,
     pub(crate) limits: Limits,
     /// Threads that are blocked in `join`: they see the death themselves, and the reaper leaves
     /// the rest to them. One lock and one wake less on the way from death to join.
@@ -37,6 +37,16 @@ pub(crate) struct Child {
     reaper: Arc<Reaper>,
     /// Output, if that is captured.
     captured: Option<Captured>,
+}
+
+/// How far a child's end has been seen.
+#[derive(Clone, Copy)]
+enum Status {
+    Running,
+    /// It is reaped; what it held may not all have been given back.
+    Reaped(ExitStatus),
+    /// All is done, and the status can be seen.
+    Ended(ExitStatus),
 }
 
 /// The end of wait statuses that nobody can read: the child was reaped by someone else's `wait`.
@@ -59,7 +69,7 @@ impl Child {
             pidfd,
             arena,
             slot,
-            status: Mutex::new(None),
+            status: Mutex::new(Status::Running),
             limits: Limits::new(spec),
             joiners: AtomicU32::new(0),
             reaper: reaper.clone(),
@@ -91,7 +101,7 @@ impl Child {
     pub(crate) fn keep_to_limits(&self, now: Instant) -> Option<Instant> {
         // Not reaped while this is held, so its pid is not another's.
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.is_some() {
+        if !matches!(*status, Status::Running) {
             return None;
         }
         let (signal, look) = self.limits.look(self.pid, now);
@@ -100,12 +110,38 @@ impl Child {
         look
     }
 
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Status that it ended with, if it has. The first to ask after its death reaps it and recovers
     /// what it held, so whoever sees the status sees the recovery done.
-    pub(crate) fn try_reap(&self) -> Option<ExitStatus> {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if status.is_some() {
-            return *status;
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] and [`Error::Interrupted`] if it has ended, and the recovery has to wait for a
+    /// process that is stopped.
+    fn try_reap(&self, patience: &Patience) -> Result<Option<ExitStatus>> {
+        let Some(ended) = self.reap() else { return Ok(None) };
+        // Not under the lock: others have less patience. It can be done twice.
+        if let (Status::Reaped(_), Some(slot)) = (*self.status(), self.slot) {
+            recover::try_recover(&self.arena, slot, patience)?;
+        }
+        let mut status = self.status();
+        let is_news = !matches!(*status, Status::Ended(_));
+        *status = Status::Ended(ended);
+        drop(status);
+        if is_news {
+            self.reaper.forget(self);
+            self.tell_end(ended);
+        }
+        Ok(Some(ended))
+    }
+
+    /// Reaps it if it has ended, and nobody has yet.
+    fn reap(&self) -> Option<ExitStatus> {
+        let mut status = self.status();
+        if let Status::Reaped(ended) | Status::Ended(ended) = *status {
+            return Some(ended);
         }
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
         // Looked at without reaping first: the pid must be off the record before it is free.
@@ -125,14 +161,13 @@ impl Child {
         };
         interrupt::forget_child(self.pid);
         let _ = waitid(Id::PIDFd(self.pidfd()), look);
-        if let Some(slot) = self.slot {
-            recover::recover(&self.arena, slot);
-        }
-        *status = Some(ended);
-        drop(status);
-        self.reaper.forget(self);
-        self.tell_end(ended);
+        *status = Status::Reaped(ended);
         Some(ended)
+    }
+
+    /// The status as far as it is known without waiting.
+    pub(crate) fn known(&self) -> Option<ExitStatus> {
+        self.try_reap(&Patience::brief()).ok().flatten()
     }
 
     /// Tells those who watch that it has ended.
@@ -144,29 +179,38 @@ impl Child {
         observe::emit(|| Event::ProcessEnded { pid, name, status });
     }
 
-    /// For the reaper: as [`Child::try_reap`], unless a joiner is going to.
-    pub(crate) fn reap_unjoined(&self) {
-        if self.joiners.load(Ordering::SeqCst) == 0 {
-            self.try_reap();
-        }
+    /// For the reaper: as [`Child::try_reap`], unless a joiner is going to; `false` if it has to come
+    /// again for that.
+    pub(crate) fn reap_unjoined(&self) -> bool {
+        self.joiners.load(Ordering::SeqCst) != 0 || self.try_reap(&Patience::brief()).is_ok()
     }
 
-    fn join(&self, until: Deadline) -> Result<ExitStatus> {
+    fn join(&self, wait: Wait) -> Result<ExitStatus> {
         let object = u64::from(self.pid.unsigned_abs());
         let waiting = Waiting::begin(std::process::id, Operation::Join, object);
         self.joiners.fetch_add(1, Ordering::SeqCst);
+        let patience = Patience::new(wait);
         let joined = loop {
-            if let Some(status) = self.try_reap() {
-                break Ok(status);
+            match self.try_reap(&patience) {
+                Ok(None) => {}
+                Ok(Some(status)) => break Ok(status),
+                Err(e) => break Err(e),
             }
             let ended = PollFd::new(self.pidfd(), PollFlags::POLLIN);
-            if let Err(e) = poll::block(vec![ended], until) {
+            if let Err(e) = poll::block(vec![ended], patience.until()) {
                 break Err(e);
             }
         };
         self.joiners.fetch_sub(1, Ordering::SeqCst);
-        // If it died meanwhile, the reaper may have left it to this thread.
-        let joined = if joined.is_err() { self.try_reap().map_or(joined, Ok) } else { joined };
+        let joined = joined.or_else(|e| match self.try_reap(&Patience::brief()) {
+            // If it died meanwhile, the reaper may have left it to this thread.
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err(e),
+            Err(_) => {
+                self.reaper.come_again(self);
+                Err(e)
+            }
+        });
         waiting.end(joined.is_ok());
         joined
     }
@@ -189,13 +233,13 @@ impl RawProcess for NativeProcess {
             return Err(Error::JoinSelf);
         }
         match wait {
-            Wait::Never => self.0.try_reap().ok_or(Error::TimedOut),
-            _ => self.0.join(wait.deadline(&SystemClock)),
+            Wait::Never => self.0.known().ok_or(Error::TimedOut),
+            _ => self.0.join(wait),
         }
     }
 
     fn status(&self) -> Option<ExitStatus> {
-        self.0.try_reap()
+        self.0.known()
     }
 
     fn terminate(&self) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::ring::{self, Ring};
+use crate::sync::patience::Patience;
 use procbox_core::raw::{Handle, Message, RawQueue};
 use procbox_core::{Bounds, Result, Wait};
 use std::any::Any;
@@ -34,13 +35,13 @@ impl Kind for QueueKind {
         (&**raw as &dyn Any).downcast_ref().map(|queue: &NativeQueue| &queue.0)
     }
 
-    fn recover(&self, arena: &Arena, object: u64, _: &Hold) -> Result<()> {
-        ring::recover(arena, object + BODY)
+    fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
+        ring::recover(arena, object + BODY, patience)
     }
 
-    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
-        ring::drain(arena, object + BODY)?;
-        arena.transaction(|txn| {
+    fn reclaim(&self, arena: &Arena, object: u64, patience: &Patience) -> Result<()> {
+        ring::drain(arena, object + BODY, patience)?;
+        arena.transaction(patience, |txn| {
             ring::free_last(arena, txn, object + BODY)?;
             reclaimed(txn, object, self.size(), None)
         })
@@ -78,6 +79,6 @@ impl RawQueue for NativeQueue {
 
     fn close(&self) {
         // It fails only if this thread held the lock already, which it never keeps.
-        let _ = ring::close(&self.0.arena, self.0.offset + BODY);
+        let _ = ring::close(&self.0.arena, self.0.offset + BODY, &Patience::deaf());
     }
 }

@@ -8,6 +8,7 @@ use crate::arena::Arena;
 use crate::process::Child;
 use crate::recover;
 use crate::sync::futex;
+use crate::sync::patience::Patience;
 use crate::syscalls::os;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -26,6 +27,9 @@ const NEWS: u64 = 0;
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
+/// Pause between attempts to recover what a stopped process is in the way of.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// State that the thread and its context share.
 pub(crate) struct Reaper {
     epoll: Epoll,
@@ -37,6 +41,8 @@ pub(crate) struct Reaper {
     arena: Arc<Arena>,
     /// Processes live whose parent has died: their deaths reach nobody, so they are looked at.
     orphans: AtomicBool,
+    /// Children that were reaped and could not be recovered yet: a process is stopped.
+    again: Mutex<Vec<u64>>,
     ending: AtomicBool,
 }
 
@@ -57,6 +63,7 @@ impl Reaper {
             deaths,
             arena,
             orphans: AtomicBool::new(false),
+            again: Mutex::default(),
             ending: AtomicBool::new(false),
         });
         let shared = reaper.clone();
@@ -102,6 +109,11 @@ impl Reaper {
             } else {
                 pause = FIRST_LOOK;
             }
+            let again = std::mem::take(&mut *self.again());
+            again.iter().for_each(|key| self.reap(*key));
+            if !self.again().is_empty() {
+                timeout = Some(timeout.map_or(AGAIN, |timeout| timeout.min(AGAIN)));
+            }
             if self.ending.load(Ordering::SeqCst) && self.children().is_empty() {
                 return;
             }
@@ -118,16 +130,29 @@ impl Reaper {
                 }
             }
             if self.orphans.load(Ordering::SeqCst) {
-                self.orphans.store(recover::recover_unwatched(&self.arena), Ordering::SeqCst);
+                self.orphans.store(
+                    recover::recover_unwatched(&self.arena, &Patience::brief()),
+                    Ordering::SeqCst,
+                );
             }
         }
     }
 
     fn reap(&self, key: u64) {
         let child = self.children().get(&key).cloned();
-        if let Some(child) = child {
-            child.reap_unjoined();
+        if child.is_some_and(|child| !child.reap_unjoined()) {
+            self.again().push(key);
         }
+    }
+
+    fn again(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A child was reaped and could not be recovered: the thread is to see to it.
+    pub(crate) fn come_again(&self, child: &Child) {
+        self.again().push(child.pid() as u64);
+        let _ = self.news.write(1);
     }
 
     /// A child was reaped: it is off the list, and those in `ready` look again.
@@ -146,7 +171,8 @@ impl Reaper {
         self.deaths.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&self.deaths);
         // Its own children have nobody now.
-        if recover::recover_unwatched(&self.arena) && !self.orphans.swap(true, Ordering::SeqCst) {
+        let some_live = recover::recover_unwatched(&self.arena, &Patience::brief());
+        if some_live && !self.orphans.swap(true, Ordering::SeqCst) {
             let _ = self.news.write(1);
         }
         if was_last && self.ending.load(Ordering::SeqCst) {

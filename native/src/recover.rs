@@ -5,13 +5,15 @@
 //! object only its kind knows; which kinds there are is said here.
 
 use crate::arena::layout::{FREE, Hold, SLOTS, STARTING, WITHDRAWN};
+use crate::arena::put_off::Left;
 use crate::arena::record::{SlotWords, release};
 use crate::arena::slots::Claim;
 use crate::arena::{Above, Arena};
+use crate::sync::patience::Patience;
 use crate::{event, lock, pipe, queue, semaphore, syscalls};
 use nix::libc;
 use nix::unistd::getppid;
-use procbox_core::Result;
+use procbox_core::{Error, Result};
 use std::sync::atomic::Ordering;
 
 /// The kinds and the recovery that every arena of this process is made with.
@@ -25,38 +27,54 @@ pub(crate) static ABOVE: Above = Above {
         &pipe::PipeKind,
     ],
     recover_orphaned,
+    recover: try_recover,
 };
+
+/// Gives back what a dead process held, and frees its slot: at once, or in the background if a process
+/// is stopped that is in the way.
+pub(crate) fn recover(arena: &Arena, claim: Claim) {
+    if try_recover(arena, claim, &Patience::brief()).is_err() {
+        arena.put_off(Some(Left::Dead(claim)));
+    }
+}
 
 /// Gives back what a dead process held, and frees its slot. The caller knows that it is dead. If
 /// somebody else has done so already the slot may be another's by now, which is left alone.
-pub(crate) fn recover(arena: &Arena, claim: Claim) {
-    // What an error leaves undone, the next recovery does.
-    let _ = arena.header().recovery.0.hold(|_| recover_slot(arena, claim));
-    arena.reclaim();
+///
+/// # Errors
+/// [`Error::TimedOut`] and [`Error::Interrupted`] if that is not done: by a second attempt, it is.
+pub(crate) fn try_recover(arena: &Arena, claim: Claim, patience: &Patience) -> Result<()> {
+    let slot = |_| recover_slot(arena, claim, patience);
+    match arena.header().recovery.0.hold(patience, slot) {
+        Err(e @ (Error::TimedOut | Error::Interrupted)) => return Err(e),
+        // Another error comes of memory that was scribbled over.
+        _ => arena.reclaim(),
+    }
+    Ok(())
 }
 
-fn recover_slot(arena: &Arena, claim: Claim) -> Result<()> {
+fn recover_slot(arena: &Arena, claim: Claim, patience: &Patience) -> Result<()> {
     let index = claim.slot;
     let slot = arena.slot(index);
     // A transaction of a dead one may be the one that reserved the slot, or that freed it.
-    arena.sync()?;
+    arena.sync(patience)?;
     // Slots become free under the recovery lock only, so this stays true.
     if !arena.holds_good(claim) {
         return Ok(());
     }
     arena.header().lock.0.wake_all();
     arena.header().recovery.0.wake_all();
-    arena.sync()?;
+    arena.sync(patience)?;
     // The kernel has marked the lock; unmark it for the slot's next process.
     slot.life.try_hold(|_| Ok(()))?;
     for entry in arena.entries(index) {
-        recover_hold(arena, entry)?;
+        recover_hold(arena, entry, patience)?;
     }
-    arena.free_record(index)?;
-    arena.transaction(|txn| txn.set(SlotWords::of(index).state(), FREE))
+    arena.free_record(index, patience)?;
+    arena.transaction(patience, |txn| txn.set(SlotWords::of(index).state(), FREE))
 }
 
-fn recover_hold(arena: &Arena, entry: u64) -> Result<()> {
+fn recover_hold(arena: &Arena, entry: u64, patience: &Patience) -> Result<()> {
     let hold: &Hold = arena.at(entry);
     let object = hold.object.load(Ordering::Acquire);
     if object == 0 {
@@ -64,9 +82,9 @@ fn recover_hold(arena: &Arena, entry: u64) -> Result<()> {
     }
     let kind = arena.kind(object);
     if let Some(kind) = kind {
-        kind.recover(arena, object, hold)?;
+        kind.recover(arena, object, hold, patience)?;
     }
-    arena.transaction(|txn| {
+    arena.transaction(patience, |txn| {
         txn.set(entry, 0)?;
         if kind.is_some_and(|kind| kind.is_handle()) { release(txn, object) } else { Ok(()) }
     })
@@ -79,17 +97,19 @@ fn recover_orphaned(arena: &Arena) {
     if getppid().as_raw() as u32 == parent {
         return;
     }
+    let patience = Patience::brief();
     let was = arena.slot(arena.me()).parent.load(Ordering::Relaxed);
     let claim = arena.claim((was >> 32) as u32);
     if arena.slot(claim.slot).pid.load(Ordering::Acquire) == u64::from(was as u32) {
-        recover(arena, claim);
+        // What is not done is done by the next look.
+        let _ = try_recover(arena, claim, &patience);
     }
-    recover_unwatched(arena);
+    recover_unwatched(arena, &patience);
 }
 
 /// Recovers the dead processes whose parents are dead, who would have done it. Whether there are
-/// others without a parent that still live.
-pub(crate) fn recover_unwatched(arena: &Arena) -> bool {
+/// others without a parent that still live, or that a stopped process keeps from being recovered.
+pub(crate) fn recover_unwatched(arena: &Arena, patience: &Patience) -> bool {
     let mut some_live = false;
     let slots = arena.header().slots.load(Ordering::Acquire).min(SLOTS) as u32;
     for index in (0..slots).filter(|index| *index != arena.me()) {
@@ -108,9 +128,9 @@ pub(crate) fn recover_unwatched(arena: &Arena) -> bool {
         }
         // Its parent was killed before it had run; it does not, unless it has begun meanwhile.
         if matches!(state, STARTING | WITHDRAWN) {
-            match arena.withdraw(claim) {
-                Ok(None) => recover(arena, claim),
-                Ok(Some(_)) => some_live = true,
+            match arena.withdraw(claim, patience) {
+                Ok(None) => some_live |= try_recover(arena, claim, patience).is_err(),
+                Ok(Some(_)) | Err(Error::TimedOut | Error::Interrupted) => some_live = true,
                 // Another's by now.
                 Err(_) => {}
             }
@@ -120,7 +140,7 @@ pub(crate) fn recover_unwatched(arena: &Arena) -> bool {
         // When the main thread is dead, the process is when it has ended: gone, or a zombie that
         // nobody reaps.
         if slot.life.is_free() && syscalls::has_ended(pid) {
-            recover(arena, claim);
+            some_live |= try_recover(arena, claim, patience).is_err();
         } else {
             some_live = true;
         }

@@ -9,11 +9,11 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::sync::futex;
+use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, too_many_permits};
-use procbox_core::time::SystemClock;
 use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
@@ -22,11 +22,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 shared! {
     /// The body of a semaphore. The truth is `total` less the permits in all processes' records.
     struct Core {
+        /// Held by whoever changes the words below, and the records.
         lock: RobustLock,
         /// Permits that there are, free or taken.
         total: AtomicU64,
         /// The free ones; derived.
         free: AtomicU32,
+        /// 1 when a permit came back past a holder of the lock who is stopped: `free` is to be counted again.
+        recount: AtomicU32,
         /// For those who wait for one.
         released: Signal,
     }
@@ -63,9 +66,9 @@ impl Kind for SemaphoreKind {
         if hold.permits.load(Ordering::Relaxed) > 0 { Rest::Recorded } else { Rest::Nothing }
     }
 
-    fn recover(&self, arena: &Arena, object: u64, hold: &Hold) -> Result<()> {
+    fn recover(&self, arena: &Arena, object: u64, hold: &Hold, patience: &Patience) -> Result<()> {
         let core: &Core = arena.body(object);
-        locked(arena, object, core, || {
+        locked(arena, object, core, patience, || {
             core.lock.wake_all();
             let permits = hold.permits.swap(0, Ordering::Relaxed);
             core.free.fetch_add(permits as u32, Ordering::Release);
@@ -82,11 +85,15 @@ fn locked<R>(
     arena: &Arena,
     object: u64,
     core: &Core,
+    patience: &Patience,
     work: impl FnOnce() -> Result<R>,
 ) -> Result<R> {
-    core.lock.hold(|owner_died| {
-        if owner_died {
-            let taken = arena.permits_taken(object)?;
+    core.lock.hold(patience, |owner_died| {
+        if owner_died || core.recount.load(Ordering::Relaxed) != 0 {
+            core.recount.store(0, Ordering::SeqCst);
+            let taken = arena.permits_taken(object, patience).inspect_err(|_| {
+                core.recount.store(1, Ordering::SeqCst);
+            })?;
             let free = core.total.load(Ordering::Relaxed).saturating_sub(taken);
             core.free.store(free as u32, Ordering::Release);
             core.released.bump(arena.shared(), futex::wake_all);
@@ -113,14 +120,33 @@ impl NativeSemaphore {
     }
 
     #[inline]
-    fn locked<R>(&self, work: impl FnOnce(&Core) -> Result<R>) -> Result<R> {
+    fn locked<R>(&self, patience: &Patience, work: impl FnOnce(&Core) -> Result<R>) -> Result<R> {
         let core = self.core();
-        locked(&self.0.arena, self.0.offset, core, || work(core))
+        locked(&self.0.arena, self.0.offset, core, patience, || work(core))
+    }
+
+    /// Takes a permit off this process's record, if there is one; whether there was.
+    fn take_off_record(&self) -> bool {
+        let one_less = |permits: u64| permits.checked_sub(1);
+        let permits = &self.0.hold().permits;
+        permits.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_less).is_ok()
+    }
+
+    /// Changes the truth: a permit of this process's comes back, or there is one more.
+    fn give_back(&self, core: &Core) -> Result<()> {
+        if self.take_off_record() {
+            return Ok(());
+        }
+        if core.total.load(Ordering::Relaxed) >= MAX_PERMITS as u64 {
+            return Err(too_many_permits());
+        }
+        core.total.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 
     /// Takes a permit if there is one; whether it did.
-    fn try_take(&self) -> Result<bool> {
-        self.locked(|core| {
+    fn try_take(&self, patience: &Patience) -> Result<bool> {
+        self.locked(patience, |core| {
             let free = core.free.load(Ordering::Relaxed);
             if free == 0 {
                 return Ok(false);
@@ -134,17 +160,18 @@ impl NativeSemaphore {
 
 impl RawSemaphore for NativeSemaphore {
     fn acquire(&self, wait: Wait) -> Result<()> {
-        if self.try_take()? {
+        let patience = Patience::new(wait);
+        if self.try_take(&patience)? {
             return Ok(());
         }
-        if wait.is_never() {
+        if patience.is_never() {
             return Err(Error::TimedOut);
         }
-        let until = wait.deadline(&SystemClock);
+        let until = patience.until();
         let waiting = Waiting::begin(std::process::id, Operation::SemaphoreAcquire, self.0.offset);
         loop {
             let announced = self.core().released.announce();
-            if self.try_take()? {
+            if self.try_take(&patience)? {
                 waiting.end(true);
                 return Ok(());
             }
@@ -153,28 +180,30 @@ impl RawSemaphore for NativeSemaphore {
     }
 
     fn release(&self) -> Result<()> {
-        self.locked(|core| {
-            let permits = &self.0.hold().permits;
-            if permits.load(Ordering::Relaxed) > 0 {
-                permits.fetch_sub(1, Ordering::Release);
-            } else if core.total.load(Ordering::Relaxed) < MAX_PERMITS as u64 {
-                core.total.fetch_add(1, Ordering::Release);
-            } else {
-                return Err(too_many_permits());
-            }
+        let released = self.locked(&Patience::brief(), |core| {
+            self.give_back(core)?;
             core.free.fetch_add(1, Ordering::Release);
             Ok(())
-        })?;
+        });
+        match released {
+            // The lock's holder is stopped. The records are the truth, and whoever has the lock next counts
+            // them: so a permit that is given back needs no wait.
+            Err(Error::TimedOut | Error::Interrupted) => {
+                let core = self.core();
+                self.give_back(core)?;
+                core.recount.store(1, Ordering::SeqCst);
+            }
+            other => other?,
+        }
         self.core().released.changed(self.0.arena.shared(), futex::wake_all);
         Ok(())
     }
 
     fn forget(&self) {
         // It fails only if this thread held the lock already, which it never keeps.
-        let _ = self.locked(|core| {
-            if self.0.hold().permits.load(Ordering::Relaxed) > 0 {
+        let _ = self.locked(&Patience::deaf(), |core| {
+            if self.take_off_record() {
                 core.total.fetch_sub(1, Ordering::Release);
-                self.0.hold().permits.fetch_sub(1, Ordering::Release);
             }
             Ok(())
         });

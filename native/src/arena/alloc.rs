@@ -13,6 +13,7 @@
 use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, Tag, WAKE};
 use super::map::Map;
 use crate::sync::futex;
+use crate::sync::patience::Patience;
 use procbox_core::{Error, Result};
 use std::mem::offset_of;
 use std::sync::atomic::Ordering;
@@ -55,10 +56,15 @@ impl Map {
     /// fails. First that of a process that died in the middle of one is finished.
     ///
     /// # Errors
-    /// Those of `make`.
+    /// [`Error::TimedOut`] and [`Error::Interrupted`] if the arena's lock is not to be had, and those of
+    /// `make`.
     #[inline]
-    pub(crate) fn transaction<R>(&self, make: impl FnOnce(&mut Txn<'_>) -> Result<R>) -> Result<R> {
-        self.header().lock.0.hold(|owner_died| {
+    pub(crate) fn transaction<R>(
+        &self,
+        patience: &Patience,
+        make: impl FnOnce(&mut Txn<'_>) -> Result<R>,
+    ) -> Result<R> {
+        self.header().lock.0.hold(patience, |owner_died| {
             if owner_died {
                 let staged = self.header().log_length.load(Ordering::Acquire) as usize;
                 self.apply(staged.min(LOG), true);
@@ -71,8 +77,8 @@ impl Map {
     }
 
     /// Makes sure that no committed transaction is left unapplied.
-    pub(crate) fn sync(&self) -> Result<()> {
-        self.transaction(|_| Ok(()))
+    pub(crate) fn sync(&self, patience: &Patience) -> Result<()> {
+        self.transaction(patience, |_| Ok(()))
     }
 
     fn apply(&self, staged: usize, of_the_dead: bool) {
@@ -186,10 +192,11 @@ mod tests {
     #[test]
     fn a_freed_block_is_given_out_again() -> Result<()> {
         let map = Map::create()?;
-        let (a, b) =
-            map.transaction(|txn| Ok((txn.alloc(100, Tag::SPEC)?, txn.alloc(100, Tag::SPEC)?)))?;
+        let (a, b) = map.transaction(&Patience::deaf(), |txn| {
+            Ok((txn.alloc(100, Tag::SPEC)?, txn.alloc(100, Tag::SPEC)?))
+        })?;
         assert_ne!(a, b);
-        let again = map.transaction(|txn| {
+        let again = map.transaction(&Patience::deaf(), |txn| {
             txn.free(a, 100)?;
             txn.alloc(128, Tag::HOLDS)
         })?;
@@ -202,7 +209,7 @@ mod tests {
         let map = Map::create()?;
         let before = map.header().bump.load(Ordering::Relaxed);
         let mut block = 0;
-        let failed: Result<()> = map.transaction(|txn| {
+        let failed: Result<()> = map.transaction(&Patience::deaf(), |txn| {
             block = txn.alloc(64, Tag::SPEC)?;
             Err(Error::Closed)
         });
@@ -227,7 +234,7 @@ mod tests {
             Ok(block)
         });
         let block = thread.join().map_err(|_| Error::Closed)??;
-        map.sync()?;
+        map.sync(&Patience::deaf())?;
         assert_eq!(map.tag(block), Some(Tag::SPEC));
         assert_eq!(map.header().log_length.load(Ordering::Relaxed), 0);
         Ok(())
@@ -241,11 +248,11 @@ mod tests {
             std::fs::metadata(path)
                 .map_or(0, |file| std::os::unix::fs::MetadataExt::blocks(&file) * 512)
         };
-        let block = map.transaction(|txn| txn.alloc(1 << 20, Tag::SPEC))?;
+        let block = map.transaction(&Patience::deaf(), |txn| txn.alloc(1 << 20, Tag::SPEC))?;
         // SAFETY: nobody else knows the map.
         unsafe { map.write(block + 8, &vec![1; (1 << 20) - 8]) }?;
         let full = used();
-        map.transaction(|txn| txn.free(block, 1 << 20))?;
+        map.transaction(&Patience::deaf(), |txn| txn.free(block, 1 << 20))?;
         assert!(full - used() >= (1 << 20) - 4096);
         Ok(())
     }
@@ -253,7 +260,7 @@ mod tests {
     #[test]
     fn too_much_is_an_error() -> Result<()> {
         let map = Map::create()?;
-        let alloc = |size| map.transaction(|txn| txn.alloc(size, Tag::SPEC));
+        let alloc = |size| map.transaction(&Patience::deaf(), |txn| txn.alloc(size, Tag::SPEC));
         assert!(matches!(alloc(1 << 39), Err(Error::Exhausted(_))));
         assert!(matches!(alloc(u64::MAX), Err(Error::Exhausted(_))));
         Ok(())

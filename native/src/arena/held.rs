@@ -4,11 +4,13 @@ use super::Arena;
 use super::alloc::Txn;
 use super::kind::{Kind, Rest};
 use super::layout::Hold;
+use super::put_off::Left;
 use super::record::release;
+use crate::sync::patience::Patience;
 use procbox_core::{Error, Result};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Holdings of this process.
 #[derive(Default)]
@@ -45,21 +47,15 @@ pub(super) fn let_go() {
     *locked = kept;
     drop(locked);
     for Locked { arena, offset, entry } in free {
-        // A failure leaves the reference to the recovery at the end of the process.
-        let _ = arena.give_back(&mut arena.registry(), offset, entry);
-        arena.reclaim();
+        arena.let_go_of(offset, entry);
     }
 }
 
 impl Arena {
-    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Makes sure that so many entries are free.
-    fn reserve(&self, registry: &mut Registry, entries: usize) -> Result<()> {
+    fn reserve(&self, registry: &mut Registry, entries: usize, patience: &Patience) -> Result<()> {
         while registry.free.len() < entries {
-            let added = self.transaction(|txn| self.add_holds(txn, self.me()))?;
+            let added = self.transaction(patience, |txn| self.add_holds(txn, self.me()))?;
             registry.free.extend(added);
         }
         Ok(())
@@ -80,27 +76,28 @@ impl Arena {
         kinds: [&dyn Kind; N],
         fill: impl FnOnce(&mut Txn<'_>, [u64; N]) -> Result<()>,
     ) -> Result<[Arc<Held>; N]> {
-        let mut registry = self.registry();
-        self.reserve(&mut registry, N)?;
-        let kept = registry.free.len() - N;
-        let offsets = self.transaction(|txn| {
-            let mut offsets = [0; N];
-            for (i, kind) in kinds.into_iter().enumerate() {
-                let offset = txn.alloc(kind.size(), kind.tag())?;
-                self.object(offset).refs.store(1, Ordering::Relaxed);
-                self.object(offset).link.store(0, Ordering::Relaxed);
-                txn.set(registry.free[kept + i], offset)?;
-                offsets[i] = offset;
-            }
-            fill(txn, offsets)?;
-            Ok(offsets)
-        })?;
-        let entries = registry.free.split_off(kept);
-        let mut entries = entries.into_iter();
-        Ok(offsets.map(|offset| {
-            let entry = entries.next().unwrap_or_default();
-            registry.adopt(self, offset, entry)
-        }))
+        let patience = Patience::forever();
+        self.registry.with(&patience, |registry| {
+            self.reserve(registry, N, &patience)?;
+            let kept = registry.free.len() - N;
+            let offsets = self.transaction(&patience, |txn| {
+                let mut offsets = [0; N];
+                for (i, kind) in kinds.into_iter().enumerate() {
+                    let offset = txn.alloc(kind.size(), kind.tag())?;
+                    self.object(offset).refs.store(1, Ordering::Relaxed);
+                    self.object(offset).link.store(0, Ordering::Relaxed);
+                    txn.set(registry.free[kept + i], offset)?;
+                    offsets[i] = offset;
+                }
+                fill(txn, offsets)?;
+                Ok(offsets)
+            })?;
+            let mut entries = registry.free.split_off(kept).into_iter();
+            Ok(offsets.map(|offset| {
+                let entry = entries.next().unwrap_or_default();
+                registry.adopt(self, offset, entry)
+            }))
+        })
     }
 
     /// Turns the references of a message into ones of this process, and `then` does, in the same
@@ -108,55 +105,75 @@ impl Arena {
     pub(crate) fn take_handles(
         self: &Arc<Arena>,
         offsets: &[u64],
+        patience: &Patience,
         then: impl FnOnce(&mut Txn<'_>) -> Result<()>,
     ) -> Result<Vec<Arc<Held>>> {
-        // Declared before the registry's guard: a `Held` that is dropped here locks the registry.
+        // Out here: a `Held` that is dropped wants the registry.
         let mut known: HashMap<u64, Arc<Held>> = HashMap::new();
         let mut fresh: Vec<(u64, u64)> = Vec::new();
-        let mut registry = self.registry();
-        self.reserve(&mut registry, offsets.len())?;
-        self.transaction(|txn| {
-            for &offset in offsets {
-                if !self.kind(offset).is_some_and(Kind::is_handle) {
-                    return Err(Error::ForeignHandle);
+        self.registry.with(patience, |registry| {
+            self.reserve(registry, offsets.len(), patience)?;
+            self.transaction(patience, |txn| {
+                for &offset in offsets {
+                    if !self.kind(offset).is_some_and(Kind::is_handle) {
+                        return Err(Error::ForeignHandle);
+                    }
+                    let live = || registry.held.get(&offset).and_then(Weak::upgrade);
+                    if known.contains_key(&offset) || fresh.iter().any(|(o, _)| *o == offset) {
+                        release(txn, offset)?;
+                    } else if let Some(held) = live() {
+                        release(txn, offset)?;
+                        known.insert(offset, held);
+                    } else {
+                        let entry = registry.free[registry.free.len() - 1 - fresh.len()];
+                        txn.set(entry, offset)?;
+                        fresh.push((offset, entry));
+                    }
                 }
-                let live = || registry.held.get(&offset).and_then(Weak::upgrade);
-                if known.contains_key(&offset) || fresh.iter().any(|(o, _)| *o == offset) {
-                    release(txn, offset)?;
-                } else if let Some(held) = live() {
-                    release(txn, offset)?;
-                    known.insert(offset, held);
-                } else {
-                    let entry = registry.free[registry.free.len() - 1 - fresh.len()];
-                    txn.set(entry, offset)?;
-                    fresh.push((offset, entry));
-                }
+                then(txn)
+            })?;
+            let kept = registry.free.len() - fresh.len();
+            registry.free.truncate(kept);
+            for (offset, entry) in fresh {
+                let held = registry.adopt(self, offset, entry);
+                known.insert(offset, held);
             }
-            then(txn)
+            Ok(())
         })?;
-        let kept = registry.free.len() - fresh.len();
-        registry.free.truncate(kept);
-        for (offset, entry) in fresh {
-            let held = registry.adopt(self, offset, entry);
-            known.insert(offset, held);
-        }
-        drop(registry);
         Ok(offsets.iter().filter_map(|offset| known.get(offset).cloned()).collect())
     }
 
-    fn rest(&self, offset: u64, entry: u64) -> Rest {
+    pub(super) fn rest(&self, offset: u64, entry: u64) -> Rest {
         let kind = self.kind(offset);
         kind.map_or(Rest::Nothing, |kind| kind.rest(self, offset, self.at(entry)))
     }
 
     /// Gives the reference back of which an entry of this process's record tells.
-    fn give_back(&self, registry: &mut Registry, offset: u64, entry: u64) -> Result<()> {
-        self.transaction(|txn| {
-            txn.set(entry, 0)?;
-            release(txn, offset)
-        })?;
-        registry.free.push(entry);
-        Ok(())
+    pub(super) fn give_back(&self, offset: u64, entry: u64, patience: &Patience) -> Result<()> {
+        self.registry.with(patience, |registry| {
+            // A newer `Held` may have taken the place.
+            if registry.held.get(&offset).is_some_and(|weak| weak.strong_count() == 0) {
+                registry.held.remove(&offset);
+            }
+            self.transaction(patience, |txn| {
+                txn.set(entry, 0)?;
+                release(txn, offset)
+            })?;
+            registry.free.push(entry);
+            Ok(())
+        })
+    }
+
+    /// Gives a reference back, now or in the background.
+    fn let_go_of(&self, offset: u64, entry: u64) {
+        match self.give_back(offset, entry, &Patience::brief()) {
+            Ok(()) => self.reclaim(),
+            Err(Error::TimedOut | Error::Interrupted) => {
+                self.put_off(Some(Left::Held { offset, entry }));
+            }
+            // It is left to the recovery at the end of the process.
+            Err(_) => {}
+        }
     }
 }
 
@@ -183,24 +200,15 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let (arena, offset, entry) = (&self.arena, self.offset, self.entry);
-        let mut registry = arena.registry();
-        // A newer `Held` may have taken the place.
-        if registry.held.get(&offset).is_some_and(|weak| weak.strong_count() == 0) {
-            registry.held.remove(&offset);
-        }
         match arena.rest(offset, entry) {
-            // A failure leaves the reference to the recovery at the end of the process.
-            Rest::Nothing => drop(arena.give_back(&mut registry, offset, entry)),
+            Rest::Nothing => arena.let_go_of(offset, entry),
+            // The entry of the registry is replaced when the object comes again.
             Rest::Recorded => {}
             Rest::Locked => {
-                drop(registry);
                 let_go();
                 let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
                 locked.push(Locked { arena: arena.clone(), offset, entry });
-                return;
             }
         }
-        drop(registry);
-        arena.reclaim();
     }
 }

@@ -6,6 +6,7 @@ use super::alloc::{RECLAIMING, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
 use super::record::LINK;
+use crate::sync::patience::Patience;
 use procbox_core::raw::Handle;
 use procbox_core::{Error, Result};
 use std::sync::Arc;
@@ -43,15 +44,15 @@ pub(crate) trait Kind: Sync {
     ///
     /// # Errors
     /// Those of transactions and locks. What is left undone is done by the next recovery.
-    fn recover(&self, arena: &Arena, object: u64, hold: &Hold) -> Result<()>;
+    fn recover(&self, arena: &Arena, object: u64, hold: &Hold, patience: &Patience) -> Result<()>;
 
     /// Takes apart one that nobody refers to. Each step is a transaction or can be done twice; the last
     /// one is [`reclaimed`].
     ///
     /// # Errors
     /// As for [`Kind::recover`].
-    fn reclaim(&self, arena: &Arena, object: u64) -> Result<()> {
-        arena.transaction(|txn| reclaimed(txn, object, self.size(), None))
+    fn reclaim(&self, arena: &Arena, object: u64, patience: &Patience) -> Result<()> {
+        arena.transaction(patience, |txn| reclaimed(txn, object, self.size(), None))
     }
 }
 
@@ -96,8 +97,16 @@ impl Arena {
         handles.iter().map(|handle| offset(handle).ok_or(Error::ForeignHandle)).collect()
     }
 
-    /// Takes the unreferenced objects apart. If another thread is at it, that one does it all.
+    /// Takes the unreferenced objects apart. If another thread is at it, that one does it all; what a
+    /// stopped process is in the way of is done in the background.
     pub(crate) fn reclaim(&self) {
+        // Other errors come of memory that was scribbled over.
+        if let Err(Error::TimedOut | Error::Interrupted) = self.try_reclaim(&Patience::brief()) {
+            self.put_off(None);
+        }
+    }
+
+    pub(super) fn try_reclaim(&self, patience: &Patience) -> Result<()> {
         let header = self.header();
         let any = || {
             header.unreferenced.load(Ordering::Acquire) != 0
@@ -105,20 +114,21 @@ impl Arena {
         };
         let all = |_| {
             while any() {
-                self.reclaim_one()?;
+                self.reclaim_one(patience)?;
             }
             Ok(())
         };
         // What comes while the lock is being given back is for whoever sees that it is free.
         while any() {
-            if !matches!(header.recovery.0.try_hold(all), Ok(Some(()))) {
-                return;
+            if header.recovery.0.try_hold(all)?.is_none() {
+                break;
             }
         }
+        Ok(())
     }
 
-    fn reclaim_one(&self) -> Result<()> {
-        let object = self.transaction(|txn| {
+    fn reclaim_one(&self, patience: &Patience) -> Result<()> {
+        let object = self.transaction(patience, |txn| {
             let object = txn.get(RECLAIMING);
             let first = txn.get(UNREFERENCED);
             if object != 0 || first == 0 {
@@ -130,8 +140,8 @@ impl Arena {
             Ok(first)
         })?;
         match self.kind(object) {
-            Some(kind) => kind.reclaim(self, object),
-            None => self.transaction(|txn| txn.set(RECLAIMING, 0)),
+            Some(kind) => kind.reclaim(self, object, patience),
+            None => self.transaction(patience, |txn| txn.set(RECLAIMING, 0)),
         }
     }
 }

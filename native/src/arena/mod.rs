@@ -13,20 +13,25 @@ pub(crate) mod held;
 pub(crate) mod kind;
 pub(crate) mod layout;
 pub(crate) mod map;
+pub(crate) mod put_off;
 pub(crate) mod record;
 pub(crate) mod slots;
 
 use crate::signals;
 use crate::sync::futex::{Woke, wait, wait_many};
+use crate::sync::guarded::Guarded;
+use crate::sync::patience::Patience;
 use held::Registry;
 use kind::Kind;
 use map::Map;
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, Result, Wait};
+use put_off::Left;
+use slots::Claim;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// Pause after which a blocked process whose parent is dead looks whether others in that position have died:
@@ -44,6 +49,8 @@ pub(crate) struct Above {
     /// In a blocked process that nobody watches, because its parent is dead: does the recovery of
     /// those in the same position that have died.
     pub(crate) recover_orphaned: fn(&Arena),
+    /// Gives back what a dead process held.
+    pub(crate) recover: fn(&Arena, Claim, &Patience) -> Result<()>,
 }
 
 /// The mapped arena, and what this process knows about itself in it.
@@ -53,7 +60,11 @@ pub(crate) struct Arena {
     me: AtomicU32,
     /// The parent's pid if the parent is in this arena, else 0.
     parent: AtomicU32,
-    registry: Mutex<Registry>,
+    registry: Guarded<Registry>,
+    /// Work that is put off, and true if a thread is at it.
+    left: Mutex<Vec<Left>>,
+    has_background: AtomicBool,
+    this: Weak<Arena>,
     above: &'static Above,
 }
 
@@ -79,11 +90,14 @@ impl Arena {
     }
 
     fn new(map: Map, above: &'static Above) -> Arc<Arena> {
-        Arc::new(Arena {
+        Arc::new_cyclic(|this| Arena {
             map,
             me: AtomicU32::new(0),
             parent: AtomicU32::new(0),
-            registry: Mutex::new(Registry::default()),
+            registry: Guarded::default(),
+            left: Mutex::default(),
+            has_background: AtomicBool::new(false),
+            this: this.clone(),
             above,
         })
     }

@@ -9,6 +9,7 @@
 use super::alloc::{Txn, UNREFERENCED};
 use super::layout::{FREE, HOLDS_PER_BLOCK, Hold, Holds, Object, SLOTS, Slot, Tag};
 use super::map::{Map, slot_offset};
+use crate::sync::patience::Patience;
 use procbox_core::Result;
 use std::mem::offset_of;
 use std::sync::atomic::Ordering;
@@ -94,7 +95,7 @@ impl Map {
     }
 
     /// Frees the blocks of a slot's record, one by one, and its start request if it was not read.
-    pub(crate) fn free_record(&self, slot: u32) -> Result<()> {
+    pub(crate) fn free_record(&self, slot: u32, patience: &Patience) -> Result<()> {
         let words = SlotWords::of(slot);
         let free_one = |txn: &mut Txn<'_>| match txn.get(words.holds()) {
             0 => Ok(false),
@@ -105,8 +106,8 @@ impl Map {
                 Ok(true)
             }
         };
-        while self.transaction(free_one)? {}
-        self.transaction(|txn| match txn.get(words.spec()) {
+        while self.transaction(patience, free_one)? {}
+        self.transaction(patience, |txn| match txn.get(words.spec()) {
             0 => Ok(()),
             block => {
                 let size = txn.get(words.spec_size());
@@ -117,8 +118,8 @@ impl Map {
     }
 
     /// The permits of a semaphore that all processes have taken, by their records.
-    pub(crate) fn permits_taken(&self, semaphore: u64) -> Result<u64> {
-        self.transaction(|_| {
+    pub(crate) fn permits_taken(&self, semaphore: u64, patience: &Patience) -> Result<u64> {
+        self.transaction(patience, |_| {
             let slots = self.header().slots.load(Ordering::Relaxed).min(SLOTS) as u32;
             let used = (0..slots).filter(|i| self.slot(*i).state.load(Ordering::Relaxed) != FREE);
             let holds = used.flat_map(|i| self.entries(i)).map(|entry| self.at::<Hold>(entry));

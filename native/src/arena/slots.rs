@@ -5,6 +5,7 @@ use super::alloc::SLOTS_USED;
 use super::held::Held;
 use super::layout::{FREE, HOLDS_PER_BLOCK, RUNNING, SLOTS, STARTING, Tag, WITHDRAWN};
 use super::record::{SlotWords, retain};
+use crate::sync::patience::Patience;
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,9 +40,9 @@ impl Arena {
     ///
     /// # Errors
     /// [`Error::Closed`] if the claim is void.
-    pub(crate) fn withdraw(&self, claim: Claim) -> Result<Option<i32>> {
+    pub(crate) fn withdraw(&self, claim: Claim, patience: &Patience) -> Result<Option<i32>> {
         let words = SlotWords::of(claim.slot);
-        self.transaction(|txn| {
+        self.transaction(patience, |txn| {
             if txn.get(words.generation()) != claim.generation {
                 return Err(Error::Closed);
             }
@@ -60,7 +61,7 @@ impl Arena {
         let mut handles = handles.to_vec();
         handles.sort_unstable();
         handles.dedup();
-        self.transaction(|txn| {
+        self.transaction(&Patience::forever(), |txn| {
             let used = txn.get(SLOTS_USED);
             let free = (1..used).find(|i| txn.get(SlotWords::of(*i as u32).state()) == FREE);
             let index = free.unwrap_or(used);
@@ -107,7 +108,7 @@ impl Arena {
         let index = claim.slot;
         let slot = self.slot(index);
         let words = SlotWords::of(index);
-        let spec = self.transaction(|txn| {
+        let spec = self.transaction(&Patience::deaf(), |txn| {
             let mine = txn.get(words.generation()) == claim.generation;
             if !mine || txn.get(words.state()) != STARTING {
                 return Err(Error::Closed);
@@ -134,17 +135,21 @@ impl Arena {
     }
 
     /// In a new process: the objects that the parent gave it, by offset.
-    pub(crate) fn given(self: &Arc<Arena>) -> HashMap<u64, Arc<Held>> {
-        let mut registry = self.registry();
-        let mut given = HashMap::new();
-        for entry in self.entries(self.me()) {
-            match self.word(entry).load(Ordering::Relaxed) {
-                0 => registry.free.push(entry),
-                object => {
-                    given.insert(object, registry.adopt(self, object, entry));
+    ///
+    /// # Errors
+    /// None that is known: no other thread has the registry yet.
+    pub(crate) fn given(self: &Arc<Arena>) -> Result<HashMap<u64, Arc<Held>>> {
+        self.registry.with(&Patience::deaf(), |registry| {
+            let mut given = HashMap::new();
+            for entry in self.entries(self.me()) {
+                match self.word(entry).load(Ordering::Relaxed) {
+                    0 => registry.free.push(entry),
+                    object => {
+                        given.insert(object, registry.adopt(self, object, entry));
+                    }
                 }
             }
-        }
-        given
+            Ok(given)
+        })
     }
 }

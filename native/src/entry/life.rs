@@ -100,7 +100,7 @@ fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     if let Ok(name) = CString::new(identity.name.as_str()) {
         let _ = prctl::set_name(&name);
     }
-    let given = arena.given();
+    let given = arena.given()?;
     let handle = |offset| given.get(offset).cloned().and_then(Held::handle);
     let handles = request.handles.iter().map(handle).collect::<Option<Vec<_>>>();
     let handles = handles.ok_or(Error::ForeignHandle)?;

@@ -10,6 +10,7 @@ use crate::arena::kind::Kind;
 use crate::arena::layout::{Line, shared};
 use crate::arena::record;
 use crate::sync::futex;
+use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 use procbox_core::{Bounds, Result};
@@ -62,11 +63,12 @@ pub(crate) fn fill(arena: &Arena, txn: &mut Txn<'_>, offset: u64, bounds: Bounds
 
 /// After the death of a process that had the queue: repairs the counts and wakes all who wait, in
 /// case it died between a change and the wake for it.
-pub(crate) fn recover(arena: &Arena, offset: u64) -> Result<()> {
+pub(crate) fn recover(arena: &Arena, offset: u64, patience: &Patience) -> Result<()> {
     let core: &Core = arena.at(offset);
     // Who holds a lock now has made the repair, or will see that it must.
-    core.producer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.put.0))?;
-    core.consumer.0.try_hold(|owner_died| repair(arena, core, owner_died, &core.got.0))?;
+    let repair_of = |owner_died, side| repair(arena, core, owner_died, side, patience);
+    core.producer.0.try_hold(|owner_died| repair_of(owner_died, &core.put.0))?;
+    core.consumer.0.try_hold(|owner_died| repair_of(owner_died, &core.got.0))?;
     core.producer.0.wake_all();
     core.consumer.0.wake_all();
     core.items.bump(arena.shared(), futex::wake_all);
@@ -76,12 +78,18 @@ pub(crate) fn recover(arena: &Arena, offset: u64) -> Result<()> {
 
 /// If the last holder of a side's lock died: takes the counts from the record that it points at.
 #[inline]
-pub(super) fn repair(arena: &Arena, core: &Core, owner_died: bool, side: &Side) -> Result<()> {
+pub(super) fn repair(
+    arena: &Arena,
+    core: &Core,
+    owner_died: bool,
+    side: &Side,
+    patience: &Patience,
+) -> Result<()> {
     if !owner_died {
         return Ok(());
     }
     // Its transaction may have moved the tail or the head and not be applied yet.
-    arena.sync()?;
+    arena.sync(patience)?;
     let at = Place::unpack(side.at.load(Ordering::Acquire)).offset();
     side.messages.store(arena.word(at + 8).load(Ordering::Relaxed), Ordering::Release);
     side.bytes.store(arena.word(at + 16).load(Ordering::Relaxed), Ordering::Release);
@@ -95,10 +103,10 @@ pub(super) fn repair(arena: &Arena, core: &Core, owner_died: bool, side: &Side) 
 }
 
 /// Closes a queue: once it returns, no put succeeds.
-pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
+pub(crate) fn close(arena: &Arena, offset: u64, patience: &Patience) -> Result<()> {
     let core: &Core = arena.at(offset);
-    core.producer.0.hold(|owner_died| {
-        repair(arena, core, owner_died, &core.put.0)?;
+    core.producer.0.hold(patience, |owner_died| {
+        repair(arena, core, owner_died, &core.put.0, patience)?;
         core.closed.store(1, Ordering::SeqCst);
         Ok(())
     })?;
@@ -108,31 +116,31 @@ pub(crate) fn close(arena: &Arena, offset: u64) -> Result<()> {
 }
 
 /// Drops all messages of a queue that nobody gets from any more, with the handles in them.
-pub(crate) fn drain(arena: &Arena, offset: u64) -> Result<()> {
+pub(crate) fn drain(arena: &Arena, offset: u64, patience: &Patience) -> Result<()> {
     let core: &Core = arena.at(offset);
-    core.consumer.0.hold(|owner_died| {
-        repair(arena, core, owner_died, &core.got.0)?;
-        while drop_oldest(arena, core, offset)? {}
+    core.consumer.0.hold(patience, |owner_died| {
+        repair(arena, core, owner_died, &core.got.0, patience)?;
+        while drop_oldest(arena, core, offset, patience)? {}
         Ok(())
     })
 }
 
 /// Drops the message at the head, under the consumers' lock; `false` if there is none.
-fn drop_oldest(arena: &Arena, core: &Core, offset: u64) -> Result<bool> {
+fn drop_oldest(arena: &Arena, core: &Core, offset: u64, patience: &Patience) -> Result<bool> {
     let head = core.got.0.at.load(Ordering::Relaxed);
     if head == core.put.0.at.load(Ordering::Acquire) {
         core.got.0.seen.store(head, Ordering::Relaxed);
         return Ok(false);
     }
     let place = Place::unpack(head);
-    if follow_jump(arena, offset, place)? {
+    if follow_jump(arena, offset, place, patience)? {
         return Ok(true);
     }
     let record = read_record(arena, place)?;
     if record.handles == 0 {
         core.got.0.at.store(record.next.pack(), Ordering::Release);
     } else {
-        arena.transaction(|txn| {
+        arena.transaction(patience, |txn| {
             for i in 0..record.handles as u64 {
                 let object = arena.word(place.offset() + RECORD + 8 * i).load(Ordering::Relaxed);
                 if arena.kind(object).is_some_and(Kind::is_handle) {
@@ -156,14 +164,19 @@ pub(crate) fn free_last(arena: &Arena, txn: &mut Txn<'_>, offset: u64) -> Result
 
 /// If a jump stands at the head: moves the head to the next segment and frees this one.
 #[inline]
-pub(super) fn follow_jump(arena: &Arena, offset: u64, place: Place) -> Result<bool> {
+pub(super) fn follow_jump(
+    arena: &Arena,
+    offset: u64,
+    place: Place,
+    patience: &Patience,
+) -> Result<bool> {
     let at = place.offset();
     if arena.word(at).load(Ordering::Relaxed) != JUMP {
         return Ok(false);
     }
     let segment = arena.word(at + RECORD).load(Ordering::Relaxed);
     let next = Place { segment, position: FIRST };
-    arena.transaction(|txn| {
+    arena.transaction(patience, |txn| {
         txn.set(offset + GOT_AT, next.pack())?;
         txn.free(place.segment, arena.word(place.segment + 8).load(Ordering::Relaxed))
     })?;

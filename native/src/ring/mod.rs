@@ -18,11 +18,12 @@ use crate::arena::Arena;
 use crate::arena::alloc::Txn;
 use crate::arena::held::Held;
 use crate::arena::record;
+use crate::sync::patience::Patience;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, Message};
-use procbox_core::time::{Deadline, SystemClock};
+use procbox_core::time::Deadline;
 use procbox_core::{Bounds, Error, Result, Wait};
 use segment::{
     FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
@@ -33,6 +34,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The largest message that fits into the packed position.
 const MOST_BYTES: usize = 1 << 30;
+
+/// The end of a put's wait: for room, or for one who is stopped while it puts.
+fn full(error: Error) -> Error {
+    if error == Error::TimedOut { Error::Full } else { error }
+}
+
+/// The end of a get's wait.
+fn empty(error: Error) -> Error {
+    if error == Error::TimedOut { Error::Empty } else { error }
+}
 
 /// A queue core in an arena.
 #[derive(Clone, Copy)]
@@ -115,37 +126,34 @@ impl<'a> Ring<'a> {
         }
         let objects = self.arena.offsets(handles)?;
         let size = bytes.len() as u64;
-        let mut deadline: Option<Deadline> = None;
+        let patience = Patience::new(wait);
         let mut waiting: Option<Waiting> = None;
         loop {
-            if self.try_put(bytes, &objects)? {
+            if self.try_put(bytes, &objects, &patience).map_err(full)? {
                 self.core.items.changed(self.arena.shared(), futex::wake_all);
                 waiting.into_iter().for_each(|waiting| waiting.end(true));
                 return Ok(());
             }
-            if wait.is_never() {
+            if patience.is_never() {
                 return Err(Error::Full);
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
+            let until = patience.until();
             if spin(|| self.has_room(size)) {
                 continue;
             }
             let announced = self.core.space.announce();
             if !self.has_room(size) {
                 waiting.get_or_insert_with(|| self.waiting(Operation::QueuePut));
-                self.arena.block(&[announced], until).map_err(|e| match e {
-                    Error::TimedOut => Error::Full,
-                    other => other,
-                })?;
+                self.arena.block(&[announced], until).map_err(full)?;
             }
         }
     }
 
     /// Appends a message if there is room; whether there was.
     #[inline]
-    fn try_put(self, bytes: &[u8], objects: &[u64]) -> Result<bool> {
-        self.core.producer.0.hold(|owner_died| {
-            repair(self.arena, self.core, owner_died, &self.core.put.0)?;
+    fn try_put(self, bytes: &[u8], objects: &[u64], patience: &Patience) -> Result<bool> {
+        self.core.producer.0.hold(patience, |owner_died| {
+            repair(self.arena, self.core, owner_died, &self.core.put.0, patience)?;
             if self.core.closed.load(Ordering::Relaxed) != 0 {
                 return Err(Error::Closed);
             }
@@ -153,7 +161,7 @@ impl<'a> Ring<'a> {
                 return Ok(false);
             }
             // SAFETY: this is under the producers' lock.
-            unsafe { self.append(bytes, objects) }?;
+            unsafe { self.append(bytes, objects, patience) }?;
             Ok(true)
         })
     }
@@ -164,7 +172,7 @@ impl<'a> Ring<'a> {
     /// The calling thread holds the producers' lock: what is behind the tail, and a segment that is not
     /// linked yet, nobody else touches then.
     #[inline]
-    unsafe fn append(self, bytes: &[u8], objects: &[u64]) -> Result<()> {
+    unsafe fn append(self, bytes: &[u8], objects: &[u64], patience: &Patience) -> Result<()> {
         let (arena, put) = (self.arena, &self.core.put.0);
         let tail = Place::unpack(put.at.load(Ordering::Relaxed));
         let size = record_size(bytes.len(), objects.len());
@@ -175,14 +183,14 @@ impl<'a> Ring<'a> {
                 let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
                 put.at.store(next.pack(), Ordering::Release);
             } else {
-                arena.transaction(|txn| {
+                arena.transaction(patience, |txn| {
                     // SAFETY: behind the tail, under the lock.
                     let next = unsafe { self.write_record(tail, tail, bytes, objects) }?;
                     self.publish(txn, next, objects)
                 })?;
             }
         } else {
-            arena.transaction(|txn| {
+            arena.transaction(patience, |txn| {
                 let length = (FIRST + size + JUMP_SIZE).next_power_of_two().max(SEGMENT);
                 let segment = txn.alloc(length, SEGMENT_TAG)?;
                 arena.word(segment + 8).store(length, Ordering::Relaxed);
@@ -248,17 +256,16 @@ impl<'a> Ring<'a> {
     pub(crate) fn get(self, into: &mut Message, wait: Wait) -> Result<()> {
         into.bytes.clear();
         into.handles.clear();
-        let mut deadline: Option<Deadline> = None;
+        let patience = Patience::new(wait);
         loop {
-            if self.try_get(into)? {
+            if self.try_get(into, &patience).map_err(empty)? {
                 self.core.space.changed(self.arena.shared(), futex::wake_all);
                 return Ok(());
             }
-            if wait.is_never() {
+            if patience.is_never() {
                 return Err(Error::Empty);
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
-            self.wait(until)?;
+            self.wait(patience.until())?;
         }
     }
 
@@ -272,10 +279,7 @@ impl<'a> Ring<'a> {
             return Ok(());
         }
         let waiting = self.waiting(Operation::QueueGet);
-        let woken = self.arena.block(&[wanted], until).map_err(|e| match e {
-            Error::TimedOut => Error::Empty,
-            other => other,
-        });
+        let woken = self.arena.block(&[wanted], until).map_err(empty);
         waiting.end(woken.is_ok());
         woken
     }
@@ -286,11 +290,11 @@ impl<'a> Ring<'a> {
     }
 
     #[inline]
-    fn try_get(self, into: &mut Message) -> Result<bool> {
+    fn try_get(self, into: &mut Message, patience: &Patience) -> Result<bool> {
         let (core, got) = (self.core, &self.core.got.0);
-        core.consumer.0.hold(|owner_died| {
-            repair(self.arena, core, owner_died, got)?;
-            let Some(place) = self.oldest()? else { return Ok(false) };
+        core.consumer.0.hold(patience, |owner_died| {
+            repair(self.arena, core, owner_died, got, patience)?;
+            let Some(place) = self.oldest(patience)? else { return Ok(false) };
             let record = read_record(self.arena, place)?;
             let handles = place.offset() + RECORD;
             let bytes = handles + 8 * record.handles as u64;
@@ -304,7 +308,7 @@ impl<'a> Ring<'a> {
             }
             let words = (0..record.handles as u64).map(|i| self.arena.word(handles + 8 * i));
             let objects: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
-            let taken = self.arena.take_handles(&objects, |txn| {
+            let taken = self.arena.take_handles(&objects, patience, |txn| {
                 txn.set(self.offset + GOT_AT, record.next.pack())?;
                 txn.wake(self.offset + SPACE)
             })?;
@@ -316,7 +320,7 @@ impl<'a> Ring<'a> {
 
     /// Place of the oldest message, if there is one. The caller holds the consumers' lock.
     #[inline]
-    fn oldest(self) -> Result<Option<Place>> {
+    fn oldest(self, patience: &Patience) -> Result<Option<Place>> {
         let (core, got) = (self.core, &self.core.got.0);
         loop {
             let head = got.at.load(Ordering::Relaxed);
@@ -330,7 +334,7 @@ impl<'a> Ring<'a> {
                 }
             }
             let place = Place::unpack(head);
-            if !follow_jump(self.arena, self.offset, place)? {
+            if !follow_jump(self.arena, self.offset, place, patience)? {
                 return Ok(Some(place));
             }
         }

@@ -12,6 +12,7 @@ use crate::program::Program;
 use crate::reaper::Reaper;
 use crate::stdio::Streams;
 use crate::sync::interrupted;
+use crate::sync::patience::Patience;
 use crate::syscalls::os;
 use crate::{recover, signals, syscalls};
 use procbox_core::raw::{Message, ProcessSpec};
@@ -117,7 +118,7 @@ impl Starter {
             Err(e) => {
                 // The next start makes a new one.
                 *zygote = None;
-                match self.arena.withdraw(slot)? {
+                match self.arena.withdraw(slot, &Patience::deaf())? {
                     // It was forked and has begun, so the start did not fail.
                     Some(pid) => pid,
                     None => {

@@ -1,7 +1,9 @@
 //! Waiting and locking between processes: futexes, robust locks, and how long to spin first.
 
 pub(crate) mod futex;
+pub(crate) mod guarded;
 pub(crate) mod interrupted;
+pub(crate) mod patience;
 pub(crate) mod poll;
 pub(crate) mod robust;
 pub(crate) mod signal;

@@ -12,6 +12,7 @@
 //! [`RobustLock::hold`], which sees to that; [`RobustLock::acquire`] leaves it to its caller.
 
 use super::futex::{self, Woke};
+use super::patience::Patience;
 use crate::syscalls;
 use nix::libc;
 use procbox_core::time::{Deadline, SystemClock};
@@ -61,6 +62,15 @@ struct Head {
 struct OwnHead {
     prev: AtomicUsize,
     head: Head,
+}
+
+/// The way in which a held lock is waited for.
+#[derive(Clone, Copy)]
+enum Waiting<'a> {
+    /// As a call that waits for this very lock, which its holder may keep for as long as it likes.
+    AsCalled(Wait),
+    /// As a call that needs the lock for a moment, on its way to something else.
+    ForMoments(&'a Patience),
 }
 
 thread_local! {
@@ -174,13 +184,13 @@ impl RobustLock {
     #[inline(always)]
     pub(crate) unsafe fn acquire(&self, wait: Wait) -> Result<bool> {
         // SAFETY: the caller promises it.
-        unsafe { self.acquire_as(wait, true) }
+        unsafe { self.acquire_as(Waiting::AsCalled(wait)) }
     }
 
     /// # Safety
     /// As for [`RobustLock::acquire`].
     #[inline(always)]
-    unsafe fn acquire_as(&self, wait: Wait, interruptible: bool) -> Result<bool> {
+    unsafe fn acquire_as(&self, waiting: Waiting<'_>) -> Result<bool> {
         let (tid, head) = me();
         head.pending.store(self.entry(), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
@@ -192,7 +202,7 @@ impl RobustLock {
             head.pending.store(0, Ordering::Relaxed);
             return Ok(false);
         }
-        let acquired = self.acquire_slowly(tid, wait, interruptible);
+        let acquired = self.acquire_slowly(tid, waiting);
         if acquired.is_ok() {
             // SAFETY: as above.
             unsafe { self.enqueue(head) };
@@ -203,7 +213,7 @@ impl RobustLock {
     }
 
     #[cold]
-    fn acquire_slowly(&self, tid: u32, wait: Wait, interruptible: bool) -> Result<bool> {
+    fn acquire_slowly(&self, tid: u32, waiting: Waiting<'_>) -> Result<bool> {
         let mut spins = SPINS;
         let mut deadline: Option<Deadline> = None;
         // Set once this thread has slept: others may sleep still, and whoever unlocks must know.
@@ -227,7 +237,7 @@ impl RobustLock {
                 std::hint::spin_loop();
                 continue;
             }
-            if wait.is_never() {
+            if matches!(waiting, Waiting::AsCalled(wait) if wait.is_never()) {
                 return Err(Error::TimedOut);
             }
             let expected = word | WAITERS;
@@ -239,11 +249,12 @@ impl RobustLock {
             {
                 continue;
             }
-            let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
-            let woke = if interruptible {
-                futex::wait(&self.word, expected, until)
-            } else {
-                futex::wait_plain(&self.word, expected, until)
+            let woke = match waiting {
+                Waiting::AsCalled(wait) => {
+                    let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
+                    futex::wait(&self.word, expected, until)
+                }
+                Waiting::ForMoments(patience) => patience.wait(&self.word, expected),
             };
             match woke {
                 Woke::Look => others = WAITERS,
@@ -289,6 +300,12 @@ impl RobustLock {
     /// [`Error::NotHolder`] if the calling thread does not hold it.
     #[inline]
     pub(crate) fn release(&self) -> Result<()> {
+        self.release_as(0)
+    }
+
+    /// Gives the lock back, with this as its word.
+    #[inline(always)]
+    fn release_as(&self, free: u32) -> Result<()> {
         let (tid, head) = me();
         if self.word.load(Ordering::Relaxed) & TID != tid {
             return Err(Error::NotHolder);
@@ -298,7 +315,7 @@ impl RobustLock {
         // SAFETY: by its word, this thread holds it, and puts each lock that it takes on its list.
         unsafe { self.dequeue() };
         compiler_fence(Ordering::SeqCst);
-        if self.word.swap(0, Ordering::Release) & WAITERS != 0 {
+        if self.word.swap(free, Ordering::Release) & WAITERS != 0 {
             futex::wake(&self.word, 1);
         }
         compiler_fence(Ordering::SeqCst);
@@ -307,17 +324,21 @@ impl RobustLock {
     }
 
     /// Holds the lock while `work` runs, which is told whether the last holder died; for locks that
-    /// are held for moments only. It waits for ever, deaf to Ctrl-C.
+    /// are held for moments only. If `work` fails after a death, the next holder is told of it again.
     ///
     /// # Errors
+    /// [`Error::TimedOut`] and [`Error::Interrupted`] if the patience ends before the lock is to be had,
     /// [`Error::AlreadyHeld`], and those of `work`.
     #[inline]
-    pub(crate) fn hold<R>(&self, work: impl FnOnce(bool) -> Result<R>) -> Result<R> {
+    pub(crate) fn hold<R>(
+        &self,
+        patience: &Patience,
+        work: impl FnOnce(bool) -> Result<R>,
+    ) -> Result<R> {
         // SAFETY: the lock is borrowed for longer than this call, whose last act, also in a panic, is
         // to release it.
-        let owner_died = unsafe { self.acquire_as(Wait::Forever, false) }?;
-        let _release = Release(self);
-        work(owner_died)
+        let owner_died = unsafe { self.acquire_as(Waiting::ForMoments(patience)) }?;
+        self.work(owner_died, work)
     }
 
     /// Like [`RobustLock::hold`], but `None`, without `work`, if somebody holds it now.
@@ -326,11 +347,21 @@ impl RobustLock {
     /// Those of `work`.
     pub(crate) fn try_hold<R>(&self, work: impl FnOnce(bool) -> Result<R>) -> Result<Option<R>> {
         // SAFETY: as in `hold`.
-        let Ok(owner_died) = (unsafe { self.acquire_as(Wait::Never, false) }) else {
-            return Ok(None);
-        };
-        let _release = Release(self);
-        work(owner_died).map(Some)
+        match unsafe { self.acquire_as(Waiting::AsCalled(Wait::Never)) } {
+            Ok(owner_died) => self.work(owner_died, work).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Works, and releases the lock, which this thread holds.
+    #[inline]
+    fn work<R>(&self, owner_died: bool, work: impl FnOnce(bool) -> Result<R>) -> Result<R> {
+        let mut held = Holding { lock: self, unrepaired: owner_died };
+        let done = work(owner_died);
+        if owner_died {
+            held.unrepaired = done.is_err();
+        }
+        done
     }
 
     /// True if a thread of this process holds it, on whose list it is then.
@@ -354,12 +385,16 @@ impl RobustLock {
 }
 
 /// Releases a lock that this thread holds when dropped, in a panic too.
-struct Release<'a>(&'a RobustLock);
+struct Holding<'a> {
+    lock: &'a RobustLock,
+    /// What the last holder left is not repaired, so the next one has to be told.
+    unrepaired: bool,
+}
 
-impl Drop for Release<'_> {
+impl Drop for Holding<'_> {
     #[inline]
     fn drop(&mut self) {
         // It fails only when the thread does not hold the lock, which `hold` rules out.
-        let _ = self.0.release();
+        let _ = self.lock.release_as(if self.unrepaired { OWNER_DIED } else { 0 });
     }
 }

@@ -6,6 +6,7 @@
 mod cases;
 mod forgotten;
 mod measure;
+mod stopped;
 mod workers;
 
 use std::panic::catch_unwind;
@@ -25,7 +26,7 @@ fn main() {
     }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in forgotten::ALL.iter().chain(cases::ALL) {
+    for (name, case) in forgotten::ALL.iter().chain(stopped::ALL).chain(cases::ALL) {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }

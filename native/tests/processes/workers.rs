@@ -2,7 +2,7 @@
 
 use procbox_core::raw::Message;
 use procbox_core::runner::{Call, Outcome, end_of_result};
-use procbox_core::{Event, Lock, Pipe, Queue, Result, Worker};
+use procbox_core::{Error, Event, Lock, Pipe, Queue, Result, Semaphore, Worker};
 use procbox_native::linkme::distributed_slice;
 use procbox_native::{WORKERS, WorkerEntry};
 
@@ -54,6 +54,26 @@ worker! { breeds(done: Queue<u64>) {
         let _ = done.try_put(&number);
     }
     Ok(())
+} }
+worker! { works_on(
+    large: Queue<Vec<u8>>, handles: Queue<Vec<Event>>, permits: Semaphore, events: Vec<Event>
+) {
+    let tried = |result: Result<()>| match result {
+        Ok(()) | Err(Error::Full | Error::Empty | Error::TimedOut) => Ok(()),
+        Err(e) => Err(e),
+    };
+    let one_mebibyte = vec![7u8; 1 << 20];
+    loop {
+        tried(large.try_put(&one_mebibyte))?;
+        tried(handles.try_put(&events))?;
+        tried(permits.try_permit().map(drop))?;
+        if large.is_full() {
+            tried(large.try_get().map(drop))?;
+        }
+        if handles.is_full() {
+            tried(handles.try_get().map(drop))?;
+        }
+    }
 } }
 worker! { ignores_its_limit() {
     use nix::sys::signal::{SigHandler, Signal, signal};

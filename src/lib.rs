@@ -86,7 +86,7 @@ pub mod types {
 /// ```
 pub mod backend {
     pub use procbox_core::raw::*;
-    pub use procbox_core::{codec, random, runner, time};
+    pub use procbox_core::{codec, printable, random, runner, time};
 }
 
 /// The sandbox backend: programs, grants, limits.

@@ -6,7 +6,10 @@
 //! to a context), `watch` (subscribers to the events), `samples`, `signals` and `status`.
 
 mod bench;
+mod color;
 mod demo;
+mod invoke;
+mod manual;
 mod map;
 mod open;
 mod options;
@@ -29,6 +32,9 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "procbox", version, long_version = LONG_VERSION, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
+    /// Whether procbox's own lines have colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: color::When,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,6 +73,10 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Say which workers a program offers
     Workers(workers::WorkersArgs),
+    /// Print what completes a command line in a shell
+    Completions(manual::CompletionsArgs),
+    /// Write manual pages
+    Man(manual::ManArgs),
 }
 
 /// The command line. Of a `map` over commands all that follows the program is the program's.
@@ -84,6 +94,7 @@ fn parse() -> Cli {
 
 fn main() -> ExitCode {
     let cli = parse();
+    color::choose(cli.color);
     // Without it a native program that is ended could leave processes behind; all else works.
     let _ = native::adopt_orphans();
     let result = match cli.command {
@@ -92,6 +103,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Workers(args) => workers::workers(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     // However far it has come: whoever sends a signal wants it gone, with all that it started.
     if let Some(status) = signals::status() {

@@ -1,12 +1,14 @@
 //! `procbox run`: one program, whose exit status becomes ours.
 
+use crate::invoke::{Answer, Signature};
 use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
 use crate::signals;
-use crate::status::say;
+use crate::status::{FAILURE, say};
 use crate::watch::WatchArgs;
 use clap::Args;
 use procbox::backend::Message;
+use procbox::types::Untyped;
 use procbox::{Backend, Error, ProcessBuilder, native};
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,7 +25,8 @@ Examples:
   procbox run hello.wasm a b            # arguments after the program are its own
   procbox run --dir . --env LANG=C tool.wasm
   procbox run --timeout 1s loop.wasm    # status 124 when time runs out
-  procbox run --worker greet greeter.wasm world"
+  procbox run --worker greet greeter.wasm world
+  procbox run --invoke primes_between primes.wasm 10 100"
 )]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -36,6 +39,10 @@ pub(crate) struct RunArgs {
     cpu: Option<Duration>,
     #[command(flatten)]
     watch: WatchArgs,
+    /// Call this worker and print its result. The words after PROGRAM are its arguments, as its
+    /// signature types them (`procbox workers`): texts as they are, all else as JSON
+    #[arg(long, value_name = "WORKER", conflicts_with_all = ["worker", "cpu"])]
+    invoke: Option<String>,
     /// The program, a .wasm or .wat file or an executable, and its arguments: all that follows it,
     /// options too. A name without a slash that is no file here is looked up in PATH
     #[arg(value_name = "PROGRAM [ARG]", trailing_var_arg = true, required = true)]
@@ -48,18 +55,22 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     let Some((path, words)) = args.command.split_first() else {
         return Err(Error::Invalid("say which program".into()).into()); // clap asks for one.
     };
-    let (path, words) = (Path::new(path), texts(words)?);
+    let path = Path::new(path);
     let ctx = open(path, &args.program)?;
     let _watching = args.watch.begin(args.program.quiet)?;
+    if let Some(worker) = &args.invoke {
+        return invoke(&ctx, worker, &texts(words)?, args.timeout);
+    }
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
-        Some(name) => limited(ctx.process(name.as_str()).raw_args(strings(&words)?), &args)
-            .name(name)
-            .start()?,
+        Some(name) => {
+            let arguments = strings(&texts(words)?)?;
+            limited(ctx.process(name.as_str()).raw_args(arguments), &args).name(name).start()?
+        }
         None => {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
             // If procbox is killed, so is its program. In the sandbox it ends with procbox anyway.
             let ends_with_us = ctx.backend() == Backend::Native;
-            let main = ctx.main(words).daemon(ends_with_us);
+            let main = ctx.main(words.to_vec()).daemon(ends_with_us);
             limited(main, &args).name(name).start()?
         }
     };
@@ -90,7 +101,45 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     Ok(status.cli_status())
 }
 
-/// The arguments as text, which is what a process of either backend takes.
+/// Calls a worker with typed arguments, and prints its result.
+fn invoke(
+    ctx: &procbox::Context,
+    worker: &str,
+    words: &[String],
+    timeout: Option<Duration>,
+) -> anyhow::Result<u8> {
+    let name = choose_worker(ctx, Some(worker))?.unwrap_or_else(|| worker.to_string());
+    let workers = ctx.workers()?;
+    let signature = workers.into_iter().find(|known| known.name == name);
+    let Some(signature) = signature.and_then(|known| known.signature) else {
+        let why = format!("--invoke {name}: the program does not say what it takes; use --worker");
+        return Err(Error::Invalid(why).into());
+    };
+    let signature = Signature::parse(&signature)?;
+    let arguments = signature.arguments(words)?;
+    signature.expect();
+    let mut pool = ctx.pool::<Untyped, Answer>(name.as_str()).workers(1);
+    if let Some(timeout) = timeout {
+        pool = pool.task_timeout(timeout);
+    }
+    match pool.build()?.apply(arguments) {
+        Ok(answer) => {
+            answer.print()?;
+            Ok(0)
+        }
+        Err(Error::WorkerDied { status, .. }) => {
+            say(&format!("{name}: {status}"));
+            Ok(status.cli_status())
+        }
+        Err(Error::Task(why)) => {
+            say(&format!("{name}: {why}"));
+            Ok(FAILURE)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The arguments of a worker as text.
 fn texts(words: &[OsString]) -> procbox::Result<Vec<String>> {
     let text = |(at, word): (usize, &OsString)| match word.to_str() {
         Some(text) => Ok(text.to_string()),

@@ -1,6 +1,8 @@
 //! The command's own exit statuses, and its own lines on stderr.
 
+use crate::color::alarming;
 use procbox::Error;
+use procbox::backend::printable;
 use std::io::Write;
 
 /// Status when something failed that is not the program's own doing.
@@ -16,10 +18,21 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// Status when time ran out.
 pub(crate) const TIMED_OUT: u8 = 124;
 
+/// The most lines of one saying.
+const LINES: usize = 64;
+
 /// Says a line on stderr, in one write: workers print there too.
-pub(crate) fn say(line: &str) {
+///
+/// What is in it may be of a program's making: it is escaped, and what is long is cut; further lines
+/// are indented, so that none looks like the command's.
+pub(crate) fn say(text: &str) {
+    let mut lines: Vec<_> = text.lines().take(LINES).map(printable).collect();
+    if text.lines().nth(LINES).is_some() {
+        lines.push("...".into());
+    }
     // If stderr is gone there is nobody to tell.
-    let _ = std::io::stderr().write_all(format!("procbox: {line}\n").as_bytes());
+    let said = format!("{} {}\n", alarming("procbox:"), lines.join("\n  "));
+    let _ = std::io::stderr().write_all(said.as_bytes());
 }
 
 /// Whether it is that nobody reads stdout any more.

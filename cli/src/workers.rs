@@ -3,6 +3,7 @@
 use crate::open::{is_wasm, wasm_program};
 use crate::status::say;
 use clap::Args;
+use procbox::backend::printable;
 use procbox::{Sandbox, native};
 use std::io::Write;
 use std::path::PathBuf;
@@ -31,7 +32,11 @@ pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
         say(&format!("{}: no workers; its main is its one worker", args.path.display()));
     }
     for worker in workers {
-        writeln!(std::io::stdout(), "{}", worker.signature.as_deref().unwrap_or(&worker.name))?;
+        writeln!(
+            std::io::stdout(),
+            "{}",
+            printable(worker.signature.as_deref().unwrap_or(&worker.name))
+        )?;
     }
     Ok(0)
 }

@@ -12,12 +12,13 @@ use crate::pipe::PipeEnd;
 use crate::program::Prepared;
 use crate::queue;
 use crate::ready;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Share};
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
 use crate::state::Environment;
 use crate::tree::Tree;
 use crate::waiting::OWN_PID;
+use crate::wasi::Files;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
@@ -48,7 +49,11 @@ impl Root {
         let names =
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
         let account = Account::of_embedder();
-        let shared = Arc::new(Shared { sandbox, program, grants, account, names });
+        let share = Share::new(grants.weight_of_context());
+        // A simulation has the one thread.
+        let needs_files = grants.has_directories() && !sandbox.runtime.clock().is_virtual();
+        let files = if needs_files { Some(Arc::new(Files::new()?)) } else { None };
+        let shared = Arc::new(Shared { sandbox, program, grants, account, names, files, share });
         Ok(Root { shared, identity, _owner: owner })
     }
 
@@ -109,7 +114,7 @@ impl RawContext for Root {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
         let export = self.shared.program.export_of(&spec.entry)?;
-        let tree = Tree::new(self.shared.grants.weight_of_trees());
+        let tree = Tree::new(self.shared.share.child());
         let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }

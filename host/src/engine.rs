@@ -6,6 +6,7 @@ use crate::limits::Limits;
 use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, Linker,
@@ -33,6 +34,8 @@ const KEEP_RESIDENT: usize = 4 << 20;
 const KEEP_RESIDENT_BLIND: usize = 64 << 10;
 /// The same of a freed stack.
 const KEEP_RESIDENT_STACK: usize = 16 << 10;
+/// The innermost calls that are said of a process that traps.
+const FRAMES: usize = 16;
 /// The granularity of reservations: a page of WebAssembly.
 const PAGE: u64 = 64 << 10;
 
@@ -63,7 +66,7 @@ pub(crate) fn engine(
         .async_stack_size(STACK)
         .epoch_interruption(true)
         .consume_fuel(limits.fuel.is_some() || simulated)
-        .wasm_backtrace_max_frames(None)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
         .memory_init_cow(true)
         // Without a directory to write to there is no cache, which costs time and nothing else.
         .cache(settings(cache).and_then(|settings| Cache::new(settings).ok()));

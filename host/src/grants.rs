@@ -119,15 +119,15 @@ impl Grants {
         self
     }
 
-    /// The weight of each of its trees: trees that compute at the same time share the CPUs in
-    /// proportion to it, however many processes each has. A tree is what one start of the embedding
-    /// program began: that process, and all that it and its children start. Default 100; 0 counts
-    /// as 1.
+    /// The weight of the context: those that compute at the same time share the CPUs in proportion
+    /// to it, however many processes each has. In a context its trees share equally; a tree is what
+    /// one start of the embedding program began: that process, and all that come of it. Default 100;
+    /// 0 counts as 1.
     ///
     /// ```no_run
     /// # use procbox_host::{Grants, Program, Sandbox};
     /// # let sandbox = Sandbox::builder().build()?;
-    /// let aside = Grants::default().weight(10); // a tenth of what another tree gets
+    /// let aside = Grants::default().weight(10); // a tenth of what another gets
     /// let ctx = sandbox.context_with(Program::wasm("indexer.wasm")?, aside)?;
     /// # drop(ctx);
     /// # Ok::<(), procbox_core::Error>(())
@@ -156,26 +156,30 @@ impl Grants {
 
     /// Opens every directory once, to say early which one cannot be.
     pub(crate) fn check(&self) -> Result<()> {
-        let mut builder = WasiCtxBuilder::new();
+        self.apply(&mut WasiCtxBuilder::new())
+    }
+
+    /// Adds them to what a process has.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if a directory cannot be opened: no process is without what it was granted.
+    pub(crate) fn apply(&self, builder: &mut WasiCtxBuilder) -> Result<()> {
         for (host, guest, perms) in &self.dirs {
             builder
                 .preopened_dir(host, guest, *perms)
                 .map_err(|e| Error::os("open directory", format!("{}: {e:#}", host.display())))?;
         }
-        Ok(())
-    }
-
-    pub(crate) fn apply(&self, builder: &mut WasiCtxBuilder) {
-        for (host, guest, perms) in &self.dirs {
-            // It could be opened before; if it is gone since, the guest finds that out.
-            let _ = builder.preopened_dir(host, guest, *perms);
-        }
         for (key, value) in &self.env {
             builder.env(key, value);
         }
+        Ok(())
     }
 
-    pub(crate) fn weight_of_trees(&self) -> u32 {
+    pub(crate) fn has_directories(&self) -> bool {
+        !self.dirs.is_empty()
+    }
+
+    pub(crate) fn weight_of_context(&self) -> u32 {
         self.weight.unwrap_or(WEIGHT)
     }
 

@@ -84,7 +84,7 @@ mod tests {
         let runtime = Runtime::threads(1, Box::new(|| {}));
         let start = || {
             let identity = Identity::new("p", registry.next_pid());
-            let tree = Tree::new(1);
+            let tree = Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT));
             let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
             registry.enter(&process);
             process

@@ -8,10 +8,12 @@ use crate::listed::Listed;
 use crate::object::Stored;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
+use crate::runtime::Share;
 use crate::state::{Environment, State};
-use crate::task::Task;
+use crate::task::{Life, Task};
 use crate::trap;
 use crate::tree::Tree;
+use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
@@ -28,6 +30,10 @@ pub(crate) struct Shared {
     pub(crate) account: Arc<Account>,
     /// Whom its processes can reach by name.
     pub(crate) names: Arc<Names>,
+    /// The threads for their file calls, if directories are granted.
+    pub(crate) files: Option<Arc<Files>>,
+    /// Its share of the CPUs, of which each of its trees has one.
+    pub(crate) share: Arc<Share>,
 }
 
 impl Shared {
@@ -62,7 +68,7 @@ impl Shared {
         let limits = sandbox.limits.of_store();
         let state =
             State::new(process.clone(), environment, spec, arguments, limits, member, place);
-        let life = Box::pin(live(self.clone(), state, export));
+        let life = lives(self.clone(), state, export);
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
         sandbox.runtime.spawn(process.seat.clone(), task);
@@ -102,8 +108,16 @@ impl Environment for Shared {
         self.sandbox.parallelism
     }
 
-    fn grant(&self, wasi: &mut WasiCtxBuilder) {
-        self.grants.apply(wasi);
+    fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
+        self.grants.apply(wasi)
+    }
+}
+
+/// The whole life of a process, beside the threads for its file calls.
+fn lives(shared: Arc<Shared>, state: State, export: Export) -> Life {
+    match shared.files.clone() {
+        None => Box::pin(live(shared, state, export)),
+        Some(files) => Box::pin(async move { files.serve(live(shared, state, export)).await }),
     }
 }
 
@@ -116,6 +130,9 @@ async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
     let ended = async {
         let Inner { runtime, limits, .. } = &*shared.sandbox;
         out_of_fuel = runtime.meter(&mut store, limits.fuel, cpu_time)?;
+        if shared.grants.has_directories() {
+            wasi::begin(store.data_mut()).map_err(wasmtime::Error::new)?;
+        }
         shared.program.call(&mut store, &export).await
     }
     .await;
@@ -123,7 +140,8 @@ async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
     if let Some(message) = ended.message
         && !shared.grants.is_quiet()
     {
-        trap::complain(&store.data().process.identity.name, &message);
+        let process = store.data().process.clone();
+        wasi::complain(&process.runtime, &process.identity.name, &message).await;
     }
     ended.status
 }

@@ -50,7 +50,10 @@ pub(crate) trait Environment: Send + Sync {
     fn cpu_count(&self) -> usize;
 
     /// Adds the directories and variables that were granted.
-    fn grant(&self, wasi: &mut WasiCtxBuilder);
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Os`] if a directory cannot be opened.
+    fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()>;
 }
 
 /// For how many children there is room at once.

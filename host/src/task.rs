@@ -3,7 +3,7 @@
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Budget, Sleep};
-use crate::trap;
+use crate::wasi;
 use procbox_core::observe::{self, Event};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Identity, Limit, signal};
@@ -80,7 +80,10 @@ impl Task {
         match catch_unwind(AssertUnwindSafe(|| step(self))) {
             Ok(done) => Some(done),
             Err(_) => {
-                trap::complain(&self.process.identity.name, "a fault of procbox's own ended it");
+                wasi::complain_now(
+                    &self.process.identity.name,
+                    "a fault of procbox's own ended it",
+                );
                 None
             }
         }
@@ -177,7 +180,7 @@ mod tests {
         let registry = Arc::new(Registry::new(1));
         let start = |life: Life| {
             let identity = Identity::new("p", registry.next_pid());
-            let tree = Tree::new(1);
+            let tree = Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT));
             let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
             let deadline = Wait::Forever.deadline(&**runtime.clock());
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);

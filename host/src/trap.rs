@@ -1,8 +1,7 @@
 //! How an end inside wasmtime reads as an exit status, and what is said of it.
 
 use procbox_core::{ExitStatus, Limit, signal};
-use std::io::Write;
-use wasmtime::{Error, Trap};
+use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 /// A status, and what to say about it on stderr.
@@ -24,7 +23,7 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
         Some(Trap::OutOfFuel) => Ended { status: ExitStatus::limited(out_of_fuel), message: None },
         Some(trap) => Ended {
             status: ExitStatus::signaled(signal_of(*trap)),
-            message: Some(trap.to_string()),
+            message: Some(format!("{trap}{}", calls(&error))),
         },
         // Not of the guest's making: an instance that could not be made, a host call that failed.
         None => Ended {
@@ -32,6 +31,21 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
             message: Some(format!("{error:#}")),
         },
     }
+}
+
+/// The longest that a call is in words: names are the guest's.
+const LONGEST_CALL: usize = 200;
+
+/// The calls in which it trapped, the innermost first, a line each.
+fn calls(error: &Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    let text = backtrace.to_string();
+    // The first line says that these are they.
+    let calls = text.lines().skip(1).take(backtrace.frames().len());
+    let line = |call: &str| -> String {
+        "\n".chars().chain(call.trim().chars().take(LONGEST_CALL)).collect()
+    };
+    calls.map(line).collect()
 }
 
 /// The signal that a native program would have got for the same thing.
@@ -44,10 +58,4 @@ fn signal_of(trap: Trap) -> i32 {
         Trap::Interrupt => signal::KILL,
         _ => signal::SEGV,
     }
-}
-
-/// Says on stderr, in one line, how a process ended that could not say it itself.
-pub(crate) fn complain(name: &str, message: &str) {
-    // If stderr is gone there is nobody to tell.
-    let _ = std::io::stderr().lock().write_all(format!("{name}: {message}\n").as_bytes());
 }

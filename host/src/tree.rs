@@ -14,8 +14,8 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// One whose share of the CPUs is in proportion to `weight`.
-    pub(crate) fn new(weight: u32) -> Arc<Tree> {
-        Arc::new(Tree { account: Account::of_tree(), share: Share::new(weight) })
+    /// One with this share of the CPUs.
+    pub(crate) fn new(share: Arc<Share>) -> Arc<Tree> {
+        Arc::new(Tree { account: Account::of_tree(), share })
     }
 }

@@ -6,12 +6,30 @@ use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::{Error, Result, Wait};
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 
 /// Rounds of spinning before a wait sleeps, each twice as long: a few microseconds in all, less than
 /// it takes to suspend and resume two processes that hand each other messages.
 const SPINS: u32 = 7;
+
+/// After so many spins in a row that were of no use, a thread spins
+const PATIENT: u32 = 16;
+/// only every so many waits: those who run are of another tree, or have other things to do.
+const SELDOM: u32 = 64;
+
+thread_local! {
+    /// Waits of this thread since spinning was last of use.
+    static FUTILE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether it was lately. Counts the wait as one in which it is not: who finds that it is says so.
+fn is_spinning_of_use() -> bool {
+    let futile = FUTILE.get();
+    FUTILE.set(futile.wrapping_add(1));
+    futile < PATIENT || futile.is_multiple_of(SELDOM)
+}
 
 /// Tries until `attempt` has an answer, sleeping on `list` in between.
 ///
@@ -26,11 +44,12 @@ pub(crate) async fn until<T>(
             return answer;
         }
         // Spinning is of use only if whoever has the answer runs at the same time.
-        if runtime.others_run() {
+        if runtime.others_run() && is_spinning_of_use() {
             let backoff = Backoff::new();
             for _ in 0..SPINS {
                 backoff.spin();
                 if let Some(answer) = attempt() {
+                    FUTILE.set(0);
                     return answer;
                 }
             }

@@ -29,7 +29,7 @@ use report::{Folder, Junit};
 use results::{Form, Places, Results};
 use run::{Outcome, Run};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -78,7 +78,9 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
         command: plan.command.clone(),
     };
     let ledger = Ledger::new(ended, keep);
-    let progress = Arc::new(Progress::new(total, args.program.quiet, ledger.clone()));
+    // What has no newline at its end would be written over.
+    let shows = !(args.raw && std::io::stdout().is_terminal());
+    let progress = Arc::new(Progress::new(total, shows, args.program.quiet, ledger.clone()));
     let gate = Arc::new(gate(&args, &ctx, total)?);
     let (places, form) = places(&args, &plan, log)?;
     let _watch = (
@@ -90,7 +92,7 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
     let mut run = Run {
         ledger: &ledger,
         gate: &gate,
-        results: Results::new(places, form)?,
+        results: Results::new(places, form, progress.bar())?,
         deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
     };
     let ordered = !args.unordered;

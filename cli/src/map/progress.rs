@@ -10,6 +10,10 @@ use procbox::{Error, native};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use terminal_size::terminal_size_of;
+
+/// The width of a terminal from which on there is room for all of the bar.
+const WIDE: u16 = 70;
 
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -60,14 +64,24 @@ fn get(counter: &AtomicU64) -> u64 {
 }
 
 impl Progress {
-    /// A bar over so many tasks, if that is known.
-    pub(super) fn new(total: Option<u64>, quiet: bool, ledger: Ledger) -> Progress {
-        let visible = std::io::stderr().is_terminal() && !quiet;
+    /// The bar, to be out of the way of what else goes to the terminal.
+    pub(super) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// A bar over so many tasks, if that is known, where it is to be shown.
+    pub(super) fn new(total: Option<u64>, shows: bool, quiet: bool, ledger: Ledger) -> Progress {
+        let visible = std::io::stderr().is_terminal() && shows && !quiet;
         let target =
             if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let is_narrow =
+            terminal_size_of(std::io::stderr()).is_some_and(|(width, _)| width.0 < WIDE);
         let bar = ProgressBar::with_draw_target(total, target);
+        // What does not fit into the line would be left behind in the next.
         let style = match total {
+            Some(_) if is_narrow => "{pos}/{len} {rate} {msg} {eta}",
             Some(_) => "{bar:12} {pos}/{len} {rate} {msg} {eta} left",
+            None if is_narrow => "{pos} {rate} {msg}",
             None => "{spinner} {pos} tasks {rate} {msg}",
         };
         let rate = |state: &ProgressState, into: &mut dyn std::fmt::Write| {

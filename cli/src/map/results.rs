@@ -5,8 +5,9 @@ use super::ends::{End, Ends};
 use super::inputs::Input;
 use super::joblog::JobLog;
 use super::report::{Folder, Junit, json};
+use indicatif::ProgressBar;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +49,8 @@ pub(super) struct Places {
 /// Collects results and the log's lines for them, and writes out both, in this order.
 pub(super) struct Results {
     stdout: File,
+    /// The bar on the terminal that results go to as well.
+    bar: Option<ProgressBar>,
     places: Places,
     form: Form,
     buffer: Vec<u8>,
@@ -65,11 +68,13 @@ impl Results {
     ///
     /// # Errors
     /// If there is no stdout.
-    pub(super) fn new(places: Places, form: Form) -> std::io::Result<Results> {
+    pub(super) fn new(places: Places, form: Form, bar: ProgressBar) -> std::io::Result<Results> {
         let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
         let buffer = Vec::with_capacity(BUFFER);
+        let bar = stdout.is_terminal().then_some(bar);
         Ok(Results {
             stdout,
+            bar,
             places,
             form,
             buffer,
@@ -166,12 +171,25 @@ impl Results {
         if self.broken {
             return Ok(Err(NoReader));
         }
-        if let Err(e) = self.stdout.write_all(&self.buffer) {
+        if self.buffer.is_empty() {
+            return self.committed();
+        }
+        let (stdout, buffer) = (&mut self.stdout, &self.buffer);
+        let written = match &self.bar {
+            Some(bar) => bar.suspend(|| stdout.write_all(buffer)),
+            None => stdout.write_all(buffer),
+        };
+        if let Err(e) = written {
             self.broken = true;
             anyhow::ensure!(e.kind() == ErrorKind::BrokenPipe, "stdout: {e}");
             return Ok(Err(NoReader));
         }
         self.buffer.clear();
+        self.committed()
+    }
+
+    /// What was to be printed is printed: so the log can say so.
+    fn committed(&mut self) -> anyhow::Result<Result<(), NoReader>> {
         if let Some(log) = &mut self.places.log {
             log.commit().map_err(|e| anyhow::anyhow!("the joblog: {e}"))?;
         }

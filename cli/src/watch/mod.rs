@@ -6,6 +6,7 @@
 mod log;
 mod metrics;
 mod trace;
+mod waits;
 
 use clap::Args;
 use metrics::Metrics;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use trace::Trace;
+use waits::Writer;
 
 /// Who watches.
 #[derive(Args)]
@@ -27,6 +29,10 @@ pub(crate) struct WatchArgs {
     /// one
     #[arg(long, value_name = "ADDRESS", value_parser = metrics::address)]
     metrics: Option<SocketAddr>,
+    /// Keep a graph in FILE of which process waits for what, in DOT: `dot -Tsvg FILE`. After Ctrl-C it
+    /// stays as it was, and shows in what a program hung
+    #[arg(long, value_name = "FILE")]
+    waits: Option<PathBuf>,
 }
 
 /// Those who watch, until this is dropped.
@@ -35,6 +41,7 @@ pub(crate) struct Watching {
     all: Vec<Subscription>,
     trace: Option<Arc<Trace>>,
     _metrics: Option<Metrics>,
+    _waits: Option<Writer>,
 }
 
 impl WatchArgs {
@@ -47,7 +54,9 @@ impl WatchArgs {
         }
         let metrics = self.metrics.map(|at| Metrics::listen(at, quiet)).transpose()?;
         all.extend(metrics.iter().map(|metrics| observe::subscribe(metrics.subscriber())));
-        Ok(Watching { all, trace, _metrics: metrics })
+        let waits = self.waits.as_deref().map(Writer::begin).transpose()?;
+        all.extend(waits.iter().map(|waits| observe::subscribe(waits.subscriber())));
+        Ok(Watching { all, trace, _metrics: metrics, _waits: waits })
     }
 }
 

@@ -30,6 +30,11 @@ pub fn init() {
     HOOK.call_once(|| {
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            // Others print there too: whose panic it is is said.
+            if let Ok(me) = identity::identity() {
+                let line = format!("process `{}` ({}) panics:\n", me.name, me.pid);
+                let _ = std::io::stderr().write_all(line.as_bytes());
+            }
             print(info);
             panicked(info.payload_as_str().unwrap_or("of an unprintable kind"));
             std::process::exit(101);

@@ -10,8 +10,6 @@ pub(super) struct Lane {
     tasks: VecDeque<Option<Runnable>>,
     /// The place of the first.
     first: u64,
-    /// It has its turn among the trees: see `threads::queue`.
-    pub(super) has_turn: bool,
 }
 
 impl Lane {

@@ -10,6 +10,7 @@ mod bell;
 mod interrupts;
 mod lane;
 mod meter;
+mod ring;
 mod scheduler;
 mod share;
 mod sim;

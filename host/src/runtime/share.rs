@@ -1,28 +1,61 @@
-//! A tree's share of the CPUs, and a process's seat in it: what the runtime knows of either.
+//! A context's or tree's share of the CPUs, and a process's seat in it: what the runtime knows of either.
 
 use super::lane::Lane;
+use super::ring::Ring;
+use crate::sync::lock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// The weight of a tree that nobody has given another.
+/// The weight of a share that nobody has given another.
 pub(crate) const WEIGHT: u32 = 100;
 
-/// The share of one tree: trees that have something to run get CPU time in proportion to their
-/// weights, however many processes each has.
+/// The share of a context, or of a tree in its context's: those that have something to run get CPU
+/// time in proportion to their weights, however many processes each has.
 pub(crate) struct Share {
     weight: u32,
-    /// The CPU time that its processes have had, in nanoseconds of a tree of the usual weight: a
-    /// tree of twice that uses half as much of it for the same work.
+    /// That of which this is one.
+    parent: Option<Arc<Share>>,
+    /// The CPU time that its processes have had, in nanoseconds of a share of the usual weight: one
+    /// of twice that uses half as much of it for the same work.
     used: AtomicU64,
-    /// Those of its tasks that can go on. Touched under the run queue's lock only.
-    pub(super) lane: Mutex<Lane>,
+    members: Mutex<Members>,
+}
+
+/// What of a share can go on.
+#[derive(Default)]
+pub(super) struct Members {
+    /// Tasks, of a tree.
+    pub(super) lane: Lane,
+    /// Trees with tasks, of a context.
+    pub(super) ring: Ring,
+    /// It is in the ring that it takes turns in.
+    pub(super) has_turn: bool,
 }
 
 impl Share {
+    /// That of a context.
     pub(crate) fn new(weight: u32) -> Arc<Share> {
-        let weight = weight.max(1);
-        Arc::new(Share { weight, used: AtomicU64::new(0), lane: Mutex::default() })
+        Share::of(None, weight.max(1))
+    }
+
+    /// That of a tree, in its context's.
+    pub(crate) fn child(self: &Arc<Share>) -> Arc<Share> {
+        Share::of(Some(self.clone()), WEIGHT)
+    }
+
+    fn of(parent: Option<Arc<Share>>, weight: u32) -> Arc<Share> {
+        Arc::new(Share { weight, parent, used: AtomicU64::new(0), members: Mutex::default() })
+    }
+
+    /// That of which this is one.
+    pub(super) fn parent(&self) -> Option<&Arc<Share>> {
+        self.parent.as_ref()
+    }
+
+    /// Its members. To be called under the run queue's lock only, so that nobody waits for it.
+    pub(super) fn members(&self) -> MutexGuard<'_, Members> {
+        lock(&self.members)
     }
 
     /// What it has used so far.
@@ -33,12 +66,15 @@ impl Share {
     /// Notes that one of its processes has run for so long.
     pub(super) fn charge(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let weighed = nanos.saturating_mul(WEIGHT.into()) / u64::from(self.weight);
-        self.used.fetch_add(weighed, Ordering::Relaxed);
+        let mut share = Some(self);
+        while let Some(Share { weight, parent, used, .. }) = share {
+            let weighed = nanos.saturating_mul(WEIGHT.into()) / u64::from(*weight);
+            used.fetch_add(weighed, Ordering::Relaxed);
+            share = parent.as_deref();
+        }
     }
 
-    /// Counts it as having used so much at least: what it did not use while it had nothing to do is
-    /// not saved up.
+    /// Counts it as having used so much at least.
     pub(super) fn catch_up(&self, used: u64) {
         self.used.fetch_max(used, Ordering::Relaxed);
     }

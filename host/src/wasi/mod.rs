@@ -1,18 +1,27 @@
 //! WASI for a process: wasmtime's own implementation, with the process's grants and stdio.
 //!
-//! File calls run on the thread that runs the guest. Ours are only what the runtime gives (clocks, see
-//! `clock`; waiting, see `poll`: a guest that sleeps must suspend its fiber there; random bytes, see
-//! `random`) and exiting (see `exit`).
+//! Nothing of it holds a thread that runs guests: file calls are made on threads of their own (see
+//! `files`), and output suspends the guest while there is no room for it (see `print`). Ours is also
+//! what the runtime gives (clocks, see `clock`; waiting, see `poll`; random bytes, see `random`) and
+//! exiting (see `exit`).
 
 mod clock;
 mod exit;
+mod files;
 mod poll;
+mod print;
 mod random;
 mod stdio;
 
+pub(crate) use files::Files;
+pub(crate) use print::{complain, complain_now};
+
 use crate::process::HostProcess;
 use crate::state::{Environment, State};
+use print::Stream;
+use procbox_core::Result;
 use procbox_core::raw::{Entry, Input, Output, ProcessSpec};
+use std::path::Path;
 use stdio::Sink;
 use wasmtime::Linker;
 use wasmtime_wasi::WasiCtxBuilder;
@@ -25,6 +34,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     poll::link(linker)?;
     exit::link(linker)?;
+    files::link(linker)?;
     random::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
@@ -33,27 +43,47 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// The WASI side of a process, made when it is first asked for.
 fn of(state: &mut State) -> &mut WasiP1Ctx {
     let State { wasi, environment, spec, process, .. } = state;
-    wasi.get_or_insert_with(|| context(&**environment, spec, process))
+    wasi.get_or_insert_with(|| {
+        let mut builder = context(&**environment, spec, process);
+        // Where directories are granted it is made before the process begins.
+        let _ = environment.grant(&mut builder);
+        builder.build_p1()
+    })
 }
 
-/// Makes the WASI side of one process.
+/// Makes the WASI side of a process that is about to begin.
+///
+/// # Errors
+/// [`procbox_core::Error::Os`] if a directory that it is granted cannot be opened.
+pub(crate) fn begin(state: &mut State) -> Result<()> {
+    let State { wasi, environment, spec, process, .. } = state;
+    let mut builder = context(&**environment, spec, process);
+    environment.grant(&mut builder)?;
+    *wasi = Some(builder.build_p1());
+    Ok(())
+}
+
+/// The WASI side of one process, without what its context is granted.
 fn context(
     environment: &dyn Environment,
     spec: &mut ProcessSpec,
     process: &HostProcess,
-) -> WasiP1Ctx {
+) -> WasiCtxBuilder {
+    let runtime = &process.runtime;
     let mut builder = WasiCtxBuilder::new();
-    builder.allow_blocking_current_thread(true);
+    // In a simulation there is the one thread.
+    builder.allow_blocking_current_thread(runtime.clock().is_virtual());
     builder.monotonic_clock(clock::Monotonic(process.runtime.clone()));
     builder.wall_clock(clock::Wall(process.runtime.clone()));
-    builder.arg(environment.program());
+    // The host's paths are the host's business.
+    let program = Path::new(environment.program()).file_name().unwrap_or_default();
+    builder.arg(program.to_string_lossy());
     if let Entry::Main(args) = &spec.entry {
         // They are UTF-8, or it would not have been started.
         for arg in args {
             builder.arg(String::from_utf8_lossy(arg));
         }
     }
-    environment.grant(&mut builder);
     match &mut spec.stdin {
         Input::Inherit => builder.inherit_stdin(),
         Input::Bytes(bytes) => builder.stdin(MemoryInputPipe::new(std::mem::take(bytes))),
@@ -61,12 +91,12 @@ fn context(
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
     builder.stdout(match spec.stdout {
-        Output::Inherit => Sink::Stdout,
-        Output::Stderr => Sink::Stderr,
+        Output::Inherit => Sink::Host(Stream::Stdout, runtime.clone()),
+        Output::Stderr => Sink::Host(Stream::Stderr, runtime.clone()),
         Output::Capture => Sink::Kept(process.output.clone()),
         // Nor does it write anywhere.
         _ => Sink::Null,
     });
-    builder.stderr(Sink::Stderr);
-    builder.build_p1()
+    builder.stderr(Sink::Host(Stream::Stderr, runtime.clone()));
+    builder
 }

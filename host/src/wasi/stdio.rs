@@ -1,7 +1,8 @@
 //! Where a sandboxed process's output goes.
 
+use super::print::Stream;
+use crate::runtime::Runtime;
 use crate::sync::lock;
-use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -13,21 +14,16 @@ const PER_WRITE: usize = 64 << 10;
 
 #[derive(Clone)]
 pub(super) enum Sink {
-    Stdout,
-    Stderr,
+    Host(Stream, Arc<Runtime>),
     Null,
     Kept(Arc<Mutex<Vec<u8>>>),
 }
 
 impl Sink {
-    /// Writes all of it. A write of a guest is one write here, so lines stay whole.
-    fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
+    /// Writes all of it.
+    async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
-            Sink::Stdout => {
-                let mut out = std::io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush())
-            }
-            Sink::Stderr => std::io::stderr().lock().write_all(bytes),
+            Sink::Host(stream, runtime) => stream.print(runtime, bytes).await,
             Sink::Null => Ok(()),
             Sink::Kept(kept) => {
                 lock(kept).extend_from_slice(bytes);
@@ -40,8 +36,7 @@ impl Sink {
 impl IsTerminal for Sink {
     fn is_terminal(&self) -> bool {
         match self {
-            Sink::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
-            Sink::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
+            Sink::Host(stream, _) => stream.is_terminal(),
             Sink::Null | Sink::Kept(_) => false,
         }
     }
@@ -62,12 +57,18 @@ impl Pollable for Sink {
     async fn ready(&mut self) {}
 }
 
+/// WASI preview 1 writes in one way only, which suspends the guest; the others there are for others.
+#[wasmtime_wasi::async_trait]
 impl OutputStream for Sink {
-    fn write(&mut self, bytes: bytes::Bytes) -> Result<(), StreamError> {
-        self.put(&bytes).map_err(|e| match e.kind() {
+    async fn blocking_write_and_flush(&mut self, bytes: bytes::Bytes) -> Result<(), StreamError> {
+        self.put(&bytes).await.map_err(|e| match e.kind() {
             std::io::ErrorKind::BrokenPipe => StreamError::Closed,
             _ => StreamError::LastOperationFailed(e.into()),
         })
+    }
+
+    fn write(&mut self, _: bytes::Bytes) -> Result<(), StreamError> {
+        Err(StreamError::LastOperationFailed(unsupported().into()))
     }
 
     fn flush(&mut self) -> Result<(), StreamError> {
@@ -79,13 +80,17 @@ impl OutputStream for Sink {
     }
 }
 
+fn unsupported() -> std::io::Error {
+    std::io::ErrorKind::Unsupported.into()
+}
+
 impl tokio::io::AsyncWrite for Sink {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-        bytes: &[u8],
+        _: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Poll::Ready(self.put(bytes).map(|()| bytes.len()))
+        Poll::Ready(Err(unsupported()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {

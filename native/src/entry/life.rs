@@ -105,11 +105,22 @@ fn begin(arena: &Arc<Arena>, start: Start) -> Result<Task> {
     let handles = request.handles.iter().map(handle).collect::<Option<Vec<_>>>();
     let handles = handles.ok_or(Error::ForeignHandle)?;
     identity.pid = std::process::id();
+    name_panics(&identity);
     ambient::inherit(arena.clone(), identity);
     let name = request.worker;
     let entry = find(&name)?;
     let arguments = Message { bytes: request.arguments.0, handles };
     Ok(Task { entry, serves: request.serves, arguments })
+}
+
+/// Has a panic say whose it is: others print there too.
+fn name_panics(me: &Identity) {
+    let line = format!("process `{}` ({}) panics:\n", me.name, me.pid);
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        print(info);
+    }));
 }
 
 /// Runs the worker; the process's exit code.

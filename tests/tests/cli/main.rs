@@ -2,10 +2,13 @@
 
 mod commands;
 mod ctrl_c;
+mod held;
 mod map;
+mod pages;
 mod refusals;
 mod run;
 mod signals;
+mod terminal;
 mod watch;
 
 use procbox_tests::{Backend, PATIENCE, procbox, program};

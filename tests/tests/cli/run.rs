@@ -331,10 +331,105 @@ fn a_program_without_the_right_starts_no_process() {
 }
 
 #[test]
-fn an_argument_that_is_no_text_is_named() {
+fn an_argument_that_is_no_text_is_named_where_it_has_to_be_text() {
     use std::os::unix::ffi::OsStrExt;
-    let mut command = command("run", &[&program("plain", Backend::Native)]);
-    let ran = run(command.args(["args", "a"]).arg(std::ffi::OsStr::from_bytes(b"\xff")));
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    let ran =
+        run(command("run", &[&program("plain", Backend::Sandbox)]).args(["args", "a"]).arg(odd));
     check(&ran, 2, "");
     says(&ran, &["argument 3 is not UTF-8"]);
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        let ran = run(command("run --worker does_as_told", &[&program]).arg(odd));
+        check(&ran, 2, "");
+        says(&ran, &["argument 1 is not UTF-8"]);
+    }
+}
+
+#[test]
+fn a_worker_is_invoked_with_arguments_of_its_types_and_its_result_is_printed() {
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        let invoke = |worker: &str, words: &[&str]| {
+            run(command(&format!("run --invoke {worker}"), &[&program]).args(words))
+        };
+        check(&invoke("add", &["40", "2"]), 0, "42\n");
+        check(&invoke("gives_back", &["some words"]), 0, "\"some words\"\n");
+        check(&invoke("does_as_told", &["text"]), 0, "TEXT\n");
+        let ran = invoke("does_as_told", &["fail"]);
+        check(&ran, 1, "");
+        says(&ran, &["does_as_told: as it should"]);
+        check(&invoke("exits", &["7"]), 7, "");
+        check(&invoke("aborts", &[]), 134, "");
+        for (worker, words, named) in [
+            ("add", &["1"][..], "takes 2 arguments, not 1"),
+            ("add", &["1", "-2"], "b: not \"-2\""),
+            ("consumes", &["1", "2"], "Queue<(u32, u64)>"),
+            ("no_such", &[], "no_such"),
+        ] {
+            let ran = invoke(worker, words);
+            check(&ran, 2, "");
+            says(&ran, &[named]);
+        }
+    }
+}
+
+#[test]
+fn an_invoked_worker_that_does_not_end_is_ended_in_time() {
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        let mut command = command("run --timeout 1s --invoke does_as_told", &[&program]);
+        check(&run(command.arg("spin")), 124, "");
+    }
+}
+
+#[test]
+fn a_trap_says_in_which_functions_it_was() {
+    let dir = folder();
+    let text = "(module (func $inner unreachable) (func $outer call $inner)
+        (func (export \"_start\") call $outer))";
+    let path = dir.path().join("trap.wat");
+    std::fs::write(&path, text).unwrap();
+    let ran = run(&mut command("run", &[&path]));
+    check(&ran, 134, "");
+    says(&ran, &["unreachable", "!inner", "!outer"]);
+    check(&run(&mut command("run --quiet", &[&path])), 134, "");
+}
+
+#[test]
+fn what_a_trap_says_of_a_hostile_module_is_short_and_moves_no_cursor() {
+    let dir = folder();
+    let name = "\\1b[2J".repeat(1000);
+    let text = format!(
+        "(module (func $f (@name \"{name}\") (param i32) (local.get 0) (if (then unreachable))
+            (call $f (i32.const 1)))
+          (func $deep (param i32) (if (i32.eqz (local.get 0)) (then (call $f (i32.const 0))))
+            (call $deep (i32.sub (local.get 0) (i32.const 1))))
+          (func (export \"_start\") (call $deep (i32.const 1000))))"
+    );
+    let path = dir.path().join("hostile.wasm");
+    std::fs::write(&path, wat::parse_str(&text).unwrap()).unwrap();
+    let ran = run(&mut command("run", &[&path]));
+    check(&ran, 134, "");
+    assert!(!ran.stderr.contains('\x1b') && ran.stderr.len() < 8192, "{} bytes", ran.stderr.len());
+}
+
+#[test]
+fn a_panic_says_whose_it_is() {
+    for backend in BOTH {
+        let ran = run(&mut command("run --worker panics", &[&program("conformance", backend)]));
+        check(&ran, 101, "");
+        says(&ran, &["process `panics` ("]);
+    }
+}
+
+#[test]
+fn a_native_program_gets_arguments_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"a\xff");
+    let ran = run(command("run", &[Path::new("/usr/bin/printf")]).arg("%s.").arg(odd));
+    check(&ran, 0, "a\u{fffd}.");
+    let ran = run(command("run", &[&program("plain", Backend::Sandbox)]).arg(odd));
+    check(&ran, 2, "");
+    says(&ran, &["argument 1 is not UTF-8"]);
 }

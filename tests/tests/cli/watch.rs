@@ -112,6 +112,31 @@ fn figures_are_offered_while_it_runs() {
 }
 
 #[test]
+fn a_graph_shows_in_what_a_program_hangs() {
+    let dir = folder();
+    let file = dir.path().join("waits.dot");
+    // Its event is never set.
+    let program = program("conformance", Backend::Sandbox);
+    let mut command = command("run --quiet --waits", &[&file, &program]);
+    let mut child =
+        command.arg("block").stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    let graph = loop {
+        let graph = std::fs::read_to_string(&file).unwrap_or_default();
+        if graph.contains("-> event") || began.elapsed() > PATIENCE {
+            break graph;
+        }
+        sleep(Duration::from_millis(5));
+    };
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(wait(&mut child).code(), Some(143));
+    let left = std::fs::read_to_string(&file).unwrap();
+    assert!(graph.starts_with("digraph") && graph.contains("-> event"), "{graph}");
+    assert!(left.contains("-> event"), "{left}");
+}
+
+#[test]
 fn procbox_log_has_lines_of_processes_and_tasks() {
     for backend in BOTH {
         let mut logged = command("map", &[&program("word-count", backend)]);

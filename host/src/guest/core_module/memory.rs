@@ -26,6 +26,11 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// All of it.
+    pub(crate) fn into_bytes(self) -> &'a mut [u8] {
+        self.0
+    }
+
     #[inline]
     pub(crate) fn get(&self, at: usize, len: usize) -> Option<&[u8]> {
         self.0.get(at..at.checked_add(len)?)

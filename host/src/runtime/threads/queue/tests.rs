@@ -1,5 +1,6 @@
 //! Who goes next, told by pids: of tasks that are never run.
 
+use super::super::super::ring::CREDIT;
 use super::super::super::share::WEIGHT;
 use super::*;
 use std::time::Duration;
@@ -40,8 +41,9 @@ impl World {
     }
 }
 
+/// A tree in a context of its own.
 fn tree() -> Arc<Share> {
-    Share::new(WEIGHT)
+    Share::new(WEIGHT).child()
 }
 
 #[test]
@@ -72,7 +74,7 @@ fn the_tree_that_has_used_least_goes_first() {
 
 #[test]
 fn a_tree_of_twice_the_weight_may_use_twice_as_much() {
-    let (mut world, usual, heavy) = (World::default(), tree(), Share::new(2 * WEIGHT));
+    let (mut world, usual, heavy) = (World::default(), tree(), Share::new(2 * WEIGHT).child());
     let ran = |world: &mut World| {
         (world.add(&usual), world.add(&heavy));
         let runs = (0..300).map(|_| {
@@ -137,4 +139,23 @@ fn a_tree_whose_tasks_were_all_hastened_away_takes_no_turn() {
     assert!(!world.queue.is_urgent());
     let again = world.add(&gone);
     assert_eq!(world.order(), [again]);
+}
+
+#[test]
+fn contexts_share_before_their_trees_do() {
+    let (mut world, context, other) = (World::default(), Share::new(WEIGHT), tree());
+    let trees: Vec<_> = (0..50).map(|_| context.child()).collect();
+    trees.iter().for_each(|tree| {
+        world.add(tree);
+    });
+    let honest = world.add(&other);
+    let mut turns = vec![0; world.seats.len()];
+    for _ in 0..200 {
+        let (task, pid) = world.next().unwrap();
+        turns[pid as usize] += 1;
+        task.metadata().share.charge(Duration::from_millis(1));
+        world.queue.push(task);
+    }
+    assert_eq!(turns[honest as usize], 100);
+    assert!(turns[..trees.len()].iter().all(|turns| *turns == 2), "{turns:?}");
 }

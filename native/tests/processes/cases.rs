@@ -5,7 +5,7 @@ use crate::{forgotten, kernel, until, workers};
 use procbox_core::*;
 use std::time::Duration;
 
-type Case = fn() -> Result<()>;
+pub(crate) type Case = fn() -> Result<()>;
 
 macro_rules! cases {
     ($($name:ident)*) => { pub(crate) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };

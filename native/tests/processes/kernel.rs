@@ -1,5 +1,6 @@
 //! A kernel without `futex_waitv`, as before Linux 5.16: a filter of system calls plays it.
 
+use crate::cases::Case;
 use crate::workers;
 use nix::libc;
 use procbox_core::{Error, Result, Wait, ready};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 pub(crate) const ARGUMENT: &str = "old-kernel";
 
 /// The cases.
-pub(crate) const ALL: &[(&str, fn() -> Result<()>)] =
+pub(crate) const ALL: &[(&str, Case)] =
     &[("without_futex_waitv_a_wait_for_several_sleeps_and_is_woken", runs_on_an_old_kernel)];
 
 fn runs_on_an_old_kernel() -> Result<()> {

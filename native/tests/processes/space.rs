@@ -1,11 +1,12 @@
 //! The memory that primitives keep.
 
+use crate::cases::Case;
 use procbox_core::raw::Message;
 use procbox_core::{Queue, Result, Wait};
 use std::os::unix::fs::MetadataExt;
 
 /// The cases.
-pub(crate) const ALL: &[(&str, fn() -> Result<()>)] =
+pub(crate) const ALL: &[(&str, Case)] =
     &[("empty_queues_keep_little_whatever_was_in_them", empty_queues_keep_little)];
 
 /// The memory of this process's arenas.

@@ -114,7 +114,7 @@ fn children_of_killed_and_replaced_breeders_are_never_broken() -> Result<()> {
     let breeder = || ctx.process(workers::breeds::worker()).args((&done,)).start();
     let mut breeders = (0..4).map(|_| breeder()).collect::<Result<Vec<_>>>()?;
     let mut random = 0x2545_f491_4f6c_dd1du64;
-    for round in 0..300 {
+    for round in 0..5000 {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;

@@ -193,7 +193,8 @@ impl<T> Queue<T> {
     /// # Ok(()) }
     /// ```
     pub fn is_full(&self) -> bool {
-        self.raw.bounds().messages.is_some_and(|most| self.raw.len() >= most)
+        let bounds = self.raw.bounds();
+        bounds.messages.is_some() && self.raw.len() >= bounds.most_messages()
     }
 
     /// Closes it for all: puts fail at once, gets drain what is there and then fail.

@@ -113,7 +113,7 @@ impl<T: Item> Channel<T> {
             items.short_of_bytes = true;
             return None;
         }
-        if self.bounds.messages.is_some_and(|most| items.queued.len() >= most) {
+        if items.queued.len() >= self.bounds.most_messages() {
             return None;
         }
         let mut is_new = false;

@@ -8,6 +8,7 @@
 //! | `SIGRTMAX - 6` | the parent has died |
 //! | SIGSEGV, SIGBUS | a crash, which is to be one |
 
+use crate::sync::futex;
 use crate::syscalls::pidfd_send_signal;
 use nix::errno::Errno;
 use nix::libc;
@@ -16,7 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Sends a signal to the process of a pidfd; nothing happens if it has ended.
 pub(crate) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
@@ -231,27 +232,36 @@ unsafe fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) {
     }
 }
 
-static PARENT_DIED: AtomicBool = AtomicBool::new(false);
+/// 1 once the parent has died.
+static PARENT_DIED: AtomicU32 = AtomicU32::new(0);
 
 /// Has this process learn of the death of its parent, unless that is another by now. A blocked system
-/// call then returns `EINTR`.
+/// call of the thread that the kernel chooses then returns `EINTR`; others wait for [`parent_word`].
 pub(crate) fn watch_parent(parent: Option<u32>) {
     extern "C" fn note(_: i32) {
-        PARENT_DIED.store(true, Ordering::SeqCst);
+        let errno = Errno::last_raw();
+        PARENT_DIED.store(1, Ordering::SeqCst);
+        futex::wake_all(&PARENT_DIED);
+        Errno::set_raw(errno);
     }
-    // SAFETY: it stores to an atomic.
+    // SAFETY: it stores to an atomic and makes a system call.
     unsafe { handle(parent_death(), note, 0) };
     // SAFETY: no pointer is passed.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, parent_death()) };
     // SAFETY: it has no preconditions.
     if parent.is_some_and(|parent| parent != unsafe { libc::getppid() } as u32) {
-        PARENT_DIED.store(true, Ordering::SeqCst);
+        PARENT_DIED.store(1, Ordering::SeqCst);
     }
 }
 
 /// True if this process's parent has died, as far as it was told.
 pub(crate) fn parent_died() -> bool {
-    PARENT_DIED.load(Ordering::Relaxed)
+    PARENT_DIED.load(Ordering::Relaxed) != 0
+}
+
+/// The word that is 0 while the parent lives, as far as this process was told.
+pub(crate) fn parent_word() -> &'static AtomicU32 {
+    &PARENT_DIED
 }
 
 /// Gives the process a SIGINT of its own, from a signal handler: it ends it, unless it has a handler

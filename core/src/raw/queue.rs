@@ -14,7 +14,7 @@ use std::any::Any;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// The most messages; `None` for as many as the bytes allow.
+    /// The most messages; `None` for as many as the bytes allow: [`Bounds::most_messages`].
     pub messages: Option<usize>,
     /// The most bytes, all messages together. One message may not be larger.
     pub bytes: usize,
@@ -23,6 +23,27 @@ pub struct Bounds {
 impl Bounds {
     /// The default for [`Bounds::bytes`]: 256 MiB, room for four of the largest messages promised.
     pub const MAX_BYTES: usize = 256 << 20;
+
+    /// The memory that a message takes beside its bytes, whatever the backend: so that messages of no
+    /// bytes are bounded too.
+    pub const OVERHEAD: usize = 32;
+
+    /// Messages that a queue takes however few bytes it may hold.
+    const LEAST_MESSAGES: usize = 1024;
+
+    /// The most messages that a queue of these bounds holds: as many as were asked for, but not more
+    /// than there are [`Bounds::OVERHEAD`]s in its bytes, of which at least 1024 are granted.
+    ///
+    /// ```
+    /// use procbox_core::Bounds;
+    /// assert_eq!(Bounds::default().messages(16).most_messages(), 16);
+    /// assert_eq!(Bounds::default().bytes(1 << 20).most_messages(), (1 << 20) / Bounds::OVERHEAD);
+    /// assert_eq!(Bounds::default().bytes(12).most_messages(), 1024);
+    /// ```
+    pub fn most_messages(self) -> usize {
+        let granted = (self.bytes / Bounds::OVERHEAD).max(Bounds::LEAST_MESSAGES);
+        self.messages.map_or(granted, |most| most.min(granted))
+    }
 
     /// So many messages, if they are bounded, of so many bytes together.
     ///

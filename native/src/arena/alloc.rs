@@ -11,7 +11,7 @@
 //! tag while it is used and the next free block while it is free; only transactions write it.
 
 use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, Tag, WAKE};
-use super::map::Map;
+use super::map::{Map, PAGE};
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use procbox_core::{Error, Result};
@@ -21,7 +21,6 @@ use std::sync::atomic::Ordering;
 const SMALLEST: u32 = 6;
 /// Blocks of 256 KiB and more give their memory back to the system when freed.
 const GIVEN_BACK: u32 = 18;
-const PAGE: u64 = 4096;
 
 /// Offsets of the header's words.
 pub(crate) const UNREFERENCED: u64 = offset_of!(Header, unreferenced) as u64;

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Size that is asked for, and those that are tried when the address space is limited.
 const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
 
+pub(super) const PAGE: u64 = 4096;
+
 /// A `memfd` that is mapped whole.
 pub(crate) struct Map {
     base: NonNull<u8>,
@@ -99,6 +101,14 @@ impl Map {
     pub(super) fn punch(&self, offset: u64, length: u64) {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         let _ = fallocate(&self.fd, flags, offset as i64, length as i64);
+    }
+
+    /// Gives the whole pages of a range back to the system, whose contents nobody needs any more.
+    pub(crate) fn give_back_memory(&self, from: u64, to: u64) {
+        let (from, to) = (from.next_multiple_of(PAGE), to & !(PAGE - 1));
+        if from < to {
+            self.punch(from, to - from);
+        }
     }
 
     /// Views a `T` at an offset that procbox itself put there.

@@ -21,6 +21,7 @@ use crate::signals;
 use crate::sync::futex::{Woke, wait, wait_many};
 use crate::sync::guarded::Guarded;
 use crate::sync::patience::Patience;
+use crate::sync::robust;
 use held::Registry;
 use kind::Kind;
 use map::Map;
@@ -38,7 +39,7 @@ use std::time::Duration;
 /// nobody reaps them who would do their recovery.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
 /// Pause after which one whose parent lives looks at that. It is told of the death by a signal, so this is for
-/// one that comes in the moment between the last look and going to sleep. It is longer than any test
+/// one that comes to the main thread in the moment between its last look and going to sleep. It is longer than any test
 /// waits, so that it makes up for no wake that was lost.
 const PARENT_CHECK: Duration = Duration::from_secs(300);
 
@@ -131,9 +132,12 @@ impl Arena {
             (true, true) => Wait::AtMost(ORPHAN_CHECK),
         };
         let limit = until.min(slice.deadline(&SystemClock));
+        // The kernel tells one thread of the death, as a rule the main one.
+        let is_told = !has_parent || signals::parent_died() || robust::is_main_thread();
         let woke = match words {
-            [(word, expected)] => wait(word, *expected, limit),
-            _ => wait_many(words, limit),
+            [(word, expected)] if is_told => wait(word, *expected, limit),
+            _ if is_told => wait_many(words, limit),
+            _ => wait_many(&[words, &[(signals::parent_word(), 0)]].concat(), limit),
         };
         match woke {
             Woke::Look if has_parent && signals::parent_died() => {

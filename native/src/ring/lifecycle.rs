@@ -33,6 +33,8 @@ shared! {
         unused: AtomicU32,
         pub(super) most_messages: AtomicU64,
         pub(super) most_bytes: AtomicU64,
+        /// What was asked for: `u64::MAX` if messages are not bounded.
+        pub(super) asked_messages: AtomicU64,
     }
 }
 
@@ -56,7 +58,8 @@ pub(crate) fn fill(arena: &Arena, txn: &mut Txn<'_>, offset: u64, bounds: Bounds
     core.got.0.at.store(place, Ordering::Relaxed);
     core.got.0.seen.store(place, Ordering::Relaxed);
     let messages = bounds.messages.map_or(u64::MAX, |most| most as u64);
-    core.most_messages.store(messages, Ordering::Relaxed);
+    core.asked_messages.store(messages, Ordering::Relaxed);
+    core.most_messages.store(bounds.most_messages() as u64, Ordering::Relaxed);
     core.most_bytes.store(bounds.bytes as u64, Ordering::Relaxed);
     Ok(())
 }

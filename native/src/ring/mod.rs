@@ -26,7 +26,7 @@ use procbox_core::raw::{Handle, Message};
 use procbox_core::time::Deadline;
 use procbox_core::{Bounds, Error, Result, Wait};
 use segment::{
-    FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record, read_record,
+    FIRST, JUMP, JUMP_SIZE, Place, RECORD, Record, SEGMENT, SEGMENT_TAG, begin_record, read_record,
     record_size,
 };
 use std::sync::Arc;
@@ -34,6 +34,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The largest message that fits into the packed position.
 const MOST_BYTES: usize = 1 << 30;
+
+/// The size from which a message's memory is given back to the system when the message is got.
+const GIVEN_BACK: usize = 256 << 10;
 
 /// The end of a put's wait: for room, or for one who is stopped while it puts.
 fn full(error: Error) -> Error {
@@ -65,7 +68,7 @@ impl<'a> Ring<'a> {
     }
 
     pub(crate) fn bounds(self) -> Bounds {
-        let messages = self.core.most_messages.load(Ordering::Relaxed);
+        let messages = self.core.asked_messages.load(Ordering::Relaxed);
         let messages = (messages != u64::MAX).then_some(messages as usize);
         Bounds::new(messages, self.core.most_bytes.load(Ordering::Relaxed) as usize)
     }
@@ -191,7 +194,8 @@ impl<'a> Ring<'a> {
             }
         } else {
             arena.transaction(patience, |txn| {
-                let length = (FIRST + size + JUMP_SIZE).next_power_of_two().max(SEGMENT);
+                // A large message has a segment to itself, which goes when the message has gone.
+                let length = (FIRST + size + JUMP_SIZE).max(SEGMENT);
                 let segment = txn.alloc(length, SEGMENT_TAG)?;
                 arena.word(segment + 8).store(length, Ordering::Relaxed);
                 let first = Place { segment, position: FIRST };
@@ -304,6 +308,7 @@ impl<'a> Ring<'a> {
             if record.handles == 0 {
                 got.at.store(record.next.pack(), Ordering::Release);
                 record.count(got);
+                self.give_back(place, &record);
                 return Ok(true);
             }
             let words = (0..record.handles as u64).map(|i| self.arena.word(handles + 8 * i));
@@ -313,9 +318,23 @@ impl<'a> Ring<'a> {
                 txn.wake(self.offset + SPACE)
             })?;
             record.count(got);
+            self.give_back(place, &record);
             into.handles.extend(taken.into_iter().filter_map(Held::handle));
             Ok(true)
         })
+    }
+
+    /// Gives the memory of a large message back that was got from a queue with no other in it: its
+    /// segment stays until the next message. The caller holds the consumers' lock, so that nobody
+    /// else frees the segment.
+    #[inline]
+    fn give_back(self, place: Place, record: &Record) {
+        if record.bytes >= GIVEN_BACK
+            && record.next.pack() == self.core.put.0.at.load(Ordering::Acquire)
+        {
+            // The head is behind it; what the head and the tail lead to, the next record's counts, stays.
+            self.arena.give_back_memory(place.offset() + RECORD, record.next.offset());
+        }
     }
 
     /// Place of the oldest message, if there is one. The caller holds the consumers' lock.

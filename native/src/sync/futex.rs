@@ -1,18 +1,22 @@
 //! The futex system calls: wait for one word or for several, and wake.
 //!
 //! A wait of the thread that answers Ctrl-C also watches the process-private interrupt word, with
-//! `futex_waitv` (Linux 5.16). All words of the arena are shared between processes.
+//! `futex_waitv` (Linux 5.16); where there is none, it sleeps for moments. All words of the arena are shared between processes.
 
 use super::interrupted;
 use nix::errno::Errno;
 use nix::libc;
+use procbox_core::Wait;
 use procbox_core::time::{Deadline, SystemClock};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The most queues and pipes of one [`wait_many`]: the kernel's 128 words less one each for Ctrl-C,
-/// for children, and for sockets that another thread looks at.
-pub(crate) const MOST_WORDS: usize = 125;
+/// for children, for the parent's death, and for sockets that another thread looks at.
+pub(crate) const MOST_WORDS: usize = 124;
+
+/// Where the kernel cannot wait for several words, they are looked at so often.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// End of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +102,17 @@ pub(crate) fn wait_many(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Woke
             libc::CLOCK_MONOTONIC,
         )
     };
+    let error = if result == -1 { Errno::last() } else { Errno::UnknownErrno };
+    if matches!(error, Errno::ENOSYS | Errno::EPERM) {
+        // Before Linux 5.16, or a filter that does not know the call. The caller looks again.
+        if let [(word, value), ..] = words {
+            let limit = deadline.min(Wait::AtMost(LOOK).deadline(&SystemClock));
+            wait_plain(word, *value, limit);
+        }
+    }
     if watched.is_some_and(|word| word.load(Ordering::SeqCst) != 0) {
         Woke::Interrupted
-    } else if result == -1 && Errno::last() == Errno::ETIMEDOUT {
+    } else if error == Errno::ETIMEDOUT {
         Woke::TimedOut
     } else {
         Woke::Look

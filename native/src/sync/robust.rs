@@ -108,6 +108,11 @@ fn first_use() -> (u32, *const Head) {
     me
 }
 
+/// True on the thread that the process began with.
+pub(crate) fn is_main_thread() -> bool {
+    me().0 == std::process::id()
+}
+
 fn thread_id() -> u32 {
     // SAFETY: it has no preconditions.
     unsafe { libc::gettid() as u32 }

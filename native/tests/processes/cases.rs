@@ -1,11 +1,11 @@
 //! The cases: what only the native backend can show. What every backend must is in the conformance suite.
 //! Nothing sleeps to let something happen: it waits for the condition.
 
-use crate::{forgotten, until, workers};
+use crate::{forgotten, kernel, until, workers};
 use procbox_core::*;
 use std::time::Duration;
 
-type Case = fn() -> Result<()>;
+pub(crate) type Case = fn() -> Result<()>;
 
 macro_rules! cases {
     ($($name:ident)*) => { pub(crate) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };
@@ -25,6 +25,7 @@ cases! {
     a_killed_carrier_of_handles_never_breaks_the_queue
     a_daemon_dies_with_its_killed_parent
     the_first_process_can_be_killed
+    any_thread_of_an_orphan_learns_of_its_parents_death
     ctrl_c_interrupts_the_main_thread
     ctrl_c_interrupts_another_thread_that_answers
     an_orphan_that_nobody_reaps_gives_back_what_it_held
@@ -33,7 +34,14 @@ cases! {
 /// Other programs that this binary is, told by its arguments.
 pub(crate) fn main_of_another(args: &[String]) -> Option<i32> {
     match args.first()?.as_str() {
-        "killed-root" => Some(i32::from(killed_root().is_err())),
+        "killed-root" => Some(i32::from(killed_root(workers::echoes::worker()).is_err())),
+        "killed-root-of-threads" => {
+            Some(i32::from(killed_root(workers::echoes_in_a_thread::worker()).is_err()))
+        }
+        kernel::ARGUMENT => kernel::program().err().map_or(Some(0), |e| {
+            eprintln!("{e}");
+            Some(1)
+        }),
         forgotten::ARGUMENT => {
             let ended = forgotten::program(args.get(1)?)?();
             ended.err().map_or(Some(0), |e| {
@@ -106,7 +114,7 @@ fn children_of_killed_and_replaced_breeders_are_never_broken() -> Result<()> {
     let breeder = || ctx.process(workers::breeds::worker()).args((&done,)).start();
     let mut breeders = (0..4).map(|_| breeder()).collect::<Result<Vec<_>>>()?;
     let mut random = 0x2545_f491_4f6c_dd1du64;
-    for round in 0..300 {
+    for round in 0..5000 {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -290,10 +298,10 @@ fn a_daemon_dies_with_its_killed_parent() -> Result<()> {
 }
 
 /// A first process that is killed: its daemon dies, its other child sees the pipe's end.
-fn killed_root() -> Result<()> {
+fn killed_root(worker: Worker<(Pipe<u64>,), (), ()>) -> Result<()> {
     let ctx = procbox_native::context()?;
     let (here, there) = ctx.pipe::<u64>()?;
-    let child = ctx.process(workers::echoes::worker()).args((&there,)).start()?;
+    let child = ctx.process(worker).args((&there,)).start()?;
     let daemon = ctx.process(workers::echoes::worker()).args((&there,)).daemon(true).start()?;
     here.send(&1)?;
     here.recv()?;
@@ -304,10 +312,19 @@ fn killed_root() -> Result<()> {
 }
 
 fn the_first_process_can_be_killed() -> Result<()> {
+    kills_the_first_process("killed-root")
+}
+
+/// The main thread sleeps, and in nothing of procbox's.
+fn any_thread_of_an_orphan_learns_of_its_parents_death() -> Result<()> {
+    kills_the_first_process("killed-root-of-threads")
+}
+
+fn kills_the_first_process(program: &str) -> Result<()> {
     use procbox_native::{Native, Program};
     let exe = std::env::current_exe().map_err(|e| Error::os("current_exe", e))?;
     let ctx = Native::builder().program(Program::open(exe)?).build()?;
-    let p = ctx.main(["killed-root"]).stdout(Output::Capture).start()?;
+    let p = ctx.main([program]).stdout(Output::Capture).start()?;
     let said = std::cell::RefCell::new(Vec::new());
     until("it says its children", || {
         said.borrow_mut().extend(p.output().unwrap_or_default());

@@ -5,7 +5,9 @@
 
 mod cases;
 mod forgotten;
+mod kernel;
 mod measure;
+mod space;
 mod stopped;
 mod workers;
 
@@ -26,7 +28,13 @@ fn main() {
     }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in forgotten::ALL.iter().chain(stopped::ALL).chain(cases::ALL) {
+    for (name, case) in forgotten::ALL
+        .iter()
+        .chain(kernel::ALL)
+        .chain(space::ALL)
+        .chain(stopped::ALL)
+        .chain(cases::ALL)
+    {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }

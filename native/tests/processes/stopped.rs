@@ -2,12 +2,13 @@
 //! transaction: they stay so until their neighbours' calls have returned. So a call that waits for a
 //! stopped process hangs here, and no test has to say how long a wait may last.
 
+use crate::cases::Case;
 use crate::{until, workers};
 use procbox_core::{Context, Error, Event, Process, Queue, Result, Semaphore};
 use std::time::Duration;
 
 /// The cases.
-pub(crate) const ALL: &[(&str, fn() -> Result<()>)] = &[
+pub(crate) const ALL: &[(&str, Case)] = &[
     ("bounded_waits_end_whatever_a_stopped_process_holds", bounded_waits_end),
     ("ctrl_c_is_answered_whatever_a_stopped_process_holds", ctrl_c_is_answered),
     ("what_is_dropped_beside_a_stopped_process_is_gone_in_the_end", what_is_dropped_is_gone),

@@ -123,6 +123,15 @@ worker! { echoes(pipe: Pipe<u64>) {
         }
     }
 } }
+worker! { echoes_in_a_thread(pipe: Pipe<u64>) {
+    let echo = std::thread::spawn(move || {
+        while let Ok(n) = pipe.recv() {
+            pipe.send(&(n + 1))?;
+        }
+        Ok(())
+    });
+    echo.join().unwrap_or(Err(Error::Closed))
+} }
 worker! { starts_daemon(pids: Queue<u32>, daemon_end: Pipe<u64>, forever: Event) {
     let ctx = procbox_native::context()?;
     let daemon = ctx.process(super::echoes::worker()).args((&daemon_end,)).daemon(true).start()?;

@@ -198,6 +198,7 @@ cases! { $
         a_message_of_64_mib_arrives_whole except worker "its copies are many, and the parent shows it";
         a_message_that_never_fits_is_too_large;
         bytes_are_bounded_too;
+        messages_of_no_bytes_are_bounded_too;
         room_in_bytes_lets_in_as_many_as_fit;
         room_for_a_small_message_is_not_kept_by_a_large_one;
         a_queue_travels_in_a_queue;

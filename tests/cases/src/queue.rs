@@ -171,6 +171,20 @@ pub(crate) fn bytes_are_bounded_too(ctx: &Context) -> Verdict {
     same(q.get()?, Bytes(vec![2; 600]))
 }
 
+pub(crate) fn messages_of_no_bytes_are_bounded_too(ctx: &Context) -> Verdict {
+    for bounds in [Bounds::default().bytes(1 << 20), Bounds::default().messages(1 << 30).bytes(1)] {
+        let q = ctx.queue_with::<()>(bounds)?;
+        let put = || q.raw().put(&[], &[], Wait::Never);
+        let took = (0..1 << 20).take_while(|_| put().is_ok()).count();
+        same(took, bounds.most_messages())?;
+        refused(put(), Error::Full)?;
+        same(q.raw().bounds(), bounds)?;
+        q.get()?;
+        put()?;
+    }
+    Ok(())
+}
+
 pub(crate) fn room_in_bytes_lets_in_as_many_as_fit(ctx: &Context) -> Verdict {
     let q: Queue<u32> = ctx.queue_with(Bounds::default().bytes(12))?;
     q.raw().put(&[0; 12], &[], Wait::Never)?;

@@ -9,7 +9,7 @@ use crate::watch::WatchArgs;
 use clap::Args;
 use procbox::backend::Message;
 use procbox::types::Untyped;
-use procbox::{Backend, Error, ProcessBuilder, native};
+use procbox::{Backend, Error, Input, ProcessBuilder, native};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -64,14 +64,15 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
         Some(name) => {
             let arguments = strings(&texts(words)?)?;
-            limited(ctx.process(name.as_str()).raw_args(arguments), &args).name(name).start()?
+            let worker = ctx.process(name.as_str()).raw_args(arguments).stdin(Input::Inherit);
+            limited(worker, &args).name(name).start()?
         }
         None => {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
             // If procbox is killed, so is its program. In the sandbox it ends with procbox anyway.
             let ends_with_us = ctx.backend() == Backend::Native;
             let main = ctx.main(words.to_vec()).daemon(ends_with_us);
-            limited(main, &args).name(name).start()?
+            limited(main, &args).stdin(Input::Inherit).name(name).start()?
         }
     };
     let status = match process.join() {

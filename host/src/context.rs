@@ -114,7 +114,8 @@ impl RawContext for Root {
         let message = std::mem::take(&mut spec.message);
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
         let export = self.shared.program.export_of(&spec.entry)?;
-        let tree = Tree::new(self.shared.share.child());
+        let names = if spec.own_names { Arc::default() } else { self.shared.names.clone() };
+        let tree = Tree::new(self.shared.share.child(), names);
         let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
         Ok(process)
     }

@@ -8,7 +8,8 @@
 //!
 //! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the
 //!    embedding program; `wait_list` and `waiting`, how one sleeps until something changes; `ready`,
-//!    the same for several things; `interrupt`, Ctrl-C as one process sees it; `discard`, how what
+//!    the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//!    `print`, stdout and stderr of the embedding program; `discard`, how what
 //!    handles stand for is let go, and `cycles`, how that is found which holds only itself; `account`,
 //!    what the processes of a tree have in common;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
@@ -49,6 +50,7 @@ mod message;
 mod object;
 mod ops;
 mod pipe;
+mod print;
 mod process;
 mod program;
 mod queue;

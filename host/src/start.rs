@@ -6,6 +6,7 @@ use crate::grants::Grants;
 use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::object::Stored;
+use crate::print;
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
 use crate::runtime::Share;
@@ -92,10 +93,6 @@ impl Environment for Shared {
         self.grants.may_start()
     }
 
-    fn names(&self) -> &Arc<Names> {
-        &self.names
-    }
-
     fn program(&self) -> &str {
         self.program.name()
     }
@@ -141,7 +138,7 @@ async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
         && !shared.grants.is_quiet()
     {
         let process = store.data().process.clone();
-        wasi::complain(&process.runtime, &process.identity.name, &message).await;
+        print::complain(&process.runtime, &process.identity.name, &message).await;
     }
     ended.status
 }

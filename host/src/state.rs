@@ -1,7 +1,6 @@
 //! What a process's store holds: all that the process has.
 
 use crate::account::{Account, Member};
-use crate::connection::Names;
 use crate::limits::Place;
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
@@ -36,9 +35,6 @@ pub(crate) trait Environment: Send + Sync {
 
     /// True if its processes may start processes.
     fn may_start(&self) -> bool;
-
-    /// Whom its processes can reach by name.
-    fn names(&self) -> &Arc<Names>;
 
     /// The program's name.
     fn program(&self) -> &str;

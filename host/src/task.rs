@@ -1,9 +1,9 @@
 //! The task of a process: the future that runs it until it ends, is ended, or is out of time.
 
+use crate::print;
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Budget, Sleep};
-use crate::wasi;
 use procbox_core::observe::{self, Event};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Identity, Limit, signal};
@@ -80,7 +80,7 @@ impl Task {
         match catch_unwind(AssertUnwindSafe(|| step(self))) {
             Ok(done) => Some(done),
             Err(_) => {
-                wasi::complain_now(
+                print::complain_now(
                     &self.process.identity.name,
                     "a fault of procbox's own ended it",
                 );
@@ -180,7 +180,8 @@ mod tests {
         let registry = Arc::new(Registry::new(1));
         let start = |life: Life| {
             let identity = Identity::new("p", registry.next_pid());
-            let tree = Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT));
+            let tree =
+                Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT), Arc::default());
             let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
             let deadline = Wait::Forever.deadline(&**runtime.clock());
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);

@@ -1,6 +1,7 @@
 //! A tree of processes: one that the embedding program has started, and all that come of it.
 
 use crate::account::Account;
+use crate::connection::Names;
 use crate::runtime::Share;
 use std::sync::Arc;
 
@@ -11,11 +12,13 @@ pub(crate) struct Tree {
     pub(crate) account: Arc<Account>,
     /// Its share of the CPUs.
     pub(crate) share: Arc<Share>,
+    /// Whom its processes can reach by name.
+    pub(crate) names: Arc<Names>,
 }
 
 impl Tree {
-    /// One with this share of the CPUs.
-    pub(crate) fn new(share: Arc<Share>) -> Arc<Tree> {
-        Arc::new(Tree { account: Account::of_tree(), share })
+    /// One with this share of the CPUs, whose processes meet those of these names.
+    pub(crate) fn new(share: Arc<Share>, names: Arc<Names>) -> Arc<Tree> {
+        Arc::new(Tree { account: Account::of_tree(), share, names })
     }
 }

@@ -12,7 +12,8 @@ use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// The streams of one process, where they are not its parent's.
+/// The streams of one process: its input, where that is not empty, and its output, where that is not
+/// its parent's.
 pub(crate) struct Streams {
     stdin: Option<File>,
     stdout: Option<File>,
@@ -48,9 +49,10 @@ impl Streams {
     /// [`procbox_core::Error::Os`].
     pub(crate) fn give_to(&self, command: &mut Command) -> Result<()> {
         let again = |file: &File| file.try_clone().map_err(|e| os("dup", e));
-        if let Some(file) = &self.stdin {
-            command.stdin(Stdio::from(again(file)?));
-        }
+        command.stdin(match &self.stdin {
+            Some(file) => Stdio::from(again(file)?),
+            None => Stdio::null(),
+        });
         if let Some(file) = &self.stdout {
             command.stdout(Stdio::from(again(file)?));
         }
@@ -100,8 +102,13 @@ fn null() -> Result<File> {
 
 fn stdin(input: &Input) -> Result<Option<File>> {
     match input {
-        Input::Inherit => Ok(None),
-        Input::Null => null().map(Some),
+        Input::Inherit => match std::io::stdin().as_fd().try_clone_to_owned() {
+            Ok(fd) => Ok(Some(fd.into())),
+            // The parent has none.
+            Err(e) if e.raw_os_error() == Some(nix::libc::EBADF) => Ok(None),
+            Err(e) => Err(os("dup", e)),
+        },
+        Input::Null => Ok(None),
         Input::Bytes(bytes) => {
             let mut file = memory_file()?;
             file.write_all(bytes).and_then(|()| file.rewind()).map_err(|e| os("write", e))?;

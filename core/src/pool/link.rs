@@ -64,6 +64,7 @@ impl Link {
             .of_entry::<Terms>(entry.clone())
             .args((options.max_tasks, &tasks, &results))
             .stdout(options.stdout)
+            .own_names(options.fresh)
             .daemon(true)
             .start()?;
         Ok(Link { process, queues: Some((tasks, results)) })
@@ -92,6 +93,7 @@ impl Link {
             .of_entry::<()>(entry)
             .stdin(Input::Bytes(input))
             .stdout(Output::Capture)
+            .own_names(true)
             .daemon(true)
             .start()?;
         Ok(Link { process, queues: None })

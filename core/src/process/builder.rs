@@ -250,7 +250,7 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
-    /// The standard input; the default is the parent's.
+    /// The standard input; by default it is empty. [`crate::Input::Inherit`] is the parent's.
     ///
     /// ```no_run
     /// # use procbox_core::Input;
@@ -262,6 +262,12 @@ impl<P> ProcessBuilder<P> {
     /// ```
     pub fn stdin(mut self, stdin: Input) -> Self {
         self.spec.stdin = stdin;
+        self
+    }
+
+    /// Names of listeners that are its own and its children's.
+    pub(crate) fn own_names(mut self, own: bool) -> Self {
+        self.spec.own_names = own;
         self
     }
 

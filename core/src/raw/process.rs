@@ -38,10 +38,10 @@ pub enum Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input {
-    /// The parent's own.
-    #[default]
+    /// The parent's own. Nobody reads it who was not given it: a parent has its reasons to have it.
     Inherit,
     /// Empty.
+    #[default]
     Null,
     /// These bytes, then end of file.
     Bytes(Vec<u8>),
@@ -102,6 +102,9 @@ pub struct ProcessSpec {
     pub timeout: Option<Duration>,
     /// The CPU time, of all its threads together, after which it is ended.
     pub cpu_time: Option<Duration>,
+    /// `true` if it and what it starts meet nobody by a listener's name but each other, where names
+    /// are the context's: a fresh task does not meet the next.
+    pub own_names: bool,
 }
 
 /// The identity of a process, as it and others see it.
@@ -203,17 +206,18 @@ impl ProcessSpec {
     /// use procbox_core::{Identity, Input};
     /// # let me = Identity::new("", 0);
     /// let spec = ProcessSpec::new(Entry::Call("greet".into()), me);
-    /// assert_eq!((spec.stdin, spec.timeout), (Input::Inherit, None));
+    /// assert_eq!((spec.stdin, spec.timeout), (Input::Null, None));
     /// ```
     pub fn new(entry: Entry, identity: Identity) -> ProcessSpec {
         ProcessSpec {
             entry,
             message: Message::default(),
             identity,
-            stdin: Input::Inherit,
+            stdin: Input::Null,
             stdout: Output::Inherit,
             timeout: None,
             cpu_time: None,
+            own_names: false,
         }
     }
 

@@ -37,7 +37,7 @@ fn arguments(args: &[Bytes]) -> Result<String> {
 }
 
 pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
-    if spec.stdin != Input::Inherit || spec.stdout != Output::Inherit {
+    if spec.stdin != Input::Null || spec.stdout != Output::Inherit {
         return Err(Error::NotGranted("redirect a process's input and output"));
     }
     let (kind, worker) = match &spec.entry {

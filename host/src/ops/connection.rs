@@ -19,7 +19,7 @@ pub(crate) fn check_name(len: usize) -> Result<()> {
 /// A listener by a name.
 pub(crate) fn listen(state: &mut State, name: &str) -> Result<i32> {
     check_name(name.len())?;
-    let listener = state.environment.names().listen(state.runtime(), state.account(), name)?;
+    let listener = state.process.tree.names.listen(state.runtime(), state.account(), name)?;
     Ok(state.table.insert(Object::Listener(Arc::new(listener)))?)
 }
 
@@ -27,18 +27,15 @@ pub(crate) fn listen(state: &mut State, name: &str) -> Result<i32> {
 pub(crate) fn try_connect(state: &mut State, name: &str) -> Result<i32> {
     // Before anybody is told of a connection that would have no handle.
     state.table.check_room(1)?;
-    let ours = state
-        .environment
-        .names()
-        .approach(state.runtime(), state.account(), name)?
-        .try_connect()?;
+    let ours =
+        state.process.tree.names.approach(state.runtime(), state.account(), name)?.try_connect()?;
     Ok(state.table.insert(Object::Pipe(ours))?)
 }
 
 /// A connection to a listener, waiting for room.
 pub(crate) async fn connect(state: &mut State, name: &str, wait: Wait) -> Result<i32> {
     state.table.check_room(1)?;
-    let approach = state.environment.names().approach(state.runtime(), state.account(), name)?;
+    let approach = state.process.tree.names.approach(state.runtime(), state.account(), name)?;
     let ours = within(&state.process, wait, (Operation::Connect, 0), approach.connect()).await?;
     Ok(state.table.insert(Object::Pipe(ours))?)
 }

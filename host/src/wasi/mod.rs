@@ -1,7 +1,7 @@
 //! WASI for a process: wasmtime's own implementation, with the process's grants and stdio.
 //!
 //! Nothing of it holds a thread that runs guests: file calls are made on threads of their own (see
-//! `files`), and output suspends the guest while there is no room for it (see `print`). Ours is also
+//! `files`), and output suspends the guest while there is no room for it (see `crate::print`). Ours is also
 //! what the runtime gives (clocks, see `clock`; waiting, see `poll`; random bytes, see `random`) and
 //! exiting (see `exit`).
 
@@ -9,16 +9,14 @@ mod clock;
 mod exit;
 mod files;
 mod poll;
-mod print;
 mod random;
 mod stdio;
 
 pub(crate) use files::Files;
-pub(crate) use print::{complain, complain_now};
 
+use crate::print::Stream;
 use crate::process::HostProcess;
 use crate::state::{Environment, State};
-use print::Stream;
 use procbox_core::Result;
 use procbox_core::raw::{Entry, Input, Output, ProcessSpec};
 use std::path::Path;

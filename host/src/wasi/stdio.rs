@@ -1,6 +1,6 @@
 //! Where a sandboxed process's output goes.
 
-use super::print::Stream;
+use crate::print::Stream;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use std::pin::Pin;

@@ -15,7 +15,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use procbox_core::{Error, Result};
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 /// Seconds that a program has to become a zygote: its constructors run before.
 const HELLO_SECONDS: i64 = 10;
@@ -43,6 +43,8 @@ impl Zygote {
         let mut command = Command::new(program.path());
         command.arg("--procbox-zygote").envs(variables.iter().cloned());
         command.env(ENVIRONMENT, environment(theirs.as_raw_fd(), arena));
+        // What it forks has this input, unless it is given another.
+        command.stdin(Stdio::null());
         signals::hold_interrupts_of(&mut command);
         syscalls::pass_fds(&mut command, vec![theirs.as_raw_fd(), arena]);
         let process = spawner.spawn(program, command)?;

@@ -121,6 +121,9 @@ pub(crate) fn input_is_given_and_output_is_kept(ctx: &Context) -> Verdict {
     let p = ctx.main(["cat"]).stdin(Input::Null).stdout(Output::Capture).start()?;
     same(exitcode(&p)?, 0)?;
     same(p.output()?.len(), 0)?;
+    let p = ctx.main(["cat"]).stdout(Output::Capture).start()?;
+    same(exitcode(&p)?, 0)?;
+    same(p.output()?.len(), 0)?; // Who is not given the parent's input does not read it.
     let p = ctx.main(["echo", "unseen"]).stdout(Output::Null).start()?;
     same(exitcode(&p)?, 0)
 }

@@ -27,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Stdout,
     Stderr,
 }
@@ -36,7 +36,7 @@ pub(super) enum Stream {
 static TURN: Mutex<()> = Mutex::new(());
 
 impl Stream {
-    pub(super) fn is_terminal(self) -> bool {
+    pub(crate) fn is_terminal(self) -> bool {
         match self {
             Stream::Stdout => io::IsTerminal::is_terminal(&io::stdout()),
             Stream::Stderr => io::IsTerminal::is_terminal(&io::stderr()),
@@ -48,7 +48,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of the write.
-    pub(super) async fn print(self, runtime: &Arc<Runtime>, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn print(self, runtime: &Arc<Runtime>, mut bytes: &[u8]) -> io::Result<()> {
         let mut pause = PAUSE.0;
         while !bytes.is_empty() {
             let written = self.try_print(&bytes[..bytes.len().min(PIECE)])?;

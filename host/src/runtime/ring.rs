@@ -67,6 +67,17 @@ impl Ring {
         }
     }
 
+    /// One that is not in it has a turn.
+    pub(super) fn ran(&mut self, share: &Share) {
+        share.catch_up(self.floor.saturating_sub(CREDIT));
+        self.floor = self.floor.max(share.used());
+    }
+
+    /// Whether one that is not in it has used less than those that had a turn lately.
+    pub(super) fn would_be_behind(&self, share: &Share) -> bool {
+        share.used() < self.floor
+    }
+
     /// Whether the one that goes next has used less than those that had a turn lately.
     pub(super) fn is_behind(&mut self) -> bool {
         self.first().map(|share| share.used()).is_some_and(|used| used < self.floor)

@@ -68,7 +68,11 @@ impl Share {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let mut share = Some(self);
         while let Some(Share { weight, parent, used, .. }) = share {
-            let weighed = nanos.saturating_mul(WEIGHT.into()) / u64::from(*weight);
+            // Divided only where it has to be: this is on the way of every message.
+            let weighed = match *weight {
+                WEIGHT => nanos,
+                weight => nanos.saturating_mul(WEIGHT.into()) / u64::from(weight),
+            };
             used.fetch_add(weighed, Ordering::Relaxed);
             share = parent.as_deref();
         }
@@ -76,7 +80,9 @@ impl Share {
 
     /// Counts it as having used so much at least.
     pub(super) fn catch_up(&self, used: u64) {
-        self.used.fetch_max(used, Ordering::Relaxed);
+        if self.used() < used {
+            self.used.fetch_max(used, Ordering::Relaxed);
+        }
     }
 }
 
@@ -93,6 +99,8 @@ pub(crate) struct Seat {
 
 impl Seat {
     const NOWHERE: u64 = u64::MAX;
+    /// Beside the lanes, as the only task there.
+    pub(super) const ALONE: u64 = u64::MAX - 1;
 
     pub(crate) fn new(pid: u32, share: Arc<Share>) -> Arc<Seat> {
         let place = AtomicU64::new(Seat::NOWHERE);
@@ -114,7 +122,9 @@ impl Seat {
 
     /// Where its task waits, if it does; it is about to leave.
     pub(super) fn leave(&self) -> Option<u64> {
-        let place = self.place.swap(Seat::NOWHERE, Ordering::Relaxed);
+        // Not a swap: nobody else writes meanwhile.
+        let place = self.place.load(Ordering::Relaxed);
+        self.place.store(Seat::NOWHERE, Ordering::Relaxed);
         (place != Seat::NOWHERE).then_some(place)
     }
 }

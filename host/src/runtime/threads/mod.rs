@@ -29,6 +29,7 @@ use queue::Queue;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::Thread;
+use std::time::Instant;
 
 /// The run queue and its threads, which end when it is dropped.
 pub(super) struct Threads {
@@ -73,23 +74,26 @@ impl Threads {
         self.active.load(Ordering::Relaxed) >= self.parallelism
     }
 
-    /// Runs one task, if there is one and a CPU for it; whether it did. If all CPUs are taken but
+    /// Runs one task, if there is one and a CPU for it; when it was done with that. If all CPUs are taken but
     /// the task is urgent, a `pressing` thread runs it all the same, and has the others give theirs
     /// back: one of them finds that there are too many.
-    fn run_one(&self, pressing: bool) -> bool {
+    ///
+    /// `before` is when the thread was done with another, if that was just now: a look at the clock
+    /// for each is enough.
+    fn run_one(&self, pressing: bool, before: Option<Instant>) -> Option<Instant> {
         if self.ready.is_empty() {
-            return false;
+            return None;
         }
         let over = self.is_full();
         if over && !(pressing && self.ready.is_urgent()) {
-            return false;
+            return None;
         }
         // Before it leaves the queue, so that the pacer sees it in one of the two and does not rest.
         let active = self.active.fetch_add(1, Ordering::SeqCst) + 1;
         // A task of ours never panics by itself; the guest's traps are values. Should it happen all
         // the same, async-task has dropped the future and the count must still be right.
         let counted = Active(&self.active);
-        let Some(runnable) = self.ready.pop() else { return false };
+        let runnable = self.ready.pop()?;
         if active > self.peak.load(Ordering::Relaxed) {
             self.peak.store(active, Ordering::Relaxed);
         }
@@ -97,11 +101,12 @@ impl Threads {
             self.preempt();
         }
         let share = runnable.metadata().share.clone();
-        let began = SystemClock.now();
+        let began = before.unwrap_or_else(|| SystemClock.now());
         runnable.run();
-        share.charge(SystemClock.now().saturating_duration_since(began));
+        let done = SystemClock.now();
+        share.charge(done.saturating_duration_since(began));
         drop(counted);
-        true
+        Some(done)
     }
 
     /// Whether something urgent waits for a thread that runs something else.
@@ -163,11 +168,13 @@ impl Scheduler for Threads {
     }
 
     fn run_until(&self, bell: &Bell, deadline: Deadline) -> Result<()> {
+        let mut done = None;
         loop {
             if deadline.is_past(&SystemClock) {
                 return Err(Error::TimedOut);
             }
-            if !self.run_one(true) {
+            done = self.run_one(true, done);
+            if done.is_none() {
                 bell.park(deadline, &SystemClock);
             }
             if bell.has_rung() {
@@ -202,7 +209,13 @@ const LOOKS: u32 = 200;
 
 fn runner(threads: &Weak<Threads>) {
     while let Some(strong) = threads.upgrade() {
-        while strong.run_one(false) {}
+        let mut done = None;
+        loop {
+            done = strong.run_one(false, done);
+            if done.is_none() {
+                break;
+            }
+        }
         let looked = (0..LOOKS).any(|_| {
             std::hint::spin_loop();
             !strong.ready.is_empty()

@@ -6,6 +6,9 @@
 //! 2. contexts take turns by what they have used of their shares (see `ring`);
 //! 3. in a context, its trees do;
 //! 4. in a tree, first in, first out.
+//!
+//! A task that is alone is kept beside all that: processes that hand each other messages, or that
+//! are started one after the other, pay for no turns.
 
 use super::super::ring::Ring;
 use super::super::scheduler::Runnable;
@@ -27,6 +30,8 @@ pub(super) struct Queue {
 struct Tasks {
     /// Of processes that are to end.
     doomed: VecDeque<Runnable>,
+    /// The only one that is in no lane, if there was none in any when it came.
+    lone: Option<Runnable>,
     /// The shares of contexts with tasks; each has a ring of its trees with tasks, whose lanes have
     /// the tasks.
     contexts: Ring,
@@ -61,7 +66,10 @@ impl Queue {
         let mut tasks = lock(&self.tasks);
         seat.doom();
         let Some(place) = seat.leave() else { return };
-        let task = seat.share.members().lane.take(place);
+        let task = match place {
+            Seat::ALONE => tasks.lone.take(),
+            place => seat.share.members().lane.take(place),
+        };
         tasks.doomed.extend(task);
     }
 
@@ -83,6 +91,19 @@ impl Tasks {
             self.doomed.push_back(task);
             return;
         }
+        if self.contexts.is_empty() {
+            task.metadata().put(Seat::ALONE);
+            let Some(first) = self.lone.replace(task) else { return };
+            // There are two now: they take turns.
+            let second = self.lone.take();
+            self.take_turns(first);
+            return second.into_iter().for_each(|task| self.take_turns(task));
+        }
+        self.take_turns(task);
+    }
+
+    /// Puts it into its tree's lane, and the tree and its context among those that take turns.
+    fn take_turns(&mut self, task: Runnable) {
         let tree = task.metadata().share.clone();
         let mut members = tree.members();
         members.lane.push(task);
@@ -103,6 +124,18 @@ impl Tasks {
         if let Some(task) = self.doomed.pop_front() {
             return Some(task);
         }
+        if let Some(task) = self.lone.take() {
+            task.metadata().leave();
+            let tree = &task.metadata().share;
+            match tree.parent() {
+                None => self.contexts.ran(tree),
+                Some(context) => {
+                    context.members().ring.ran(tree);
+                    self.contexts.ran(context);
+                }
+            }
+            return Some(task);
+        }
         // A lane whose tasks were hastened away is empty: the next one then.
         loop {
             let context = self.contexts.first()?.clone();
@@ -115,8 +148,16 @@ impl Tasks {
     }
 
     fn is_urgent(&mut self) -> bool {
-        !self.doomed.is_empty()
-            || self.contexts.is_behind()
+        if !self.doomed.is_empty() {
+            return true;
+        }
+        if let Some(task) = &self.lone {
+            let tree = &task.metadata().share;
+            let context = tree.parent().unwrap_or(tree);
+            return self.contexts.would_be_behind(context)
+                || context.members().ring.would_be_behind(tree);
+        }
+        self.contexts.is_behind()
             || self.contexts.first().is_some_and(|share| share.members().ring.is_behind())
     }
 }

@@ -24,7 +24,7 @@ const STACK: usize = 1 << 20;
 /// Stacks beyond those of live processes: the ones of processes that end just now.
 const SPARE_STACKS: u32 = 64;
 /// Elements of each table of a module: functions that can be called by pointer.
-const TABLE_ELEMENTS: usize = 20_000;
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// Freed instances that keep their memory for the next ones.
 const WARM_SLOTS: u32 = 256;
 /// Bytes of a freed instance that are cleared in place rather than given back to the system: a

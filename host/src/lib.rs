@@ -32,6 +32,7 @@
 mod account;
 mod atomic;
 mod channel;
+mod check;
 mod connection;
 mod context;
 mod ctrl_c;

@@ -1,5 +1,6 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
+use crate::check::Admission;
 use crate::listed::Listed;
 use crate::section;
 use crate::state::State;
@@ -78,13 +79,15 @@ impl Program {
         Ok(Program { name, bytes: bytes.into() })
     }
 
-    /// Compiles and links it.
-    pub(crate) fn prepare(&self, engine: &Engine, linker: &Linker<State>) -> Result<Prepared> {
+    /// Checks, compiles and links it.
+    pub(crate) fn prepare(
+        &self,
+        engine: &Engine,
+        linker: &Linker<State>,
+        admission: &Admission,
+    ) -> Result<Prepared> {
         let refuse = |why: String| Error::NotRunnable { program: self.name.clone(), why };
-        // Preamble: magic, version, layer. A component has layer 1.
-        if self.bytes.get(6..8) == Some(&[1, 0]) {
-            return Err(refuse("a component; procbox runs core modules (wasm32-wasip1)".into()));
-        }
+        admission.check(&self.bytes).map_err(refuse)?;
         let module = Module::new(engine, &self.bytes).map_err(|e| refuse(first_line(&e)))?;
         let instance = linker.instantiate_pre(&module).map_err(|e| refuse(first_line(&e)))?;
         let workers: Vec<String> = module

@@ -1,5 +1,6 @@
 //! The sandbox, and what it is made with.
 
+use crate::check::Admission;
 use crate::context::Root;
 use crate::ctrl_c;
 use crate::engine::{self, ModuleCache};
@@ -18,11 +19,13 @@ use std::sync::Arc;
 const MEMORY: usize = 1 << 30;
 /// The default for [`SandboxBuilder::max_processes`]: what the default `vm.max_map_count` allows.
 const MAX_PROCESSES: usize = 10_000;
+/// The default for [`SandboxBuilder::module_size`]: an interpreter of Python has half of that.
+const MODULE_SIZE: usize = 64 << 20;
 
 /// A builder of a sandbox.
 ///
-/// Defaults: 1 GiB of memory per process, 10,000 processes at once, as many threads as CPUs,
-/// compiled modules cached on disk.
+/// Defaults: 1 GiB of memory per process, 10,000 processes at once, modules of 64 MiB, as many
+/// threads as CPUs, compiled modules cached on disk.
 ///
 /// ```no_run
 /// use procbox_host::Sandbox;
@@ -35,6 +38,7 @@ const MAX_PROCESSES: usize = 10_000;
 pub struct SandboxBuilder {
     memory: usize,
     max_processes: usize,
+    module_size: usize,
     parallelism: Option<usize>,
     fuel: Option<u64>,
     seed: Option<u64>,
@@ -72,6 +76,23 @@ impl SandboxBuilder {
     /// ```
     pub fn max_processes(mut self, n: usize) -> Self {
         self.max_processes = n;
+        self
+    }
+
+    /// Bytes that a program's module may have. Default 64 MiB. A larger one is refused before it is
+    /// compiled, as is one that imports what is not granted or needs more memory than a process may
+    /// have.
+    ///
+    /// ```
+    /// # use procbox_core::Error;
+    /// # use procbox_host::{Program, Sandbox};
+    /// let sandbox = Sandbox::builder().max_processes(8).module_size(4).build()?;
+    /// let empty = Program::from_bytes("empty", b"\0asm\x01\0\0\0".to_vec())?;
+    /// assert!(matches!(sandbox.context(empty), Err(Error::NotRunnable { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn module_size(mut self, bytes: usize) -> Self {
+        self.module_size = bytes;
         self
     }
 
@@ -200,6 +221,11 @@ impl SandboxBuilder {
         let inner = Inner {
             runtime,
             linker: engine::linker(&engine)?,
+            admission: Admission {
+                module: self.module_size,
+                memory: self.memory,
+                table: engine::TABLE_ELEMENTS,
+            },
             engine,
             parallelism,
             limits,
@@ -241,6 +267,7 @@ impl Sandbox {
         SandboxBuilder {
             memory: MEMORY,
             max_processes: MAX_PROCESSES,
+            module_size: MODULE_SIZE,
             parallelism: None,
             fuel: None,
             seed: None,
@@ -283,7 +310,8 @@ impl Sandbox {
     /// Those of [`Sandbox::context`], and [`Error::Os`] for a directory that cannot be opened.
     pub fn context_with(&self, program: Program, grants: Grants) -> Result<Context> {
         grants.check()?;
-        let prepared = program.prepare(&self.0.0.engine, &self.0.0.linker)?;
+        let inner = &self.0.0;
+        let prepared = program.prepare(&inner.engine, &inner.linker, &inner.admission)?;
         let raw = Root::new(self.0.clone(), prepared, grants)?;
         Ok(Context::from_raw(Arc::new(raw)))
     }

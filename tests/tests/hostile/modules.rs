@@ -18,6 +18,30 @@ fn what_is_no_module_is_refused() {
 }
 
 #[test]
+fn what_a_module_needs_is_looked_at_before_it_is_compiled() {
+    let needs = |what: &str, why| {
+        main(what, format!("(module {what} (func (export \"_start\")))"), Gets::Refused(why))
+    };
+    // Thirty megabytes that could be compiled, behind an import that nobody granted.
+    let body = "(i32.store (i32.const 0) (i32.const 1))".repeat(100);
+    let functions = format!("(func {body})").repeat(30_000);
+    let large = format!(
+        r#"(module (import "env" "system" (func)) (memory 1) {functions} (func (export "_start")))"#
+    );
+    make([
+        needs("(memory 1025)", "more than the limit of 67108864"),
+        needs("(memory 65536)", "more than the limit of 67108864"),
+        needs("(memory i64 1)", "64-bit addresses"),
+        needs("(memory 1) (memory 1)", "several memories"),
+        needs("(table 20001 funcref)", "more than the limit of 20000"),
+        needs("(table 1 funcref) (table 1 funcref)", "more than 1 table"),
+        main("a large module", large, Gets::Refused("`env::system`, which is not granted")),
+        needs(&format!(r#"(memory 1) (data "{}")"#, "a".repeat(4096)), "limit of 4096")
+            .within(|builder| builder.module_size(4096)),
+    ]);
+}
+
+#[test]
 fn an_import_that_nobody_granted_is_refused() {
     let imports = |what: &str| {
         let text = format!("(module {what} (func (export \"_start\")))");

@@ -1,0 +1,326 @@
+//! What can be said of a module without compiling it: whether it is too large, wants what nobody
+//! grants, or needs more than a process gets. One pass over its head; functions' bodies are skipped.
+
+use procbox_abi::{IMPORTS, MODULE, ValueType};
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, FuncType, Import, MemoryType, Parser, Payload,
+    TableType, TypeRef, ValType,
+};
+
+/// Types that a module may declare: real programs have some thousands.
+const TYPES: usize = 100_000;
+/// Imports likewise, each as often as a linker repeats it.
+const IMPORTED: usize = 10_000;
+/// Functions: a compiler that is compiled to WebAssembly has a hundred thousand.
+const FUNCTIONS: u32 = 1_000_000;
+/// Globals, data segments and element segments, of each kind.
+const SEGMENTS: u32 = 100_000;
+/// Bytes of a page of memory, unless it says otherwise.
+const PAGE: u64 = 64 << 10;
+
+/// What a module has to be within.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission {
+    /// Bytes of the module.
+    pub(crate) module: usize,
+    /// Bytes of memory at the beginning.
+    pub(crate) memory: usize,
+    /// Elements of its table at the beginning.
+    pub(crate) table: usize,
+}
+
+impl Admission {
+    /// Refuses a module that should not be compiled.
+    ///
+    /// # Errors
+    /// The reason, in one line.
+    pub(crate) fn check(&self, module: &[u8]) -> Result<(), String> {
+        if module.len() > self.module {
+            return Err(format!(
+                "a module of {} bytes, more than the limit of {}",
+                module.len(),
+                self.module
+            ));
+        }
+        let mut types = Vec::new();
+        for payload in Parser::new(0).parse_all(module) {
+            match payload.map_err(in_short)? {
+                Payload::Version { encoding: wasmparser::Encoding::Component, .. } => {
+                    return Err("a component; procbox runs core modules (wasm32-wasip1)".into());
+                }
+                Payload::TypeSection(reader) => {
+                    for group in reader {
+                        for declared in group.map_err(in_short)?.into_types() {
+                            types.push(match declared.composite_type.inner {
+                                CompositeInnerType::Func(function) => Some(function),
+                                _ => None,
+                            });
+                            if types.len() > TYPES {
+                                return Err(format!("it declares more than {TYPES} types"));
+                            }
+                        }
+                    }
+                }
+                Payload::ImportSection(reader) => {
+                    for (n, import) in reader.into_imports().enumerate() {
+                        if n == IMPORTED {
+                            return Err(format!("it has more than {IMPORTED} imports"));
+                        }
+                        imported(&import.map_err(in_short)?, &types)?;
+                    }
+                }
+                Payload::MemorySection(reader) => {
+                    if reader.count() > 1 {
+                        return Err("it has several memories; a process has one".into());
+                    }
+                    for memory in reader {
+                        self.memory(&memory.map_err(in_short)?)?;
+                    }
+                }
+                Payload::FunctionSection(reader) => {
+                    at_most(reader.count(), FUNCTIONS, "functions")?;
+                }
+                Payload::GlobalSection(reader) => at_most(reader.count(), SEGMENTS, "globals")?,
+                Payload::DataSection(reader) => {
+                    at_most(reader.count(), SEGMENTS, "data segments")?;
+                }
+                Payload::ElementSection(reader) => {
+                    at_most(reader.count(), SEGMENTS, "element segments")?;
+                }
+                Payload::TableSection(reader) => {
+                    at_most(reader.count(), 1, "table")?;
+                    for table in reader {
+                        self.table(&table.map_err(in_short)?.ty)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn memory(&self, memory: &MemoryType) -> Result<(), String> {
+        if memory.memory64 {
+            return Err("its memory has 64-bit addresses; procbox runs wasm32".into());
+        }
+        let page = memory.page_size_log2.map_or(PAGE, |log| 1u64.checked_shl(log).unwrap_or(PAGE));
+        let bytes = memory.initial.saturating_mul(page);
+        if bytes > self.memory as u64 {
+            return Err(format!(
+                "its memory has {bytes} bytes from the beginning, more than the limit of {}",
+                self.memory
+            ));
+        }
+        Ok(())
+    }
+
+    fn table(&self, table: &TableType) -> Result<(), String> {
+        if table.initial > self.table as u64 {
+            return Err(format!(
+                "a table has {} elements from the beginning, more than the limit of {}",
+                table.initial, self.table
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn at_most(count: u32, most: u32, of: &str) -> Result<(), String> {
+    if count > most { Err(format!("it has more than {most} {of}")) } else { Ok(()) }
+}
+
+/// The parser's message, which may quote the module, in one line of reasonable length.
+fn in_short(error: BinaryReaderError) -> String {
+    let message = format!("{} (at offset {:#x})", error.message(), error.offset());
+    printable(&message)
+}
+
+/// A text of the module's as it can be shown.
+fn printable(text: &str) -> String {
+    const MOST: usize = 200;
+    let short: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MOST).is_some() { short + "..." } else { short }
+}
+
+/// Refuses an import that is not one of those that a sandbox links.
+fn imported(import: &Import<'_>, types: &[Option<FuncType>]) -> Result<(), String> {
+    let name = || format!("{}::{}", printable(import.module), printable(import.name));
+    let unknown = || format!("it imports `{}`, which is not granted", name());
+    let expected = known(import.module, import.name).ok_or_else(unknown)?;
+    let (TypeRef::Func(index) | TypeRef::FuncExact(index)) = import.ty else {
+        return Err(format!("it imports `{}` as something else than a function", name()));
+    };
+    let declared = types.get(index as usize).and_then(Option::as_ref);
+    match declared {
+        Some(declared) if expected.is(declared) => Ok(()),
+        _ => Err(format!("it imports `{}` with another type than it has", name())),
+    }
+}
+
+/// A function's type, as one of the two tables has it.
+enum Signature {
+    Abi(&'static procbox_abi::Import),
+    /// A letter for each parameter: `i` of 32 bits, `I` of 64. The last is the result.
+    Wasi(&'static str),
+}
+
+impl Signature {
+    fn is(&self, declared: &FuncType) -> bool {
+        let of = |wanted: ValueType| match wanted {
+            ValueType::I32 => ValType::I32,
+            ValueType::I64 => ValType::I64,
+        };
+        match self {
+            Signature::Abi(import) => {
+                let parameters = import.parameters.iter().map(|p| of(p.ty));
+                declared.params().iter().copied().eq(parameters)
+                    && declared.results() == [of(import.result)]
+            }
+            Signature::Wasi(letters) => {
+                let (parameters, result) = letters.split_once('>').unwrap_or((letters, ""));
+                let types = |letters: &'static str| {
+                    letters.bytes().map(|l| if l == b'I' { ValType::I64 } else { ValType::I32 })
+                };
+                declared.params().iter().copied().eq(types(parameters))
+                    && declared.results().iter().copied().eq(types(result))
+            }
+        }
+    }
+}
+
+fn known(module: &str, name: &str) -> Option<Signature> {
+    if module == MODULE {
+        return IMPORTS.iter().find(|import| import.name == name).map(Signature::Abi);
+    }
+    if module != WASI {
+        return None;
+    }
+    let found = WASI_IMPORTS.iter().find(|(wasi, _)| *wasi == name)?;
+    Some(Signature::Wasi(found.1))
+}
+
+/// The module name of WASI preview 1.
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// The functions of WASI preview 1. A test holds the table to what is linked.
+const WASI_IMPORTS: &[(&str, &str)] = &[
+    ("args_get", "ii>i"),
+    ("args_sizes_get", "ii>i"),
+    ("clock_res_get", "ii>i"),
+    ("clock_time_get", "iIi>i"),
+    ("environ_get", "ii>i"),
+    ("environ_sizes_get", "ii>i"),
+    ("fd_advise", "iIIi>i"),
+    ("fd_allocate", "iII>i"),
+    ("fd_close", "i>i"),
+    ("fd_datasync", "i>i"),
+    ("fd_fdstat_get", "ii>i"),
+    ("fd_fdstat_set_flags", "ii>i"),
+    ("fd_fdstat_set_rights", "iII>i"),
+    ("fd_filestat_get", "ii>i"),
+    ("fd_filestat_set_size", "iI>i"),
+    ("fd_filestat_set_times", "iIIi>i"),
+    ("fd_pread", "iiiIi>i"),
+    ("fd_prestat_dir_name", "iii>i"),
+    ("fd_prestat_get", "ii>i"),
+    ("fd_pwrite", "iiiIi>i"),
+    ("fd_read", "iiii>i"),
+    ("fd_readdir", "iiiIi>i"),
+    ("fd_renumber", "ii>i"),
+    ("fd_seek", "iIii>i"),
+    ("fd_sync", "i>i"),
+    ("fd_tell", "ii>i"),
+    ("fd_write", "iiii>i"),
+    ("path_create_directory", "iii>i"),
+    ("path_filestat_get", "iiiii>i"),
+    ("path_filestat_set_times", "iiiiIIi>i"),
+    ("path_link", "iiiiiii>i"),
+    ("path_open", "iiiiiIIii>i"),
+    ("path_readlink", "iiiiii>i"),
+    ("path_remove_directory", "iii>i"),
+    ("path_rename", "iiiiii>i"),
+    ("path_symlink", "iiiii>i"),
+    ("path_unlink_file", "iii>i"),
+    ("poll_oneoff", "iiii>i"),
+    ("proc_exit", "i"),
+    ("proc_raise", "i>i"),
+    ("random_get", "ii>i"),
+    ("sched_yield", ">i"),
+    ("sock_accept", "iii>i"),
+    ("sock_recv", "iiiiii>i"),
+    ("sock_send", "iiiii>i"),
+    ("sock_shutdown", "ii>i"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine;
+
+    const ADMISSION: Admission = Admission { module: 1 << 20, memory: 1 << 20, table: 100 };
+
+    fn check(text: &str) -> Result<(), String> {
+        ADMISSION.check(&wat::parse_str(format!("(module {text})")).unwrap())
+    }
+
+    fn words(letters: &str) -> String {
+        letters.bytes().map(|l| if l == b'I' { " i64" } else { " i32" }).collect()
+    }
+
+    #[test]
+    fn every_function_of_the_table_is_linked_with_this_type() {
+        let engine = wasmtime::Engine::default();
+        let linker = engine::linker(&engine).unwrap();
+        for (name, letters) in WASI_IMPORTS {
+            let (parameters, result) = letters.split_once('>').unwrap_or((letters, ""));
+            let (parameters, result) = (words(parameters), words(result));
+            let text = format!(
+                r#"(import "{WASI}" "{name}" (func (param{parameters}) (result{result})))"#
+            );
+            assert_eq!(check(&text), Ok(()));
+            let wasm = wat::parse_str(format!("(module {text})")).unwrap();
+            let module = wasmtime::Module::new(&engine, wasm).unwrap();
+            let linked = linker.instantiate_pre(&module);
+            assert!(linked.is_ok(), "{name}: {:?}", linked.err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_granted_is_refused_by_name() {
+        for (text, why) in [
+            (r#"(import "env" "system" (func))"#, "`env::system`, which is not granted"),
+            (r#"(import "procbox_2" "lock_new" (func (result i32)))"#, "`procbox_2::lock_new`"),
+            (r#"(import "procbox_1" "lock_new" (func))"#, "with another type"),
+            (r#"(import "procbox_1" "lock_new" (memory 1))"#, "something else than a function"),
+            (r#"(import "a\1b[2J" "b\n" (func))"#, r"a\u{1b}[2J::b\n"),
+            ("(memory 17)", "more than the limit of 1048576"),
+            ("(memory i64 1)", "64-bit"),
+            ("(memory 1) (memory 1)", "several memories"),
+            ("(table 1 funcref) (table 1 funcref)", "more than 1 table"),
+            ("(table 101 funcref)", "more than the limit of 100"),
+        ] {
+            let refused = check(text).unwrap_err();
+            assert!(refused.contains(why) && refused.lines().count() == 1, "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_things_are_bounded() {
+        let globals = "(global i32 (i32.const 0))".repeat(SEGMENTS as usize + 1);
+        assert_eq!(check(&globals).unwrap_err(), "it has more than 100000 globals");
+        let types = (0..=TYPES).map(|_| "(type (func))").collect::<String>();
+        assert_eq!(check(&types).unwrap_err(), "it declares more than 100000 types");
+    }
+
+    #[test]
+    fn a_module_over_the_limit_is_not_looked_at() {
+        let why = ADMISSION.check(&vec![0; (1 << 20) + 1]).unwrap_err();
+        assert_eq!(why, "a module of 1048577 bytes, more than the limit of 1048576");
+    }
+
+    #[test]
+    fn names_without_an_end_are_cut() {
+        let text = format!(r#"(import "{}" "x" (func))"#, "n".repeat(100_000));
+        assert!(check(&text).unwrap_err().len() < 500);
+    }
+}

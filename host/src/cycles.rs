@@ -148,9 +148,11 @@ impl Carriers {
     }
 }
 
-/// Empties those that nobody can reach. Answers with those that stay listed, and with what was in
-/// the others.
-fn free(carriers: Vec<Arc<dyn Carrier>>) -> (Vec<Arc<dyn Carrier>>, Vec<Box<dyn Send>>) {
+/// Carriers that stay listed, and what was in the others.
+type Freed = (Vec<Arc<dyn Carrier>>, Vec<Box<dyn Send>>);
+
+/// Empties those that nobody can reach.
+fn free(carriers: Vec<Arc<dyn Carrier>>) -> Freed {
     let mut listed = Vec::with_capacity(carriers.len());
     let mut held = Vec::with_capacity(carriers.len());
     for carrier in carriers {

@@ -24,8 +24,6 @@ pub(crate) enum Gets {
     Breaks(Limit),
     /// It is refused before it runs, with these words.
     Refused(&'static str),
-    /// It ends itself, by an exit or a trap, and breaks no limit.
-    Ends,
     /// It goes on until it is killed, and is then gone.
     Killed,
 }
@@ -118,9 +116,7 @@ impl Attack {
                 Ok::<(Context, Process), Error>((ctx, process))
             };
             let (ctx, process) = match (start(), &gets) {
-                (Ok(started), Gets::Exits(_) | Gets::Ends | Gets::Breaks(_) | Gets::Killed) => {
-                    started
-                }
+                (Ok(started), Gets::Exits(_) | Gets::Breaks(_) | Gets::Killed) => started,
                 (Err(error), Gets::Refused(why)) => {
                     assert!(error.to_string().contains(why), "{tries}: {error}");
                     return;
@@ -155,7 +151,6 @@ fn check(tries: &str, status: ExitStatus, gets: &Gets) {
         Gets::Exits(code) => {
             assert_eq!((status.exitcode(), status.limit()), (*code, None), "{tries}: {status}");
         }
-        Gets::Ends => assert_eq!(status.limit(), None, "{tries}: {status}"),
         Gets::Breaks(limit) => assert_eq!(status.limit(), Some(*limit), "{tries}: {status}"),
         Gets::Killed => assert_eq!(status.exitcode(), -9, "{tries}: {status}"),
         Gets::Refused(_) => {}

@@ -8,11 +8,9 @@
 //!
 //! To add a class: a file, its `mod` line here, and its line in `docs/security.md`.
 
-mod arguments;
 mod fairness;
 mod frame;
 mod held;
 mod modules;
 mod processes;
 mod traps;
-mod wasi;

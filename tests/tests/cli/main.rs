@@ -95,6 +95,12 @@ fn says(ran: &Ran, words: &[&str]) {
     }
 }
 
+/// Copies a program. Not in this process: a file that is open for writing in a child of another test,
+/// between its fork and its exec, could not be executed.
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args([from, to]).status().unwrap().success());
+}
+
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }

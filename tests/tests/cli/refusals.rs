@@ -204,7 +204,7 @@ fn a_backend_finds_the_build_that_is_for_it_or_refuses() {
     let beside = folder();
     let copies = [beside.path().join("count"), beside.path().join("count.wasm")];
     for (from, to) in [&native, &wasm].into_iter().zip(&copies) {
-        std::fs::copy(from, to).unwrap();
+        copy(from, to);
     }
     for path in &copies {
         for backend in ["native", "sandbox"] {
@@ -214,8 +214,8 @@ fn a_backend_finds_the_build_that_is_for_it_or_refuses() {
     }
     let alone = folder();
     let (only_native, only_wasm) = (alone.path().join("program"), alone.path().join("other.wasm"));
-    std::fs::copy(native, &only_native).unwrap();
-    std::fs::copy(wasm, &only_wasm).unwrap();
+    copy(&native, &only_native);
+    copy(&wasm, &only_wasm);
     for (backend, path) in [("native", &only_wasm), ("sandbox", &only_native)] {
         let ran = run_on(&mut command(&format!("map --backend {backend}"), &[path]), "a b\n");
         assert_eq!((ran.status, &ran.stdout[..]), (126, ""), "{backend}: {ran:?}");

@@ -114,7 +114,7 @@ fn there_is_a_manual_page_for_each_subcommand() {
 fn demo_works_from_a_copy_of_the_command_in_any_directory() {
     let dir = folder();
     let copy = dir.path().join("procbox");
-    std::fs::copy(procbox(), &copy).unwrap();
+    super::copy(&procbox(), &copy);
     let ran = run(Command::new(&copy).args(["demo", "lock"]).current_dir(dir.path()));
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.stdout.contains("native and sandbox agree"), "{}", ran.stdout);

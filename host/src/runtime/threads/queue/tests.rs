@@ -76,7 +76,8 @@ fn the_tree_that_has_used_least_goes_first() {
 fn a_tree_of_twice_the_weight_may_use_twice_as_much() {
     let (mut world, usual, heavy) = (World::default(), tree(), Share::new(2 * WEIGHT).child());
     let ran = |world: &mut World| {
-        (world.add(&usual), world.add(&heavy));
+        world.add(&usual);
+        world.add(&heavy);
         let runs = (0..300).map(|_| {
             let (task, _) = world.next().unwrap();
             task.metadata().share.charge(Duration::from_millis(1));

@@ -66,6 +66,9 @@ pub(crate) fn engine(
         .async_stack_size(STACK)
         .epoch_interruption(true)
         .consume_fuel(limits.fuel.is_some() || simulated)
+        // Their heaps would need places in the pool and a limit of their own: refused until they have.
+        .wasm_gc(false)
+        .wasm_exceptions(false)
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
         .memory_init_cow(true)
         // Without a directory to write to there is no cache, which costs time and nothing else.

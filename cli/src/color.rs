@@ -34,12 +34,14 @@ fn decide(when: When, terminal: bool, variable: impl Fn(&str) -> Option<OsString
     }
 }
 
+/// Whether lines have them.
+pub(crate) fn are_on() -> bool {
+    COLOURED.get() == Some(&true)
+}
+
 /// A text in bold red, where there are colours.
 pub(crate) fn alarming(text: &str) -> String {
-    match COLOURED.get() {
-        Some(true) => format!("\x1b[1;31m{text}\x1b[0m"),
-        _ => text.to_string(),
-    }
+    if are_on() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_string() }
 }
 
 #[cfg(test)]

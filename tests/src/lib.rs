@@ -161,6 +161,19 @@ pub struct Belongings {
     pub shared_memory: usize,
 }
 
+impl Belongings {
+    /// True if nothing of `before` has become more, but for runners, of which there may be as many as
+    /// CPUs.
+    pub fn are_no_more_than(self, before: Belongings) -> bool {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        self.runners <= before.runners.max(cpus)
+            && self.children <= before.children
+            && self.files <= before.files
+            && self.threads <= before.threads
+            && self.shared_memory <= before.shared_memory
+    }
+}
+
 /// The belongings of this process now.
 pub fn belongings() -> Belongings {
     let count = |path: &str| std::fs::read_dir(path).map_or(0, Iterator::count);

@@ -52,23 +52,13 @@ fn after_a_start(ctx: &Context) -> anyhow::Result<Belongings> {
     Ok(belongings())
 }
 
-fn is_no_more_than(before: Belongings) -> bool {
-    let now = belongings();
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    now.runners <= before.runners.max(cpus)
-        && now.children <= before.children
-        && now.files <= before.files
-        && now.threads <= before.threads
-        && now.shared_memory <= before.shared_memory
-}
-
 #[test]
 fn a_thousand_native_starts_leave_no_process_file_thread_or_shared_memory() {
     let _turn = alone();
     watched(Backend::Native, |ctx| {
         let before = after_a_start(ctx)?;
         start_a_thousand(ctx)?;
-        until(|| is_no_more_than(before));
+        until(|| belongings().are_no_more_than(before));
         Ok(())
     });
 }
@@ -85,7 +75,7 @@ fn a_native_context_that_ends_leaves_no_process_file_thread_or_shared_memory() {
             ctx.process("blocks").args((&started, &forever)).daemon(true).start()?;
             started.wait()?;
         }
-        until(|| is_no_more_than(before));
+        until(|| belongings().are_no_more_than(before));
         Ok(())
     });
 }
@@ -97,7 +87,7 @@ fn a_thousand_sandboxed_starts_leave_no_instance_file_or_thread() {
         start_a_thousand(ctx)?;
         let before = after_a_start(ctx)?;
         start_a_thousand(ctx)?;
-        until(|| sandbox().processes() == 0 && is_no_more_than(before));
+        until(|| sandbox().processes() == 0 && belongings().are_no_more_than(before));
         Ok(())
     });
 }

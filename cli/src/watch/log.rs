@@ -1,8 +1,8 @@
 //! `PROCBOX_LOG`: what happens as lines on stderr.
 
+use crate::color;
 use procbox::Error;
 use procbox::observe::{self, Subscription};
-use std::io::IsTerminal;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -20,9 +20,8 @@ pub(super) fn begin() -> anyhow::Result<Option<Subscription>> {
             "{VARIABLE} is a level (error, warn, info, debug, trace) or TARGET=LEVEL,...: {asked:?}"
         ))
     })?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color::are_on());
     tracing_subscriber::registry().with(targets).with(lines).try_init()?;
     Ok(Some(observe::to_tracing()))
 }

@@ -3,7 +3,7 @@
 use procbox::backend::Message;
 use procbox::sandbox::{Grants, Program, SandboxBuilder};
 use procbox::{Context, Error, ExitStatus, Limit, Process, Queue, Sandbox};
-use procbox_tests::{Belongings, PATIENCE, belongings};
+use procbox_tests::{PATIENCE, belongings};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -194,7 +194,7 @@ pub(crate) fn beside_an_honest_one(
     drop(honest);
     until(tries, || attacked.processes() == 0);
     drop(attacked);
-    until(tries, || is_no_more_than(before));
+    until(tries, || belongings().are_no_more_than(before));
 }
 
 /// Waits for what has to come.
@@ -205,16 +205,6 @@ pub(crate) fn until(tries: &str, done: impl Fn() -> bool) {
         assert!(began.elapsed() < PATIENCE, "{tries}: it stays: {:?}", belongings());
         std::thread::sleep(Duration::from_millis(1));
     }
-}
-
-fn is_no_more_than(before: Belongings) -> bool {
-    let now = belongings();
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    now.runners <= before.runners.max(cpus)
-        && now.children <= before.children
-        && now.files <= before.files
-        && now.threads <= before.threads
-        && now.shared_memory <= before.shared_memory
 }
 
 struct Finally<F: FnMut()>(F);

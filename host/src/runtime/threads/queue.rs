@@ -92,12 +92,13 @@ impl Tasks {
             return;
         }
         if self.contexts.is_empty() {
-            task.metadata().put(Seat::ALONE);
-            let Some(first) = self.lone.replace(task) else { return };
+            let Some(first) = self.lone.take() else {
+                task.metadata().put(Seat::ALONE);
+                self.lone = Some(task);
+                return;
+            };
             // There are two now: they take turns.
-            let second = self.lone.take();
             self.take_turns(first);
-            return second.into_iter().for_each(|task| self.take_turns(task));
         }
         self.take_turns(task);
     }

@@ -160,3 +160,32 @@ fn contexts_share_before_their_trees_do() {
     assert_eq!(turns[honest as usize], 100);
     assert!(turns[..trees.len()].iter().all(|turns| *turns == 2), "{turns:?}");
 }
+
+#[test]
+fn a_tree_that_was_alone_for_long_does_not_give_all_its_time_to_who_comes() {
+    let (mut world, long, late) = (World::default(), tree(), tree());
+    // In pieces of a millisecond: what it had used when the last began is what counts.
+    for _ in 0..10_000 {
+        world.add(&long);
+        assert_eq!(world.order().len(), 1);
+        long.charge(Duration::from_millis(1));
+    }
+    world.add(&late);
+    let (task, _) = world.next().unwrap();
+    drop(task);
+    late.charge(Duration::from_nanos(2 * CREDIT));
+    let waits = world.add(&long);
+    world.add(&late);
+    assert_eq!(world.order()[0], waits);
+}
+
+#[test]
+fn a_task_that_is_alone_is_hastened_too_and_taken_once() {
+    let (mut world, tree) = (World::default(), tree());
+    let doomed = world.add(&tree);
+    world.hasten(doomed);
+    assert!(world.queue.is_urgent());
+    let other = world.add(&tree);
+    assert_eq!(world.order(), [doomed, other]);
+    assert!(world.queue.is_empty());
+}

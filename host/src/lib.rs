@@ -15,7 +15,7 @@
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
-//! 3. `state`, all that a process has; `listed`, what its program offers; `task`, what runs it;
+//! 3. `state`, all that a process has, and `permits`; `listed`, what its program offers; `task`, what runs it;
 //!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
@@ -50,6 +50,7 @@ mod lock;
 mod message;
 mod object;
 mod ops;
+mod permits;
 mod pipe;
 mod print;
 mod process;

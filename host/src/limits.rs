@@ -1,9 +1,10 @@
 //! Limits of a sandbox's processes, and the room that there is for more of them.
 
+use crate::account::Account;
 use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::ResourceLimiter;
 
 /// The most handles that one process may have.
 pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
@@ -13,14 +14,98 @@ pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
 pub(crate) struct Limits {
     /// Bytes of linear memory.
     pub(crate) memory: usize,
+    /// Bytes of the host for a whole tree.
+    pub(crate) tree_memory: usize,
     /// Fuel; `None` if it is not counted.
     pub(crate) fuel: Option<u64>,
 }
 
 impl Limits {
     /// The limiter that holds one process's store to them.
-    pub(crate) fn of_store(&self) -> StoreLimits {
-        StoreLimitsBuilder::new().memory_size(self.memory).build()
+    pub(crate) fn of_store(&self, account: &Arc<Account>) -> MemoryLimit {
+        MemoryLimit {
+            most: self.memory,
+            account: account.clone(),
+            taken: 0,
+            last: 0,
+            refused: false,
+        }
+    }
+}
+
+/// What holds a store to the memory of its process and of its tree.
+pub(crate) struct MemoryLimit {
+    most: usize,
+    account: Arc<Account>,
+    taken: usize,
+    /// What was taken last: it is given back if it cannot be had from the system.
+    last: usize,
+    refused: bool,
+}
+
+/// The sum for an element of a table.
+const ELEMENT: usize = 16;
+
+impl MemoryLimit {
+    /// True if the guest was refused memory.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let taken = self.account.take(bytes);
+        self.last = if taken { bytes } else { 0 };
+        self.taken += self.last;
+        self.refused |= !taken;
+        taken
+    }
+
+    fn give_last(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        self.taken -= last;
+        self.account.give(last);
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.most {
+            self.refused = true;
+            return Ok(false);
+        }
+        let is_possible = maximum.is_none_or(|most| desired <= most);
+        Ok(is_possible && self.take(desired.saturating_sub(current)))
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.give_last();
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let is_possible = maximum.is_none_or(|most| desired <= most);
+        Ok(is_possible && self.take(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.give_last();
+        Ok(())
+    }
+}
+
+impl Drop for MemoryLimit {
+    fn drop(&mut self) {
+        self.account.give(self.taken);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A sandboxed process as others see it.
 
+use crate::account::{Charge, OBJECT};
 use crate::interrupt::Interrupt;
 use crate::ready::Source;
 use crate::runtime::{Runtime, Seat};
@@ -9,7 +10,7 @@ use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Identity, RawProcess};
-use procbox_core::{ExitStatus, Result, Wait, signal};
+use procbox_core::{ExitStatus, Limit, Result, Wait, signal};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -28,6 +29,7 @@ pub(crate) struct HostProcess {
     end: Mutex<End>,
     ended: WaitList,
     pub(crate) output: Captured,
+    _charge: Charge,
 }
 
 /// The end of a process, past or ordered.
@@ -46,9 +48,12 @@ impl HostProcess {
         identity: Identity,
         tree: Arc<Tree>,
         output: Captured,
-    ) -> Arc<HostProcess> {
+    ) -> Result<Arc<HostProcess>> {
+        let parent = identity.parent.as_ref().map_or(0, |(_, name)| name.len());
+        let texts = identity.name.len() + parent + identity.authkey.len();
+        let charge = tree.account.charge(OBJECT + texts)?;
         let seat = Seat::new(identity.pid, tree.share.clone());
-        Arc::new(HostProcess {
+        Ok(Arc::new(HostProcess {
             runtime,
             identity,
             interrupt: Interrupt::new(),
@@ -57,7 +62,8 @@ impl HostProcess {
             end: Mutex::default(),
             ended: WaitList::new(),
             output,
-        })
+            _charge: charge,
+        }))
     }
 
     /// Decides how it ends, unless that is decided. It ends when its task is next polled.
@@ -92,6 +98,16 @@ impl HostProcess {
         end.waker = None;
         drop(end);
         self.ended.wake_ordered(usize::MAX);
+    }
+
+    /// Keeps what the process has printed. If there is no room for that in its tree, it ends.
+    pub(crate) fn keep_output(&self, bytes: &[u8]) -> std::io::Result<()> {
+        if !self.tree.account.take(bytes.len()) {
+            self.end_with(ExitStatus::limited(Limit::Memory));
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        lock(&self.output).extend_from_slice(bytes);
+        Ok(())
     }
 
     pub(crate) fn status_now(&self) -> Option<ExitStatus> {
@@ -149,6 +165,8 @@ impl RawProcess for HostProcess {
     }
 
     fn output(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.output))
+        let output = std::mem::take(&mut *lock(&self.output));
+        self.tree.account.give(output.len());
+        output
     }
 }

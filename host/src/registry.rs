@@ -84,9 +84,10 @@ mod tests {
         let runtime = Runtime::threads(1, Box::new(|| {}));
         let start = || {
             let identity = Identity::new("p", registry.next_pid());
-            let tree =
-                Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT), Arc::default());
-            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
+            let share = crate::runtime::Share::new(crate::runtime::WEIGHT);
+            let tree = Tree::new(share, Arc::default(), 1 << 30);
+            let process =
+                HostProcess::new(runtime.clone(), identity, tree, Arc::default()).unwrap();
             registry.enter(&process);
             process
         };

@@ -24,8 +24,8 @@ const MODULE_SIZE: usize = 64 << 20;
 
 /// A builder of a sandbox.
 ///
-/// Defaults: 1 GiB of memory per process, 10,000 processes at once, modules of 64 MiB, as many
-/// threads as CPUs, compiled modules cached on disk.
+/// Defaults: 1 GiB of memory per process, 2 GiB per tree, 10,000 processes at once, modules of 64 MiB,
+/// as many threads as CPUs, compiled modules cached on disk.
 ///
 /// ```no_run
 /// use procbox_host::Sandbox;
@@ -37,6 +37,7 @@ const MODULE_SIZE: usize = 64 << 20;
 #[must_use = "a builder does nothing until `build`"]
 pub struct SandboxBuilder {
     memory: usize,
+    tree_memory: Option<usize>,
     max_processes: usize,
     module_size: usize,
     parallelism: Option<usize>,
@@ -57,6 +58,26 @@ impl SandboxBuilder {
     /// ```
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Memory of the host, in bytes, that a tree may have at most: one process that the embedding
+    /// program has started and all that come of it. Counted are the linear memory of all its
+    /// processes, what the host keeps for them (messages on their way, primitives, handles, names,
+    /// arguments, output that is kept) and 64 KiB for each process. What is above is refused to the
+    /// guest: memory does not grow, and calls fail with [`Error::Exhausted`]. Default: twice what one
+    /// process may have.
+    ///
+    /// A queue or pipe that the embedding program has made may hold as much besides.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().memory(64 << 20).tree_memory(1 << 30).build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn tree_memory(mut self, bytes: usize) -> Self {
+        self.tree_memory = Some(bytes);
         self
     }
 
@@ -199,7 +220,8 @@ impl SandboxBuilder {
             let why = "a sandbox needs memory, processes and threads, and fuel if that is limited";
             return Err(Error::Invalid(why.into()));
         }
-        let limits = Limits { memory: self.memory, fuel: self.fuel };
+        let tree_memory = self.tree_memory.unwrap_or(self.memory.saturating_mul(2));
+        let limits = Limits { memory: self.memory, tree_memory, fuel: self.fuel };
         let cache = match self.cache_directory {
             _ if !self.cache => ModuleCache::Off,
             Some(directory) => ModuleCache::At(directory),
@@ -266,6 +288,7 @@ impl Sandbox {
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             memory: MEMORY,
+            tree_memory: None,
             max_processes: MAX_PROCESSES,
             module_size: MODULE_SIZE,
             parallelism: None,

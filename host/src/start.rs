@@ -16,7 +16,7 @@ use crate::trap;
 use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::ProcessSpec;
+use procbox_core::raw::{Entry, ProcessSpec};
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) sandbox: Arc<Inner>,
     pub(crate) program: Prepared,
     pub(crate) grants: Grants,
-    /// That of what the embedding program makes itself.
+    /// That of the small things that the embedding program makes itself.
     pub(crate) account: Arc<Account>,
     /// Whom its processes can reach by name.
     pub(crate) names: Arc<Names>,
@@ -52,10 +52,10 @@ impl Shared {
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let place = sandbox.room.take()?;
-        let member = tree.account.enter();
+        let member = tree.account.enter(size_of(&spec.entry))?;
         spec.identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
-        let process = HostProcess::new(runtime, spec.identity.clone(), tree, output);
+        let process = HostProcess::new(runtime, spec.identity.clone(), tree, output)?;
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
@@ -66,7 +66,7 @@ impl Shared {
         let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**clock);
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
-        let limits = sandbox.limits.of_store();
+        let limits = sandbox.limits.of_store(&process.tree.account);
         let state =
             State::new(process.clone(), environment, spec, arguments, limits, member, place);
         let life = lives(self.clone(), state, export);
@@ -118,6 +118,19 @@ fn lives(shared: Arc<Shared>, state: State, export: Export) -> Life {
     }
 }
 
+/// The least that a word takes where it is kept.
+const WORD: usize = 48;
+
+/// The bytes of what a process is told to do. A program's arguments are kept twice: as they came, and
+/// as WASI has them.
+fn size_of(entry: &Entry) -> usize {
+    match entry {
+        Entry::Main(words) => words.iter().map(|word| 2 * (word.len() + WORD)).sum(),
+        Entry::Call(name) | Entry::Serve(name) => name.len(),
+        _ => 0,
+    }
+}
+
 /// The whole life of a process.
 async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
     let cpu_time = state.spec.cpu_time;
@@ -133,7 +146,8 @@ async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
         shared.program.call(&mut store, &export).await
     }
     .await;
-    let ended = trap::status(ended, out_of_fuel);
+    let refused = store.data().limits.has_refused();
+    let ended = trap::status(ended, out_of_fuel, refused);
     if let Some(message) = ended.message
         && !shared.grants.is_quiet()
     {

@@ -1,19 +1,20 @@
 //! What a process's store holds: all that the process has.
 
 use crate::account::{Account, Member};
-use crate::limits::Place;
+use crate::limits::{MemoryLimit, Place};
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
+use crate::permits::Permits;
 use crate::process::{Captured, HostProcess};
 use crate::runtime::Runtime;
-use crate::semaphore::HostSemaphore;
 use crate::table::Table;
 use crate::tree::Tree;
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
+use std::collections::HashSet;
 use std::sync::Arc;
-use wasmtime::{Memory, StoreLimits};
+use wasmtime::Memory;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
@@ -54,6 +55,8 @@ pub(crate) trait Environment: Send + Sync {
 
 /// For how many children there is room at once.
 const MIN_CHILDREN: usize = 8;
+/// For how many locks without a handle there is.
+const MIN_ORPHANS: usize = 8;
 
 /// The data of a process's store.
 pub(crate) struct State {
@@ -64,14 +67,14 @@ pub(crate) struct State {
     /// A message that waits to be read by the guest; at first its arguments.
     pub(crate) kept: Stored,
     /// Locks whose handles were closed while this process may have held them.
-    pub(crate) orphans: Vec<Arc<HostLock>>,
+    orphans: Vec<Arc<HostLock>>,
     /// Permits taken and not given back.
-    pub(crate) permits: Vec<(Arc<HostSemaphore>, usize)>,
+    pub(crate) permits: Permits,
     /// Processes started by this one.
     pub(crate) children: Vec<Arc<HostProcess>>,
     /// The guest's linear memory, once its exports are known.
     pub(crate) memory: Option<Memory>,
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: MemoryLimit,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
     _member: Member,
@@ -84,18 +87,18 @@ impl State {
         environment: Arc<dyn Environment>,
         spec: ProcessSpec,
         arguments: Stored,
-        limits: StoreLimits,
+        limits: MemoryLimit,
         member: Member,
         place: Place,
     ) -> State {
         State {
+            table: Table::new(crate::limits::HANDLES, process.tree.account.clone()),
             process,
             environment,
             spec,
-            table: Table::new(crate::limits::HANDLES),
             kept: arguments,
             orphans: Vec::new(),
-            permits: Vec::new(),
+            permits: Permits::default(),
             children: Vec::new(),
             memory: None,
             limits,
@@ -113,6 +116,18 @@ impl State {
             self.children.reserve(self.children.len().max(MIN_CHILDREN));
         }
         self.children.push(child);
+    }
+
+    /// Notes a lock whose last handle is closed while it is held. Those that are held no more, and
+    /// those that are there twice, are struck out when there is no room without that.
+    pub(crate) fn add_orphan(&mut self, lock: Arc<HostLock>) {
+        if self.orphans.len() == self.orphans.capacity() {
+            let me = self.holder();
+            let mut seen = HashSet::new();
+            self.orphans.retain(|own| own.is_held_by(me) && seen.insert(Arc::as_ptr(own).addr()));
+            self.orphans.reserve(self.orphans.len().max(MIN_ORPHANS));
+        }
+        self.orphans.push(lock);
     }
 
     pub(crate) fn holder(&self) -> Holder {
@@ -138,9 +153,7 @@ impl Drop for State {
             }
         }
         self.orphans.iter().for_each(|lock| lock.abandon(me));
-        for (semaphore, permits) in self.permits.drain(..) {
-            semaphore.take_back(permits);
-        }
+        self.permits.give_back();
         for child in self.children.iter().filter(|c| c.identity.daemon) {
             child.end_with(ExitStatus::signaled(signal::TERM));
         }

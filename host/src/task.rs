@@ -180,9 +180,10 @@ mod tests {
         let registry = Arc::new(Registry::new(1));
         let start = |life: Life| {
             let identity = Identity::new("p", registry.next_pid());
-            let tree =
-                Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT), Arc::default());
-            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
+            let share = crate::runtime::Share::new(crate::runtime::WEIGHT);
+            let tree = Tree::new(share, Arc::default(), 1 << 30);
+            let process =
+                HostProcess::new(runtime.clone(), identity, tree, Arc::default()).unwrap();
             let deadline = Wait::Forever.deadline(&**runtime.clock());
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);
             runtime.spawn(process.seat.clone(), task);

@@ -17,8 +17,9 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// One with this share of the CPUs, whose processes meet those of these names.
-    pub(crate) fn new(share: Arc<Share>, names: Arc<Names>) -> Arc<Tree> {
-        Arc::new(Tree { account: Account::of_tree(), share, names })
+    /// One with this share of the CPUs, whose processes meet those of these names and have so many
+    /// bytes of the host together.
+    pub(crate) fn new(share: Arc<Share>, names: Arc<Names>, memory: usize) -> Arc<Tree> {
+        Arc::new(Tree { account: Account::of_tree(memory), share, names })
     }
 }

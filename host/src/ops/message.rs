@@ -41,6 +41,12 @@ pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoi
     Ok(Outgoing { channel, is_queue })
 }
 
+/// The bytes of a message of the process that carries so many handles, charged to its tree.
+#[inline]
+pub(crate) fn body(state: &State, bytes: &[u8], handles: usize) -> Result<Body> {
+    Ok(Body::of_guest(bytes, handles, state.account())?)
+}
+
 /// A message of the process: its bytes, and what its handles stand for. The process keeps its own.
 #[inline]
 pub(crate) fn pack(

@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::WAITED;
 use crate::object::{Object, Stored};
 use crate::process::HostProcess;
 use crate::ready::{self, Source};
@@ -36,6 +37,30 @@ pub(crate) fn check_start(state: &State) -> Result<()> {
     }
     if state.process.identity.daemon {
         return Err(procbox_core::Error::DaemonStart.into());
+    }
+    Ok(())
+}
+
+/// The longest name of a process or a worker, in bytes.
+const NAME: usize = 4 << 10;
+/// The most bytes of a program's arguments, and the most arguments: far more than a shell hands on.
+const WORDS: (usize, usize) = (1 << 20, 64 << 10);
+
+/// Says whether a name and a worker, or a program's arguments, may be so long.
+pub(crate) fn check_texts(name: usize, worker: usize) -> Result<()> {
+    for (size, limit) in [(name, NAME), (worker, WORDS.0)] {
+        if size > limit {
+            return Err(procbox_core::Error::TooLarge { size, limit }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Says whether a program may have so many arguments.
+pub(crate) fn check_words(words: usize) -> Result<()> {
+    let limit = WORDS.1;
+    if words > limit {
+        return Err(procbox_core::Error::TooLarge { size: words, limit }.into());
     }
     Ok(())
 }
@@ -108,5 +133,6 @@ pub(crate) async fn wait_any(
     sources: &[Arc<dyn Source>],
     wait: Wait,
 ) -> Result<Vec<usize>> {
+    let _charge = state.account().charge(sources.len() * WAITED)?;
     Ok(within(&state.process, wait, (Operation::Ready, 0), ready::until_ready(sources)).await?)
 }

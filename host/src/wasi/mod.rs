@@ -20,6 +20,7 @@ use crate::state::{Environment, State};
 use procbox_core::Result;
 use procbox_core::raw::{Entry, Input, Output, ProcessSpec};
 use std::path::Path;
+use std::sync::Arc;
 use stdio::Sink;
 use wasmtime::Linker;
 use wasmtime_wasi::WasiCtxBuilder;
@@ -65,7 +66,7 @@ pub(crate) fn begin(state: &mut State) -> Result<()> {
 fn context(
     environment: &dyn Environment,
     spec: &mut ProcessSpec,
-    process: &HostProcess,
+    process: &Arc<HostProcess>,
 ) -> WasiCtxBuilder {
     let runtime = &process.runtime;
     let mut builder = WasiCtxBuilder::new();
@@ -91,7 +92,7 @@ fn context(
     builder.stdout(match spec.stdout {
         Output::Inherit => Sink::Host(Stream::Stdout, runtime.clone()),
         Output::Stderr => Sink::Host(Stream::Stderr, runtime.clone()),
-        Output::Capture => Sink::Kept(process.output.clone()),
+        Output::Capture => Sink::Kept(process.clone()),
         // Nor does it write anywhere.
         _ => Sink::Null,
     });

@@ -1,10 +1,10 @@
 //! Where a sandboxed process's output goes.
 
 use crate::print::Stream;
+use crate::process::HostProcess;
 use crate::runtime::Runtime;
-use crate::sync::lock;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
@@ -16,7 +16,7 @@ const PER_WRITE: usize = 64 << 10;
 pub(super) enum Sink {
     Host(Stream, Arc<Runtime>),
     Null,
-    Kept(Arc<Mutex<Vec<u8>>>),
+    Kept(Arc<HostProcess>),
 }
 
 impl Sink {
@@ -25,10 +25,7 @@ impl Sink {
         match self {
             Sink::Host(stream, runtime) => stream.print(runtime, bytes).await,
             Sink::Null => Ok(()),
-            Sink::Kept(kept) => {
-                lock(kept).extend_from_slice(bytes);
-                Ok(())
-            }
+            Sink::Kept(process) => process.keep_output(bytes),
         }
     }
 }

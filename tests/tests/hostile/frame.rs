@@ -2,7 +2,7 @@
 
 use procbox::backend::Message;
 use procbox::sandbox::{Grants, Program, SandboxBuilder};
-use procbox::{Context, Error, ExitStatus, Limit, Process, Queue, Sandbox};
+use procbox::{Context, Error, ExitStatus, Limit, Output, Process, Queue, Sandbox};
 use procbox_tests::{PATIENCE, belongings};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +38,7 @@ pub(crate) struct Attack {
     grants: Grants,
     timeout: Option<Duration>,
     cpu_time: Option<Duration>,
+    stdout: Output,
 }
 
 /// A whole program in the text format that has `_start`.
@@ -60,6 +61,7 @@ pub(crate) fn module_main(tries: impl Into<String>, module: Vec<u8>, gets: Gets)
         grants: Grants::default(),
         timeout: None,
         cpu_time: None,
+        stdout: Output::Inherit,
     }
 }
 
@@ -94,10 +96,17 @@ impl Attack {
         self
     }
 
+    /// With its output there.
+    pub(crate) fn stdout(mut self, stdout: Output) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
     /// Makes it, beside an honest process.
     #[track_caller]
     pub(crate) fn make(self) {
-        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time } = self;
+        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time, stdout } =
+            self;
         beside_an_honest_one(&tries, sandbox, |attacked, honest| {
             let start = || {
                 let program = Program::from_bytes("attack", module)?;
@@ -112,7 +121,7 @@ impl Attack {
                 if let Some(cpu_time) = cpu_time {
                     process = process.cpu_time(cpu_time);
                 }
-                let process = process.start()?;
+                let process = process.stdout(stdout).start()?;
                 Ok::<(Context, Process), Error>((ctx, process))
             };
             let (ctx, process) = match (start(), &gets) {

@@ -11,6 +11,7 @@
 mod fairness;
 mod frame;
 mod held;
+mod memory;
 mod modules;
 mod processes;
 mod traps;

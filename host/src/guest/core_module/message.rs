@@ -23,8 +23,9 @@ fn read_from<'a>(
     (at, len, handles, n): Described,
 ) -> Result<(ops::message::Outgoing<'a>, Stored), Refusal> {
     let to = ops::message::outgoing(&state.table, handle, len as usize)?;
-    let body = memory.bytes(at, len)?.into();
-    let stored = ops::message::pack(&state.table, body, memory.handles(handles, n)?)?;
+    let handles = memory.handles(handles, n)?;
+    let body = ops::message::body(state, memory.bytes(at, len)?, n as usize)?;
+    let stored = ops::message::pack(&state.table, body, handles)?;
     Ok((to, stored))
 }
 

@@ -35,9 +35,6 @@ pub(crate) struct RunArgs {
     /// End it after this long, with status 124, e.g. 500ms, 5s, 2m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-    /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    cpu: Option<Duration>,
     #[command(flatten)]
     watch: WatchArgs,
     /// Call this worker and print its result. The words after PROGRAM are its arguments, as its
@@ -155,7 +152,7 @@ fn limited<P>(mut builder: ProcessBuilder<P>, args: &RunArgs) -> ProcessBuilder<
     if let Some(timeout) = args.timeout {
         builder = builder.timeout(timeout);
     }
-    if let Some(cpu) = args.cpu {
+    if let Some(cpu) = args.program.limits.cpu {
         builder = builder.cpu_time(cpu);
     }
     builder

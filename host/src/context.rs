@@ -5,7 +5,7 @@ use crate::account::{Account, Charge, OBJECT};
 use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::grants::Grants;
-use crate::inner::Owner;
+use crate::inner::{Inner, Owner};
 use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
@@ -27,6 +27,7 @@ use procbox_core::raw::{
 use procbox_core::time::Clock;
 use procbox_core::{Bytes, Result, Wait};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The context of the embedding program.
 pub(crate) struct Root {
@@ -62,7 +63,7 @@ impl Root {
     }
 
     fn tree_memory(&self) -> usize {
-        self.shared.sandbox.limits.tree_memory
+        self.shared.sandbox.limits.tree.memory.unwrap_or(usize::MAX)
     }
 
     fn charge(&self) -> Result<Charge> {
@@ -126,8 +127,15 @@ impl RawContext for Root {
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
         let export = self.shared.program.export_of(&spec.entry)?;
         let names = if spec.own_names { Arc::default() } else { self.shared.names.clone() };
-        let tree = Tree::new(self.shared.share.child(), names, self.tree_memory());
-        let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
+        let Inner { runtime, registry, limits, .. } = &*self.shared.sandbox;
+        let moment = |time: Option<Duration>| {
+            time.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock())
+        };
+        let deadline = moment(limits.tree.time);
+        let share = self.shared.share.child();
+        let tree = Tree::new(share, names, registry.clone(), limits.tree);
+        let process =
+            self.shared.clone().begin(export, spec, arguments, tree, Arc::default(), deadline)?;
         Ok(process)
     }
 

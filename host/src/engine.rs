@@ -96,7 +96,7 @@ fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_BLIND };
     // All that are kept together are no more than half of what one tree may have.
-    let keep = keep.min(limits.tree_memory / 2 / WARM_SLOTS as usize);
+    let keep = keep.min(limits.tree.memory.unwrap_or(usize::MAX) / 2 / WARM_SLOTS as usize);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(most)
         .total_memories(most)

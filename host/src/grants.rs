@@ -179,6 +179,11 @@ impl Grants {
         !self.dirs.is_empty()
     }
 
+    /// How many directories each process has open.
+    pub(crate) fn directories(&self) -> usize {
+        self.dirs.len()
+    }
+
     pub(crate) fn weight_of_context(&self) -> u32 {
         self.weight.unwrap_or(WEIGHT)
     }

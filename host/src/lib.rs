@@ -69,6 +69,7 @@ mod table;
 mod task;
 mod trap;
 mod tree;
+mod tree_limits;
 mod wait_list;
 mod waiting;
 mod wasi;
@@ -76,6 +77,7 @@ mod wasi;
 pub use grants::Grants;
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};
+pub use tree_limits::TreeLimits;
 
 /// Has the calling thread's blocked calls into a sandbox end, from now on, with
 /// [`procbox_core::Error::Interrupted`] while there is an [`interrupt`](fn@interrupt).

@@ -1,6 +1,7 @@
 //! Limits of a sandbox's processes, and the room that there is for more of them.
 
 use crate::account::Account;
+use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +15,8 @@ pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
 pub(crate) struct Limits {
     /// Bytes of linear memory.
     pub(crate) memory: usize,
-    /// Bytes of the host for a whole tree.
-    pub(crate) tree_memory: usize,
+    /// Those of a whole tree.
+    pub(crate) tree: TreeLimits,
     /// Fuel; `None` if it is not counted.
     pub(crate) fuel: Option<u64>,
 }

@@ -10,6 +10,7 @@ use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Identity, RawProcess};
+use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Limit, Result, Wait, signal};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -24,6 +25,8 @@ pub(crate) struct HostProcess {
     pub(crate) interrupt: Interrupt,
     /// The tree that it is of.
     pub(crate) tree: Arc<Tree>,
+    /// The moment at which it and all that it starts end.
+    pub(crate) deadline: Deadline,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
     end: Mutex<End>,
@@ -48,6 +51,7 @@ impl HostProcess {
         identity: Identity,
         tree: Arc<Tree>,
         output: Captured,
+        deadline: Deadline,
     ) -> Result<Arc<HostProcess>> {
         let parent = identity.parent.as_ref().map_or(0, |(_, name)| name.len());
         let texts = identity.name.len() + parent + identity.authkey.len();
@@ -58,6 +62,7 @@ impl HostProcess {
             identity,
             interrupt: Interrupt::new(),
             tree,
+            deadline,
             seat,
             end: Mutex::default(),
             ended: WaitList::new(),
@@ -89,6 +94,11 @@ impl HostProcess {
             end.waker = Some(waker.clone());
         }
         end.ordered
+    }
+
+    /// The end that it was told to make, if that is for a limit.
+    pub(crate) fn limit_broken(&self) -> Option<ExitStatus> {
+        lock(&self.end).ordered.filter(|status| status.limit().is_some())
     }
 
     /// It has ended, and all that it held was given back.
@@ -154,6 +164,11 @@ impl RawProcess for HostProcess {
 
     fn kill(&self) -> Result<()> {
         self.end_with(ExitStatus::signaled(signal::KILL));
+        Ok(())
+    }
+
+    fn kill_tree(&self) -> Result<()> {
+        self.tree.end(ExitStatus::signaled(signal::KILL));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::limits::{Limits, Room};
 use crate::program::Program;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
+use crate::tree_limits::TreeLimits;
 use crate::waiting::OWN_PID;
 use procbox_core::{Context, Error, Result};
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ const MODULE_SIZE: usize = 64 << 20;
 #[must_use = "a builder does nothing until `build`"]
 pub struct SandboxBuilder {
     memory: usize,
-    tree_memory: Option<usize>,
+    tree: TreeLimits,
     max_processes: usize,
     module_size: usize,
     parallelism: Option<usize>,
@@ -61,23 +62,18 @@ impl SandboxBuilder {
         self
     }
 
-    /// Memory of the host, in bytes, that a tree may have at most: one process that the embedding
-    /// program has started and all that come of it. Counted are the linear memory of all its
-    /// processes, what the host keeps for them (messages on their way, primitives, handles, names,
-    /// arguments, output that is kept) and 64 KiB for each process. What is above is refused to the
-    /// guest: memory does not grow, and calls fail with [`Error::Exhausted`]. Default: twice what one
-    /// process may have.
-    ///
-    /// A queue or pipe that the embedding program has made may hold as much besides.
+    /// Limits of each tree: one process that the embedding program has started, and all that come of
+    /// it. Default: those of [`TreeLimits`].
     ///
     /// ```no_run
-    /// # use procbox_host::Sandbox;
-    /// let sandbox = Sandbox::builder().memory(64 << 20).tree_memory(1 << 30).build()?;
+    /// # use procbox_host::{Sandbox, TreeLimits};
+    /// let limits = TreeLimits::new().memory(1 << 30).processes(10);
+    /// let sandbox = Sandbox::builder().memory(64 << 20).tree(limits).build()?;
     /// # drop(sandbox);
     /// # Ok::<(), procbox_core::Error>(())
     /// ```
-    pub fn tree_memory(mut self, bytes: usize) -> Self {
-        self.tree_memory = Some(bytes);
+    pub fn tree(mut self, limits: TreeLimits) -> Self {
+        self.tree = limits;
         self
     }
 
@@ -215,13 +211,16 @@ impl SandboxBuilder {
     /// # Errors
     /// [`Error::Invalid`] for a limit of 0, [`Error::Os`] if the address space cannot be reserved.
     pub fn build(self) -> Result<Sandbox> {
-        let none = self.parallelism == Some(0) || self.fuel == Some(0);
+        let none = self.parallelism == Some(0) || self.fuel == Some(0) || self.tree.fuel == Some(0);
         if self.memory == 0 || self.max_processes == 0 || none {
             let why = "a sandbox needs memory, processes and threads, and fuel if that is limited";
             return Err(Error::Invalid(why.into()));
         }
-        let tree_memory = self.tree_memory.unwrap_or(self.memory.saturating_mul(2));
-        let limits = Limits { memory: self.memory, tree_memory, fuel: self.fuel };
+        let mut tree = self.tree;
+        tree.memory.get_or_insert(self.memory.saturating_mul(2));
+        // A tenth of the places is for other trees.
+        tree.processes.get_or_insert(self.max_processes - self.max_processes / 10);
+        let limits = Limits { memory: self.memory, tree, fuel: self.fuel.or(tree.fuel) };
         let cache = match self.cache_directory {
             _ if !self.cache => ModuleCache::Off,
             Some(directory) => ModuleCache::At(directory),
@@ -288,7 +287,7 @@ impl Sandbox {
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             memory: MEMORY,
-            tree_memory: None,
+            tree: TreeLimits::new(),
             max_processes: MAX_PROCESSES,
             module_size: MODULE_SIZE,
             parallelism: None,

@@ -1,15 +1,15 @@
 //! What a process's store holds: all that the process has.
 
-use crate::account::{Account, Member};
-use crate::limits::{MemoryLimit, Place};
+use crate::account::Account;
+use crate::limits::{self, MemoryLimit};
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
 use crate::permits::Permits;
-use crate::process::{Captured, HostProcess};
+use crate::process::HostProcess;
 use crate::runtime::Runtime;
 use crate::table::Table;
-use crate::tree::Tree;
+use crate::tree;
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
 use std::collections::HashSet;
@@ -20,8 +20,8 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
-    /// Starts another process of the same program, in this tree, to which it hands `arguments`. What
-    /// that prints, if it is kept, goes to `output`.
+    /// Starts another process of the same program for `parent`, in its tree, to which it hands
+    /// `arguments`. What that prints goes where the parent's output goes.
     ///
     /// # Errors
     /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
@@ -30,8 +30,7 @@ pub(crate) trait Environment: Send + Sync {
         self: Arc<Self>,
         spec: ProcessSpec,
         arguments: Stored,
-        tree: Arc<Tree>,
-        output: Captured,
+        parent: &HostProcess,
     ) -> Result<Arc<HostProcess>>;
 
     /// True if its processes may start processes.
@@ -53,6 +52,8 @@ pub(crate) trait Environment: Send + Sync {
     fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()>;
 }
 
+/// stdin, stdout and stderr.
+const STDIO: [i32; 3] = [0, 1, 2];
 /// For how many children there is room at once.
 const MIN_CHILDREN: usize = 8;
 /// For how many locks without a handle there is.
@@ -77,8 +78,11 @@ pub(crate) struct State {
     pub(crate) limits: MemoryLimit,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
-    _member: Member,
-    _place: Place,
+    /// The descriptors that WASI has of its stdio.
+    pub(crate) stdio: Vec<i32>,
+    /// Its place in its tree.
+    pub(crate) member: tree::Place,
+    _place: limits::Place,
 }
 
 impl State {
@@ -88,8 +92,8 @@ impl State {
         spec: ProcessSpec,
         arguments: Stored,
         limits: MemoryLimit,
-        member: Member,
-        place: Place,
+        member: tree::Place,
+        place: limits::Place,
     ) -> State {
         State {
             table: Table::new(crate::limits::HANDLES, process.tree.account.clone()),
@@ -103,7 +107,8 @@ impl State {
             memory: None,
             limits,
             wasi: None,
-            _member: member,
+            stdio: Vec::from(STDIO),
+            member,
             _place: place,
         }
     }

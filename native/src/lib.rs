@@ -27,6 +27,7 @@ mod recover;
 
 mod confine;
 mod connection;
+mod descendants;
 mod entry;
 mod interrupt;
 mod limits;

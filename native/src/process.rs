@@ -8,7 +8,7 @@ use crate::stdio::Captured;
 use crate::sync::patience::Patience;
 use crate::sync::poll;
 use crate::syscalls::os;
-use crate::{interrupt, recover, signals, syscalls};
+use crate::{descendants, interrupt, recover, signals, syscalls};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
@@ -105,8 +105,12 @@ impl Child {
             return None;
         }
         let (signal, look) = self.limits.look(self.pid, now);
+        match signal {
+            // What is beyond a limit ends with all that it has started.
+            Some(Signal::SIGKILL) => descendants::kill_tree(self.pid, self.pidfd()),
+            signal => signal.into_iter().for_each(|signal| self.signal(signal)),
+        }
         drop(status);
-        signal.into_iter().for_each(|signal| self.signal(signal));
         look
     }
 
@@ -215,6 +219,16 @@ impl Child {
         joined
     }
 
+    /// Kills it and what descends from it.
+    fn kill_tree(&self) {
+        // Not reaped while this is held, so its pid is not another's.
+        let status = self.status();
+        if matches!(*status, Status::Running) {
+            descendants::kill_tree(self.pid, self.pidfd());
+        }
+        drop(status);
+    }
+
     fn signal(&self, signal: Signal) {
         signals::pidfd_signal(self.pidfd(), signal);
     }
@@ -249,6 +263,11 @@ impl RawProcess for NativeProcess {
 
     fn kill(&self) -> Result<()> {
         self.0.signal(Signal::SIGKILL);
+        Ok(())
+    }
+
+    fn kill_tree(&self) -> Result<()> {
+        self.0.kill_tree();
         Ok(())
     }
 

@@ -225,6 +225,25 @@ impl Process {
         self.raw()?.kill()
     }
 
+    /// Ends it and all that come of it, whatever they do: exit code -9. In the sandbox that is the
+    /// whole tree, also what a process that has ended left behind; natively those that descend from
+    /// it now. Inside a sandboxed process there is no such call.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.process("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// p.kill_tree()?; // whatever it has started
+    /// assert_eq!(p.join()?.exitcode(), -9);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], [`Error::Closed`], [`Error::Unsupported`] inside a sandboxed process.
+    pub fn kill_tree(&self) -> Result<()> {
+        self.raw()?.kill_tree()
+    }
+
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
     /// [`Error::Interrupted`], another ends with exit code -2.
     ///

@@ -78,8 +78,7 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     let mut spec = ProcessSpec::new(start.entry, identity);
     spec.stdout = state.spec.stdout;
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
-    let (tree, output) = (process.tree.clone(), process.output.clone());
-    let child = state.environment.clone().start(spec, arguments, tree, output)?;
+    let child = state.environment.clone().start(spec, arguments, process)?;
     state.add_child(child.clone());
     Ok(state.table.insert(Object::Process(child))?)
 }

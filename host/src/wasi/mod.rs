@@ -9,6 +9,7 @@ mod clock;
 mod exit;
 mod files;
 mod poll;
+mod quota;
 mod random;
 mod stdio;
 
@@ -34,6 +35,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     poll::link(linker)?;
     exit::link(linker)?;
     files::link(linker)?;
+    quota::link(linker)?;
     random::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
@@ -90,12 +92,12 @@ fn context(
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
     builder.stdout(match spec.stdout {
-        Output::Inherit => Sink::Host(Stream::Stdout, runtime.clone()),
-        Output::Stderr => Sink::Host(Stream::Stderr, runtime.clone()),
+        Output::Inherit => Sink::Host(Stream::Stdout, process.clone()),
+        Output::Stderr => Sink::Host(Stream::Stderr, process.clone()),
         Output::Capture => Sink::Kept(process.clone()),
         // Nor does it write anywhere.
         _ => Sink::Null,
     });
-    builder.stderr(Sink::Host(Stream::Stderr, runtime.clone()));
+    builder.stderr(Sink::Host(Stream::Stderr, process.clone()));
     builder
 }

@@ -2,7 +2,6 @@
 
 use crate::print::Stream;
 use crate::process::HostProcess;
-use crate::runtime::Runtime;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +13,7 @@ const PER_WRITE: usize = 64 << 10;
 
 #[derive(Clone)]
 pub(super) enum Sink {
-    Host(Stream, Arc<Runtime>),
+    Host(Stream, Arc<HostProcess>),
     Null,
     Kept(Arc<HostProcess>),
 }
@@ -22,10 +21,14 @@ pub(super) enum Sink {
 impl Sink {
     /// Writes all of it.
     async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let process = match self {
+            Sink::Host(_, process) | Sink::Kept(process) => process,
+            Sink::Null => return Ok(()),
+        };
+        let bytes = &bytes[..process.tree.print(bytes.len())];
         match self {
-            Sink::Host(stream, runtime) => stream.print(runtime, bytes).await,
-            Sink::Null => Ok(()),
-            Sink::Kept(process) => process.keep_output(bytes),
+            Sink::Host(stream, _) => stream.print(&process.runtime, bytes).await,
+            _ => process.keep_output(bytes),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod ctrl_c;
 mod held;
+mod limits;
 mod map;
 mod pages;
 mod refusals;

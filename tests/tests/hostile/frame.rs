@@ -143,6 +143,8 @@ impl Attack {
                 Err(error) => panic!("{tries}: {error}"),
             };
             check(&tries, status, &gets);
+            // Whatever it has left behind.
+            assert_eq!(process.kill_tree(), Ok(()), "{tries}");
             drop((process, ctx));
         });
     }

@@ -11,6 +11,7 @@
 mod fairness;
 mod frame;
 mod held;
+mod limits;
 mod memory;
 mod modules;
 mod processes;

@@ -36,7 +36,7 @@ fn program(first: &str, again: &str, child: &str) -> String {
         r#"(module
 {imports}
 (memory (export "memory") {PAGES})
-(data (i32.const {START}) "\01\00\00\00\00\04\00\00\05\00\00\00\00\08\00\00\00\00\00\00\01")
+(data (i32.const {START}) "\01\00\00\00\00\04\00\00\05\00\00\00\00\08")
 (data (i32.const {TEXT}) "child")
 (data (i32.const 2048) "00000000")
 (global $q (mut i32) (i32.const 0))

@@ -49,8 +49,8 @@ pub use procbox_core::observe;
 pub use procbox_core::{
     Address, Backend, Bounds, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit,
     Listener, Lock, LockGuard, MainLoop, Output, Permit, Pipe, Pool, PoolBuilder, Process,
-    ProcessBuilder, Queue, Receiver, Result, Semaphore, Sender, TaskResult, TaskResults, Wait,
-    Worker, ready,
+    ProcessBuilder, Queue, Receiver, Result, Semaphore, Sender, TaskResult, TaskResults, Usage,
+    Wait, Worker, ready,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;

@@ -22,6 +22,9 @@ pub(crate) struct LimitArgs {
     /// time of all that it starts counts too
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) cpu: Option<Duration>,
+    /// CPU time is of interest, limited or not.
+    #[arg(skip)]
+    pub(crate) measured: bool,
     /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
     /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
     #[arg(long, value_name = "N")]
@@ -93,7 +96,7 @@ impl LimitArgs {
         if let Some(bytes) = self.tree_memory {
             tree = tree.memory(bytes);
         }
-        if let Some(time) = self.cpu {
+        if let Some(time) = self.cpu.or(self.measured.then_some(Duration::MAX)) {
             tree = tree.cpu_time(time);
         }
         if let Some(units) = self.tree_fuel {

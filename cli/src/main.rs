@@ -17,6 +17,7 @@ mod options;
 mod run;
 mod samples;
 mod signals;
+mod stats;
 mod status;
 mod watch;
 mod workers;

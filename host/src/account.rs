@@ -36,6 +36,8 @@ pub(crate) struct Account {
     /// Bytes of the host, and how many there may be.
     used: AtomicUsize,
     most: usize,
+    /// The most that there were.
+    peak: AtomicUsize,
     /// Processes that live.
     alive: AtomicUsize,
 }
@@ -43,16 +45,18 @@ pub(crate) struct Account {
 impl Account {
     /// One for a new tree that may have so many bytes.
     pub(crate) fn of_tree(most: usize) -> Arc<Account> {
-        let carriers = Carriers::new();
-        Arc::new(Account { carriers, used: AtomicUsize::new(0), most, alive: AtomicUsize::new(0) })
+        Account::with(Carriers::new(), most)
     }
 
     /// One for what the embedding program makes. Guests may fill its queues: each has an account of
     /// its own, so that no tree pays for another.
     pub(crate) fn of_embedder(most: usize) -> Arc<Account> {
-        let account = Account::of_tree(most);
-        account.carriers.close();
-        account
+        Account::with(Carriers::closed(), most)
+    }
+
+    fn with(carriers: Carriers, most: usize) -> Arc<Account> {
+        let (used, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Account { carriers, used, most, peak, alive: AtomicUsize::new(0) })
     }
 
     /// One more process lives, which has so many bytes beside the usual ones.
@@ -79,7 +83,18 @@ impl Account {
 
     fn take_now(&self, bytes: usize) -> bool {
         let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.most);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
+        let Ok(before) = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) else {
+            return false;
+        };
+        if before + bytes > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// The most bytes that there were at any time.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
     }
 
     /// Gives bytes back that were taken.

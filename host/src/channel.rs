@@ -116,14 +116,22 @@ impl<T: Item> Channel<T> {
     }
 
     /// Takes the item out of `slot` if there is room; `None` if there is not.
+    #[inline]
     pub(crate) fn try_put(&self, slot: &mut Option<T>) -> Option<Result<()>> {
-        match self.put_now(slot) {
-            Some(Err(Error::Exhausted(_))) if self.account.make_room() => self.put_now(slot),
-            put => put,
+        self.put_now(slot, true)
+    }
+
+    /// The account has nothing left for the item: another try, if room can be made.
+    #[cold]
+    fn put_again(&self, slot: &mut Option<T>, again: bool) -> Option<Result<()>> {
+        if again && self.account.make_room() {
+            self.put_now(slot, false)
+        } else {
+            Some(Err(self.account.exhausted()))
         }
     }
 
-    fn put_now(&self, slot: &mut Option<T>) -> Option<Result<()>> {
+    fn put_now(&self, slot: &mut Option<T>, again: bool) -> Option<Result<()>> {
         let size = slot.as_ref().map_or(0, T::size);
         let mut items = lock(&self.items);
         if items.closed {
@@ -138,7 +146,9 @@ impl<T: Item> Channel<T> {
         }
         let cost = slot.as_ref().map_or(0, T::cost);
         if !items.reserve.need(cost, &self.account) {
-            return Some(Err(self.account.exhausted()));
+            // Unlocked: it may be one of those that are looked at.
+            drop(items);
+            return self.put_again(slot, again);
         }
         let mut is_new = false;
         if let Some(item) = slot.take() {

@@ -73,8 +73,17 @@ pub(crate) static OTHERS: Carriers = Carriers::new();
 
 impl Carriers {
     pub(crate) const fn new() -> Carriers {
+        Carriers::that_is(false)
+    }
+
+    /// Those of no tree: what comes is listed with what ended trees left.
+    pub(crate) const fn closed() -> Carriers {
+        Carriers::that_is(true)
+    }
+
+    const fn that_is(closed: bool) -> Carriers {
         Carriers {
-            list: Mutex::new(List { those: Vec::new(), closed: false }),
+            list: Mutex::new(List { those: Vec::new(), closed }),
             due: AtomicUsize::new(FEW),
             collecting: Mutex::new(()),
         }

@@ -45,18 +45,24 @@ impl From<&[u8]> for Body {
 }
 
 impl Body {
-    /// A guest's message, which carries so many handles; charged before it is copied.
+    /// True if a guest's message of so many bytes, which carries so many handles, has a charge of its
+    /// own. It is made before the bytes are copied.
+    #[inline]
+    pub(crate) fn needs_charge(bytes: usize, handles: usize) -> bool {
+        bytes > SMALL || handles > FEW_HANDLES
+    }
+
+    /// That charge.
     ///
     /// # Errors
-    /// [`Error::Exhausted`].
-    #[inline]
-    pub(crate) fn of_guest(bytes: &[u8], handles: usize, account: &Arc<Account>) -> Result<Body> {
-        if bytes.len() <= SMALL && handles <= FEW_HANDLES {
-            return Ok(Body::from(bytes));
-        }
-        let handles = handles.saturating_mul(HANDLE);
-        let charge = account.charge(handles.saturating_add(bytes.len()))?;
-        Ok(Body::Charged { bytes: bytes.into(), _charge: charge })
+    /// [`procbox_core::Error::Exhausted`].
+    pub(crate) fn charge(bytes: usize, handles: usize, account: &Arc<Account>) -> Result<Charge> {
+        account.charge(handles.saturating_mul(HANDLE).saturating_add(bytes))
+    }
+
+    /// A guest's message that has one.
+    pub(crate) fn charged(bytes: &[u8], charge: Charge) -> Body {
+        Body::Charged { bytes: bytes.into(), _charge: charge }
     }
 
     /// True if its bytes and handles have a charge of their own.

@@ -11,9 +11,10 @@ use crate::waiting;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Identity, RawProcess};
 use procbox_core::time::Deadline;
-use procbox_core::{ExitStatus, Limit, Result, Wait, signal};
+use procbox_core::{ExitStatus, Limit, Result, Usage, Wait, signal};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
+use std::time::Instant;
 
 /// The bytes that a process and its descendants have printed, if they are kept.
 pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
@@ -27,6 +28,9 @@ pub(crate) struct HostProcess {
     pub(crate) tree: Arc<Tree>,
     /// The moment at which it and all that it starts end.
     pub(crate) deadline: Deadline,
+    /// Fuel is counted in its sandbox.
+    counts_fuel: bool,
+    began: Instant,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
     end: Mutex<End>,
@@ -39,6 +43,7 @@ pub(crate) struct HostProcess {
 #[derive(Default)]
 struct End {
     status: Option<ExitStatus>,
+    at: Option<Instant>,
     /// It is to end with this, at the next opportunity.
     ordered: Option<ExitStatus>,
     /// Wakes its task.
@@ -52,17 +57,20 @@ impl HostProcess {
         tree: Arc<Tree>,
         output: Captured,
         deadline: Deadline,
+        counts_fuel: bool,
     ) -> Result<Arc<HostProcess>> {
         let parent = identity.parent.as_ref().map_or(0, |(_, name)| name.len());
         let texts = identity.name.len() + parent + identity.authkey.len();
         let charge = tree.account.charge(OBJECT + texts)?;
         let seat = Seat::new(identity.pid, tree.share.clone());
         Ok(Arc::new(HostProcess {
-            runtime,
             identity,
             interrupt: Interrupt::new(),
             tree,
             deadline,
+            counts_fuel,
+            began: runtime.clock().now(),
+            runtime,
             seat,
             end: Mutex::default(),
             ended: WaitList::new(),
@@ -105,6 +113,7 @@ impl HostProcess {
     pub(crate) fn ended_with(&self, status: ExitStatus) {
         let mut end = lock(&self.end);
         end.status = Some(status);
+        end.at = Some(self.runtime.clock().now());
         end.waker = None;
         drop(end);
         self.ended.wake_ordered(usize::MAX);
@@ -177,6 +186,14 @@ impl RawProcess for HostProcess {
             self.end_with(ExitStatus::signaled(signal::INT));
         }
         Ok(())
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let mut usage = self.tree.usage();
+        let until = lock(&self.end).at.unwrap_or_else(|| self.runtime.clock().now());
+        usage.wall_time = until.saturating_duration_since(self.began);
+        usage.fuel = self.counts_fuel.then(|| self.tree.fuel_used());
+        Ok(usage)
     }
 
     fn output(&self) -> Vec<u8> {

@@ -102,7 +102,7 @@ mod tests {
             let deadline = Wait::Forever.deadline(&SystemClock);
             let tree = Tree::new(share, Arc::default(), registry.clone(), TreeLimits::new());
             let process =
-                HostProcess::new(runtime.clone(), identity, tree, Arc::default(), deadline)
+                HostProcess::new(runtime.clone(), identity, tree, Arc::default(), deadline, false)
                     .unwrap();
             registry.enter(&process);
             process

@@ -59,7 +59,9 @@ impl Shared {
         let runtime = sandbox.runtime.clone();
         let own = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock());
         let deadline = own.min(parent);
-        let process = HostProcess::new(runtime, spec.identity.clone(), tree, output, deadline)?;
+        let counts_fuel = sandbox.limits.fuel.is_some();
+        let process =
+            HostProcess::new(runtime, spec.identity.clone(), tree, output, deadline, counts_fuel)?;
         let fuel = process.tree.take_fuel(sandbox.limits.fuel)?;
         sandbox.registry.enter(&process);
         observe::emit(|| Event::ProcessStarted {
@@ -150,12 +152,17 @@ async fn live(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u6
         shared.program.call(&mut store, &export).await
     }
     .await;
-    if fuel.is_some()
+    let refused = store.data().limits.has_refused();
+    let mut used = 0;
+    if let Some(fuel) = fuel
         && let Ok(left) = store.get_fuel()
     {
         store.data().process.tree.give_fuel(left);
+        used = fuel.saturating_sub(left);
     }
-    let refused = store.data().limits.has_refused();
+    if used > 0 || refused {
+        store.data().process.tree.used(used, refused);
+    }
     let ended = trap::status(ended, out_of_fuel, refused);
     if let Some(message) = ended.message
         && !shared.grants.is_quiet()

@@ -54,6 +54,8 @@ pub(crate) trait Environment: Send + Sync {
 
 /// stdin, stdout and stderr.
 const STDIO: [i32; 3] = [0, 1, 2];
+/// No descriptor.
+pub(crate) const NONE: i32 = -1;
 /// For how many children there is room at once.
 const MIN_CHILDREN: usize = 8;
 /// For how many locks without a handle there is.
@@ -78,8 +80,8 @@ pub(crate) struct State {
     pub(crate) limits: MemoryLimit,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
-    /// The descriptors that WASI has of its stdio.
-    pub(crate) stdio: Vec<i32>,
+    /// The descriptors that WASI has of its stdio; [`NONE`] for one that was closed.
+    pub(crate) stdio: [i32; 3],
     /// Its place in its tree.
     pub(crate) member: tree::Place,
     _place: limits::Place,
@@ -107,7 +109,7 @@ impl State {
             memory: None,
             limits,
             wasi: None,
-            stdio: Vec::from(STDIO),
+            stdio: STDIO,
             member,
             _place: place,
         }

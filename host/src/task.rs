@@ -193,7 +193,7 @@ mod tests {
             let deadline = Wait::Forever.deadline(&**runtime.clock());
             let tree = Tree::new(share, Arc::default(), registry.clone(), TreeLimits::new());
             let process =
-                HostProcess::new(runtime.clone(), identity, tree, Arc::default(), deadline)
+                HostProcess::new(runtime.clone(), identity, tree, Arc::default(), deadline, false)
                     .unwrap();
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);
             runtime.spawn(process.seat.clone(), task);

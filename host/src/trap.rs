@@ -22,10 +22,13 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit, lacked_memo
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Ended { status: ExitStatus::limited(out_of_fuel), message: None },
-        Some(trap) => Ended {
-            status: ExitStatus::signaled(signal_of(*trap)),
-            message: Some(format!("{trap}{}", calls(&error))),
-        },
+        Some(trap) => {
+            let lacked = if lacked_memory { ", after it was refused memory" } else { "" };
+            Ended {
+                status: ExitStatus::signaled(signal_of(*trap)),
+                message: Some(format!("{trap}{lacked}{}", calls(&error))),
+            }
+        }
         None if lacked_memory => {
             Ended { status: ExitStatus::limited(Limit::Memory), message: None }
         }

@@ -5,8 +5,8 @@ use crate::connection::Names;
 use crate::registry::Registry;
 use crate::runtime::Share;
 use crate::tree_limits::TreeLimits;
-use procbox_core::{Error, ExitStatus, Limit, Result};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use procbox_core::{Error, ExitStatus, Limit, Result, Usage};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ pub(crate) struct Tree {
     cpu_time: AtomicU64,
     /// Fuel that no process has.
     fuel: AtomicU64,
+    /// Fuel that was used by who has ended by itself.
+    fuel_used: AtomicU64,
+    /// One was refused memory.
+    lacked_memory: AtomicBool,
     /// Files that are open.
     files: AtomicUsize,
     /// Bytes written to files.
@@ -67,6 +71,8 @@ impl Tree {
             printed: AtomicU64::new(0),
             cpu_time: AtomicU64::new(0),
             fuel: AtomicU64::new(limits.fuel.unwrap_or(u64::MAX)),
+            fuel_used: AtomicU64::new(0),
+            lacked_memory: AtomicBool::new(false),
             files: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             created: AtomicU64::new(0),
@@ -118,9 +124,6 @@ impl Tree {
     /// How many bytes may be printed of so many. If that is not all, it ends.
     pub(crate) fn print(self: &Arc<Tree>, bytes: usize) -> usize {
         let most = self.limits.output;
-        if most == u64::MAX {
-            return bytes;
-        }
         let before = self.printed.fetch_add(bytes as u64, Ordering::Relaxed);
         let left = usize::try_from(most.saturating_sub(before)).unwrap_or(usize::MAX);
         if left < bytes {
@@ -142,6 +145,32 @@ impl Tree {
         if u128::from(before.saturating_add(nanos)) >= most.as_nanos() && self.ending().is_none() {
             self.end(ExitStatus::limited(Limit::CpuTime));
         }
+    }
+
+    /// What its processes have used, but for the time.
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        let load = |count: &AtomicU64| Some(count.load(Ordering::Relaxed));
+        if self.limits_cpu_time() {
+            usage.cpu_time = load(&self.cpu_time).map(Duration::from_nanos);
+        }
+        usage.peak_memory = Some(self.account.peak() as u64);
+        usage.processes = load(&self.started);
+        usage.printed = load(&self.printed).map(|bytes| bytes.min(self.limits.output));
+        usage.written = load(&self.written);
+        usage.lacked_memory = self.lacked_memory.load(Ordering::Relaxed);
+        usage
+    }
+
+    /// A process has ended by itself that had used so much fuel, and was refused memory or not.
+    pub(crate) fn used(&self, fuel: u64, lacked_memory: bool) {
+        self.fuel_used.fetch_add(fuel, Ordering::Relaxed);
+        self.lacked_memory.fetch_or(lacked_memory, Ordering::Relaxed);
+    }
+
+    /// The fuel that those have used who have ended by themselves.
+    pub(crate) fn fuel_used(&self) -> u64 {
+        self.fuel_used.load(Ordering::Relaxed)
     }
 
     /// The fuel of a process that starts: so much, or what is left.

@@ -7,7 +7,7 @@ pub use builder::{Complete, ProcessBuilder, Starts};
 use crate::context::ContextInner;
 use crate::raw::{Identity, ProcessSpec, RawProcess, Waitable};
 use crate::sync::lock;
-use crate::{Bytes, Error, ExitStatus, Result, Wait};
+use crate::{Bytes, Error, ExitStatus, Result, Usage, Wait};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -407,6 +407,22 @@ impl Process {
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn output(&self) -> Result<Vec<u8>> {
         self.raw().map(|raw| raw.output())
+    }
+
+    /// What it and all that it has started have used so far; in all, once they have ended.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.process("greet").args(("world",)).start()?;
+    /// p.join()?;
+    /// println!("it took {:?}", p.usage()?.wall_time);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], [`Error::Closed`], [`Error::Unsupported`] inside a sandboxed process.
+    pub fn usage(&self) -> Result<Usage> {
+        self.raw()?.usage()
     }
 
     /// Something to wait for together with others.

@@ -203,6 +203,14 @@ pub trait RawProcess: Any + Send + Sync {
     /// [`crate::Error::Unsupported`].
     fn interrupt(&self) -> Result<()>;
 
+    /// What it and all that it has started have used so far.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`].
+    fn usage(&self) -> Result<crate::Usage> {
+        Err(crate::Error::Unsupported("saying what a process has used"))
+    }
+
     /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
 }

@@ -41,20 +41,20 @@ pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoi
     Ok(Outgoing { channel, is_queue })
 }
 
-/// The bytes of a message of the process that carries so many handles, charged to its tree.
-#[inline]
-pub(crate) fn body(state: &State, bytes: &[u8], handles: usize) -> Result<Body> {
-    Ok(Body::of_guest(bytes, handles, state.account())?)
-}
-
-/// A message of the process: its bytes, and what its handles stand for. The process keeps its own.
+/// A message of the process: its bytes, charged to its tree, and what its `n` handles stand for. The
+/// process keeps its own.
 #[inline]
 pub(crate) fn pack(
-    table: &Table,
-    body: Body,
+    state: &State,
+    bytes: &[u8],
+    n: usize,
     handles: impl Iterator<Item = i32>,
 ) -> Result<Stored> {
-    let object = |handle| match table.get(handle) {
+    let body = match Body::needs_charge(bytes.len(), n) {
+        false => bytes.into(),
+        true => Body::charged(bytes, Body::charge(bytes.len(), n, state.account())?),
+    };
+    let object = |handle| match state.table.get(handle) {
         Some(object) if object.travels() => Ok(object.clone()),
         _ => Err(Error::BadHandle),
     };

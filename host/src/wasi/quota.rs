@@ -6,7 +6,7 @@
 
 use super::files::both;
 use crate::guest::core_module::Memory;
-use crate::state::State;
+use crate::state::{NONE, State};
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{
     fd_close, fd_filestat_set_size, fd_pwrite, fd_renumber, fd_write, path_create_directory,
@@ -121,7 +121,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 /// A descriptor is one no more.
 fn closed(state: &mut State, fd: i32) {
     match state.stdio.iter().position(|own| *own == fd) {
-        Some(at) => drop(state.stdio.swap_remove(at)),
+        Some(at) => state.stdio[at] = NONE,
         None => state.member.close_file(),
     }
 }

@@ -257,6 +257,29 @@ pub(crate) fn a_timeout_ends_what_a_process_has_started_too(ctx: &Context) -> Ve
     same(parent.join()?.limit(), Some(Limit::WallClock))
 }
 
+pub(crate) fn what_a_process_has_used_is_said(ctx: &Context) -> Verdict {
+    let (started, go) = (ctx.event()?, ctx.event()?);
+    let p = ctx.process("blocks").args((&started, &go)).daemon(true).build();
+    refused(p.usage(), Error::NotStarted)?;
+    p.start()?;
+    if ctx.backend() == Backend::Guest {
+        // A sandboxed process has no such call.
+        ensure!(matches!(p.usage(), Err(Error::Unsupported(_))));
+        return Ok(p.kill()?);
+    }
+    started.wait()?;
+    let so_far = p.usage()?;
+    go.set();
+    same(exitcode(&p)?, 0)?;
+    let usage = p.usage()?;
+    ensure!(usage.wall_time >= so_far.wall_time && usage.wall_time > Duration::ZERO, "{usage:?}");
+    // Some hundred KiB at least, by any measure.
+    ensure!(usage.peak_memory.is_some_and(|bytes| bytes > 64 << 10), "{usage:?}");
+    ensure!(usage.processes.is_none_or(|n| n == 1) && !usage.lacked_memory, "{usage:?}");
+    // It is over: nothing is added any more.
+    same(p.usage()?, usage)
+}
+
 pub(crate) fn busy_loops_starve_nobody(ctx: &Context) -> Verdict {
     let busy = (0..4).map(|_| spinning(ctx)).collect::<Result<Vec<_>, _>>()?;
     same(exitcode(&ctx.process("nothing").start()?)?, 0)?;

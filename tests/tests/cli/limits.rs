@@ -1,4 +1,4 @@
-//! The limits that `run` and `map` share.
+//! The limits that `run` and `map` share, and what `run` says of what was used.
 
 use super::*;
 
@@ -62,4 +62,65 @@ fn limits_of_the_sandbox_are_refused_natively() {
             says(&refused, &[name]);
         }
     }
+}
+
+/// What `--meta` says under a key.
+fn value<'a>(meta: &'a str, key: &str) -> Option<&'a str> {
+    meta.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+}
+
+#[test]
+fn what_became_of_a_program_is_written_for_graders() {
+    let dir = folder();
+    let file = dir.path().join("meta");
+    for backend in BOTH {
+        let meta = |options: &str, words: &[&str]| {
+            let options = format!("run {options} --quiet --meta {}", file.display());
+            run(command(&options, &[&program("plain", backend)]).args(words));
+            std::fs::read_to_string(&file).unwrap()
+        };
+        let ended = meta("", &["exit", "3"]);
+        assert_eq!((value(&ended, "exitcode"), value(&ended, "status")), (Some("3"), Some("RE")));
+        for key in ["time", "time-wall"] {
+            let seconds = value(&ended, key).and_then(|v| v.parse::<f64>().ok());
+            assert!(seconds.is_some_and(|s| (0.0..60.0).contains(&s)), "{key}: {ended}");
+        }
+        let kib = value(&ended, "max-rss").and_then(|v| v.parse::<u64>().ok());
+        assert!(kib.is_some_and(|kib| kib > 64), "{ended}");
+        let well = meta("", &["exit", "0"]);
+        assert_eq!((value(&well, "exitcode"), value(&well, "status")), (Some("0"), None), "{well}");
+        let late = meta("--timeout 100ms", &["spin"]);
+        assert_eq!((value(&late, "killed"), value(&late, "status")), (Some("1"), Some("TO")));
+        let busy = meta("--cpu 100ms", &["spin"]);
+        assert_eq!((value(&busy, "exitsig"), value(&busy, "status")), (Some("24"), Some("TO")));
+        let time = value(&busy, "time").and_then(|v| v.parse::<f64>().ok());
+        assert!(time.is_some_and(|s| s >= 0.1), "{busy}");
+    }
+    let missing = format!("run --meta {} no-such.wasm", file.display());
+    assert_eq!(run(&mut command(&missing, &[])).status, 127);
+    assert_eq!(value(&std::fs::read_to_string(&file).unwrap(), "status"), Some("XX"));
+}
+
+#[test]
+fn what_was_used_is_said_on_stderr() {
+    for backend in BOTH {
+        let ran = run(command("run --stats", &[&program("plain", backend)]).args(["args", "a"]));
+        check(&ran, 0, "a\n");
+        says(&ran, &["took ", " s of CPU time", " MiB at most"]);
+    }
+    let sandboxed = program("plain", Backend::Sandbox);
+    let ran = run(command("run --stats --fuel 10000000", &[&sandboxed]).args(["args", "a"]));
+    says(&ran, &[" units of fuel", ", 1 process, 2 bytes printed"]);
+}
+
+#[test]
+fn who_was_out_of_memory_is_named_as_that() {
+    let dir = folder();
+    let greedy = dir.path().join("greedy.wat");
+    let text = r#"(module (memory (export "memory") 1) (func (export "_start")
+        (if (i32.eq (memory.grow (i32.const 2048)) (i32.const -1)) (then unreachable))))"#;
+    std::fs::write(&greedy, text).unwrap();
+    let ran = run(&mut command("run --memory 64M", &[&greedy]));
+    assert_eq!(ran.status, 134, "{}", ran.stderr);
+    says(&ran, &["refused memory"]);
 }

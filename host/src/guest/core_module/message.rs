@@ -24,8 +24,7 @@ fn read_from<'a>(
 ) -> Result<(ops::message::Outgoing<'a>, Stored), Refusal> {
     let to = ops::message::outgoing(&state.table, handle, len as usize)?;
     let handles = memory.handles(handles, n)?;
-    let body = ops::message::body(state, memory.bytes(at, len)?, n as usize)?;
-    let stored = ops::message::pack(&state.table, body, handles)?;
+    let stored = ops::message::pack(state, memory.bytes(at, len)?, n as usize, handles)?;
     Ok((to, stored))
 }
 

@@ -32,8 +32,7 @@ fn start_described(
     ops::process::check_start(state)?;
     let start = read_start(&memory, start)?;
     let handles = memory.handles(handles, n)?;
-    let body = ops::message::body(state, memory.bytes(at, len)?, n as usize)?;
-    let arguments = ops::message::pack(&state.table, body, handles)?;
+    let arguments = ops::message::pack(state, memory.bytes(at, len)?, n as usize, handles)?;
     Ok(ops::process::start(state, start, arguments)?)
 }
 

@@ -103,7 +103,11 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     for (key, value) in variables(args)? {
         grants = grants.env(key, value);
     }
-    let mut builder = Sandbox::builder().max_processes(room);
+    let mut builder = Sandbox::builder().max_processes(room).cache(!args.no_cache);
+    builder = args.compile.limit(builder);
+    if let Some(timeout) = args.compile_timeout {
+        builder = builder.compile_timeout(timeout);
+    }
     if let Some(bytes) = args.memory {
         builder = builder.memory(bytes);
     }
@@ -121,6 +125,9 @@ fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
         (args.fuel.is_some(), "--fuel"),
         (args.max_processes.is_some(), "--max-processes"),
         (args.no_processes, "--no-processes"),
+        (args.no_cache, "--no-cache"),
+        (args.compile.compile_time.is_some(), "--compile-time"),
+        (args.compile.compile_memory.is_some(), "--compile-memory"),
     ] {
         if given {
             return Err(Error::Invalid(format!(

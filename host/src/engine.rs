@@ -1,16 +1,15 @@
-//! The wasmtime engine of a sandbox: how its programs are compiled, how its pool of instances lies
-//! in memory, and what a guest may import.
+//! The wasmtime engine of a sandbox: how its pool of instances lies in memory, and what a guest may
+//! import. How its programs are compiled is in `compile`.
 
+use crate::compile::Settings;
 use crate::guest::core_module;
 use crate::limits::Limits;
 use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, Linker,
-    PoolingAllocationConfig,
+    Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig,
 };
 
 /// Address space per instance up to which 32-bit indices need no bounds check.
@@ -39,44 +38,24 @@ const FRAMES: usize = 16;
 /// The granularity of reservations: a page of WebAssembly.
 const PAGE: u64 = 64 << 10;
 
-/// The cache of compiled modules on disk, if there is one.
-#[derive(Clone, Debug)]
-pub(crate) enum ModuleCache {
-    Off,
-    /// In wasmtime's own directory of this user.
-    OfUser,
-    At(PathBuf),
+/// How programs are compiled for so many processes at once; for a simulation nothing is left to the
+/// machine.
+pub(crate) fn settings(limits: &Limits, processes: usize, simulated: bool) -> Settings {
+    let reservation = reservation(limits, processes);
+    Settings { fuel: limits.fuel.is_some(), simulated, reservation }
 }
 
-/// An engine for so many processes at once; for a simulation it leaves nothing to the machine.
+/// An engine for so many processes at once.
 ///
 /// # Errors
 /// [`Error::Os`] if the address space cannot be reserved.
-pub(crate) fn engine(
-    limits: &Limits,
-    processes: usize,
-    cache: ModuleCache,
-    simulated: bool,
-) -> Result<Engine> {
-    let mut config = Config::new();
+pub(crate) fn engine(limits: &Limits, processes: usize, settings: Settings) -> Result<Engine> {
+    let mut config = settings.config();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, processes)))
-        .memory_reservation(reservation(limits, processes))
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(STACK)
-        .epoch_interruption(true)
-        .consume_fuel(limits.fuel.is_some() || simulated)
-        // Their heaps would need places in the pool and a limit of their own: refused until they have.
-        .wasm_gc(false)
-        .wasm_exceptions(false)
-        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
-        .memory_init_cow(true)
-        // Without a directory to write to there is no cache, which costs time and nothing else.
-        .cache(settings(cache).and_then(|settings| Cache::new(settings).ok()));
-    if simulated {
-        // The specification leaves these to the machine.
-        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    }
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
     Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))
 }
 
@@ -108,18 +87,6 @@ fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
         .pagemap_scan(Enabled::Auto)
         .async_stack_keep_resident(KEEP_RESIDENT_STACK);
     pool
-}
-
-fn settings(cache: ModuleCache) -> Option<CacheConfig> {
-    let mut settings = CacheConfig::new();
-    match cache {
-        ModuleCache::Off => return None,
-        ModuleCache::OfUser => {}
-        ModuleCache::At(directory) => {
-            settings.with_directory(directory);
-        }
-    }
-    Some(settings)
 }
 
 /// All that a guest may import.

@@ -1,6 +1,7 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
-use crate::check::Admission;
+use crate::compile::{Compiled, first_line};
+use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::section;
 use crate::state::State;
@@ -11,7 +12,7 @@ use procbox_core::{Bytes, Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, Store};
+use wasmtime::{ExternType, InstancePre, Store};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -79,17 +80,17 @@ impl Program {
         Ok(Program { name, bytes: bytes.into() })
     }
 
+    /// Compiles it ahead of time, for the cache.
+    pub(crate) fn keep(&self, sandbox: &Inner) -> Result<Compiled> {
+        sandbox.compiler.keep(&sandbox.engine, &self.name, &self.bytes)
+    }
+
     /// Checks, compiles and links it.
-    pub(crate) fn prepare(
-        &self,
-        engine: &Engine,
-        linker: &Linker<State>,
-        admission: &Admission,
-    ) -> Result<Prepared> {
+    pub(crate) fn prepare(&self, sandbox: &Inner) -> Result<Prepared> {
         let refuse = |why: String| Error::NotRunnable { program: self.name.clone(), why };
-        admission.check(&self.bytes).map_err(refuse)?;
-        let module = Module::new(engine, &self.bytes).map_err(|e| refuse(first_line(&e)))?;
-        let instance = linker.instantiate_pre(&module).map_err(|e| refuse(first_line(&e)))?;
+        let module = sandbox.compiler.compile(&sandbox.engine, &self.name, &self.bytes)?;
+        let linked = sandbox.linker.instantiate_pre(&module);
+        let instance = linked.map_err(|e| refuse(first_line(&e)))?;
         let workers: Vec<String> = module
             .exports()
             .filter(|export| matches!(export.ty(), ExternType::Func(_)))
@@ -105,19 +106,6 @@ impl Program {
         let places = workers.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
         let name = self.name.clone();
         Ok(Prepared { name, instance, workers, places, listed, has_main })
-    }
-}
-
-/// The innermost message of a wasmtime error: the outer ones repeat what the caller knows.
-fn first_line(error: &wasmtime::Error) -> String {
-    let cause = error.root_cause().to_string();
-    let line = cause.lines().next().unwrap_or("invalid").to_string();
-    match line.strip_prefix("unknown import: `") {
-        Some(rest) => format!(
-            "it imports `{}, which is not granted",
-            rest.replace("` has not been defined", "`")
-        ),
-        None => line,
     }
 }
 

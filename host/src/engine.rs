@@ -8,9 +8,7 @@ use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
 use std::num::NonZeroUsize;
-use wasmtime::{
-    Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig,
-};
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 /// Address space per instance up to which 32-bit indices need no bounds check.
 const RESERVATION: u64 = 4 << 30;

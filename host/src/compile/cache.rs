@@ -93,7 +93,8 @@ impl Cache {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&path).map_err(failed)?;
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let directory = openat(AT_FDCWD, &path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let directory =
+            openat(AT_FDCWD, &path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
         let directory = File::from(directory);
         if !is_ours_alone(&directory.metadata().map_err(failed)?) {
             return Err(Error::Invalid(format!(
@@ -304,7 +305,8 @@ mod tests {
 
     #[test]
     fn what_decides_how_a_module_is_compiled_is_in_its_key() {
-        let engine = |fuel| wasmtime::Engine::new(wasmtime::Config::new().consume_fuel(fuel)).unwrap();
+        let engine =
+            |fuel| wasmtime::Engine::new(wasmtime::Config::new().consume_fuel(fuel)).unwrap();
         let file = |fuel, module: &[u8]| Key::new(&engine(fuel), module).file();
         assert_eq!(file(true, b"one"), file(true, b"one"));
         assert_ne!(file(true, b"one"), file(true, b"other"));

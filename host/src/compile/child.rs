@@ -15,9 +15,13 @@ use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 /// What is kept of what a child says.
 const SAID: usize = 4096;
+/// How many times its CPU time a compiler may take by the clock: one that others keep from the CPU
+/// takes long, one that is stuck for ever.
+const STUCK: u64 = 10;
 /// Where the loader may have found this program's libraries.
 const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
@@ -46,7 +50,9 @@ pub(super) fn compile(
     let orders = orders(module.len(), settings, costs);
     let (mut compiler, mut output) = start(module, orders).ok_or(Failure::NoChild)?;
     let said = match compiler.0.stderr.take() {
-        Some(stderr) => listen(stderr, patience)?,
+        Some(stderr) => {
+            listen(stderr, patience, Duration::from_secs(orders.time.saturating_mul(STUCK)))?
+        }
         None => return Err(Failure::NoChild),
     };
     let ended = compiler.0.wait().ok();
@@ -105,9 +111,13 @@ fn threads() -> usize {
 }
 
 /// All that the child says until it ends.
-fn listen(mut stderr: ChildStderr, patience: Patience) -> Result<Vec<u8>, Failure> {
+fn listen(mut stderr: ChildStderr, patience: Patience, most: Duration) -> Result<Vec<u8>, Failure> {
     let (mut said, mut part) = (Vec::new(), [0; 512]);
+    let began = Instant::now();
     loop {
+        if began.elapsed() > most {
+            return Err(Failure::Refused(format!("compiling it takes more than {most:?}")));
+        }
         let wait = PollTimeout::try_from(patience.next()?).unwrap_or(PollTimeout::ZERO);
         let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, wait) {

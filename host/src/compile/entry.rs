@@ -47,7 +47,8 @@ impl Orders {
 
     fn from_text(text: &str) -> Option<Orders> {
         let numbers: Vec<u64> = text.split(' ').map_while(|word| word.parse().ok()).collect();
-        let [fuel, simulated, reservation, time, memory, result, parent] = numbers.try_into().ok()?;
+        let [fuel, simulated, reservation, time, memory, result, parent] =
+            numbers.try_into().ok()?;
         let settings = Settings::from_numbers([fuel, simulated, reservation]);
         Some(Orders { settings, time, memory, result, parent: u32::try_from(parent).ok()? })
     }
@@ -122,6 +123,12 @@ fn run(orders: Orders) -> i32 {
         return 2;
     }
     let _ = prctl::set_name(c"procbox-compile");
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = write!(std::io::stderr(), "{panic}");
+        // SAFETY: it has no preconditions. Nothing is to be unwound or traced: there may be no memory
+        // left to do it with, and other threads would wait for the one that panics.
+        unsafe { libc::_exit(2) };
+    }));
     let mut said = std::io::stderr();
     if !limit(orders) || said.write_all(HELLO).is_err() {
         return 2;

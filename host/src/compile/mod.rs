@@ -192,7 +192,8 @@ impl Compiler {
         let of_user = Cache::path_of_user();
         for (directory, writable) in grants.directories() {
             let used = own.filter(|path| cache::meets(path, directory));
-            let others = of_user.as_deref().filter(|path| writable && cache::meets(path, directory));
+            let others =
+                of_user.as_deref().filter(|path| writable && cache::meets(path, directory));
             if let Some(path) = used.or(others) {
                 return Err(Error::Invalid(format!(
                     "{} cannot be granted: compiled programs are kept in {} and executed from there; \

@@ -12,8 +12,10 @@ use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAlloc
 
 /// Address space per instance up to which 32-bit indices need no bounds check.
 const RESERVATION: u64 = 4 << 30;
-/// Up to this many instances may reserve that much each of the 47 bits there are.
+/// Up to this many memories may reserve that much each of the 47 bits there are.
 const MOST_FULL_RESERVATIONS: usize = 20_000;
+/// Address space for all of them, memories and garbage-collected heaps.
+const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
 /// Each process's stack for WebAssembly code.
 const WASM_STACK: usize = 512 << 10;
 /// Each process's whole stack: the above, and what host calls need on top.
@@ -65,16 +67,27 @@ fn reservation(limits: &Limits, processes: usize) -> u64 {
     (limits.memory as u64).next_multiple_of(PAGE).min(RESERVATION)
 }
 
+/// Heaps for garbage-collected values, of which a process has at most one: as many as there is room for
+/// beside the memories, and one for each up to half of [`MOST_FULL_RESERVATIONS`].
+fn heaps(limits: &Limits, processes: usize) -> u32 {
+    let slots = ADDRESS_SPACE / reservation(limits, processes);
+    let room = usize::try_from(slots).unwrap_or(usize::MAX).saturating_sub(processes);
+    u32::try_from(room.min(processes)).unwrap_or(u32::MAX)
+}
+
 /// The pool that instances and stacks come from.
 fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
     let most = u32::try_from(processes).unwrap_or(u32::MAX);
+    let heaps = heaps(limits, processes);
     // Where the kernel says which pages were written (PAGEMAP_SCAN, Linux 6.7), only those are
     // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_BLIND };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(most)
-        .total_memories(most)
+        // A heap is in a memory's place, so that no process keeps another from a memory by having one.
+        .total_memories(most.saturating_add(heaps))
+        .total_gc_heaps(heaps)
         .total_tables(most)
         .total_stacks(most.saturating_add(SPARE_STACKS))
         .max_memory_size(limits.memory.min(reservation(limits, processes) as usize))
@@ -97,4 +110,24 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
         .and_then(|()| wasi::link(&mut linker))
         .map_err(|e| Error::os("link", format!("{e:#}")))?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_heap_for_each_process_as_far_as_there_is_room() {
+        let limits = |memory| Limits { memory, fuel: None };
+        for (memory, processes, due) in [
+            (1 << 30, 1, 1),
+            (1 << 30, 10_000, 10_000),
+            (1 << 30, 15_000, 5_000),
+            (1 << 30, 20_000, 0),
+            (64 << 20, 100_000, 100_000),
+            (1 << 30, 100_000, 0),
+        ] {
+            assert_eq!(heaps(&limits(memory), processes), due, "{processes} of {memory}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::ResourceLimiter;
 
 /// The most handles that one process may have.
 pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
@@ -19,8 +19,43 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// The limiter that holds one process's store to them.
-    pub(crate) fn of_store(&self) -> StoreLimits {
-        StoreLimitsBuilder::new().memory_size(self.memory).build()
+    pub(crate) fn of_store(&self) -> MemoryLimit {
+        MemoryLimit { most: self.memory, taken: 0, last: 0 }
+    }
+}
+
+/// What holds a store to the memory of its process: of its linear memory and of its heap of
+/// garbage-collected values together.
+pub(crate) struct MemoryLimit {
+    most: usize,
+    taken: usize,
+    /// What was taken last: it is given back if it cannot be had from the system.
+    last: usize,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        let is_possible = maximum.is_none_or(|most| desired <= most)
+            && self.taken.checked_add(more).is_some_and(|taken| taken <= self.most);
+        self.last = if is_possible { more } else { 0 };
+        self.taken += self.last;
+        Ok(is_possible)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.taken -= std::mem::take(&mut self.last);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        // The pool says how large a table may be.
+        Ok(true)
     }
 }
 

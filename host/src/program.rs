@@ -29,6 +29,9 @@ pub struct Program {
     bytes: Arc<[u8]>,
 }
 
+/// What a WASI reactor exports, to be called before all else.
+const INITIALIZE: &str = "_initialize";
+
 /// The bytes that every WebAssembly file begins with.
 ///
 /// ```
@@ -97,6 +100,11 @@ impl Program {
             .filter_map(|export| export.name().strip_prefix(WORKER_PREFIX).map(str::to_string))
             .collect();
         let has_main = module.get_export(MAIN).is_some();
+        let is_reactor = match module.get_export(INITIALIZE) {
+            None => false,
+            Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0 => true,
+            Some(_) => return Err(refuse(format!("its `{INITIALIZE}` is no function of nothing"))),
+        };
         let signatures = section::signatures(&self.bytes, workers.iter().map(String::as_str));
         let info = |name: &String| {
             let signature = signatures.get(name.as_str()).copied().flatten();
@@ -105,7 +113,7 @@ impl Program {
         let listed = Listed::new(listed_workers(workers.iter().map(info).collect()));
         let places = workers.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
         let name = self.name.clone();
-        Ok(Prepared { name, instance, workers, places, listed, has_main })
+        Ok(Prepared { name, instance, workers, places, listed, has_main, is_reactor })
     }
 }
 
@@ -125,6 +133,8 @@ pub(crate) struct Prepared {
     places: HashMap<String, usize>,
     listed: Listed,
     has_main: bool,
+    /// It is initialized before a worker is called.
+    is_reactor: bool,
 }
 
 impl Prepared {
@@ -198,6 +208,10 @@ impl Prepared {
                 main.call_async(store, ()).await.map(|()| 0)
             }
             Export::Worker { export, mode } => {
+                if self.is_reactor {
+                    let initialize = instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE)?;
+                    initialize.call_async(&mut *store, ()).await?;
+                }
                 let worker = instance.get_typed_func::<i32, i32>(&mut *store, export)?;
                 worker.call_async(store, *mode).await
             }

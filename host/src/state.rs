@@ -1,7 +1,7 @@
 //! What a process's store holds: all that the process has.
 
 use crate::account::{Account, Member};
-use crate::limits::Place;
+use crate::limits::{MemoryLimit, Place};
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
@@ -13,7 +13,7 @@ use crate::tree::Tree;
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
 use std::sync::Arc;
-use wasmtime::{Memory, StoreLimits};
+use wasmtime::Memory;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
@@ -71,7 +71,7 @@ pub(crate) struct State {
     pub(crate) children: Vec<Arc<HostProcess>>,
     /// The guest's linear memory, once its exports are known.
     pub(crate) memory: Option<Memory>,
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: MemoryLimit,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
     _member: Member,
@@ -84,7 +84,7 @@ impl State {
         environment: Arc<dyn Environment>,
         spec: ProcessSpec,
         arguments: Stored,
-        limits: StoreLimits,
+        limits: MemoryLimit,
         member: Member,
         place: Place,
     ) -> State {

@@ -1,7 +1,7 @@
 //! How an end inside wasmtime reads as an exit status, and what is said of it.
 
 use procbox_core::{ExitStatus, Limit, signal};
-use wasmtime::{Error, Trap, WasmBacktrace};
+use wasmtime::{Error, GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 /// A status, and what to say about it on stderr.
@@ -24,6 +24,15 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
         Some(trap) => Ended {
             status: ExitStatus::signaled(signal_of(*trap)),
             message: Some(format!("{trap}{}", calls(&error))),
+        },
+        None if error.is::<GcHeapOutOfMemory<()>>() => Ended {
+            status: ExitStatus::limited(Limit::Memory),
+            message: Some(format!("its heap is full{}", calls(&error))),
+        },
+        // As C++ has it.
+        None if error.is::<ThrownException>() => Ended {
+            status: ExitStatus::signaled(signal::ABRT),
+            message: Some(format!("an exception that nothing catches{}", calls(&error))),
         },
         // Not of the guest's making: an instance that could not be made, a host call that failed.
         None => Ended {

@@ -21,9 +21,6 @@ impl Settings {
             .memory_reservation(self.reservation)
             .epoch_interruption(true)
             .consume_fuel(self.fuel || self.simulated)
-            // Their heaps would need places in the pool and a limit of their own: refused until they have.
-            .wasm_gc(false)
-            .wasm_exceptions(false)
             .memory_init_cow(true);
         if self.simulated {
             // The specification leaves these to the machine.

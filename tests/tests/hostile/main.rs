@@ -10,6 +10,7 @@
 
 mod fairness;
 mod frame;
+mod heaps;
 mod held;
 mod modules;
 mod processes;

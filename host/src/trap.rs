@@ -3,6 +3,7 @@
 use procbox_core::{ExitStatus, Limit, signal};
 use wasmtime::{Error, GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wiggle::GuestError;
 
 /// A status, and what to say about it on stderr.
 pub(crate) struct Ended {
@@ -28,6 +29,11 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
         None if error.is::<GcHeapOutOfMemory<()>>() => Ended {
             status: ExitStatus::limited(Limit::Memory),
             message: Some(format!("its heap is full{}", calls(&error))),
+        },
+        // A pointer out of its memory, or a number that is none of its kind, given to WASI.
+        None if error.is::<GuestError>() => Ended {
+            status: ExitStatus::signaled(signal::SEGV),
+            message: Some(format!("{}{}", error.root_cause(), calls(&error))),
         },
         // As C++ has it.
         None if error.is::<ThrownException>() => Ended {

@@ -8,6 +8,7 @@
 //!
 //! To add a class: a file, its `mod` line here, and its line in `docs/security.md`.
 
+mod arguments;
 mod fairness;
 mod frame;
 mod heaps;
@@ -15,3 +16,4 @@ mod held;
 mod modules;
 mod processes;
 mod traps;
+mod wasi;

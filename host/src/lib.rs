@@ -19,7 +19,8 @@
 //!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
-//! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
+//! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
+//!    `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
 //!    processes of a context share and how one starts; `context`; `sandbox`.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
@@ -33,6 +34,7 @@ mod account;
 mod atomic;
 mod channel;
 mod check;
+mod compile;
 mod connection;
 mod context;
 mod ctrl_c;
@@ -74,6 +76,7 @@ mod wait_list;
 mod waiting;
 mod wasi;
 
+pub use compile::Compiled;
 pub use grants::Grants;
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};

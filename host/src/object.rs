@@ -1,6 +1,7 @@
 //! What a sandboxed process's handles stand for, and how that comes in from the embedding program
 //! and goes out to it.
 
+use crate::blocked;
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
 use crate::cycles;
@@ -99,6 +100,17 @@ impl Object {
             Object::Queue(queue) => Some(cycles::address(queue)),
             Object::Pipe(end) => Some(cycles::address(end)),
             _ => None,
+        }
+    }
+
+    /// The address of a thing that several can serve who have it.
+    pub(crate) fn address(&self) -> Option<usize> {
+        match self {
+            Object::Semaphore(semaphore) => Some(blocked::address(semaphore)),
+            Object::Event(event) => Some(blocked::address(event)),
+            Object::Queue(queue) => Some(blocked::address(queue)),
+            Object::Pipe(end) => Some(blocked::address(end)),
+            Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! What a process's store holds: all that the process has.
 
 use crate::account::{Account, Member};
+use crate::blocked;
 use crate::limits::Place;
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
 use crate::process::{Captured, HostProcess};
+use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use crate::table::Table;
@@ -115,6 +117,18 @@ impl State {
         self.children.push(child);
     }
 
+    /// The process as one who waits.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        Standing {
+            process: &self.process,
+            table: &self.table,
+            kept: &self.kept,
+            permits: &self.permits,
+            is_bounded: self.spec.timeout.is_some(),
+            sources: &[],
+        }
+    }
+
     pub(crate) fn holder(&self) -> Holder {
         Holder::process(self.process.identity.pid)
     }
@@ -125,6 +139,33 @@ impl State {
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {
         &self.process.runtime
+    }
+}
+
+/// A process as one who waits: it, and what it has meanwhile.
+pub(crate) struct Standing<'a> {
+    pub(crate) process: &'a HostProcess,
+    table: &'a Table,
+    kept: &'a Stored,
+    permits: &'a [(Arc<HostSemaphore>, usize)],
+    /// It is ended after a while: no wait of it is for ever.
+    pub(crate) is_bounded: bool,
+    /// Those of which it waits for the first.
+    sources: &'a [Arc<dyn Source>],
+}
+
+impl<'a> Standing<'a> {
+    /// The same, when it waits for the first of these.
+    pub(crate) fn with_sources(self, sources: &'a [Arc<dyn Source>]) -> Standing<'a> {
+        Standing { sources, ..self }
+    }
+
+    /// The addresses of all that several may have, one for each reference that this process has.
+    pub(crate) fn held(&self) -> Vec<usize> {
+        let kept = self.kept.objects.iter();
+        let objects = self.table.iter().chain(kept).filter_map(Object::address);
+        let permits = self.permits.iter().map(|(own, _)| blocked::address(own));
+        objects.chain(permits).chain(self.sources.iter().map(blocked::address)).collect()
     }
 }
 

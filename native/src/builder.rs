@@ -4,6 +4,7 @@ use crate::arena::Arena;
 use crate::context::NativeContext;
 use crate::program::Program;
 use crate::{ambient, recover};
+use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Result};
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ impl Native {
 pub struct NativeBuilder {
     program: Option<Program>,
     environment: Vec<(String, String)>,
+    deadlocks: Deadlocks,
 }
 
 impl NativeBuilder {
@@ -78,6 +80,28 @@ impl NativeBuilder {
         self
     }
 
+    /// What becomes of threads that wait for one another in a circle: each wait of it could be ended by
+    /// no other than the circle, and has no bound. Default: their waits end with
+    /// [`procbox_core::Error::Deadlock`], and those who watch, in the process that finds it, are told.
+    ///
+    /// A process of which any thread does something else could end each wait for what it has a handle of;
+    /// so could a message that carries one. A thread that waits for an event which its process alone has is
+    /// not in a circle: so one sleeps until one is ended. Where one of the circle answers Ctrl-C, that
+    /// may end it: those who watch are told, and the waits go on. Waits for several things, connections
+    /// and pools take no part.
+    ///
+    /// ```
+    /// use procbox_core::observe::Deadlocks;
+    /// use procbox_native::Native;
+    /// let ctx = Native::builder().deadlocks(Deadlocks::Ignore).build()?; // nobody looks
+    /// # drop(ctx);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn deadlocks(mut self, policy: Deadlocks) -> NativeBuilder {
+        self.deadlocks = policy;
+        self
+    }
+
     /// Context with these settings and an arena of its own.
     ///
     /// ```
@@ -94,6 +118,7 @@ impl NativeBuilder {
     pub fn build(self) -> Result<Context> {
         let program = self.program.map_or_else(Program::current, Ok)?;
         let arena = Arena::create(&recover::ABOVE)?;
+        arena.set_deadlocks(self.deadlocks);
         let native = NativeContext::new(arena, ambient::identity()?, program, self.environment);
         Ok(Context::from_raw(Arc::new(native)))
     }

@@ -103,7 +103,7 @@ impl Starter {
                 self.arena.raw_fd(),
             )?),
         };
-        let slot = self.arena.new_slot(&request.bytes, &handles)?;
+        let slot = self.arena.new_slot(&request.bytes, &handles, spec.timeout.is_some())?;
         let pid = match running.fork(slot, streams.stdin_fd(), streams.stdout_fd()) {
             Ok(Ok(pid)) => pid,
             Ok(Err(e)) => {

@@ -10,7 +10,7 @@ FUZZ_TARGETS := abi decode
 # Seconds for each of them.
 FUZZ_TIME ?= 30
 
-.PHONY: demo test models bench programs build setup lint features docs package deny arm fuzz clean
+.PHONY: demo test models walk bench programs build setup lint features docs package deny arm fuzz clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -28,6 +28,12 @@ test: build
 # The lock-free protocols, in every interleaving: loom has its own atomics, and so its own build.
 models:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p procbox-models --target-dir target/loom
+
+# Native processes ended after every machine instruction of every operation, one by one; STRIDE=16 takes
+# every sixteenth. In full it takes hours.
+STRIDE ?= 1
+walk:
+	$(CARGO) test --release -p procbox-native --test processes -- --walk $(STRIDE)
 
 # The criterion groups, with their peers.
 bench: build

@@ -1,7 +1,8 @@
 //! The native backend, with real processes. This binary is its own program: the workers are below,
 //! and `main` runs the cases (libtest has no `main` of ours that could call `init`).
 //!
-//! An argument selects the cases whose names contain it; `--bench` measures instead.
+//! An argument selects the cases whose names contain it; `--bench` measures instead, and `--walk` ends
+//! processes after every instruction, or every so many.
 
 mod cases;
 mod forgotten;
@@ -9,6 +10,7 @@ mod kernel;
 mod measure;
 mod space;
 mod stopped;
+mod walk;
 mod workers;
 
 use std::panic::catch_unwind;
@@ -26,6 +28,12 @@ fn main() {
     if args.iter().any(|arg| arg == "--bench") {
         return measure::all(args.iter().any(|arg| arg == "start"));
     }
+    if let Some(at) = args.iter().position(|arg| arg == "--walk") {
+        let stride = args.get(at + 1).and_then(|stride| stride.parse().ok()).unwrap_or(1);
+        let killed = walk::told(stride);
+        println!("ended in the middle: {killed:?} processes");
+        std::process::exit(i32::from(killed.is_err()));
+    }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
     for (name, case) in forgotten::ALL
@@ -33,6 +41,7 @@ fn main() {
         .chain(kernel::ALL)
         .chain(space::ALL)
         .chain(stopped::ALL)
+        .chain(walk::ALL)
         .chain(cases::ALL)
     {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {

@@ -5,6 +5,7 @@
 //! processes after every instruction, or every so many.
 
 mod cases;
+mod confined;
 mod forgotten;
 mod kernel;
 mod measure;
@@ -36,8 +37,9 @@ fn main() {
     }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in forgotten::ALL
+    for (name, case) in confined::ALL
         .iter()
+        .chain(forgotten::ALL)
         .chain(kernel::ALL)
         .chain(space::ALL)
         .chain(stopped::ALL)

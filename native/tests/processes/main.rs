@@ -1,8 +1,8 @@
 //! The native backend, with real processes. This binary is its own program: the workers are below,
 //! and `main` runs the cases (libtest has no `main` of ours that could call `init`).
 //!
-//! An argument selects the cases whose names contain it; `--bench` measures instead, and `--walk` ends
-//! processes after every instruction, or every so many.
+//! An argument selects the cases whose names contain it; `--bench` measures instead, `--walk` ends
+//! processes after every instruction, or every so many, `--storm` kills so many, `--parents` so many parents.
 
 mod cases;
 mod confined;
@@ -11,6 +11,7 @@ mod kernel;
 mod measure;
 mod space;
 mod stopped;
+mod storm;
 mod walk;
 mod workers;
 
@@ -29,8 +30,21 @@ fn main() {
     if args.iter().any(|arg| arg == "--bench") {
         return measure::all(args.iter().any(|arg| arg == "start"));
     }
-    if let Some(at) = args.iter().position(|arg| arg == "--walk") {
-        let stride = args.get(at + 1).and_then(|stride| stride.parse().ok()).unwrap_or(1);
+    let number_after = |option: &str| {
+        let at = args.iter().position(|arg| arg == option)?;
+        Some(args.get(at + 1).and_then(|number| number.parse().ok()).unwrap_or(1))
+    };
+    if let Some(kills) = number_after("--storm") {
+        let found = storm::storm(kills);
+        println!("{found:?}");
+        std::process::exit(i32::from(found.is_err()));
+    }
+    if let Some(many) = number_after("--parents") {
+        let longest = storm::parents(many, 8);
+        println!("{many} parents killed; gone after at most {longest:?}");
+        std::process::exit(i32::from(longest.is_err()));
+    }
+    if let Some(stride) = number_after("--walk") {
         let killed = walk::told(stride);
         println!("ended in the middle: {killed:?} processes");
         std::process::exit(i32::from(killed.is_err()));
@@ -43,6 +57,7 @@ fn main() {
         .chain(kernel::ALL)
         .chain(space::ALL)
         .chain(stopped::ALL)
+        .chain(storm::ALL)
         .chain(walk::ALL)
         .chain(cases::ALL)
     {

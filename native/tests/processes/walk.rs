@@ -15,11 +15,13 @@ use procbox_core::{Bytes, Context, Error, Event, Lock, Pipe, Process, Queue, Res
 use std::time::Duration;
 
 /// The cases.
-pub(crate) const ALL: &[(&str, Case)] =
-    &[("killed_after_any_instruction_nothing_is_lost_and_neighbours_work", sampled)];
+pub(crate) const ALL: &[(&str, Case)] = &[
+    ("killed_after_any_instruction_of_a_message_nothing_is_lost", || sampled(OF_MESSAGES)),
+    ("killed_after_any_instruction_of_another_call_nothing_is_lost", || sampled(OTHERS)),
+];
 
 /// The operations, by the names that the worker `walked` knows.
-const OPERATIONS: &[&str] = &[
+const OF_MESSAGES: &[&str] = &[
     "put",
     "put_large",
     "put_handle",
@@ -28,19 +30,12 @@ const OPERATIONS: &[&str] = &[
     "get_large",
     "get_handle",
     "get_empty",
-    "lock",
-    "lock_held",
-    "permit",
-    "permit_none",
-    "set",
-    "wait",
     "send",
     "recv",
     "recv_empty",
-    "create",
-    "drop",
-    "start",
 ];
+const OTHERS: &[&str] =
+    &["lock", "lock_held", "permit", "permit_none", "set", "wait", "create", "drop", "start"];
 
 /// Of each operation so many instructions are tried among the tests, or fewer, if they take more steps than that.
 const SAMPLES: u64 = 10;
@@ -257,24 +252,24 @@ fn kill_after(world: &World, operation: &str, instructions: u64) -> Result<u64> 
     Ok(done)
 }
 
-fn sampled() -> Result<()> {
+fn sampled(operations: &[&str]) -> Result<()> {
     let samples = |length| SAMPLES.min(2 * STEPS / length).max(2);
-    walk(|length| (length / samples(length)).max(1)).map(drop)
+    walk(operations, |length| (length / samples(length)).max(1)).map(drop)
 }
 
 /// Walks through all operations and tells how long they are; how many processes were ended. One after
 /// every `stride`th instruction.
 pub(crate) fn told(stride: u64) -> Result<u64> {
-    walk(|length| {
+    walk(&[OF_MESSAGES, OTHERS].concat(), |length| {
         println!("{length} instructions, every {stride}");
         stride
     })
 }
 
 /// Walks through all operations; how many processes were ended.
-fn walk(stride_of: impl Fn(u64) -> u64) -> Result<u64> {
+fn walk(operations: &[&str], stride_of: impl Fn(u64) -> u64) -> Result<u64> {
     let mut killed = 0;
-    for operation in OPERATIONS {
+    for operation in operations {
         let world = World::new()?;
         let length = kill_after(&world, operation, u64::MAX)?;
         assert!(length > 10, "{operation} takes {length} instructions");

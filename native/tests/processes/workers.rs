@@ -76,6 +76,27 @@ worker! { works_on(
     }
 } }
 worker! { forwards_one(from: Queue<Bytes>, to: Queue<Bytes>) { to.put(&from.get()?) } }
+worker! { produces_numbered(out: Queue<(u64, u64, Bytes)>, who: u64) {
+    (0..).try_for_each(|number| out.put(&(who, number, crate::storm::payload(who, number))))
+} }
+worker! { consumes_and_acks(feed: Queue<u64>, acks: Queue<u64>) {
+    loop {
+        acks.put(&feed.get()?)?;
+    }
+} }
+worker! { holds_and_carries(lock: Lock, permits: Semaphore, carry: Queue<Event>) {
+    let ctx = procbox_native::context()?;
+    loop {
+        let guard = lock.lock()?;
+        let permit = permits.permit()?;
+        drop(guard);
+        let event = ctx.event()?;
+        // Full or empty: others are quicker.
+        let _ = carry.try_put(&event);
+        drop(permit);
+        let _ = carry.try_get().map(|event| event.set());
+    }
+} }
 worker! { contends(lock: Lock, permits: Semaphore) {
     loop {
         drop(lock.lock()?);

@@ -4,6 +4,7 @@ use crate::check::Admission;
 use crate::compile::{Cache, Compiled, Compiler, Costs};
 use crate::context::Root;
 use crate::ctrl_c;
+use crate::deadlock::Detector;
 use crate::engine;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
@@ -13,6 +14,7 @@ use crate::registry::Registry;
 use crate::runtime::Runtime;
 use crate::tree_limits::TreeLimits;
 use crate::waiting::OWN_PID;
+use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub struct SandboxBuilder {
     seed: Option<u64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
+    deadlocks: Deadlocks,
 }
 
 impl SandboxBuilder {
@@ -189,6 +192,27 @@ impl SandboxBuilder {
         self
     }
 
+    /// What becomes of processes that wait for one another in a circle: each wait of it could be ended
+    /// by no other than the circle, and has no bound. Default: their waits end with
+    /// [`Error::Deadlock`], and those who watch are told.
+    ///
+    /// Who else has a handle of a queue, pipe, semaphore or event could end a wait for it: the embedding
+    /// program by its own, and a message by those that it carries. A process that alone has an event
+    /// and waits for it is not in a circle: so one sleeps until one is ended. Where one of the circle
+    /// answers Ctrl-C, that may end it: those who watch are told, and the waits go on.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// # use procbox_core::observe::Deadlocks;
+    /// let sandbox = Sandbox::builder().deadlocks(Deadlocks::Report).build()?; // and they wait on
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn deadlocks(mut self, policy: Deadlocks) -> Self {
+        self.deadlocks = policy;
+        self
+    }
+
     /// The directory in which compiled modules are kept, which is made if it is missing. Default:
     /// `procbox/modules` in this user's cache directory. What is in there is executed: a directory to
     /// which others can write is refused, and no program can be granted it, what is above it or in it.
@@ -299,6 +323,8 @@ impl SandboxBuilder {
             None => Runtime::threads(parallelism, Box::new(move || epoch.increment_epoch())),
         };
         ctrl_c::register(&runtime);
+        let registry = Arc::new(Registry::new(OWN_PID));
+        let detector = Detector::begin(&runtime, &registry, self.deadlocks);
         let inner = Inner {
             runtime,
             linker: engine::linker(&engine)?,
@@ -307,7 +333,8 @@ impl SandboxBuilder {
             parallelism,
             limits,
             room: Room::new(self.max_processes),
-            registry: Arc::new(Registry::new(OWN_PID)),
+            registry,
+            detector,
             names: Arc::default(),
         };
         Ok(Sandbox(Arc::new(Owner(Arc::new(inner)))))
@@ -352,6 +379,7 @@ impl Sandbox {
             seed: None,
             cache: true,
             cache_directory: None,
+            deadlocks: Deadlocks::Fail,
         }
     }
 

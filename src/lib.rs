@@ -44,6 +44,8 @@ compile_error!(
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(feature = "watch", target_os = "linux"))]
+pub mod watch;
 
 pub use procbox_core::observe;
 pub use procbox_core::{

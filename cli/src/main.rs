@@ -17,6 +17,7 @@ mod run;
 mod samples;
 mod signals;
 mod status;
+mod top;
 mod watch;
 mod workers;
 
@@ -71,6 +72,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Compare both backends and their peers on this machine
     Bench(bench::BenchArgs),
+    /// Show what runs and what it waits for, as top does
+    Top(top::TopArgs),
     /// Say which workers a program offers
     Workers(workers::WorkersArgs),
     /// Print what completes a command line in a shell
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Map(args) => map::map(args),
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Top(args) => top::top(&args),
         Command::Workers(args) => workers::workers(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),

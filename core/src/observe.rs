@@ -4,8 +4,11 @@
 //! sandboxed processes inside it. (A native worker is another OS process, with subscribers of its
 //! own.) Without a subscriber an event costs a relaxed load.
 
+mod sight;
 #[cfg(feature = "tracing")]
 mod tracing;
+
+pub use sight::{Looking, Sight, Visible, is_looked_at, show};
 
 #[cfg(feature = "tracing")]
 pub use tracing::to_tracing;

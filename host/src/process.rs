@@ -2,16 +2,18 @@
 
 use crate::interrupt::Interrupt;
 use crate::ready::Source;
-use crate::runtime::{Runtime, Seat};
+use crate::runtime::{Runtime, Seat, thread_time};
 use crate::sync::lock;
 use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::observe::Operation;
+use procbox_core::observe::{self, Operation, Sight, Visible};
 use procbox_core::raw::{Identity, RawProcess};
 use procbox_core::{ExitStatus, Result, Wait, signal};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
+use std::time::Duration;
 
 /// The bytes that a process and its descendants have printed, if they are kept.
 pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
@@ -25,6 +27,8 @@ pub(crate) struct HostProcess {
     pub(crate) tree: Arc<Tree>,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
+    /// The CPU time that it has used, if somebody looks: `observe::show`.
+    used: Used,
     end: Mutex<End>,
     ended: WaitList,
     pub(crate) output: Captured,
@@ -54,6 +58,7 @@ impl HostProcess {
             interrupt: Interrupt::new(),
             tree,
             seat,
+            used: Used::default(),
             end: Mutex::default(),
             ended: WaitList::new(),
             output,
@@ -100,6 +105,32 @@ impl HostProcess {
 
     pub(crate) async fn joined(&self) -> Result<ExitStatus> {
         waiting::until(&self.runtime, &self.ended, || self.status_now().map(Ok)).await
+    }
+}
+
+/// CPU time that somebody looks at.
+#[derive(Default)]
+struct Used(AtomicU64);
+
+impl HostProcess {
+    /// Runs a piece of it, at its expense if somebody looks.
+    pub(crate) fn spend<T>(&self, piece: impl FnOnce() -> T) -> T {
+        if !observe::is_looked_at() {
+            return piece();
+        }
+        let began = thread_time();
+        let done = piece();
+        let used = thread_time().saturating_sub(began).as_nanos();
+        // 500 years of them go into it.
+        self.used.0.fetch_add(used as u64, Ordering::Relaxed);
+        done
+    }
+}
+
+impl Visible for HostProcess {
+    fn sight(&self) -> Sight {
+        let cpu = Duration::from_nanos(self.used.0.load(Ordering::Relaxed));
+        Sight::Process { pid: self.identity.pid, cpu }
     }
 }
 

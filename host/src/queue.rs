@@ -5,7 +5,8 @@ use crate::channel::Channel;
 use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
 use crate::runtime::Runtime;
-use procbox_core::observe::Operation;
+use crate::waiting::number;
+use procbox_core::observe::{self, Operation, Sight, Visible};
 use procbox_core::raw::{Bounds, Handle, Message, RawQueue};
 use procbox_core::{Error, Result, Wait};
 use std::sync::{Arc, Weak};
@@ -19,7 +20,18 @@ pub(crate) fn new(
     let queue = Arc::new(Channel::new(runtime, account, bounds));
     let weak: Weak<Channel<Stored>> = Arc::downgrade(&queue);
     queue.received_by(weak);
+    observe::show(&queue);
     queue
+}
+
+impl Visible for Channel<Stored> {
+    fn sight(&self) -> Sight {
+        Sight::Queue {
+            object: number(self),
+            messages: Channel::len(self),
+            most: Channel::bounds(self).messages,
+        }
+    }
 }
 
 impl Carrier for Channel<Stored> {

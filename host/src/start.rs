@@ -57,6 +57,7 @@ impl Shared {
         let runtime = sandbox.runtime.clone();
         let process = HostProcess::new(runtime, spec.identity.clone(), tree, output);
         sandbox.registry.enter(&process);
+        observe::show(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
             name: &process.identity.name,

@@ -52,10 +52,11 @@ impl Task {
     /// Runs the guest until it yields, waits or ends; how the process has ended, if it has.
     fn run(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
         let life = self.life.as_mut()?;
-        let polled = match &mut self.cpu_time {
+        let (process, cpu_time) = (&self.process, &mut self.cpu_time);
+        let polled = process.spend(|| match cpu_time {
             None => life.as_mut().poll(cx),
             Some(budget) => budget.spend(|| life.as_mut().poll(cx)),
-        };
+        });
         match polled {
             Poll::Ready(status) => Some(status),
             Poll::Pending if self.cpu_time.as_ref().is_some_and(Budget::is_spent) => {

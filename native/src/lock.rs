@@ -6,7 +6,7 @@ use crate::arena::kind::{Kind, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
-use procbox_core::observe::{self, Operation, Waiting};
+use procbox_core::observe::{self, Operation, Sight, Visible, Waiting};
 use procbox_core::raw::{Handle, RawLock};
 use procbox_core::{Acquired, Error, Result, Wait};
 use std::any::Any;
@@ -82,6 +82,12 @@ impl NativeLock {
             }
             at_once => at_once.map(Acquired::new),
         }
+    }
+}
+
+impl Visible for NativeLock {
+    fn sight(&self) -> Sight {
+        Sight::Lock { object: self.0.offset, holder: self.lock().holder() }
     }
 }
 

@@ -173,6 +173,11 @@ unsafe fn link(address: usize) -> &'static AtomicUsize {
 }
 
 impl RobustLock {
+    /// The thread that holds it now, if any.
+    pub(crate) fn holder(&self) -> Option<u32> {
+        Some(self.word.load(Ordering::Relaxed) & TID).filter(|tid| *tid != 0)
+    }
+
     #[inline]
     fn entry(&self) -> usize {
         ptr::from_ref(&self.next).expose_provenance()

@@ -121,8 +121,9 @@ pub mod sandbox {
 #[cfg(all(feature = "native", target_os = "linux"))]
 pub mod native {
     pub use procbox_native::{
-        Native, NativeBuilder, Program, adopt_orphans, answer_termination, answered_signal, init,
-        interrupted, interrupted_by_terminal, kill_descendants, on_interrupt,
+        Confinement, GroupLimits, Native, NativeBuilder, Program, adopt_orphans,
+        answer_termination, answered_signal, init, interrupted, interrupted_by_terminal,
+        kill_descendants, on_interrupt,
     };
 }
 

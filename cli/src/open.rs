@@ -2,6 +2,7 @@
 
 use crate::options::{BackendArg, ProgramArgs};
 use procbox::backend::runner::find_worker;
+use procbox::native::Confinement;
 use procbox::sandbox::Grants;
 use procbox::{Context, Error, Native, Result, Sandbox, native, sandbox};
 use std::io::ErrorKind;
@@ -90,6 +91,10 @@ fn host_and_guest(dir: &str) -> (&str, &str) {
 }
 
 fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
+    if args.confine {
+        let why = "--confine is for native programs: the sandbox confines whatever it runs";
+        return Err(Error::Invalid(why.into()));
+    }
     let module = module(path)?;
     let room = room(&module, args, args.at_once);
     let program = sandbox::Program::from_bytes(path.display().to_string(), module)?;
@@ -115,9 +120,9 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
 
 fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
     for (given, option) in [
-        (!args.dir.is_empty(), "--dir"),
-        (!args.dir_ro.is_empty(), "--dir-ro"),
-        (args.memory.is_some(), "--memory"),
+        (!args.confine && !args.dir.is_empty(), "--dir"),
+        (!args.confine && !args.dir_ro.is_empty(), "--dir-ro"),
+        (!args.confine && args.memory.is_some(), "--memory"),
         (args.fuel.is_some(), "--fuel"),
         (args.max_processes.is_some(), "--max-processes"),
         (args.no_processes, "--no-processes"),
@@ -133,7 +138,30 @@ fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
     for (key, value) in variables(args)? {
         builder = builder.env(key, value);
     }
+    if args.confine {
+        builder = builder.confine(confinement(args)?);
+    }
     builder.build()
+}
+
+/// What `--confine` means.
+fn confinement(args: &ProgramArgs) -> Result<Confinement> {
+    let mut confinement = Confinement::new().no_network().hardened().own_signals().files();
+    // A process sees the directories of the host: none has another name.
+    let host = |option: &str, dir: &str| match host_and_guest(dir) {
+        (host, guest) if host == guest => Ok(host.to_string()),
+        _ => Err(Error::Invalid(format!("{option} {dir}: natively a directory keeps its name"))),
+    };
+    for dir in &args.dir {
+        confinement = confinement.write(host("--dir", dir)?);
+    }
+    for dir in &args.dir_ro {
+        confinement = confinement.read(host("--dir-ro", dir)?);
+    }
+    if let Some(bytes) = args.memory {
+        confinement = confinement.memory(bytes as u64);
+    }
+    Ok(confinement)
 }
 
 fn variables(args: &ProgramArgs) -> Result<Vec<(String, String)>> {

@@ -23,16 +23,21 @@ pub(crate) struct ProgramArgs {
     /// The worker to run, if the program has several
     #[arg(long, value_name = "NAME")]
     pub(crate) worker: Option<String>,
-    /// Let it use a directory (sandbox; read and write), under its own or another name
+    /// Confine it by the kernel (native): no network, no signals to others, no calls that look into
+    /// other processes or change the system, no files but those of --dir and --dir-ro and what it
+    /// needs in order to be loaded, and --memory counts
+    #[arg(long)]
+    pub(crate) confine: bool,
+    /// Let it use a directory (sandbox, or --confine; read and write), under its own or another name
     #[arg(long, value_name = "HOST[::GUEST]")]
     pub(crate) dir: Vec<String>,
-    /// Let it read a directory (sandbox)
+    /// Let it read a directory (sandbox, or --confine)
     #[arg(long, value_name = "HOST[::GUEST]")]
     pub(crate) dir_ro: Vec<String>,
     /// Set an environment variable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
-    /// The most memory that each process may have (sandbox), e.g. 64M
+    /// The most memory that each process may have (sandbox, or --confine), e.g. 64M
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) memory: Option<usize>,
     /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of

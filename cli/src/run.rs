@@ -14,8 +14,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a program may take to end after Ctrl-C.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long a program may take to end after Ctrl-C: twice what an answer to it may take, since the
+/// machine may be busy. Who does not want to wait presses it again.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 #[command(

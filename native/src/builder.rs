@@ -1,8 +1,10 @@
 //! The builder of native contexts.
 
 use crate::arena::Arena;
+use crate::confine::Confinement;
 use crate::context::NativeContext;
 use crate::program::Program;
+use crate::start::Setup;
 use crate::{ambient, recover};
 use procbox_core::{Context, Result};
 use std::sync::Arc;
@@ -48,6 +50,7 @@ impl Native {
 pub struct NativeBuilder {
     program: Option<Program>,
     environment: Vec<(String, String)>,
+    confinement: Option<Confinement>,
 }
 
 impl NativeBuilder {
@@ -78,6 +81,22 @@ impl NativeBuilder {
         self
     }
 
+    /// Restrictions that the kernel puts on the context's processes, and on all that they start. By
+    /// default they may do what this process may.
+    ///
+    /// ```
+    /// use procbox_native::{Confinement, Native, Program};
+    /// let sh = Program::open("/bin/sh")?;
+    /// let ctx = Native::builder().program(sh).confine(Confinement::new().files()).build()?;
+    /// let p = ctx.main(["-c", "read line < /etc/passwd"]).start()?; // it says "Permission denied"
+    /// assert!(!p.join()?.success());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn confine(mut self, confinement: Confinement) -> NativeBuilder {
+        self.confinement = Some(confinement);
+        self
+    }
+
     /// Context with these settings and an arena of its own.
     ///
     /// ```
@@ -90,11 +109,15 @@ impl NativeBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`procbox_core::Error::Os`], [`procbox_core::Error::Exhausted`].
+    /// [`procbox_core::Error::Os`], also for what a confinement needs and this kernel does not offer;
+    /// [`procbox_core::Error::Exhausted`].
     pub fn build(self) -> Result<Context> {
         let program = self.program.map_or_else(Program::current, Ok)?;
+        let confined = self.confinement.map(|confinement| confinement.prepare(program.path()));
+        let confined = confined.transpose()?.map(Arc::new);
         let arena = Arena::create(&recover::ABOVE)?;
-        let native = NativeContext::new(arena, ambient::identity()?, program, self.environment);
+        let setup = Setup { program, environment: self.environment, confined };
+        let native = NativeContext::new(arena, ambient::identity()?, setup);
         Ok(Context::from_raw(Arc::new(native)))
     }
 }

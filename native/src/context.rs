@@ -8,7 +8,7 @@ use crate::process::NativeProcess;
 use crate::program::Program;
 use crate::queue::NativeQueue;
 use crate::semaphore::NativeSemaphore;
-use crate::start::Starter;
+use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
@@ -28,13 +28,8 @@ pub(crate) struct NativeContext {
 }
 
 impl NativeContext {
-    pub(crate) fn new(
-        arena: Arc<Arena>,
-        identity: Identity,
-        program: Program,
-        environment: Vec<(String, String)>,
-    ) -> NativeContext {
-        let starter = Starter::new(arena.clone(), program, environment);
+    pub(crate) fn new(arena: Arc<Arena>, identity: Identity, setup: Setup) -> NativeContext {
+        let starter = Starter::new(arena.clone(), setup);
         NativeContext { arena, identity, starter }
     }
 }
@@ -59,7 +54,7 @@ impl NativeContext {
 /// process is.
 pub fn context() -> Result<Context> {
     ambient::context(|arena, identity| {
-        let native = NativeContext::new(arena, identity, Program::current()?, Vec::new());
+        let native = NativeContext::new(arena, identity, Setup::of(Program::current()?));
         Ok(Arc::new(native))
     })
 }

@@ -15,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// True if it came from a terminal, which sends it to the other programs there too.
 static FROM_TERMINAL: AtomicBool = AtomicBool::new(false);
+/// True once somebody other than procbox has sent one since the last [`clear_interrupt`].
+static ASKED: AtomicBool = AtomicBool::new(false);
 /// Number of times that it has come; for the thread that calls the hooks.
 static TIMES: AtomicU32 = AtomicU32::new(0);
 /// The signal that was answered first, or 0; not forgotten by [`clear_interrupt`].
@@ -133,9 +135,13 @@ pub fn clear_interrupt() {
     let hooks = hooks();
     hooks.iter().for_each(|hook| hook(false));
     FROM_TERMINAL.store(false, Ordering::SeqCst);
+    ASKED.store(false, Ordering::SeqCst);
     state::drain();
-    // Last: until here another is a second one, and from here on a new one.
+    // One that comes until here finds the state set, and one from here on sets it anew.
     state::clear();
+    if ASKED.load(Ordering::SeqCst) {
+        note();
+    }
 }
 
 /// True if the Ctrl-C that [`interrupted`] tells of came from a terminal. Then the programs that were
@@ -185,18 +191,16 @@ pub(crate) fn forget_child(pid: i32) {
     let _ = CHILDREN.iter().find(mine);
 }
 
-/// Notes an interrupt and wakes who is blocked, from a signal handler; whether it was the first.
-fn note() -> bool {
+/// Notes an interrupt and wakes who is blocked; may be called from a signal handler.
+fn note() {
     let errno = Errno::last_raw();
-    let first = state::set();
-    if first {
+    if state::set() {
         futex::wake_all(state::word());
         TIMES.fetch_add(1, Ordering::SeqCst);
         futex::wake_all(&TIMES);
         state::signal();
     }
     Errno::set_raw(errno);
-    first
 }
 
 /// In a worker: its parent asks for it to be interrupted.
@@ -211,9 +215,11 @@ pub(crate) extern "C" fn requested(_: i32) {
 fn on_signal(signal: i32, from: Sender) {
     FROM_TERMINAL.fetch_or(from == Sender::Terminal, Ordering::SeqCst);
     let _ = SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-    // One that is passed on may have come from the terminal before. Who closes a terminal or runs
-    // into a time limit does not ask twice, however many signals that makes.
-    if note() || from == Sender::Procbox || !signals::is_sigint(signal) {
+    note();
+    // One that procbox passes on is one that this process may have had itself, before or after. Who
+    // closes a terminal or runs into a time limit does not ask twice, however many signals that makes.
+    let again = from != Sender::Procbox && ASKED.swap(true, Ordering::SeqCst);
+    if !again || !signals::is_sigint(signal) {
         return;
     }
     for pid in &CHILDREN {

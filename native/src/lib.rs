@@ -25,6 +25,7 @@ mod semaphore;
 
 mod recover;
 
+mod confine;
 mod connection;
 mod entry;
 mod interrupt;
@@ -43,6 +44,7 @@ mod context;
 mod ready;
 
 pub use builder::{Native, NativeBuilder};
+pub use confine::{Confinement, GroupLimits};
 pub use context::context;
 pub use interrupt::{
     answer_ctrl_c, answer_termination, answered_signal, clear_interrupt, interrupted,

@@ -7,6 +7,7 @@ mod zygote;
 
 use crate::arena::Arena;
 use crate::arena::slots::Claim;
+use crate::confine::Confined;
 use crate::process::Child;
 use crate::program::Program;
 use crate::reaper::Reaper;
@@ -27,37 +28,61 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use zygote::Zygote;
 
+/// What the processes of a context run, and as what.
+pub(crate) struct Setup {
+    pub(crate) program: Program,
+    pub(crate) environment: Vec<(String, String)>,
+    /// The kernel's restrictions of them.
+    pub(crate) confined: Option<Arc<Confined>>,
+}
+
+impl Setup {
+    /// The program as this process would run it.
+    pub(crate) fn of(program: Program) -> Setup {
+        Setup { program, environment: Vec::new(), confined: None }
+    }
+
+    /// A command that runs the program.
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program.path());
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// Has the command be confined, after all else that is done before it is executed.
+    fn confine(&self, command: &mut Command) {
+        if let Some(confined) = &self.confined {
+            confined.put_on(command);
+        }
+    }
+}
+
 /// Starter of the processes of one context.
 pub(crate) struct Starter {
     arena: Arc<Arena>,
-    program: Program,
-    environment: Vec<(String, String)>,
     /// Made at the first start: most processes start none.
     threads: OnceLock<(Spawner, Arc<Reaper>)>,
     zygote: Mutex<Option<Zygote>>,
     /// Bumped when a child has ended.
     deaths: Arc<AtomicU32>,
+    /// Goes after the zygote.
+    setup: Setup,
 }
 
 impl Starter {
-    pub(crate) fn new(
-        arena: Arc<Arena>,
-        program: Program,
-        environment: Vec<(String, String)>,
-    ) -> Starter {
+    pub(crate) fn new(arena: Arc<Arena>, setup: Setup) -> Starter {
         Starter {
             arena,
-            program,
-            environment,
             threads: OnceLock::new(),
             zygote: Mutex::new(None),
             deaths: Arc::new(AtomicU32::new(0)),
+            setup,
         }
     }
 
     /// The program that its processes run.
     pub(crate) fn program(&self) -> &Program {
-        &self.program
+        &self.setup.program
     }
 
     /// The word that changes when a child has ended.
@@ -81,7 +106,7 @@ impl Starter {
         serves: bool,
         spec: &ProcessSpec,
     ) -> Result<Arc<Child>> {
-        self.program.check_worker(name)?;
+        self.setup.program.check_worker(name)?;
         let handles = self.arena.offsets(spec.handles())?;
         let request = Message::of(&StartRequest {
             worker: name.to_string(),
@@ -96,12 +121,7 @@ impl Starter {
         let (spawner, reaper) = self.threads()?;
         let running = match &mut *zygote {
             Some(running) => running,
-            empty => empty.insert(Zygote::start(
-                spawner,
-                &self.program,
-                &self.environment,
-                self.arena.raw_fd(),
-            )?),
+            empty => empty.insert(Zygote::start(spawner, &self.setup, self.arena.raw_fd())?),
         };
         let slot = self.arena.new_slot(&request.bytes, &handles)?;
         let pid = match running.fork(slot, streams.stdin_fd(), streams.stdout_fd()) {
@@ -138,19 +158,19 @@ impl Starter {
         if let Some(at) = args.iter().position(|arg| arg.contains(&0)) {
             return Err(Error::Invalid(format!("argument {} has a zero byte in it", at + 1)));
         }
-        let mut command = Command::new(self.program.path());
+        let mut command = self.setup.command();
         command.args(args.iter().map(|arg| OsStr::from_bytes(arg)));
-        command.envs(self.environment.iter().cloned());
         let streams = Streams::of(spec)?;
         streams.give_to(&mut command)?;
         signals::reset_interrupts_of(&mut command);
         if spec.identity.daemon {
             syscalls::die_with_parent(&mut command);
         }
+        self.setup.confine(&mut command);
         let starting = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
         let (spawner, reaper) = self.threads()?;
         drop(starting);
-        let child = spawner.spawn(&self.program, command)?;
+        let child = spawner.spawn(&self.setup.program, command)?;
         let pid = child.id() as i32;
         Child::new(pid, self.arena.clone(), None, spec, streams.captured(), reaper)
             .inspect_err(|_| self.undo(pid, None))

@@ -1,6 +1,7 @@
 //! The link to a zygote, which makes the worker processes on requests that any thread of the parent
 //! may send.
 
+use super::Setup;
 use super::request::{ENVIRONMENT, ForkRequest, HELLO, environment};
 use super::spawner::Spawner;
 use crate::arena::slots::Claim;
@@ -15,7 +16,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use procbox_core::{Error, Result};
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// Seconds that a program has to become a zygote: its constructors run before.
 const HELLO_SECONDS: i64 = 10;
@@ -31,26 +32,22 @@ pub(crate) struct Zygote {
 
 impl Zygote {
     /// Executes the program as a zygote and waits for its hello.
-    pub(crate) fn start(
-        spawner: &Spawner,
-        program: &Program,
-        variables: &[(String, String)],
-        arena: RawFd,
-    ) -> Result<Zygote> {
+    pub(crate) fn start(spawner: &Spawner, setup: &Setup, arena: RawFd) -> Result<Zygote> {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .map_err(|e| os("socketpair", e))?;
-        let mut command = Command::new(program.path());
-        command.arg("--procbox-zygote").envs(variables.iter().cloned());
+        let mut command = setup.command();
+        command.arg("--procbox-zygote");
         command.env(ENVIRONMENT, environment(theirs.as_raw_fd(), arena));
         // What it forks has this input, unless it is given another.
         command.stdin(Stdio::null());
         signals::hold_interrupts_of(&mut command);
         syscalls::pass_fds(&mut command, vec![theirs.as_raw_fd(), arena]);
-        let process = spawner.spawn(program, command)?;
+        setup.confine(&mut command);
+        let process = spawner.spawn(&setup.program, command)?;
         drop(theirs);
         let mut zygote = Zygote { socket: Some(ours), process };
-        zygote.expect_hello(program)?;
+        zygote.expect_hello(&setup.program)?;
         Ok(zygote)
     }
 

@@ -28,6 +28,7 @@ cases! {
     any_thread_of_an_orphan_learns_of_its_parents_death
     ctrl_c_interrupts_the_main_thread
     ctrl_c_interrupts_another_thread_that_answers
+    what_procbox_passes_on_and_what_its_group_had_are_one_ctrl_c
     an_orphan_that_nobody_reaps_gives_back_what_it_held
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn main_of_another(args: &[String]) -> Option<i32> {
         "killed-root-of-threads" => {
             Some(i32::from(killed_root(workers::echoes_in_a_thread::worker()).is_err()))
         }
+        "asked-twice" => Some(asked_twice().map_or(1, |()| 0)),
         kernel::ARGUMENT => kernel::program().err().map_or(Some(0), |e| {
             eprintln!("{e}");
             Some(1)
@@ -420,5 +422,39 @@ fn ctrl_c_interrupts_the_main_thread() -> Result<()> {
     p.kill()?;
     assert_eq!(join(&p)?, -9);
     assert!(lock.lock()?.owner_died());
+    Ok(())
+}
+
+/// Sends this process a SIGINT as `interrupt` of a program does.
+fn pass_on() {
+    let nothing = nix::libc::sigval { sival_ptr: std::ptr::null_mut() };
+    // SAFETY: the call reads its arguments only, and SIGINT has a handler.
+    assert_eq!(unsafe { nix::libc::sigqueue(nix::libc::getpid(), nix::libc::SIGINT, nothing) }, 0);
+    until("it is noted", procbox_native::interrupted);
+}
+
+/// Sends this process a SIGINT as `kill` does; when this returns, it was handled.
+fn ask() -> Result<()> {
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).map_err(|e| Error::os("raise", e))
+}
+
+/// A second one of another sender ends the process, so that this does not return.
+fn asked_twice() -> Result<()> {
+    procbox_native::answer_ctrl_c()?;
+    pass_on();
+    ask()?;
+    ask()
+}
+
+fn what_procbox_passes_on_and_what_its_group_had_are_one_ctrl_c() -> Result<()> {
+    procbox_native::answer_ctrl_c()?;
+    pass_on();
+    ask()?;
+    procbox_native::clear_interrupt();
+    ask()?;
+    pass_on();
+    procbox_native::clear_interrupt();
+    assert!(!procbox_native::interrupted());
+    assert_eq!(ctx()?.main(["asked-twice"]).start()?.join()?.exitcode(), 130);
     Ok(())
 }

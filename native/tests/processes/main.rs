@@ -4,6 +4,7 @@
 //! An argument selects the cases whose names contain it; `--bench` measures instead.
 
 mod cases;
+mod confined;
 mod forgotten;
 mod kernel;
 mod measure;
@@ -28,8 +29,9 @@ fn main() {
     }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
-    for (name, case) in forgotten::ALL
+    for (name, case) in confined::ALL
         .iter()
+        .chain(forgotten::ALL)
         .chain(kernel::ALL)
         .chain(space::ALL)
         .chain(stopped::ALL)

@@ -107,6 +107,75 @@ worker! { drops_a_held_lock(shared: Lock, held: Event, forever: Event) {
     drop(others);
     Ok(())
 } }
+/// Exit code of [`tries`] if it was refused.
+pub(crate) const REFUSED: i32 = 42;
+worker! { tries(what: String, with: String) {
+    match attempt(&what, &with) {
+        Ok(()) => Ok(()),
+        Err(e) => match e.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::OutOfMemory => {
+                std::process::exit(REFUSED)
+            }
+            _ => Err(Error::os("attempt", e)),
+        },
+    }
+} }
+
+/// Does something that may be forbidden.
+fn attempt(what: &str, with: &str) -> std::io::Result<()> {
+    use nix::libc;
+    use std::fs::{File, OpenOptions};
+    let answer = |answer: libc::c_long| {
+        if answer < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    match what {
+        "allocate" => {
+            let mut bytes = Vec::<u8>::new();
+            let size = with.parse().map_err(std::io::Error::other)?;
+            bytes.try_reserve_exact(size)?;
+            std::hint::black_box(&bytes);
+            Ok(())
+        }
+        "read" if std::path::Path::new(with).is_dir() => std::fs::read_dir(with).map(drop),
+        "read" => std::fs::read(with).map(drop),
+        "write" => OpenOptions::new().append(true).create(true).open(with).map(drop),
+        "truncate" => File::options().read(true).open(with).and_then(|_| {
+            let path = std::ffi::CString::new(with)?;
+            // SAFETY: it is a string that ends in a zero.
+            answer(unsafe { libc::truncate(path.as_ptr(), 0) }.into())
+        }),
+        "remove" => std::fs::remove_file(with),
+        "signal" => {
+            let pid = with.parse().map_err(std::io::Error::other)?;
+            // SAFETY: signal 0 is only a question.
+            answer(unsafe { libc::kill(pid, 0) }.into())
+        }
+        "listen" => std::net::TcpListener::bind("127.0.0.1:0").map(drop),
+        "send" => std::net::UdpSocket::bind("127.0.0.1:0").map(drop),
+        "listen-on-a-name" => std::os::unix::net::UnixDatagram::unbound().map(drop),
+        // SAFETY: it has no preconditions; the parent does not look.
+        "trace" => answer(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }),
+        // SAFETY: it has no preconditions.
+        "unshare" => answer(unsafe { libc::unshare(libc::CLONE_NEWNS) }.into()),
+        "clone-namespace" => {
+            let flags = libc::CLONE_NEWUTS | libc::SIGCHLD;
+            // SAFETY: as `fork`; a child, if there is one, ends at once.
+            let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+            if pid == 0 {
+                std::process::exit(1);
+            }
+            answer(pid)
+        }
+        // `ptrace` by the number of another ABI. A kernel without it says ENOSYS, so the filter has to.
+        // SAFETY: an unknown call, or a question about this process.
+        "x32" => answer(unsafe { libc::syscall(0x4000_0000 + 521, 0, 0, 0, 0) }),
+        "thread" => {
+            std::thread::spawn(|| ()).join().map_err(|_| std::io::Error::other("it panicked"))
+        }
+        _ => Err(std::io::Error::other(format!("{what}?"))),
+    }
+}
+
 worker! { produces(queue: Queue<(u64, u64)>, who: u64, many: u64) {
     (0..many).try_for_each(|i| queue.put(&(who, i)))
 } }

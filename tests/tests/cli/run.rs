@@ -321,6 +321,40 @@ fn the_option_that_a_native_program_cannot_have_is_named() {
 }
 
 #[test]
+fn a_confined_native_program_has_its_directories_and_no_more() {
+    let (plain, dir, other) = (program("plain", Backend::Native), folder(), folder());
+    for place in [&dir, &other] {
+        std::fs::write(place.path().join("file"), "text").unwrap();
+    }
+    let cat = |words: &str, place: &Path| {
+        run(command(&format!("run --confine {words}"), &[&plain])
+            .arg("cat")
+            .arg(place.join("file")))
+    };
+    let (mine, yours) = (dir.path(), other.path());
+    for option in ["--dir", "--dir-ro"] {
+        let words = format!("{option} {}", mine.display());
+        check(&cat(&words, mine), 0, "text");
+        check(&cat(&words, yours), 1, "");
+    }
+    check(&cat("", mine), 1, "");
+    let renamed = run(&mut command("run --confine --dir /tmp::/data", &[&plain]));
+    check(&renamed, 2, "");
+    says(&renamed, &["--dir /tmp::/data"]);
+    // Workers are as confined as the program that starts them; a whole map goes on as ever.
+    check(
+        &run(command("run --confine", &[&program("primes", Backend::Native)]).args(["100", "1"])),
+        0,
+        "25 primes below 100\n",
+    );
+    let limited = run(command("run --confine --memory 32M sh -c", &[]).arg("ulimit -d"));
+    check(&limited, 0, "32768\n");
+    let sandboxed = run(&mut command("run --confine", &[&program("plain", Backend::Sandbox)]));
+    check(&sandboxed, 2, "");
+    says(&sandboxed, &["--confine is for native programs"]);
+}
+
+#[test]
 fn a_program_without_the_right_starts_no_process() {
     let sandboxed = program("primes", Backend::Sandbox);
     let mut granted = command("run", &[&sandboxed]);

@@ -41,6 +41,7 @@ build: programs
 programs: setup
 	$(CARGO) build --release -p procbox-programs -p procbox-cases
 	$(CARGO) build --release -p procbox-programs -p procbox-cases --target $(WASM)
+	$(CARGO) build --release -p procbox-recipes --no-default-features --target $(WASM)
 	@mkdir -p target/programs
 	@for p in $(PROGRAMS); do \
 	  cp -f target/release/$$p target/programs/$$p && \
@@ -58,6 +59,7 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p procbox-guest -p procbox-programs -p procbox-cases --target $(WASM) -- -D warnings
+	$(CARGO) clippy --release -p procbox-recipes --no-default-features --target $(WASM) -- -D warnings
 
 # The library with each backend alone, and that no peer is linked into the command.
 features: setup

@@ -99,6 +99,16 @@ pub enum Event<'a> {
         /// The standard output that is of no result.
         stdout: &'a [u8],
     },
+    /// A run of a program in a pool has ended and had printed this on its standard error, if that is
+    /// [captured](crate::PoolBuilder::stderr). What becomes of the task follows.
+    CommandComplained {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+        /// What it had printed.
+        stderr: &'a [u8],
+    },
     /// Tasks whose worker died will be run again.
     TaskRetried {
         /// The pool.

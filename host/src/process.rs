@@ -16,7 +16,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// The bytes that a process and its descendants have printed, if they are kept.
-pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Captured = Arc<Kept>;
+
+/// What is kept of two streams.
+#[derive(Default)]
+pub(crate) struct Kept {
+    pub(crate) stdout: Mutex<Vec<u8>>,
+    pub(crate) stderr: Mutex<Vec<u8>>,
+}
 
 /// A process: what its parent, the embedding program and its own task hold in common.
 pub(crate) struct HostProcess {
@@ -180,6 +187,10 @@ impl RawProcess for HostProcess {
     }
 
     fn output(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.output))
+        std::mem::take(&mut lock(&self.output.stdout))
+    }
+
+    fn error_output(&self) -> Vec<u8> {
+        std::mem::take(&mut lock(&self.output.stderr))
     }
 }

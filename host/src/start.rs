@@ -11,12 +11,13 @@ use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
 use crate::runtime::Share;
 use crate::state::{Environment, State};
+use crate::sync::lock;
 use crate::task::{Life, Task};
 use crate::trap;
 use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::ProcessSpec;
+use procbox_core::raw::{Output, ProcessSpec};
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -139,7 +140,13 @@ async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
         && !shared.grants.is_quiet()
     {
         let process = store.data().process.clone();
-        print::complain(&process.runtime, &process.identity.name, &message).await;
+        let name = &process.identity.name;
+        if store.data().spec.stderr == Output::Capture {
+            let said = print::last_words(name, &message);
+            lock(&process.output.stderr).extend_from_slice(said.as_bytes());
+        } else {
+            print::complain(&process.runtime, name, &message).await;
+        }
     }
     ended.status
 }

@@ -75,14 +75,14 @@ impl Link {
     pub(super) fn plain(
         ctx: &Context,
         entry: &Entry,
-        commands: bool,
+        options: &Options,
         chunk: &TaskChunk,
     ) -> Result<Link> {
         let mut tasks = chunk.work.each();
         let (Some((bytes, handles)), None) = (tasks.next(), tasks.next()) else {
             return Err(Error::Invalid("a plain program takes one task at a time".into()));
         };
-        let (entry, Bytes(input)) = if commands {
+        let (entry, Bytes(input)) = if options.commands {
             let ((args, input),): ((Vec<Bytes>, Bytes),) = codec::decode(bytes, handles)?;
             (Entry::Main(args), input)
         } else {
@@ -93,6 +93,7 @@ impl Link {
             .of_entry::<()>(entry)
             .stdin(Input::Bytes(input))
             .stdout(Output::Capture)
+            .stderr(options.stderr)
             .own_names(true)
             .daemon(true)
             .start()?;
@@ -142,6 +143,11 @@ impl Link {
     /// The output of a plain program.
     pub(super) fn output(&self) -> Vec<u8> {
         self.process.output().unwrap_or_default()
+    }
+
+    /// What a plain program has printed on its standard error, if that is captured.
+    pub(super) fn error_output(&self) -> Vec<u8> {
+        self.process.error_output().unwrap_or_default()
     }
 
     /// The output of a plain program, as the result of its task.

@@ -1,10 +1,11 @@
 //! Where a sandboxed process's output goes.
 
 use crate::print::Stream;
+use crate::process::Captured;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
@@ -16,7 +17,7 @@ const PER_WRITE: usize = 64 << 10;
 pub(super) enum Sink {
     Host(Stream, Arc<Runtime>),
     Null,
-    Kept(Arc<Mutex<Vec<u8>>>),
+    Kept(Stream, Captured),
 }
 
 impl Sink {
@@ -25,7 +26,11 @@ impl Sink {
         match self {
             Sink::Host(stream, runtime) => stream.print(runtime, bytes).await,
             Sink::Null => Ok(()),
-            Sink::Kept(kept) => {
+            Sink::Kept(stream, kept) => {
+                let kept = match stream {
+                    Stream::Stdout => &kept.stdout,
+                    Stream::Stderr => &kept.stderr,
+                };
                 lock(kept).extend_from_slice(bytes);
                 Ok(())
             }
@@ -37,7 +42,7 @@ impl IsTerminal for Sink {
     fn is_terminal(&self) -> bool {
         match self {
             Sink::Host(stream, _) => stream.is_terminal(),
-            Sink::Null | Sink::Kept(_) => false,
+            Sink::Null | Sink::Kept(..) => false,
         }
     }
 }

@@ -91,7 +91,12 @@ fn parse() -> Cli {
             map.mut_arg("words", |words| words.trailing_var_arg(true))
         });
     }
-    let matches = command.get_matches_from(words);
+    let matches = command.try_get_matches_from(&words).unwrap_or_else(|mut e| {
+        if words.get(1).is_some_and(|word| word == "map") {
+            map::hint(&mut e, &words[2..]);
+        }
+        e.exit()
+    });
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 

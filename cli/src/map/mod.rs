@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod ends;
 mod gate;
+mod hint;
 mod inputs;
 mod joblog;
 mod progress;
@@ -12,10 +13,11 @@ mod results;
 mod run;
 
 pub(crate) use args::{MapArgs, is_of_commands};
+pub(crate) use hint::hint;
 
 use crate::open::{choose_worker, open};
 use crate::signals;
-use crate::status::{FAILURE, TIMED_OUT};
+use crate::status::{FAILURE, TIMED_OUT, say};
 use anyhow::Context as _;
 use args::{Plan, Source};
 use command::quoted;
@@ -64,6 +66,13 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
     }
     let _watching = args.watch.begin(args.program.quiet)?;
     let (workers, prints) = workers(&ctx, &args, &plan)?;
+    if let Source::Files(files) = &plan.source
+        && prints
+        && !args.program.quiet
+        && let Some(hint) = hint::misplaced(&plan.program, files)
+    {
+        say(&hint);
+    }
     let (log, ended) = joblog(&args, &plan)?;
     let resumable = log.is_some();
     let total = match &plan.source {

@@ -308,3 +308,40 @@ fn what_a_command_says_on_stderr_is_in_the_results_and_in_the_json() {
         assert!(failed.contains("code 3"), "{failed}");
     }
 }
+
+#[test]
+fn a_programs_argument_without_a_place_for_the_input_is_told_how_to_write_it() {
+    let dir = folder();
+    let file = dir.path().join("file").display().to_string();
+    std::fs::write(&file, "line\n").unwrap();
+    let ran = run(&mut map("", &["cat", "-n", &file]));
+    check(&ran, 2, "");
+    says(&ran, &["'-n'", &format!("cat -n {{}} ::: {file}")]);
+    assert!(!ran.stderr.contains("-- -n"), "{ran:?}");
+    let ran = run(&mut command("map grep line", &[Path::new(&file)]));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    says(
+        &ran,
+        &["line: there is no such input", &format!("procbox map grep line {{}} ::: {file}")],
+    );
+    // As it was told.
+    check(&run(&mut map("", &["grep", "line", "{}", ":::", &file])), 0, "line\n");
+}
+
+#[test]
+fn what_a_name_would_do_to_a_terminal_is_escaped_in_the_log_and_on_stderr() {
+    let dir = folder();
+    let log = dir.path().join("log");
+    let name = "a\x1b[2Jb\u{202e}c";
+    let options = format!("--joblog {}", log.display());
+    let ran = run(&mut map(&options, &["false", "{}", ":::", name]));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let logged = std::fs::read_to_string(&log).unwrap();
+    for text in [&ran.stderr, &logged] {
+        assert!(text.contains(r"a\u{1b}[2Jb\u{202e}c"), "{text}");
+        assert!(!text.contains(['\x1b', '\u{202e}']), "{text:?}");
+    }
+    // And is known by that when it is resumed.
+    let resumed = run(&mut map(&format!("{options} --resume"), &["false", "{}", ":::", name]));
+    check(&resumed, 0, "");
+}

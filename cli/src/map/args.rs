@@ -103,18 +103,18 @@ pub(crate) struct MapArgs {
     /// Print results as they come instead of in input order
     #[arg(long)]
     pub(super) unordered: bool,
-    /// Begin each line of a result with the task's input and a tab
+    /// Begin each line of a result, and of what a program says on stderr, with the task's input and a tab
     #[arg(long, conflicts_with_all = ["raw", "json"])]
     pub(super) tag: bool,
     /// Print a JSON object for each task, in a line: seq, input, start, seconds, exit, signal, stdout
-    /// (stdout_bytes if it is not UTF-8), and command and error if there are any
+    /// (stdout_bytes if it is not UTF-8), and command, stderr and error if there are any
     #[arg(long, conflicts_with = "raw")]
     pub(super) json: bool,
     /// Write a JUnit report, with a test case for each task
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
-    /// Also write each result to DIR/1/INPUT/stdout, as GNU parallel does; stderr there has why it
-    /// failed
+    /// Also write each result to DIR/1/INPUT/stdout, as GNU parallel does; stderr there has what a
+    /// program said on it, and why it failed
     #[arg(long, value_name = "DIR")]
     pub(super) results: Option<PathBuf>,
     /// Stop early: `now,fail=1` ends everything at the first failure, `soon,fail=3` begins no more at

@@ -102,7 +102,9 @@ pub mod backend {
 /// ```
 #[cfg(feature = "sandbox")]
 pub mod sandbox {
-    pub use procbox_host::{Grants, MAGIC, Program, Sandbox, SandboxBuilder, TreeLimits, is_wasm};
+    pub use procbox_host::{
+        Compiled, Grants, MAGIC, Program, Sandbox, SandboxBuilder, TreeLimits, is_wasm,
+    };
     pub use procbox_host::{answer_interrupts, interrupt};
 }
 

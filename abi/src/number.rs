@@ -106,6 +106,8 @@ numbers! {
         REFUSED = -19,
         /// The program has several workers of that name.
         AMBIGUOUS_WORKER = -20,
+        /// The wait was one of a circle: those who could end it wait in turn.
+        DEADLOCK = -21,
     }
 
     /// Kinds: of what a received handle is.

@@ -7,6 +7,7 @@
 
 mod bench;
 mod color;
+mod compile;
 mod demo;
 mod invoke;
 mod limits;
@@ -73,6 +74,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Compare both backends and their peers on this machine
     Bench(bench::BenchArgs),
+    /// Compile programs for the sandbox ahead of time
+    Compile(compile::CompileArgs),
     /// Say which workers a program offers
     Workers(workers::WorkersArgs),
     /// Print what completes a command line in a shell
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Map(args) => map::map(*args),
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Compile(args) => compile::compile(&args),
         Command::Workers(args) => workers::workers(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),

@@ -109,7 +109,11 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
         grants = grants.env(key, value);
     }
     let alone = (args.at_once == Some(1)).then_some(room);
-    let builder = args.limits.set(Sandbox::builder().max_processes(room), alone);
+    let builder = Sandbox::builder().max_processes(room).cache(!args.no_cache);
+    let mut builder = args.limits.set(args.compile.limit(builder), alone);
+    if let Some(timeout) = args.compile_timeout {
+        builder = builder.compile_timeout(timeout);
+    }
     builder.build()?.context_with(program, grants)
 }
 
@@ -118,6 +122,9 @@ fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
         (!args.confine && !args.dir.is_empty(), "--dir"),
         (!args.confine && !args.dir_ro.is_empty(), "--dir-ro"),
         (!args.confine && args.limits.memory.is_some(), "--memory"),
+        (args.no_cache, "--no-cache"),
+        (args.compile.compile_time.is_some(), "--compile-time"),
+        (args.compile.compile_memory.is_some(), "--compile-memory"),
     ];
     for (given, option) in natively.into_iter().chain(args.limits.of_sandbox()) {
         if given {

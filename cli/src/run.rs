@@ -13,7 +13,7 @@ use procbox::types::Untyped;
 use procbox::{Backend, Error, Input, ProcessBuilder, native};
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a program may take to end after Ctrl-C: twice what an answer to it may take, since the
 /// machine may be busy. Who does not want to wait presses it again.
@@ -63,11 +63,15 @@ fn run_to_its_end(args: &mut RunArgs) -> anyhow::Result<u8> {
     signals::answer()?;
     args.program.at_once = Some(1);
     args.program.limits.measured = args.stats.any();
+    args.program.compile_timeout = args.timeout;
+    let began = Instant::now();
     let Some((path, words)) = args.command.split_first() else {
         return Err(Error::Invalid("say which program".into()).into()); // clap asks for one.
     };
     let path = Path::new(path);
     let ctx = open(path, &args.program)?;
+    // It counts from the beginning: compiling is a part of it.
+    args.timeout = args.timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
     let _watching = args.watch.begin(args.program.quiet)?;
     if let Some(worker) = &args.invoke {
         return invoke(&ctx, worker, &texts(words)?, args.timeout);

@@ -97,7 +97,8 @@ enum procbox_code {
     PROCBOX_NOT_RUNNABLE = -17,   /* the program has no _start */
     PROCBOX_ADDRESS_IN_USE = -18, /* somebody listens under this name already */
     PROCBOX_REFUSED = -19,        /* nobody listens under this name */
-    PROCBOX_AMBIGUOUS_WORKER = -20 /* the program has several workers of that name */
+    PROCBOX_AMBIGUOUS_WORKER = -20, /* the program has several workers of that name */
+    PROCBOX_DEADLOCK = -21        /* those who could end the wait wait in turn */
 };
 
 /* What a received handle is of. */

@@ -2,6 +2,7 @@
 //! in order; it has bounds, and it can be closed.
 
 use crate::account::{Account, Charge, OBJECT, Reserve};
+use crate::blocked::Server;
 use crate::cycles::{Cargo, Carrier};
 use crate::ready::Source;
 use crate::runtime::Runtime;
@@ -11,6 +12,7 @@ use crate::waiting::{self, number};
 use procbox_core::observe::Operation;
 use procbox_core::raw::Bounds;
 use procbox_core::{Error, Result, Wait};
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -53,6 +55,8 @@ pub(crate) struct Channel<T> {
     _charge: Charge,
     /// The carrier that holds it: a queue itself, or an end of a pipe.
     carrier: OnceLock<Weak<dyn Carrier>>,
+    /// Whose references say who can put and who can take: a queue itself, or the ends of a pipe.
+    ends: OnceLock<[Weak<dyn Any + Send + Sync>; 2]>,
     bounds: Bounds,
     items: Mutex<Items<T>>,
     /// An item came, or it was closed: one taker each.
@@ -84,6 +88,7 @@ impl<T: Item> Channel<T> {
             account,
             _charge: charge,
             carrier: OnceLock::new(),
+            ends: OnceLock::new(),
             bounds,
             items: Mutex::new(items),
             filled: WaitList::new(),
@@ -96,6 +101,32 @@ impl<T: Item> Channel<T> {
     pub(crate) fn received_by(&self, carrier: Weak<dyn Carrier>) {
         // It is set where it is made, and nowhere else.
         let _ = self.carrier.set(carrier);
+    }
+
+    /// Says what is referred to by those who can put, and by those who can take, once.
+    pub(crate) fn between(
+        &self,
+        putting: Weak<dyn Any + Send + Sync>,
+        taking: Weak<dyn Any + Send + Sync>,
+    ) {
+        let _ = self.ends.set([putting, taking]);
+    }
+
+    /// Those who can put.
+    pub(crate) fn putters(&self) -> Server {
+        self.end(0)
+    }
+
+    /// Those who can take.
+    pub(crate) fn takers(&self) -> Server {
+        self.end(1)
+    }
+
+    fn end(&self, which: usize) -> Server {
+        match self.ends.get() {
+            Some(ends) => Server::Referrers { thing: ends[which].clone(), is_bed: false },
+            None => Server::Unknown,
+        }
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -326,5 +357,9 @@ impl<T: Item> Source for Channel<T> {
 
     fn changed(&self) -> &WaitList {
         &self.watched
+    }
+
+    fn server(&self) -> Server {
+        self.putters()
     }
 }

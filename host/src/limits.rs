@@ -26,22 +26,33 @@ impl Limits {
     pub(crate) fn of_store(&self, account: &Arc<Account>) -> MemoryLimit {
         MemoryLimit {
             most: self.memory,
+            memory: 0,
             account: account.clone(),
             taken: 0,
-            last: 0,
+            last: Grown::default(),
             refused: false,
         }
     }
 }
 
-/// What holds a store to the memory of its process and of its tree.
+/// What holds a store to the memory of its process, its linear memory and its heap of
+/// garbage-collected values together, and to that of its tree.
 pub(crate) struct MemoryLimit {
     most: usize,
+    /// Bytes of linear memory and heap.
+    memory: usize,
     account: Arc<Account>,
+    /// Those, and what tables have.
     taken: usize,
-    /// What was taken last: it is given back if it cannot be had from the system.
-    last: usize,
+    last: Grown,
     refused: bool,
+}
+
+/// What was taken last: it is given back if it cannot be had from the system.
+#[derive(Default)]
+struct Grown {
+    taken: usize,
+    memory: usize,
 }
 
 /// The sum for an element of a table.
@@ -55,16 +66,17 @@ impl MemoryLimit {
 
     fn take(&mut self, bytes: usize) -> bool {
         let taken = self.account.take(bytes);
-        self.last = if taken { bytes } else { 0 };
-        self.taken += self.last;
+        self.last = Grown { taken: if taken { bytes } else { 0 }, memory: 0 };
+        self.taken += self.last.taken;
         self.refused |= !taken;
         taken
     }
 
     fn give_last(&mut self) {
         let last = std::mem::take(&mut self.last);
-        self.taken -= last;
-        self.account.give(last);
+        self.taken -= last.taken;
+        self.memory -= last.memory;
+        self.account.give(last.taken);
     }
 }
 
@@ -75,12 +87,21 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.most {
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        let more = desired.saturating_sub(current);
+        let fits = self.memory.checked_add(more).is_some_and(|memory| memory <= self.most);
+        if !fits {
             self.refused = true;
             return Ok(false);
         }
-        let is_possible = maximum.is_none_or(|most| desired <= most);
-        Ok(is_possible && self.take(desired.saturating_sub(current)))
+        let taken = self.take(more);
+        if taken {
+            self.last.memory = more;
+            self.memory += more;
+        }
+        Ok(taken)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {

@@ -2,6 +2,7 @@
 //! and goes out to it.
 
 use crate::account::{HANDLE, MESSAGE};
+use crate::blocked;
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
 use crate::cycles;
@@ -100,6 +101,17 @@ impl Object {
             Object::Queue(queue) => Some(cycles::address(queue)),
             Object::Pipe(end) => Some(cycles::address(end)),
             _ => None,
+        }
+    }
+
+    /// The address of a thing that several can serve who have it.
+    pub(crate) fn address(&self) -> Option<usize> {
+        match self {
+            Object::Semaphore(semaphore) => Some(blocked::address(semaphore)),
+            Object::Event(event) => Some(blocked::address(event)),
+            Object::Queue(queue) => Some(blocked::address(queue)),
+            Object::Pipe(end) => Some(blocked::address(end)),
+            Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
         }
     }
 

@@ -24,6 +24,11 @@ fn address(semaphore: &Arc<HostSemaphore>) -> usize {
 }
 
 impl Permits {
+    /// The semaphores of which it holds permits.
+    pub(crate) fn semaphores(&self) -> impl Iterator<Item = &Arc<HostSemaphore>> {
+        self.held.iter().map(|(semaphore, _)| semaphore)
+    }
+
     #[inline]
     fn find(&self, semaphore: &Arc<HostSemaphore>) -> Option<usize> {
         if self.places.is_empty() {

@@ -45,8 +45,17 @@ impl PipeEnd {
             incoming: Some(there.clone()),
             outgoing: back.clone(),
         };
-        let second = PipeEnd { runtime: runtime.clone(), incoming: back, outgoing: Some(there) };
-        Ok((Arc::new(first).listing(), Arc::new(second).listing()))
+        let second = PipeEnd {
+            runtime: runtime.clone(),
+            incoming: back.clone(),
+            outgoing: Some(there.clone()),
+        };
+        let (first, second) = (Arc::new(first).listing(), Arc::new(second).listing());
+        there.between(Arc::downgrade(&second) as _, Arc::downgrade(&first) as _);
+        back.iter().for_each(|back| {
+            back.between(Arc::downgrade(&first) as _, Arc::downgrade(&second) as _);
+        });
+        Ok((first, second))
     }
 
     /// Has its incoming messages counted as held by it.

@@ -1,14 +1,16 @@
 //! A sandboxed process as others see it.
 
 use crate::account::{Charge, OBJECT};
+use crate::blocked::{Server, Waiter};
 use crate::interrupt::Interrupt;
+use crate::lock::Holder;
 use crate::ready::Source;
 use crate::runtime::{Runtime, Seat};
 use crate::sync::lock;
 use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::observe::Operation;
+use procbox_core::observe::{Awaited, Operation};
 use procbox_core::raw::{Identity, RawProcess};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Limit, Result, Usage, Wait, signal};
@@ -24,6 +26,8 @@ pub(crate) struct HostProcess {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
+    /// It, when it waits for as long as it takes.
+    pub(crate) waiter: Waiter,
     /// The tree that it is of.
     pub(crate) tree: Arc<Tree>,
     /// The moment at which it and all that it starts end.
@@ -66,6 +70,7 @@ impl HostProcess {
         Ok(Arc::new(HostProcess {
             identity,
             interrupt: Interrupt::new(),
+            waiter: Waiter::default(),
             tree,
             deadline,
             counts_fuel,
@@ -117,6 +122,14 @@ impl HostProcess {
         end.waker = None;
         drop(end);
         self.ended.wake_ordered(usize::MAX);
+        // It may have been the last that could end somebody's wait.
+        self.runtime.alarm().stir();
+    }
+
+    /// Has it look at what it waits for.
+    pub(crate) fn nudge(&self) {
+        let waker = lock(&self.end).waker.clone();
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Keeps what the process has printed. If there is no room for that in its tree, it ends.
@@ -150,6 +163,10 @@ impl Source for HostProcess {
     fn changed(&self) -> &WaitList {
         &self.ended
     }
+
+    fn server(&self) -> Server {
+        Server::One(self.identity.pid.into())
+    }
 }
 
 impl RawProcess for HostProcess {
@@ -158,8 +175,11 @@ impl RawProcess for HostProcess {
     }
 
     fn join(&self, wait: Wait) -> Result<ExitStatus> {
-        let on = (Operation::Join, self.identity.pid.into());
-        waiting::block(&self.runtime, wait, on, || self.status_now().map(Ok), || self.joined())
+        let on = Awaited { operation: Operation::Join, object: self.identity.pid.into() };
+        let server = || self.identity.pid.into();
+        let attempt = || self.status_now().map(Ok);
+        let joiner = Holder::thread().key();
+        waiting::block_on_one(&self.runtime, wait, on, (joiner, server), attempt, || self.joined())
     }
 
     fn status(&self) -> Option<ExitStatus> {

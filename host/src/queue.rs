@@ -21,6 +21,7 @@ pub(crate) fn new(
 ) -> Result<Arc<Channel<Stored>>> {
     let queue = Arc::new(Channel::new(runtime, account, bounds)?);
     let weak: Weak<Channel<Stored>> = Arc::downgrade(&queue);
+    queue.between(weak.clone(), weak.clone());
     queue.received_by(weak);
     Ok(queue)
 }

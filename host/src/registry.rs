@@ -73,6 +73,13 @@ impl Registry {
         own.for_each(|process| process.end_with(status));
     }
 
+    /// Those that are in a wait without a bound.
+    pub(crate) fn waiting(&self) -> Vec<Arc<HostProcess>> {
+        let live = lock(&self.live);
+        let waiting = |process: &Arc<HostProcess>| process.waiter.turn().is_some();
+        live.processes.values().filter_map(Weak::upgrade).filter(waiting).collect()
+    }
+
     /// Kills all that live, and all that are started from now on.
     pub(crate) fn end(&self) {
         let mut live = lock(&self.live);

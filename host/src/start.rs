@@ -54,7 +54,7 @@ impl Shared {
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let place = sandbox.room.take()?;
-        let member = tree.enter(size_of(&spec.entry), self.grants.directories())?;
+        let member = tree.enter(size_of(&spec.entry), self.grants.directories().count())?;
         spec.identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
         let own = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock());

@@ -1,12 +1,14 @@
 //! What a process's store holds: all that the process has.
 
 use crate::account::Account;
+use crate::blocked;
 use crate::limits::{self, MemoryLimit};
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
 use crate::permits::Permits;
 use crate::process::HostProcess;
+use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::table::Table;
 use crate::tree;
@@ -137,6 +139,18 @@ impl State {
         self.orphans.push(lock);
     }
 
+    /// The process as one who waits.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        Standing {
+            process: &self.process,
+            table: &self.table,
+            kept: &self.kept,
+            permits: &self.permits,
+            is_bounded: self.process.deadline.instant().is_some(),
+            sources: &[],
+        }
+    }
+
     pub(crate) fn holder(&self) -> Holder {
         Holder::process(self.process.identity.pid)
     }
@@ -147,6 +161,33 @@ impl State {
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {
         &self.process.runtime
+    }
+}
+
+/// A process as one who waits: it, and what it has meanwhile.
+pub(crate) struct Standing<'a> {
+    pub(crate) process: &'a HostProcess,
+    table: &'a Table,
+    kept: &'a Stored,
+    permits: &'a Permits,
+    /// It is ended after a while: no wait of it is for ever.
+    pub(crate) is_bounded: bool,
+    /// Those of which it waits for the first.
+    sources: &'a [Arc<dyn Source>],
+}
+
+impl<'a> Standing<'a> {
+    /// The same, when it waits for the first of these.
+    pub(crate) fn with_sources(self, sources: &'a [Arc<dyn Source>]) -> Standing<'a> {
+        Standing { sources, ..self }
+    }
+
+    /// The addresses of all that several may have, one for each reference that this process has.
+    pub(crate) fn held(&self) -> Vec<usize> {
+        let kept = self.kept.objects.iter();
+        let objects = self.table.iter().chain(kept).filter_map(Object::address);
+        let permits = self.permits.semaphores().map(blocked::address);
+        objects.chain(permits).chain(self.sources.iter().map(blocked::address)).collect()
     }
 }
 

@@ -78,6 +78,11 @@ impl Table {
         if n > room { Err(full()) } else { Ok(()) }
     }
 
+    /// All that handles stand for.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Object> {
+        self.slots.iter().flatten()
+    }
+
     /// Takes out everything.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Object> + use<> {
         self.free.clear();

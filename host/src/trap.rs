@@ -1,8 +1,9 @@
 //! How an end inside wasmtime reads as an exit status, and what is said of it.
 
 use procbox_core::{ExitStatus, Limit, signal};
-use wasmtime::{Error, Trap, WasmBacktrace};
+use wasmtime::{Error, GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wiggle::GuestError;
 
 /// A status, and what to say about it on stderr.
 pub(crate) struct Ended {
@@ -29,6 +30,20 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit, lacked_memo
                 message: Some(format!("{trap}{lacked}{}", calls(&error))),
             }
         }
+        None if error.is::<GcHeapOutOfMemory<()>>() => Ended {
+            status: ExitStatus::limited(Limit::Memory),
+            message: Some(format!("its heap is full{}", calls(&error))),
+        },
+        // A pointer out of its memory, or a number that is none of its kind, given to WASI.
+        None if error.is::<GuestError>() => Ended {
+            status: ExitStatus::signaled(signal::SEGV),
+            message: Some(format!("{}{}", error.root_cause(), calls(&error))),
+        },
+        // As C++ has it.
+        None if error.is::<ThrownException>() => Ended {
+            status: ExitStatus::signaled(signal::ABRT),
+            message: Some(format!("an exception that nothing catches{}", calls(&error))),
+        },
         None if lacked_memory => {
             Ended { status: ExitStatus::limited(Limit::Memory), message: None }
         }

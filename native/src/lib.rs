@@ -23,6 +23,7 @@ mod ring;
 
 mod semaphore;
 
+mod deadlock;
 mod recover;
 
 mod confine;

@@ -2,6 +2,7 @@
 
 use crate::arena::Arena;
 use crate::arena::slots::Claim;
+use crate::arena::waits::{Awaits, Patient};
 use crate::limits::Limits;
 use crate::reaper::Reaper;
 use crate::stdio::Captured;
@@ -20,7 +21,7 @@ use procbox_core::{Error, ExitStatus, Result, Usage, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A child of this process, shared by its handle and the reaper.
 pub(crate) struct Child {
@@ -42,6 +43,10 @@ pub(crate) struct Child {
     /// What it has used, and when it had ended, once it is reaped.
     used: OnceLock<(Usage, Instant)>,
 }
+
+/// The pause after which who joins looks whether it is to give up: it has been found to be one of a
+/// circle, of which no descriptor tells.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How far a child's end has been seen.
 #[derive(Clone, Copy)]
@@ -202,20 +207,32 @@ impl Child {
         let waiting = Waiting::begin(std::process::id, Operation::Join, object);
         self.joiners.fetch_add(1, Ordering::SeqCst);
         let patience = Patience::new(wait);
+        // One that is not in the arena is nobody of whom anything is known.
+        let (slot, wait) = match self.slot {
+            Some(claim) => (claim.slot, wait),
+            None => (0, Wait::AtMost(Duration::MAX)),
+        };
+        let awaits = Awaits { operation: Operation::Join, object: slot.into(), detail: object };
+        let mut patient = Patient::new(&self.arena, wait, awaits);
         let joined = loop {
             match self.try_reap(&patience) {
                 Ok(None) => {}
                 Ok(Some(status)) => break Ok(status),
                 Err(e) => break Err(e),
             }
-            let ended = PollFd::new(self.pidfd(), PollFlags::POLLIN);
-            if let Err(e) = poll::block(vec![ended], patience.until()) {
+            let asleep = patient.sleep(patience.until(), LOOK, |_, until| {
+                poll::block(vec![PollFd::new(self.pidfd(), PollFlags::POLLIN)], until)?;
+                let over = until.is_past(&SystemClock) && !syscalls::is_readable(self.pidfd());
+                if over { Err(Error::TimedOut) } else { Ok(()) }
+            });
+            if let Err(e) = asleep {
                 break Err(e);
             }
         };
         self.joiners.fetch_sub(1, Ordering::SeqCst);
         let joined = joined.or_else(|e| match self.try_reap(&Patience::brief()) {
             // If it died meanwhile, the reaper may have left it to this thread.
+            Ok(Some(_)) if e == Error::Deadlock => Err(e),
             Ok(Some(status)) => Ok(status),
             Ok(None) => Err(e),
             Err(_) => {

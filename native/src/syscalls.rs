@@ -94,13 +94,16 @@ pub(crate) fn pidfd_send_signal(
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
 }
 
+/// True if a descriptor has something to read now; a pidfd, if the process has ended.
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+}
+
 /// True if a process is gone, or a zombie.
 pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
     match pidfd_open(pid) {
-        Ok(pidfd) => {
-            let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-            matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
-        }
+        Ok(pidfd) => is_readable(pidfd.as_fd()),
         Err(e) => e.raw_os_error() == Some(libc::ESRCH),
     }
 }

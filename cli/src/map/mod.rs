@@ -51,8 +51,10 @@ enum Workers {
     Commands(Pool<(CommandTask,), Bytes>),
 }
 
-pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
+pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
     signals::answer()?;
+    let deadline = args.timeout.and_then(|t| Instant::now().checked_add(t));
+    args.program.compile_timeout = args.timeout;
     let plan = args.plan()?;
     if args.dry_run {
         return dry_run(&args, &plan);
@@ -96,7 +98,7 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
         ledger: &ledger,
         gate: &gate,
         results: Results::new(places, form, progress.bar())?,
-        deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
+        deadline,
     };
     let ordered = !args.unordered;
     let outcome = match &workers {

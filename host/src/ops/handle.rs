@@ -12,5 +12,7 @@ pub(crate) fn close(state: &mut State, handle: i32) -> Result<()> {
         Some(Object::Lock(lock)) if lock.is_held_by(state.holder()) => state.add_orphan(lock),
         Some(_) => {}
     }
+    // Others may have waited for what this process had done with it.
+    state.runtime().alarm().stir();
     Ok(())
 }

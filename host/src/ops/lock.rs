@@ -39,8 +39,9 @@ pub(crate) fn try_acquire(state: &State, handle: i32) -> Result<Acquired> {
 pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<Acquired> {
     let me = state.holder();
     let lock = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, (Operation::LockAcquire, number(lock)), lock.acquire_as(me))
-        .await?)
+    let on = (Operation::LockAcquire, number(lock));
+    let servers = || vec![lock.server()];
+    Ok(within(state.standing(), wait, on, servers, lock.acquire_as(me)).await?)
 }
 
 /// Gives a lock back.

@@ -97,13 +97,9 @@ pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
 /// The end of a process, waiting for that.
 pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
     let process = find(&state.table, handle)?;
-    Ok(within(
-        &state.process,
-        wait,
-        (Operation::Join, process.identity.pid.into()),
-        process.joined(),
-    )
-    .await?)
+    let on = (Operation::Join, process.identity.pid.into());
+    let servers = || vec![process.server()];
+    Ok(within(state.standing(), wait, on, servers, process.joined()).await?)
 }
 
 /// Ends a process by -15.
@@ -133,5 +129,7 @@ pub(crate) async fn wait_any(
     wait: Wait,
 ) -> Result<Vec<usize>> {
     let _charge = state.account().charge(sources.len() * WAITED)?;
-    Ok(within(&state.process, wait, (Operation::Ready, 0), ready::until_ready(sources)).await?)
+    let standing = state.standing().with_sources(sources);
+    let servers = || sources.iter().map(|source| source.server()).collect();
+    Ok(within(standing, wait, (Operation::Ready, 0), servers, ready::until_ready(sources)).await?)
 }

@@ -3,6 +3,7 @@
 use super::error::{Error, Result};
 use super::wait::within;
 use crate::account::OBJECT;
+use crate::blocked::Server;
 use crate::object::Object;
 use crate::semaphore::HostSemaphore;
 use crate::state::State;
@@ -40,13 +41,9 @@ pub(crate) fn try_acquire(state: &mut State, handle: i32) -> Result<()> {
 /// Takes a permit, waiting.
 pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
-    within(
-        &state.process,
-        wait,
-        (Operation::SemaphoreAcquire, number(&**semaphore)),
-        semaphore.take(),
-    )
-    .await?;
+    let on = (Operation::SemaphoreAcquire, number(&**semaphore));
+    let servers = || vec![Server::referrers(semaphore)];
+    within(state.standing(), wait, on, servers, semaphore.take()).await?;
     state.permits.took(semaphore);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The real `procbox` command, run as a user runs it. This file has what the others share.
 
 mod commands;
+mod compile;
 mod ctrl_c;
 mod held;
 mod limits;

@@ -61,7 +61,7 @@ async fn put_described(
 ) -> Result<(), Refusal> {
     let (memory, state) = Memory::of(caller);
     let (to, stored) = read_from(&memory, state, handle, message)?;
-    Ok(to.put(&state.process, stored, wait(timeout)).await?)
+    Ok(to.put(state.standing(), stored, wait(timeout)).await?)
 }
 
 /// Where the guest wants a message: its buffer and the size of that, and where to write the message's

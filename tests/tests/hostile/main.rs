@@ -14,6 +14,7 @@ mod frame;
 mod heaps;
 mod held;
 mod modules;
+mod pool;
 mod processes;
 mod traps;
 mod wasi;

@@ -10,6 +10,7 @@ mod color;
 mod compile;
 mod demo;
 mod invoke;
+mod limits;
 mod manual;
 mod map;
 mod open;
@@ -17,6 +18,7 @@ mod options;
 mod run;
 mod samples;
 mod signals;
+mod stats;
 mod status;
 mod watch;
 mod workers;
@@ -65,9 +67,9 @@ Of `map`: 0 if every task went well, 1 if one failed.";
 #[derive(Subcommand)]
 enum Command {
     /// Run a program; its exit status becomes procbox's
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Run a task per file, or per line of stdin, in a pool of workers
-    Map(map::MapArgs),
+    Map(Box<map::MapArgs>),
     /// Show what there is, in small scenarios, each on both backends
     Demo(demo::DemoArgs),
     /// Compare both backends and their peers on this machine
@@ -101,8 +103,8 @@ fn main() -> ExitCode {
     // Without it a native program that is ended could leave processes behind; all else works.
     let _ = native::adopt_orphans();
     let result = match cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Map(args) => map::map(args),
+        Command::Run(args) => run::run(*args),
+        Command::Map(args) => map::map(*args),
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Compile(args) => compile::compile(&args),

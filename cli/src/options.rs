@@ -1,8 +1,8 @@
 //! The options that several subcommands share, and the units that options are written in.
 
+use crate::limits::LimitArgs;
 use clap::{Args, ValueEnum};
 use procbox::sandbox::SandboxBuilder;
-use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 /// Where processes run.
@@ -38,20 +38,8 @@ pub(crate) struct ProgramArgs {
     /// Set an environment variable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
-    /// The most memory that each process may have (sandbox, or --confine), e.g. 64M
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub(crate) memory: Option<usize>,
-    /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
-    /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
-    #[arg(long, value_name = "N")]
-    pub(crate) fuel: Option<NonZeroU64>,
-    /// How many processes there may be at once (sandbox); room for them is made at the start. By
-    /// default 1000 for a program that could start some
-    #[arg(long, value_name = "N")]
-    pub(crate) max_processes: Option<NonZeroUsize>,
-    /// Do not let it start processes (sandbox)
-    #[arg(long)]
-    pub(crate) no_processes: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
     /// Neither look for the compiled program in the cache nor keep it there (sandbox)

@@ -83,6 +83,8 @@ fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
     // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_BLIND };
+    // All that are kept together are no more than half of what one tree may have.
+    let keep = keep.min(limits.tree.memory.unwrap_or(usize::MAX) / 2 / WARM_SLOTS as usize);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(most)
         // A heap is in a memory's place, so that no process keeps another from a memory by having one.
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn there_is_a_heap_for_each_process_as_far_as_there_is_room() {
-        let limits = |memory| Limits { memory, fuel: None };
+        let limits = |memory| Limits { memory, tree: Default::default(), fuel: None };
         for (memory, processes, due) in [
             (1 << 30, 1, 1),
             (1 << 30, 10_000, 10_000),

@@ -4,6 +4,7 @@ use crate::check::Admission;
 use crate::compile::{Cache, Compiled, Compiler, Costs};
 use crate::context::Root;
 use crate::ctrl_c;
+use crate::deadlock::Detector;
 use crate::engine;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
@@ -11,7 +12,9 @@ use crate::limits::{Limits, Room};
 use crate::program::Program;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
+use crate::tree_limits::TreeLimits;
 use crate::waiting::OWN_PID;
+use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,8 +29,8 @@ const MODULE_SIZE: usize = 64 << 20;
 
 /// A builder of a sandbox.
 ///
-/// Defaults: 1 GiB of memory per process, 10,000 processes at once, modules of 64 MiB, as many
-/// threads as CPUs, compiled modules cached on disk.
+/// Defaults: 1 GiB of memory per process, 2 GiB per tree, 10,000 processes at once, modules of 64 MiB,
+/// as many threads as CPUs, compiled modules cached on disk.
 ///
 /// ```no_run
 /// use procbox_host::Sandbox;
@@ -39,6 +42,7 @@ const MODULE_SIZE: usize = 64 << 20;
 #[must_use = "a builder does nothing until `build`"]
 pub struct SandboxBuilder {
     memory: usize,
+    tree: TreeLimits,
     max_processes: usize,
     module_size: usize,
     compile: Costs,
@@ -47,6 +51,7 @@ pub struct SandboxBuilder {
     seed: Option<u64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
+    deadlocks: Deadlocks,
 }
 
 impl SandboxBuilder {
@@ -60,6 +65,21 @@ impl SandboxBuilder {
     /// ```
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Limits of each tree: one process that the embedding program has started, and all that come of
+    /// it. Default: those of [`TreeLimits`].
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Sandbox, TreeLimits};
+    /// let limits = TreeLimits::new().memory(1 << 30).processes(10);
+    /// let sandbox = Sandbox::builder().memory(64 << 20).tree(limits).build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn tree(mut self, limits: TreeLimits) -> Self {
+        self.tree = limits;
         self
     }
 
@@ -172,6 +192,27 @@ impl SandboxBuilder {
         self
     }
 
+    /// What becomes of processes that wait for one another in a circle: each wait of it could be ended
+    /// by no other than the circle, and has no bound. Default: their waits end with
+    /// [`Error::Deadlock`], and those who watch are told.
+    ///
+    /// Who else has a handle of a queue, pipe, semaphore or event could end a wait for it: the embedding
+    /// program by its own, and a message by those that it carries. A process that alone has an event
+    /// and waits for it is not in a circle: so one sleeps until one is ended. Where one of the circle
+    /// answers Ctrl-C, that may end it: those who watch are told, and the waits go on.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// # use procbox_core::observe::Deadlocks;
+    /// let sandbox = Sandbox::builder().deadlocks(Deadlocks::Report).build()?; // and they wait on
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn deadlocks(mut self, policy: Deadlocks) -> Self {
+        self.deadlocks = policy;
+        self
+    }
+
     /// The directory in which compiled modules are kept, which is made if it is missing. Default:
     /// `procbox/modules` in this user's cache directory. What is in there is executed: a directory to
     /// which others can write is refused, and no program can be granted it, what is above it or in it.
@@ -247,12 +288,16 @@ impl SandboxBuilder {
     /// [`Error::Invalid`] for a limit of 0 or a cache directory that others can write to,
     /// [`Error::Os`] if the address space cannot be reserved or that directory cannot be made.
     pub fn build(self) -> Result<Sandbox> {
-        let none = self.parallelism == Some(0) || self.fuel == Some(0);
+        let none = self.parallelism == Some(0) || self.fuel == Some(0) || self.tree.fuel == Some(0);
         if self.memory == 0 || self.max_processes == 0 || none {
             let why = "a sandbox needs memory, processes and threads, and fuel if that is limited";
             return Err(Error::Invalid(why.into()));
         }
-        let limits = Limits { memory: self.memory, fuel: self.fuel };
+        let mut tree = self.tree;
+        tree.memory.get_or_insert(self.memory.saturating_mul(2));
+        // A tenth of the places is for other trees.
+        tree.processes.get_or_insert(self.max_processes - self.max_processes / 10);
+        let limits = Limits { memory: self.memory, tree, fuel: self.fuel.or(tree.fuel) };
         let cache = match self.cache_directory {
             _ if !self.cache => None,
             Some(directory) => Some(Cache::open(directory)?),
@@ -278,6 +323,8 @@ impl SandboxBuilder {
             None => Runtime::threads(parallelism, Box::new(move || epoch.increment_epoch())),
         };
         ctrl_c::register(&runtime);
+        let registry = Arc::new(Registry::new(OWN_PID));
+        let detector = Detector::begin(&runtime, &registry, self.deadlocks);
         let inner = Inner {
             runtime,
             linker: engine::linker(&engine)?,
@@ -286,7 +333,8 @@ impl SandboxBuilder {
             parallelism,
             limits,
             room: Room::new(self.max_processes),
-            registry: Arc::new(Registry::new(OWN_PID)),
+            registry,
+            detector,
             names: Arc::default(),
         };
         Ok(Sandbox(Arc::new(Owner(Arc::new(inner)))))
@@ -322,6 +370,7 @@ impl Sandbox {
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             memory: MEMORY,
+            tree: TreeLimits::new(),
             max_processes: MAX_PROCESSES,
             module_size: MODULE_SIZE,
             compile: Costs::default(),
@@ -330,6 +379,7 @@ impl Sandbox {
             seed: None,
             cache: true,
             cache_directory: None,
+            deadlocks: Deadlocks::Fail,
         }
     }
 

@@ -23,10 +23,12 @@ mod ring;
 
 mod semaphore;
 
+mod deadlock;
 mod recover;
 
 mod confine;
 mod connection;
+mod descendants;
 mod entry;
 mod interrupt;
 mod limits;

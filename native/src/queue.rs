@@ -2,8 +2,9 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, reclaimed};
+use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::waits::Awaits;
 use crate::ring::{self, Ring};
 use crate::sync::patience::Patience;
 use procbox_core::raw::{Handle, Message, RawQueue};
@@ -35,6 +36,10 @@ impl Kind for QueueKind {
         (&**raw as &dyn Any).downcast_ref().map(|queue: &NativeQueue| &queue.0)
     }
 
+    fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
+        ring::needs(arena, awaits.object + BODY, awaits)
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
         ring::recover(arena, object + BODY, patience)
     }
@@ -62,11 +67,11 @@ impl NativeQueue {
 
 impl RawQueue for NativeQueue {
     fn put(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
-        self.ring().put(bytes, handles, wait)
+        self.ring().put(bytes, handles, wait, self.0.offset)
     }
 
     fn get(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        self.ring().get(into, wait)
+        self.ring().get(into, wait, self.0.offset)
     }
 
     fn len(&self) -> usize {

@@ -60,7 +60,10 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
         return dry_run(&args, &plan);
     }
     let ctx = open(&plan.program, &args.program)?;
-    if args.program.fuel.is_some() && plan.command.is_none() && !is_fresh(&args, ctx.backend()) {
+    if args.program.limits.fuel.is_some()
+        && plan.command.is_none()
+        && !is_fresh(&args, ctx.backend())
+    {
         let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
         return Err(Error::Invalid(why.into()).into());
     }
@@ -317,6 +320,9 @@ fn with_options<P, R>(
         .idempotent(true);
     if let Some(jobs) = args.jobs {
         builder = builder.workers(jobs);
+    }
+    if let Some(cpu) = args.program.limits.cpu {
+        builder = builder.cpu_time(cpu);
     }
     if let Some(timeout) = args.task_timeout {
         builder = builder.task_timeout(timeout);

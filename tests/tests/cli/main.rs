@@ -4,6 +4,7 @@ mod commands;
 mod compile;
 mod ctrl_c;
 mod held;
+mod limits;
 mod map;
 mod pages;
 mod refusals;

@@ -2,7 +2,7 @@
 
 use procbox::backend::Message;
 use procbox::sandbox::{Grants, Program, SandboxBuilder};
-use procbox::{Context, Error, ExitStatus, Limit, Process, Queue, Sandbox};
+use procbox::{Context, Error, ExitStatus, Limit, Output, Process, Queue, Sandbox};
 use procbox_tests::{Belongings, PATIENCE, belongings};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,6 +39,7 @@ pub(crate) struct Attack {
     grants: Grants,
     timeout: Option<Duration>,
     cpu_time: Option<Duration>,
+    stdout: Output,
 }
 
 /// A whole program in the text format that has `_start`.
@@ -61,6 +62,7 @@ pub(crate) fn module_main(tries: impl Into<String>, module: Vec<u8>, gets: Gets)
         grants: Grants::default(),
         timeout: None,
         cpu_time: None,
+        stdout: Output::Inherit,
     }
 }
 
@@ -95,10 +97,17 @@ impl Attack {
         self
     }
 
+    /// With its output there.
+    pub(crate) fn stdout(mut self, stdout: Output) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
     /// Makes it, beside an honest process.
     #[track_caller]
     pub(crate) fn make(self) {
-        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time } = self;
+        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time, stdout } =
+            self;
         beside_an_honest_one(&tries, sandbox, |attacked, honest| {
             let start = || {
                 let program = Program::from_bytes("attack", module)?;
@@ -113,7 +122,7 @@ impl Attack {
                 if let Some(cpu_time) = cpu_time {
                     process = process.cpu_time(cpu_time);
                 }
-                let process = process.start()?;
+                let process = process.stdout(stdout).start()?;
                 Ok::<(Context, Process), Error>((ctx, process))
             };
             let (ctx, process) = match (start(), &gets) {
@@ -135,6 +144,8 @@ impl Attack {
                 Err(error) => panic!("{tries}: {error}"),
             };
             check(&tries, status, &gets);
+            // Whatever it has left behind.
+            assert_eq!(process.kill_tree(), Ok(()), "{tries}");
             drop((process, ctx));
         });
     }

@@ -13,6 +13,8 @@ mod fairness;
 mod frame;
 mod heaps;
 mod held;
+mod limits;
+mod memory;
 mod modules;
 mod pool;
 mod processes;

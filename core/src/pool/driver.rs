@@ -192,6 +192,7 @@ impl Driver {
                 match shared.links[slot].as_ref().map_or(News::None, |link| link.news(listen)) {
                     News::None => break,
                     News::Answer(message) => self.answer(&mut shared, slot, &message),
+                    News::Closed => shared.state.lied(slot),
                     News::Ended(status) => {
                         self.ended(&mut shared, slot, status);
                         any = true;
@@ -399,7 +400,10 @@ impl Driver {
         let mut those = self.waiters.waitables();
         let due = {
             let shared = lock(&self.shared);
-            shared.links.iter().flatten().for_each(|link| link.waitables(&mut those));
+            for (slot, link) in shared.links.iter().enumerate() {
+                let listen = shared.state.is_trusted(slot);
+                link.iter().for_each(|link| link.waitables(listen, &mut those));
+            }
             self.waiters.falls_asleep();
             shared.state.due()
         };

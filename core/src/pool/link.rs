@@ -40,6 +40,8 @@ pub(super) struct Link {
 pub(super) enum News {
     None,
     Answer(Message),
+    /// It has closed the queue of its results.
+    Closed,
     Ended(ExitStatus),
 }
 
@@ -130,8 +132,11 @@ impl Link {
         let status = self.process.status();
         if listen && let Some((_, results)) = &self.queues {
             let mut message = Message::default();
-            if results.raw().get(&mut message, Wait::Never).is_ok() {
-                return News::Answer(message);
+            match results.raw().get(&mut message, Wait::Never) {
+                Ok(()) => return News::Answer(message),
+                // The pool never does that.
+                Err(Error::Closed) if status.is_none() => return News::Closed,
+                Err(_) => {}
             }
         }
         status.map_or(News::None, News::Ended)
@@ -188,9 +193,9 @@ impl Link {
         }
     }
 
-    /// Adds to `those` what there is to wait for.
-    pub(super) fn waitables(&self, those: &mut Vec<Waitable>) {
-        if let Some((_, results)) = &self.queues {
+    /// Adds to `those` what there is to wait for: nothing but its end if it is not listened to.
+    pub(super) fn waitables(&self, listen: bool, those: &mut Vec<Waitable>) {
+        if listen && let Some((_, results)) = &self.queues {
             those.push(results.waitable());
         }
         those.extend(self.process.sentinel());

@@ -114,7 +114,10 @@ impl<W, S> Slot<W, S> {
         let load = self.outstanding.len();
         let open = match self.life {
             Life::Down => rules.plain && load == 0,
-            Life::Up => !rules.plain && load < rules.depth && self.given < rules.max_chunks,
+            Life::Up => {
+                let has_room = load < rules.depth && self.given < rules.max_chunks;
+                !rules.plain && !self.condemned && has_room
+            }
             _ => false,
         };
         open.then_some(load)

@@ -337,8 +337,13 @@ impl<W: Work, S: Clone> State<W, S> {
         let Some(chunk) = self.slots[slot].take_back(id) else { return };
         match why {
             Refusal::NoRoom => {
-                self.no_room = true;
                 self.backlog.push_front(chunk);
+                match self.slots[slot].outstanding.is_empty() {
+                    // All that it was given is answered, so what is in its queue, or has closed it, is
+                    // its own doing.
+                    true => self.lied(slot),
+                    false => self.no_room = true,
+                }
             }
             Refusal::Unfit(error) => {
                 let count = chunk.work.len() as u64;
@@ -369,13 +374,17 @@ impl<W: Work, S: Clone> State<W, S> {
         let chunk = id.and_then(|id| self.slots[slot].answered(id, &self.rules));
         match chunk {
             Some(_) => self.failed_starts = 0,
-            None => {
-                self.slots[slot].condemned = true;
-                self.actions.push_back(Action::Kill(slot));
-            }
+            None => self.lied(slot),
         }
         self.look_again();
         chunk
+    }
+
+    /// The worker in this slot did what no worker does that is as it should be. It is killed, is given
+    /// no more, and nothing that it says counts.
+    pub(super) fn lied(&mut self, slot: usize) {
+        self.slots[slot].condemned = true;
+        self.actions.push_back(Action::Kill(slot));
     }
 
     /// The sink has taken the ends of a chunk's first `ended` tasks. What is left is tried again: a
@@ -398,6 +407,7 @@ impl<W: Work, S: Clone> State<W, S> {
     /// The process of a slot has ended and said all that it will.
     pub(super) fn ended(&mut self, at: usize, death: &Death) {
         let slot = &mut self.slots[at];
+        let condemned = slot.condemned;
         let unbegun: Vec<_> = death.unbegun.iter().filter_map(|id| slot.take_back(*id)).collect();
         let begun = std::mem::take(&mut slot.outstanding);
         let useful = slot.answered > 0 || !begun.is_empty();
@@ -426,7 +436,9 @@ impl<W: Work, S: Clone> State<W, S> {
             self.slots[at].life = Life::Due;
         } else {
             let attempts = self.failed_starts + 1;
-            self.start_failed(at, &death.error(attempts), death.was_a_kill());
+            // One that was condemned has itself to blame for the kill.
+            let killed = death.was_a_kill() && !condemned;
+            self.start_failed(at, &death.error(attempts), killed);
         }
     }
 

@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 /// What is kept of what a child says.
 const SAID: usize = 4096;
 /// How many times its CPU time a compiler may take by the clock: one that others keep from the CPU
-/// takes long, one that is stuck for ever.
-const STUCK: u64 = 10;
+/// takes long, one that is stuck for ever. It ends those only that have a fault: time limits are of
+/// CPU time, and what the caller gives is a deadline.
+const STUCK: u64 = 120;
 /// Where the loader may have found this program's libraries.
 const LIBRARIES: &str = "LD_LIBRARY_PATH";
 

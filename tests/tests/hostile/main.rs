@@ -16,6 +16,7 @@ mod held;
 mod limits;
 mod memory;
 mod modules;
+mod pool;
 mod processes;
 mod traps;
 mod wasi;

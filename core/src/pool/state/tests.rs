@@ -447,3 +447,55 @@ fn a_worker_that_lied_is_killed_and_not_listened_to_any_more() {
     assert!(!state.is_trusted(0));
     assert_eq!(actions(&mut state), [Action::Kill(0)]);
 }
+
+/// A pool of so many workers, with one task that nobody has taken.
+fn with_one_task(workers: usize) -> World {
+    let rules = Rules {
+        plain: false,
+        depth: 8,
+        max_chunks: u64::MAX,
+        retries: 0,
+        idempotent: false,
+        task_timeout: None,
+        initializes: false,
+    };
+    let mut world = World::new(rules, workers);
+    world.state.submit(Numbers(vec![0]), 0, 0).unwrap();
+    world
+}
+
+#[test]
+fn a_worker_without_room_though_it_has_nothing_to_do_is_killed_and_another_gets_the_task() {
+    let mut state = with_one_task(2).state;
+    let Some(Action::Give { slot: 0, chunk }) = state.next_action() else { panic!("not given") };
+    state.refused(0, chunk, Refusal::NoRoom);
+    assert!(matches!(state.next_action(), Some(Action::Kill(0))));
+    assert!(!state.is_trusted(0));
+    assert!(matches!(state.next_action(), Some(Action::Give { slot: 1, .. })));
+}
+
+#[test]
+fn a_worker_that_lies_before_it_has_done_anything_breaks_the_pool_after_four_starts() {
+    let mut state = with_one_task(1).state;
+    let mut now = crate::time::Clock::now(&crate::time::SystemClock);
+    for start in 0.. {
+        assert!(start < START_TRIES, "it is started for ever");
+        let Some(Action::Give { chunk, .. }) = state.next_action() else { panic!("not given") };
+        state.refused(0, chunk, Refusal::NoRoom);
+        assert!(matches!(state.next_action(), Some(Action::Kill(0))));
+        let status = ExitStatus::signaled(signal::KILL);
+        let unbegun = Vec::new();
+        state.ended(0, &Death { worker: "w".into(), status, unbegun, delivered: false });
+        state.tick(now);
+        now += Duration::from_secs(1);
+        state.tick(now);
+        match state.next_action() {
+            Some(Action::Start(0)) => state.started(0, Ok(())),
+            Some(Action::Fail { error, .. }) => {
+                assert!(matches!(error, Error::PoolBroken(_)), "{error}");
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

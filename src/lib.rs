@@ -49,8 +49,8 @@ pub use procbox_core::observe;
 pub use procbox_core::{
     Address, Backend, Bounds, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit,
     Listener, Lock, LockGuard, MainLoop, Output, Permit, Pipe, Pool, PoolBuilder, Process,
-    ProcessBuilder, Queue, Receiver, Result, Semaphore, Sender, TaskResult, TaskResults, Wait,
-    Worker, ready,
+    ProcessBuilder, Queue, Receiver, Result, Semaphore, Sender, TaskResult, TaskResults, Usage,
+    Wait, Worker, ready,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
@@ -102,7 +102,9 @@ pub mod backend {
 /// ```
 #[cfg(feature = "sandbox")]
 pub mod sandbox {
-    pub use procbox_host::{Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+    pub use procbox_host::{
+        Compiled, Grants, MAGIC, Program, Sandbox, SandboxBuilder, TreeLimits, is_wasm,
+    };
     pub use procbox_host::{answer_interrupts, interrupt};
 }
 

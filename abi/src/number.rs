@@ -88,7 +88,7 @@ numbers! {
         NOT_GRANTED = -10,
         /// The program has no export of that name.
         NO_SUCH_WORKER = -11,
-        /// A limit: handles, or processes of the sandbox.
+        /// A limit: handles, processes, or memory of the tree.
         EXHAUSTED = -12,
         /// The message is larger than its queue will ever hold.
         TOO_LARGE = -13,

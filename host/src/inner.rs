@@ -1,6 +1,6 @@
 //! What is inside a sandbox: its runtime, its engine, and its processes.
 
-use crate::check::Admission;
+use crate::compile::Compiler;
 use crate::connection::Names;
 use crate::cycles::OTHERS;
 use crate::deadlock::Detector;
@@ -18,7 +18,7 @@ pub(crate) struct Inner {
     pub(crate) linker: Linker<State>,
     pub(crate) parallelism: usize,
     pub(crate) limits: Limits,
-    pub(crate) admission: Admission,
+    pub(crate) compiler: Compiler,
     pub(crate) room: Room,
     pub(crate) registry: Arc<Registry>,
     /// Who looks for deadlocks.

@@ -16,12 +16,13 @@
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
-//! 3. `state`, all that a process has; `listed`, what its program offers; `task`, what runs it;
+//! 3. `state`, all that a process has, and `permits`; `listed`, what its program offers; `task`, what runs it;
 //!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common; `deadlock`, who
 //!    looks for circles of waits;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
-//! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
+//! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
+//!    `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
 //!    processes of a context share and how one starts; `context`; `sandbox`.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
@@ -36,6 +37,7 @@ mod atomic;
 mod blocked;
 mod channel;
 mod check;
+mod compile;
 mod connection;
 mod context;
 mod ctrl_c;
@@ -54,6 +56,7 @@ mod lock;
 mod message;
 mod object;
 mod ops;
+mod permits;
 mod pipe;
 mod print;
 mod process;
@@ -72,13 +75,16 @@ mod table;
 mod task;
 mod trap;
 mod tree;
+mod tree_limits;
 mod wait_list;
 mod waiting;
 mod wasi;
 
+pub use compile::Compiled;
 pub use grants::Grants;
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};
+pub use tree_limits::TreeLimits;
 
 /// Has the calling thread's blocked calls into a sandbox end, from now on, with
 /// [`procbox_core::Error::Interrupted`] while there is an [`interrupt`](fn@interrupt).

@@ -1,5 +1,6 @@
 //! The sandbox's lock: one atomic word that names the holder.
 
+use crate::account::Charge;
 use crate::blocked::Server;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
@@ -43,15 +44,17 @@ pub(crate) struct HostLock {
     /// The last holder died; told to the next.
     owner_died: AtomicBool,
     released: WaitList,
+    _charge: Charge,
 }
 
 impl HostLock {
-    pub(crate) fn new(runtime: Arc<Runtime>) -> HostLock {
+    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> HostLock {
         HostLock {
             runtime,
             holder: AtomicU64::new(Holder::FREE),
             owner_died: AtomicBool::new(false),
             released: WaitList::new(),
+            _charge: charge,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a sandboxed process's handles stand for, and how that comes in from the embedding program
 //! and goes out to it.
 
+use crate::account::{HANDLE, MESSAGE};
 use crate::blocked;
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
@@ -186,6 +187,11 @@ impl Drop for Stored {
 impl Item for Stored {
     fn size(&self) -> usize {
         self.body.len()
+    }
+
+    fn cost(&self) -> usize {
+        let handles = if self.body.is_charged() { 0 } else { self.objects.len() };
+        MESSAGE + HANDLE * handles
     }
 
     fn carriers(&self, addresses: &mut Vec<usize>) {

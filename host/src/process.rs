@@ -1,5 +1,6 @@
 //! A sandboxed process as others see it.
 
+use crate::account::{Charge, OBJECT};
 use crate::blocked::{Server, Waiter};
 use crate::interrupt::Interrupt;
 use crate::lock::Holder;
@@ -11,9 +12,11 @@ use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::{Awaited, Operation};
 use procbox_core::raw::{Identity, RawProcess};
-use procbox_core::{ExitStatus, Result, Wait, signal};
+use procbox_core::time::Deadline;
+use procbox_core::{ExitStatus, Limit, Result, Usage, Wait, signal};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
+use std::time::Instant;
 
 /// The bytes that a process and its descendants have printed, if they are kept.
 pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
@@ -27,17 +30,24 @@ pub(crate) struct HostProcess {
     pub(crate) waiter: Waiter,
     /// The tree that it is of.
     pub(crate) tree: Arc<Tree>,
+    /// The moment at which it and all that it starts end.
+    pub(crate) deadline: Deadline,
+    /// Fuel is counted in its sandbox.
+    counts_fuel: bool,
+    began: Instant,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
     end: Mutex<End>,
     ended: WaitList,
     pub(crate) output: Captured,
+    _charge: Charge,
 }
 
 /// The end of a process, past or ordered.
 #[derive(Default)]
 struct End {
     status: Option<ExitStatus>,
+    at: Option<Instant>,
     /// It is to end with this, at the next opportunity.
     ordered: Option<ExitStatus>,
     /// Wakes its task.
@@ -50,19 +60,28 @@ impl HostProcess {
         identity: Identity,
         tree: Arc<Tree>,
         output: Captured,
-    ) -> Arc<HostProcess> {
+        deadline: Deadline,
+        counts_fuel: bool,
+    ) -> Result<Arc<HostProcess>> {
+        let parent = identity.parent.as_ref().map_or(0, |(_, name)| name.len());
+        let texts = identity.name.len() + parent + identity.authkey.len();
+        let charge = tree.account.charge(OBJECT + texts)?;
         let seat = Seat::new(identity.pid, tree.share.clone());
-        Arc::new(HostProcess {
-            runtime,
+        Ok(Arc::new(HostProcess {
             identity,
             interrupt: Interrupt::new(),
             waiter: Waiter::default(),
             tree,
+            deadline,
+            counts_fuel,
+            began: runtime.clock().now(),
+            runtime,
             seat,
             end: Mutex::default(),
             ended: WaitList::new(),
             output,
-        })
+            _charge: charge,
+        }))
     }
 
     /// Decides how it ends, unless that is decided. It ends when its task is next polled.
@@ -90,10 +109,16 @@ impl HostProcess {
         end.ordered
     }
 
+    /// The end that it was told to make, if that is for a limit.
+    pub(crate) fn limit_broken(&self) -> Option<ExitStatus> {
+        lock(&self.end).ordered.filter(|status| status.limit().is_some())
+    }
+
     /// It has ended, and all that it held was given back.
     pub(crate) fn ended_with(&self, status: ExitStatus) {
         let mut end = lock(&self.end);
         end.status = Some(status);
+        end.at = Some(self.runtime.clock().now());
         end.waker = None;
         drop(end);
         self.ended.wake_ordered(usize::MAX);
@@ -105,6 +130,16 @@ impl HostProcess {
     pub(crate) fn nudge(&self) {
         let waker = lock(&self.end).waker.clone();
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Keeps what the process has printed. If there is no room for that in its tree, it ends.
+    pub(crate) fn keep_output(&self, bytes: &[u8]) -> std::io::Result<()> {
+        if !self.tree.account.take(bytes.len()) {
+            self.end_with(ExitStatus::limited(Limit::Memory));
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        lock(&self.output).extend_from_slice(bytes);
+        Ok(())
     }
 
     pub(crate) fn status_now(&self) -> Option<ExitStatus> {
@@ -161,6 +196,11 @@ impl RawProcess for HostProcess {
         Ok(())
     }
 
+    fn kill_tree(&self) -> Result<()> {
+        self.tree.end(ExitStatus::signaled(signal::KILL));
+        Ok(())
+    }
+
     fn interrupt(&self) -> Result<()> {
         if !self.interrupt.raise() {
             self.end_with(ExitStatus::signaled(signal::INT));
@@ -168,7 +208,17 @@ impl RawProcess for HostProcess {
         Ok(())
     }
 
+    fn usage(&self) -> Result<Usage> {
+        let mut usage = self.tree.usage();
+        let until = lock(&self.end).at.unwrap_or_else(|| self.runtime.clock().now());
+        usage.wall_time = until.saturating_duration_since(self.began);
+        usage.fuel = self.counts_fuel.then(|| self.tree.fuel_used());
+        Ok(usage)
+    }
+
     fn output(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.output))
+        let output = std::mem::take(&mut *lock(&self.output));
+        self.tree.account.give(output.len());
+        output
     }
 }

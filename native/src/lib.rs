@@ -28,6 +28,7 @@ mod recover;
 
 mod confine;
 mod connection;
+mod descendants;
 mod entry;
 mod interrupt;
 mod limits;

@@ -9,18 +9,18 @@ use crate::stdio::Captured;
 use crate::sync::patience::Patience;
 use crate::sync::poll;
 use crate::syscalls::os;
-use crate::{interrupt, recover, signals, syscalls};
+use crate::{descendants, interrupt, limits, recover, signals, syscalls};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use procbox_core::observe::{self, Event, Operation, Waiting};
 use procbox_core::raw::{ProcessSpec, RawProcess};
-use procbox_core::time::SystemClock;
-use procbox_core::{Error, ExitStatus, Result, Wait, signal};
+use procbox_core::time::{Clock, SystemClock};
+use procbox_core::{Error, ExitStatus, Result, Usage, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A child of this process, shared by its handle and the reaper.
@@ -39,6 +39,9 @@ pub(crate) struct Child {
     reaper: Arc<Reaper>,
     /// Output, if that is captured.
     captured: Option<Captured>,
+    began: Instant,
+    /// What it has used, and when it had ended, once it is reaped.
+    used: OnceLock<(Usage, Instant)>,
 }
 
 /// The pause after which who joins looks whether it is to give up: it has been found to be one of a
@@ -80,6 +83,8 @@ impl Child {
             joiners: AtomicU32::new(0),
             reaper: reaper.clone(),
             captured,
+            began: SystemClock.now(),
+            used: OnceLock::new(),
         });
         reaper.watch(&child)?;
         observe::emit(|| Event::ProcessStarted {
@@ -111,8 +116,12 @@ impl Child {
             return None;
         }
         let (signal, look) = self.limits.look(self.pid, now);
+        match signal {
+            // What is beyond a limit ends with all that it has started.
+            Some(Signal::SIGKILL) => descendants::kill_tree(self.pid, self.pidfd()),
+            signal => signal.into_iter().for_each(|signal| self.signal(signal)),
+        }
         drop(status);
-        signal.into_iter().for_each(|signal| self.signal(signal));
         look
     }
 
@@ -166,7 +175,9 @@ impl Child {
             Err(_) => return None,
         };
         interrupt::forget_child(self.pid);
-        let _ = waitid(Id::PIDFd(self.pidfd()), look);
+        if let Ok(used) = syscalls::reap(self.pidfd()) {
+            let _ = self.used.set((used, SystemClock.now()));
+        }
         *status = Status::Reaped(ended);
         Some(ended)
     }
@@ -233,6 +244,16 @@ impl Child {
         joined
     }
 
+    /// Kills it and what descends from it.
+    fn kill_tree(&self) {
+        // Not reaped while this is held, so its pid is not another's.
+        let status = self.status();
+        if matches!(*status, Status::Running) {
+            descendants::kill_tree(self.pid, self.pidfd());
+        }
+        drop(status);
+    }
+
     fn signal(&self, signal: Signal) {
         signals::pidfd_signal(self.pidfd(), signal);
     }
@@ -270,6 +291,11 @@ impl RawProcess for NativeProcess {
         Ok(())
     }
 
+    fn kill_tree(&self) -> Result<()> {
+        self.0.kill_tree();
+        Ok(())
+    }
+
     fn interrupt(&self) -> Result<()> {
         match self.0.slot {
             Some(_) => signals::pidfd_request_interrupt(self.0.pidfd()),
@@ -277,6 +303,20 @@ impl RawProcess for NativeProcess {
             None => signals::pidfd_interrupt(self.0.pidfd()),
         }
         Ok(())
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        // Reaped if it can be.
+        let running = self.0.known().is_none();
+        let (mut usage, until) = match self.0.used.get() {
+            Some(used) => *used,
+            None => (Usage::default(), SystemClock.now()),
+        };
+        if running {
+            usage.cpu_time = Some(limits::cpu_time(self.0.pid));
+        }
+        usage.wall_time = until.saturating_duration_since(self.0.began);
+        Ok(usage)
     }
 
     fn output(&self) -> Vec<u8> {

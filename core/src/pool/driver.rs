@@ -317,7 +317,7 @@ impl Driver {
                 e => Refusal::Unfit(e),
             });
         }
-        match Link::plain(&self.ctx, &self.entry, self.options.commands, chunk) {
+        match Link::plain(&self.ctx, &self.entry, &self.options, chunk) {
             Ok(started) => {
                 *link = Some(started);
                 Ok(())

@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::OBJECT;
 use crate::blocked::Server;
 use crate::event::HostEvent;
 use crate::object::Object;
@@ -22,7 +23,7 @@ fn find(table: &Table, handle: i32) -> Result<&Arc<HostEvent>> {
 
 /// A new event.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
-    let event = HostEvent::new(state.runtime().clone());
+    let event = HostEvent::new(state.runtime().clone(), state.account().charge(OBJECT)?);
     Ok(state.table.insert(Object::Event(Arc::new(event)))?)
 }
 

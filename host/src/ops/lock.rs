@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::OBJECT;
 use crate::lock::HostLock;
 use crate::object::Object;
 use crate::state::State;
@@ -22,7 +23,7 @@ fn find(table: &Table, handle: i32) -> Result<&HostLock> {
 
 /// A new lock.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
-    let lock = HostLock::new(state.runtime().clone());
+    let lock = HostLock::new(state.runtime().clone(), state.account().charge(OBJECT)?);
     Ok(state.table.insert(Object::Lock(Arc::new(lock)))?)
 }
 

@@ -41,14 +41,20 @@ pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoi
     Ok(Outgoing { channel, is_queue })
 }
 
-/// A message of the process: its bytes, and what its handles stand for. The process keeps its own.
+/// A message of the process: its bytes, charged to its tree, and what its `n` handles stand for. The
+/// process keeps its own.
 #[inline]
 pub(crate) fn pack(
-    table: &Table,
-    body: Body,
+    state: &State,
+    bytes: &[u8],
+    n: usize,
     handles: impl Iterator<Item = i32>,
 ) -> Result<Stored> {
-    let object = |handle| match table.get(handle) {
+    let body = match Body::needs_charge(bytes.len(), n) {
+        false => bytes.into(),
+        true => Body::charged(bytes, Body::charge(bytes.len(), n, state.account())?),
+    };
+    let object = |handle| match state.table.get(handle) {
         Some(object) if object.travels() => Ok(object.clone()),
         _ => Err(Error::BadHandle),
     };

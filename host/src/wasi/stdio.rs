@@ -1,10 +1,9 @@
 //! Where a sandboxed process's output goes.
 
 use crate::print::Stream;
-use crate::runtime::Runtime;
-use crate::sync::lock;
+use crate::process::HostProcess;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
@@ -14,21 +13,22 @@ const PER_WRITE: usize = 64 << 10;
 
 #[derive(Clone)]
 pub(super) enum Sink {
-    Host(Stream, Arc<Runtime>),
+    Host(Stream, Arc<HostProcess>),
     Null,
-    Kept(Arc<Mutex<Vec<u8>>>),
+    Kept(Arc<HostProcess>),
 }
 
 impl Sink {
     /// Writes all of it.
     async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let process = match self {
+            Sink::Host(_, process) | Sink::Kept(process) => process,
+            Sink::Null => return Ok(()),
+        };
+        let bytes = &bytes[..process.tree.print(bytes.len())];
         match self {
-            Sink::Host(stream, runtime) => stream.print(runtime, bytes).await,
-            Sink::Null => Ok(()),
-            Sink::Kept(kept) => {
-                lock(kept).extend_from_slice(bytes);
-                Ok(())
-            }
+            Sink::Host(stream, _) => stream.print(&process.runtime, bytes).await,
+            _ => process.keep_output(bytes),
         }
     }
 }

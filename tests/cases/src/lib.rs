@@ -121,6 +121,9 @@ cases! { $
         a_process_can_be_killed_at_once_after_its_start;
         interrupt_ends_a_process_that_does_not_answer_it;
         interrupt_ends_the_blocked_call_of_a_process_that_answers;
+        kill_tree_ends_what_a_process_has_started_too;
+        a_timeout_ends_what_a_process_has_started_too;
+        what_a_process_has_used_is_said;
         busy_loops_starve_nobody;
         a_join_that_runs_out_can_be_repeated;
         many_may_live_at_once;

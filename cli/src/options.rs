@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Where processes run.
@@ -42,11 +43,11 @@ pub(crate) struct ProgramArgs {
     pub(crate) memory: Option<usize>,
     /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
     /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) fuel: Option<NonZeroU64>,
     /// How many processes there may be at once (sandbox); room for them is made at the start. By
     /// default 1000 for a program that could start some
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) max_processes: Option<NonZeroUsize>,
     /// Do not let it start processes (sandbox)
     #[arg(long)]
@@ -57,6 +58,11 @@ pub(crate) struct ProgramArgs {
     /// Say nothing on stderr but what the program itself says
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// A number that is not 0.
+pub(crate) fn at_least_one<N: FromStr>(text: &str) -> Result<N, String> {
+    text.trim().parse().map_err(|_| "a whole number, at least 1".into())
 }
 
 /// A time with its units: `500ms`, `5s`, `1.5h`, `1m30s`. Without a unit it is seconds.

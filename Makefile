@@ -13,7 +13,7 @@ FUZZ_TARGETS := abi decode
 # Seconds for each of them.
 FUZZ_TIME ?= 30
 
-.PHONY: demo test models bench programs build setup lint features docs package deny arm fuzz clean
+.PHONY: demo test models walk storm bench programs build setup lint features docs package deny arm fuzz clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -31,6 +31,19 @@ test: build
 # The lock-free protocols, in every interleaving: loom has its own atomics, and so its own build.
 models:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p procbox-models --target-dir target/loom
+
+# Native processes ended after every machine instruction of every operation, one by one; STRIDE=16 takes
+# every sixteenth. In full it takes hours.
+STRIDE ?= 1
+walk:
+	$(CARGO) test --release -p procbox-native --test processes -- --walk $(STRIDE)
+
+# 100,000 native processes killed at random, stopped ones and breeders among them, and 1,000 parents.
+KILLS ?= 100000
+PARENTS ?= 1000
+storm:
+	$(CARGO) test --release -p procbox-native --test processes -- --storm $(KILLS)
+	$(CARGO) test --release -p procbox-native --test processes -- --parents $(PARENTS)
 
 # The criterion groups, with their peers.
 bench: build

@@ -79,7 +79,7 @@ pub use procbox_core::{
 #[doc(hidden)]
 pub use procbox_core::{
     Address, Bounds, LockGuard, Permit, PoolBuilder, ProcessBuilder, Receiver, Sender, TaskResult,
-    TaskResults, Worker,
+    TaskResults, Usage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
@@ -97,7 +97,7 @@ pub use procbox_native::Native;
 /// ```
 pub mod types {
     pub use procbox_core::types::*;
-    pub use procbox_core::{Address, Bounds};
+    pub use procbox_core::{Address, Bounds, Usage};
     pub use procbox_core::{worker::Arg, worker::Args, worker::Untyped};
 }
 
@@ -129,7 +129,9 @@ pub mod backend {
 /// ```
 #[cfg(feature = "sandbox")]
 pub mod sandbox {
-    pub use procbox_host::{Grants, MAGIC, Program, Sandbox, SandboxBuilder, is_wasm};
+    pub use procbox_host::{
+        Compiled, Grants, MAGIC, Program, Sandbox, SandboxBuilder, TreeLimits, is_wasm,
+    };
     pub use procbox_host::{answer_interrupts, interrupt};
 }
 

@@ -88,7 +88,7 @@ numbers! {
         NOT_GRANTED = -10,
         /// The program has no export of that name.
         NO_SUCH_WORKER = -11,
-        /// A limit: handles, or processes of the sandbox.
+        /// A limit: handles, processes, or memory of the tree.
         EXHAUSTED = -12,
         /// The message is larger than its queue will ever hold.
         TOO_LARGE = -13,
@@ -106,6 +106,8 @@ numbers! {
         REFUSED = -19,
         /// The program has several workers of that name.
         AMBIGUOUS_WORKER = -20,
+        /// The wait was one of a circle: those who could end it wait in turn.
+        DEADLOCK = -21,
     }
 
     /// Kinds: of what a received handle is.

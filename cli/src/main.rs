@@ -7,8 +7,10 @@
 
 mod bench;
 mod color;
+mod compile;
 mod demo;
 mod invoke;
+mod limits;
 mod manual;
 mod map;
 mod open;
@@ -16,6 +18,7 @@ mod options;
 mod run;
 mod samples;
 mod signals;
+mod stats;
 mod status;
 mod top;
 mod watch;
@@ -65,15 +68,17 @@ Of `map`: 0 if every task went well, 1 if one failed.";
 #[derive(Subcommand)]
 enum Command {
     /// Run a program; its exit status becomes procbox's
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Run a task per file, or per line of stdin, in a pool of workers
-    Map(map::MapArgs),
+    Map(Box<map::MapArgs>),
     /// Show what there is, in small scenarios, each on both backends
     Demo(demo::DemoArgs),
     /// Compare both backends and their peers on this machine
     Bench(bench::BenchArgs),
     /// Show what runs and what it waits for, as top does
     Top(top::TopArgs),
+    /// Compile programs for the sandbox ahead of time
+    Compile(compile::CompileArgs),
     /// Say which workers a program offers
     Workers(workers::WorkersArgs),
     /// Print what completes a command line in a shell
@@ -106,11 +111,12 @@ fn main() -> ExitCode {
     // Without it a native program that is ended could leave processes behind; all else works.
     let _ = native::adopt_orphans();
     let result = match cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Map(args) => map::map(args),
+        Command::Run(args) => run::run(*args),
+        Command::Map(args) => map::map(*args),
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Top(args) => top::top(&args),
+        Command::Compile(args) => compile::compile(&args),
         Command::Workers(args) => workers::workers(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),

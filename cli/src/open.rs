@@ -78,9 +78,9 @@ pub(crate) fn wasm_program(path: &Path) -> Result<sandbox::Program> {
 /// takes more time than most small programs run.
 fn room(module: &[u8], args: &ProgramArgs, at_once: Option<usize>) -> usize {
     let speaks = module.windows(PROCBOX.len()).any(|bytes| bytes == PROCBOX);
-    match (args.max_processes, at_once) {
+    match (args.limits.max_processes, at_once) {
         (Some(most), _) => most.get(),
-        (None, Some(processes)) if !speaks || args.no_processes => processes,
+        (None, Some(processes)) if !speaks || args.limits.no_processes => processes,
         (None, _) => MAX_PROCESSES,
     }
 }
@@ -108,7 +108,7 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
             return Err(Error::os(option, format!("{host}: there is no such directory")));
         }
     }
-    let mut grants = Grants::default().quiet(args.quiet).processes(!args.no_processes);
+    let mut grants = Grants::default().quiet(args.quiet).processes(!args.limits.no_processes);
     for (host, guest) in args.dir.iter().map(|dir| host_and_guest(dir)) {
         grants = grants.dir(host, guest);
     }
@@ -118,25 +118,25 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     for (key, value) in variables(args)? {
         grants = grants.env(key, value);
     }
-    let mut builder = Sandbox::builder().max_processes(room);
-    if let Some(bytes) = args.memory {
-        builder = builder.memory(bytes);
-    }
-    if let Some(units) = args.fuel {
-        builder = builder.fuel(units.get());
+    let alone = (args.at_once == Some(1)).then_some(room);
+    let builder = Sandbox::builder().max_processes(room).cache(!args.no_cache);
+    let mut builder = args.limits.set(args.compile.limit(builder), alone);
+    if let Some(timeout) = args.compile_timeout {
+        builder = builder.compile_timeout(timeout);
     }
     builder.build()?.context_with(program, grants)
 }
 
 fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
-    for (given, option) in [
+    let natively = [
         (!args.confine && !args.dir.is_empty(), "--dir"),
         (!args.confine && !args.dir_ro.is_empty(), "--dir-ro"),
-        (!args.confine && args.memory.is_some(), "--memory"),
-        (args.fuel.is_some(), "--fuel"),
-        (args.max_processes.is_some(), "--max-processes"),
-        (args.no_processes, "--no-processes"),
-    ] {
+        (!args.confine && args.limits.memory.is_some(), "--memory"),
+        (args.no_cache, "--no-cache"),
+        (args.compile.compile_time.is_some(), "--compile-time"),
+        (args.compile.compile_memory.is_some(), "--compile-memory"),
+    ];
+    for (given, option) in natively.into_iter().chain(args.limits.of_sandbox()) {
         if given {
             return Err(Error::Invalid(format!(
                 "{option} is for the sandbox: {} would run natively, with its caller's rights",
@@ -168,7 +168,7 @@ fn confinement(args: &ProgramArgs) -> Result<Confinement> {
     for dir in &args.dir_ro {
         confinement = confinement.read(host("--dir-ro", dir)?);
     }
-    if let Some(bytes) = args.memory {
+    if let Some(bytes) = args.limits.memory {
         confinement = confinement.memory(bytes as u64);
     }
     Ok(confinement)

@@ -1,7 +1,8 @@
 //! The options that several subcommands share, and the units that options are written in.
 
+use crate::limits::LimitArgs;
 use clap::{Args, ValueEnum};
-use std::num::{NonZeroU64, NonZeroUsize};
+use procbox::sandbox::SandboxBuilder;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,20 +39,16 @@ pub(crate) struct ProgramArgs {
     /// Set an environment variable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
-    /// The most memory that each process may have (sandbox, or --confine), e.g. 64M
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub(crate) memory: Option<usize>,
-    /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
-    /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
-    pub(crate) fuel: Option<NonZeroU64>,
-    /// How many processes there may be at once (sandbox); room for them is made at the start. By
-    /// default 1000 for a program that could start some
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
-    pub(crate) max_processes: Option<NonZeroUsize>,
-    /// Do not let it start processes (sandbox)
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) compile: CompileArgs,
+    /// Neither look for the compiled program in the cache nor keep it there (sandbox)
     #[arg(long)]
-    pub(crate) no_processes: bool,
+    pub(crate) no_cache: bool,
+    /// How long compiling may take, with all else that has to be done before the program runs.
+    #[arg(skip)]
+    pub(crate) compile_timeout: Option<Duration>,
     /// How many processes the command itself starts at once, if that is known.
     #[arg(skip)]
     pub(crate) at_once: Option<usize>,
@@ -63,6 +60,31 @@ pub(crate) struct ProgramArgs {
 /// A number that is not 0.
 pub(crate) fn at_least_one<N: FromStr>(text: &str) -> Result<N, String> {
     text.trim().parse().map_err(|_| "a whole number, at least 1".into())
+}
+
+/// What compiling a program for the sandbox may cost.
+#[derive(Args, Default)]
+pub(crate) struct CompileArgs {
+    /// The most CPU time that compiling it may take (sandbox), in whole seconds; by default 5s, and
+    /// 4s for each MiB of it
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) compile_time: Option<Duration>,
+    /// The most memory that compiling it may take (sandbox), in a process of its own; by default
+    /// 160M, and 40 times its size
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) compile_memory: Option<usize>,
+}
+
+impl CompileArgs {
+    pub(crate) fn limit(&self, mut builder: SandboxBuilder) -> SandboxBuilder {
+        if let Some(time) = self.compile_time {
+            builder = builder.compile_time(time);
+        }
+        if let Some(bytes) = self.compile_memory {
+            builder = builder.compile_memory(bytes);
+        }
+        builder
+    }
 }
 
 /// A time with its units: `500ms`, `5s`, `1.5h`, `1m30s`. Without a unit it is seconds.

@@ -4,6 +4,7 @@ use crate::invoke::{Answer, Signature};
 use crate::open::{choose_worker, open};
 use crate::options::{ProgramArgs, duration};
 use crate::signals;
+use crate::stats::StatsArgs;
 use crate::status::{FAILURE, say};
 use crate::watch::WatchArgs;
 use clap::Args;
@@ -12,7 +13,7 @@ use procbox::types::Untyped;
 use procbox::{Backend, Error, Input, ProcessBuilder, native};
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a program may take to end after Ctrl-C: twice what an answer to it may take, since the
 /// machine may be busy. Who does not want to wait presses it again.
@@ -35,14 +36,13 @@ pub(crate) struct RunArgs {
     /// End it after this long, with status 124, e.g. 500ms, 5s, 2m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-    /// End it once it has used this much CPU time, with status 152, e.g. 500ms, 2s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    cpu: Option<Duration>,
+    #[command(flatten)]
+    stats: StatsArgs,
     #[command(flatten)]
     watch: WatchArgs,
     /// Call this worker and print its result. The words after PROGRAM are its arguments, as its
     /// signature types them (`procbox workers`): texts as they are, all else as JSON
-    #[arg(long, value_name = "WORKER", conflicts_with_all = ["worker", "cpu"])]
+    #[arg(long, value_name = "WORKER", conflicts_with_all = ["worker", "cpu", "stats", "meta"])]
     invoke: Option<String>,
     /// The program, a .wasm or .wat file or an executable, and its arguments: all that follows it,
     /// options too. A name without a slash that is no file here is looked up in PATH
@@ -51,13 +51,27 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
+    let ran = run_to_its_end(&mut args);
+    if let Err(e) = &ran {
+        // The first error is the one to tell.
+        let _ = args.stats.tell_failure(&format!("{e:#}"));
+    }
+    ran
+}
+
+fn run_to_its_end(args: &mut RunArgs) -> anyhow::Result<u8> {
     signals::answer()?;
     args.program.at_once = Some(1);
+    args.program.limits.measured = args.stats.any();
+    args.program.compile_timeout = args.timeout;
+    let began = Instant::now();
     let Some((path, words)) = args.command.split_first() else {
         return Err(Error::Invalid("say which program".into()).into()); // clap asks for one.
     };
     let path = Path::new(path);
     let ctx = open(path, &args.program)?;
+    // It counts from the beginning: compiling is a part of it.
+    args.timeout = args.timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
     let _watching = args.watch.begin(args.program.quiet)?;
     if let Some(worker) = &args.invoke {
         return invoke(&ctx, worker, &texts(words)?, args.timeout);
@@ -66,14 +80,14 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
         Some(name) => {
             let arguments = strings(&texts(words)?)?;
             let worker = ctx.process(name.as_str()).raw_args(arguments).stdin(Input::Inherit);
-            limited(worker, &args).name(name).start()?
+            limited(worker, args).name(name).start()?
         }
         None => {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
             // If procbox is killed, so is its program. In the sandbox it ends with procbox anyway.
             let ends_with_us = ctx.backend() == Backend::Native;
             let main = ctx.main(words.to_vec()).daemon(ends_with_us);
-            limited(main, &args).stdin(Input::Inherit).name(name).start()?
+            limited(main, args).stdin(Input::Inherit).name(name).start()?
         }
     };
     let status = match process.join() {
@@ -93,6 +107,7 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
         }
         status => status?,
     };
+    args.stats.tell(status, &process.usage()?)?;
     if let Some(limit) = status.limit() {
         // It could not end its own children.
         native::kill_descendants();
@@ -155,7 +170,7 @@ fn limited<P>(mut builder: ProcessBuilder<P>, args: &RunArgs) -> ProcessBuilder<
     if let Some(timeout) = args.timeout {
         builder = builder.timeout(timeout);
     }
-    if let Some(cpu) = args.cpu {
+    if let Some(cpu) = args.program.limits.cpu {
         builder = builder.cpu_time(cpu);
     }
     builder

@@ -50,6 +50,7 @@ pub(crate) fn of(error: &anyhow::Error) -> u8 {
             USAGE
         }
         Some(Error::Interrupted) => INTERRUPTED,
+        Some(Error::TimedOut) => TIMED_OUT,
         _ => FAILURE,
     }
 }

@@ -36,7 +36,8 @@ pub enum Error {
     Closed,
     /// Ctrl-C arrived while the call was blocked.
     Interrupted,
-    /// The call would wait for ever: in a simulation, where nobody can go on and no timer is set.
+    /// The call would wait for ever: it is one of a circle of waits each of which only the others
+    /// could end. Or, in a simulation, nobody can go on and no timer is set.
     Deadlock,
     /// A lock was released by someone who does not hold it.
     NotHolder,
@@ -227,7 +228,7 @@ impl fmt::Display for Error {
             Error::Empty => write!(f, "the queue is empty"),
             Error::Closed => write!(f, "it is closed, or its other end is gone"),
             Error::Interrupted => write!(f, "interrupted by Ctrl-C"),
-            Error::Deadlock => write!(f, "a deadlock: nobody can go on, and no timer is set"),
+            Error::Deadlock => write!(f, "a deadlock: those who could end this wait wait in turn"),
             Error::NotHolder => write!(f, "the lock is released by its holder only"),
             Error::AlreadyHeld => {
                 write!(f, "the caller holds this lock already; locks are not reentrant")

@@ -29,7 +29,7 @@
 //!
 //! The files stand on floors, and import from floors below only:
 //!
-//! 1. `error`, `exit`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
+//! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
@@ -65,6 +65,7 @@ mod process;
 mod queue;
 mod semaphore;
 mod sync;
+mod usage;
 
 pub use bytes::Bytes;
 pub use connection::{Connection, Listener};
@@ -81,6 +82,7 @@ pub use queue::Queue;
 pub use raw::{Address, Backend, Bounds, Input, Output};
 pub use semaphore::Semaphore;
 pub use time::Wait;
+pub use usage::Usage;
 // Their pages are in `types`, so that the first one is short.
 #[doc(hidden)]
 pub use printable::printable;

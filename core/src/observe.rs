@@ -4,12 +4,15 @@
 //! sandboxed processes inside it. (A native worker is another OS process, with subscribers of its
 //! own.) Without a subscriber an event costs a relaxed load.
 
+mod deadlock;
+mod graph;
 mod sight;
 #[cfg(feature = "tracing")]
 mod tracing;
 
+pub use deadlock::{Blocked, Deadlock, Deadlocks};
+pub use graph::WaitGraph;
 pub use sight::{Looking, Sight, Visible, is_looked_at, show};
-
 #[cfg(feature = "tracing")]
 pub use tracing::to_tracing;
 
@@ -145,6 +148,11 @@ pub enum Event<'a> {
         /// `true` if it got it; `false` if the wait ran out, was interrupted or failed.
         success: bool,
     },
+    /// Processes wait for one another in a circle.
+    Deadlock {
+        /// The waits of the circle.
+        deadlock: &'a Deadlock,
+    },
 }
 
 /// The thing that a process waits for.
@@ -243,18 +251,26 @@ type Subscribers = Arc<Vec<Arc<dyn Subscriber>>>;
 
 static SUBSCRIBERS: RwLock<Option<Subscribers>> = RwLock::new(None);
 
-/// Changes the list of those who watch.
-fn change(change: impl FnOnce(&mut Vec<Arc<dyn Subscriber>>)) {
-    let mut current = SUBSCRIBERS.write().unwrap_or_else(PoisonError::into_inner);
+/// Those who want to know of deadlocks only: for their sake nothing else is told.
+static OF_DEADLOCKS: RwLock<Option<Subscribers>> = RwLock::new(None);
+
+/// Changes a list of those who watch.
+fn change(list: &RwLock<Option<Subscribers>>, change: impl FnOnce(&mut Vec<Arc<dyn Subscriber>>)) {
+    let mut current = list.write().unwrap_or_else(PoisonError::into_inner);
     let mut subscribers = current.as_ref().map_or_else(Vec::new, |all| all.to_vec());
     change(&mut subscribers);
-    COUNT.store(subscribers.len(), Ordering::Relaxed);
+    if std::ptr::eq(list, &SUBSCRIBERS) {
+        COUNT.store(subscribers.len(), Ordering::Relaxed);
+    }
     *current = Some(Arc::new(subscribers));
 }
 
 /// A subscription, which ends when it is dropped.
 #[must_use = "the subscription ends when it is dropped"]
-pub struct Subscription(Arc<dyn Subscriber>);
+pub struct Subscription {
+    subscriber: Arc<dyn Subscriber>,
+    list: &'static RwLock<Option<Subscribers>>,
+}
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -264,9 +280,9 @@ impl fmt::Debug for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        change(|all| {
+        change(self.list, |all| {
             // One at a time: the same may have subscribed twice.
-            if let Some(at) = all.iter().position(|other| Arc::ptr_eq(other, &self.0)) {
+            if let Some(at) = all.iter().position(|other| Arc::ptr_eq(other, &self.subscriber)) {
                 all.remove(at);
             }
         });
@@ -292,8 +308,52 @@ impl Drop for Subscription {
 /// drop(subscription);
 /// ```
 pub fn subscribe(subscriber: Arc<dyn Subscriber>) -> Subscription {
-    change(|all| all.push(subscriber.clone()));
-    Subscription(subscriber)
+    subscribe_to(&SUBSCRIBERS, subscriber)
+}
+
+/// Has `subscriber` receive [`Event::Deadlock`] alone. That costs nothing until there is one: nothing
+/// else is told for its sake.
+///
+/// ```
+/// use procbox_core::observe::{Event, Subscriber, is_observed, subscribe_to_deadlocks};
+/// use std::sync::Arc;
+///
+/// struct Says;
+///
+/// impl Subscriber for Says {
+///     fn event(&self, event: &Event<'_>) {
+///         if let Event::Deadlock { deadlock } = event {
+///             eprintln!("{deadlock}");
+///         }
+///     }
+/// }
+///
+/// let subscription = subscribe_to_deadlocks(Arc::new(Says));
+/// assert!(!is_observed());
+/// # drop(subscription);
+/// ```
+pub fn subscribe_to_deadlocks(subscriber: Arc<dyn Subscriber>) -> Subscription {
+    subscribe_to(&OF_DEADLOCKS, subscriber)
+}
+
+fn subscribe_to(
+    list: &'static RwLock<Option<Subscribers>>,
+    subscriber: Arc<dyn Subscriber>,
+) -> Subscription {
+    change(list, |all| all.push(subscriber.clone()));
+    Subscription { subscriber, list }
+}
+
+/// Tells those who watch of a deadlock. For whoever implements a backend.
+///
+/// ```
+/// use procbox_core::observe::{Deadlock, emit_deadlock};
+/// emit_deadlock(&Deadlock::new(Vec::new()));
+/// ```
+pub fn emit_deadlock(deadlock: &Deadlock) {
+    let event = Event::Deadlock { deadlock };
+    deliver_to(&SUBSCRIBERS, &event);
+    deliver_to(&OF_DEADLOCKS, &event);
 }
 
 /// `true` if anybody watches: for what is worth preparing only then.
@@ -366,8 +426,12 @@ impl Drop for Waiting {
 
 #[cold]
 fn deliver(event: &Event<'_>) {
+    deliver_to(&SUBSCRIBERS, event);
+}
+
+fn deliver_to(list: &RwLock<Option<Subscribers>>, event: &Event<'_>) {
     // Not held while they are told: one may subscribe another, or end its own subscription.
-    let subscribers = SUBSCRIBERS.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let subscribers = list.read().unwrap_or_else(PoisonError::into_inner).clone();
     for subscriber in subscribers.iter().flat_map(|all| all.iter()) {
         // Its panic is its own affair: what happened goes on.
         let _ = catch_unwind(AssertUnwindSafe(|| subscriber.event(event)));

@@ -89,7 +89,7 @@ enum procbox_code {
     PROCBOX_BAD_POINTER = -9,     /* not inside the memory */
     PROCBOX_NOT_GRANTED = -10,    /* the right to do this was not granted */
     PROCBOX_NO_SUCH_WORKER = -11, /* the program has no export of that name */
-    PROCBOX_EXHAUSTED = -12,      /* a limit: handles, or processes of the sandbox */
+    PROCBOX_EXHAUSTED = -12,      /* a limit: handles, processes, or memory of the tree */
     PROCBOX_TOO_LARGE = -13,      /* the message is larger than its queue will ever hold */
     PROCBOX_FOREIGN = -14,        /* reserved: a handle of another sandbox */
     PROCBOX_INVALID = -15,        /* a number out of range, a text that is not UTF-8 */
@@ -97,7 +97,8 @@ enum procbox_code {
     PROCBOX_NOT_RUNNABLE = -17,   /* the program has no _start */
     PROCBOX_ADDRESS_IN_USE = -18, /* somebody listens under this name already */
     PROCBOX_REFUSED = -19,        /* nobody listens under this name */
-    PROCBOX_AMBIGUOUS_WORKER = -20 /* the program has several workers of that name */
+    PROCBOX_AMBIGUOUS_WORKER = -20, /* the program has several workers of that name */
+    PROCBOX_DEADLOCK = -21        /* those who could end the wait wait in turn */
 };
 
 /* What a received handle is of. */
@@ -305,7 +306,7 @@ int32_t procbox_pipe_new(int32_t duplex, int32_t out[2]);
 /*
  * A listener by the name of len bytes (1 to PROCBOX_MAX_ADDRESS). Who comes is received from it with
  * message_try_get or message_get: a message without bytes whose one handle is an end of a pipe.
- * ADDRESS_IN_USE; INVALID if the name is too long or no UTF-8, BAD_POINTER.
+ * ADDRESS_IN_USE; INVALID if the name is too long or no UTF-8, BAD_POINTER, EXHAUSTED.
  */
 PROCBOX_IMPORT("connection_listen")
 int32_t procbox_connection_listen(const char *name, uint32_t len);
@@ -326,8 +327,8 @@ int32_t procbox_connection_connect(const char *name, uint32_t len, int64_t timeo
 
 /*
  * Sends len bytes and the n handles listed. The process keeps its handles. Everything but process
- * handles may be sent. FULL (queue) or TIMED_OUT (pipe) if there is no room, CLOSED, TOO_LARGE.
- * CLOSED also on an end that only receives.
+ * handles may be sent. FULL (queue) or TIMED_OUT (pipe) if there is no room, CLOSED, TOO_LARGE,
+ * EXHAUSTED. CLOSED also on an end that only receives.
  */
 PROCBOX_IMPORT("message_try_put")
 int32_t procbox_message_try_put(int32_t handle, const void *bytes, uint32_t len,
@@ -371,7 +372,8 @@ int32_t procbox_message_read(void *bytes, procbox_received_t *handles);
 /*
  * Starts a process of this very program, with a message (bytes and handles) as its arguments: its
  * handle. Its stdin is the host's, its stdout goes where this process's goes. NOT_GRANTED,
- * DAEMON_START, NO_SUCH_WORKER, AMBIGUOUS_WORKER, NOT_RUNNABLE, EXHAUSTED, INVALID (kind, or a text not UTF-8).
+ * DAEMON_START, NO_SUCH_WORKER, AMBIGUOUS_WORKER, NOT_RUNNABLE, EXHAUSTED, INVALID (kind, or a text not UTF-8),
+ * TOO_LARGE (a name above 4 KiB, arguments of a program above 1 MiB or 65,536 of them).
  */
 PROCBOX_IMPORT("process_start")
 int32_t procbox_process_start(const procbox_start_t *start, const void *bytes, uint32_t len,

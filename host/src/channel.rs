@@ -1,7 +1,8 @@
 //! A channel: what queues, pipes and the backlogs of listeners are made of. Many put and many take,
 //! in order; it has bounds, and it can be closed.
 
-use crate::account::Account;
+use crate::account::{Account, Charge, OBJECT, Reserve};
+use crate::blocked::Server;
 use crate::cycles::{Cargo, Carrier};
 use crate::ready::Source;
 use crate::runtime::Runtime;
@@ -11,13 +12,17 @@ use crate::waiting::{self, number};
 use procbox_core::observe::Operation;
 use procbox_core::raw::Bounds;
 use procbox_core::{Error, Result, Wait};
+use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// A thing that can travel through a channel: it is in there whole, or not at all.
 pub(crate) trait Item: Send + 'static {
     /// Bytes of it that count against the channel's bound.
     fn size(&self) -> usize;
+
+    /// Bytes of the host that the channel's account has for it.
+    fn cost(&self) -> usize;
 
     /// Adds the addresses of the carriers that it holds; see `cycles`.
     fn carriers(&self, _: &mut Vec<usize>) {}
@@ -35,6 +40,8 @@ struct Items<T> {
     /// Somebody waits for room in bytes, so that a place may not do for who is woken first.
     short_of_bytes: bool,
     closed: bool,
+    /// What the account has for them.
+    reserve: Reserve,
     /// How many of them hold carriers.
     carrying: usize,
     /// It is listed as a carrier itself.
@@ -45,8 +52,11 @@ struct Items<T> {
 pub(crate) struct Channel<T> {
     pub(crate) runtime: Arc<Runtime>,
     account: Arc<Account>,
+    _charge: Charge,
     /// The carrier that holds it: a queue itself, or an end of a pipe.
     carrier: OnceLock<Weak<dyn Carrier>>,
+    /// Whose references say who can put and who can take: a queue itself, or the ends of a pipe.
+    ends: OnceLock<[Weak<dyn Any + Send + Sync>; 2]>,
     bounds: Bounds,
     items: Mutex<Items<T>>,
     /// An item came, or it was closed: one taker each.
@@ -58,31 +68,65 @@ pub(crate) struct Channel<T> {
 }
 
 impl<T: Item> Channel<T> {
-    pub(crate) fn new(runtime: Arc<Runtime>, account: Arc<Account>, bounds: Bounds) -> Channel<T> {
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        account: Arc<Account>,
+        bounds: Bounds,
+    ) -> Result<Channel<T>> {
+        let charge = account.charge(OBJECT)?;
         let items = Items {
             queued: VecDeque::new(),
             bytes: 0,
             short_of_bytes: false,
             closed: false,
+            reserve: Reserve::default(),
             carrying: 0,
             listed: false,
         };
-        Channel {
+        Ok(Channel {
             runtime,
             account,
+            _charge: charge,
             carrier: OnceLock::new(),
+            ends: OnceLock::new(),
             bounds,
             items: Mutex::new(items),
             filled: WaitList::new(),
             drained: WaitList::new(),
             watched: WaitList::new(),
-        }
+        })
     }
 
     /// Says which carrier receives what is in it, once.
     pub(crate) fn received_by(&self, carrier: Weak<dyn Carrier>) {
         // It is set where it is made, and nowhere else.
         let _ = self.carrier.set(carrier);
+    }
+
+    /// Says what is referred to by those who can put, and by those who can take, once.
+    pub(crate) fn between(
+        &self,
+        putting: Weak<dyn Any + Send + Sync>,
+        taking: Weak<dyn Any + Send + Sync>,
+    ) {
+        let _ = self.ends.set([putting, taking]);
+    }
+
+    /// Those who can put.
+    pub(crate) fn putters(&self) -> Server {
+        self.end(0)
+    }
+
+    /// Those who can take.
+    pub(crate) fn takers(&self) -> Server {
+        self.end(1)
+    }
+
+    fn end(&self, which: usize) -> Server {
+        match self.ends.get() {
+            Some(ends) => Server::Referrers { thing: ends[which].clone(), is_bed: false },
+            None => Server::Unknown,
+        }
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -103,7 +147,22 @@ impl<T: Item> Channel<T> {
     }
 
     /// Takes the item out of `slot` if there is room; `None` if there is not.
+    #[inline]
     pub(crate) fn try_put(&self, slot: &mut Option<T>) -> Option<Result<()>> {
+        self.put_now(slot, true)
+    }
+
+    /// The account has nothing left for the item: another try, if room can be made.
+    #[cold]
+    fn put_again(&self, slot: &mut Option<T>, again: bool) -> Option<Result<()>> {
+        if again && self.account.make_room() {
+            self.put_now(slot, false)
+        } else {
+            Some(Err(self.account.exhausted()))
+        }
+    }
+
+    fn put_now(&self, slot: &mut Option<T>, again: bool) -> Option<Result<()>> {
         let size = slot.as_ref().map_or(0, T::size);
         let mut items = lock(&self.items);
         if items.closed {
@@ -115,6 +174,12 @@ impl<T: Item> Channel<T> {
         }
         if items.queued.len() >= self.bounds.most_messages() {
             return None;
+        }
+        let cost = slot.as_ref().map_or(0, T::cost);
+        if !items.reserve.need(cost, &self.account) {
+            // Unlocked: it may be one of those that are looked at.
+            drop(items);
+            return self.put_again(slot, again);
         }
         let mut is_new = false;
         if let Some(item) = slot.take() {
@@ -164,6 +229,9 @@ impl<T: Item> Channel<T> {
         match items.queued.pop_front() {
             Some(item) => {
                 items.bytes -= item.size();
+                if items.reserve.release(item.cost(), &self.account) {
+                    items.shrink();
+                }
                 items.carrying -= usize::from(item.carries());
                 // Room in bytes may let several in, or another than who is first; a place lets in one.
                 let all = std::mem::take(&mut items.short_of_bytes);
@@ -212,7 +280,7 @@ impl<T: Item> Channel<T> {
 
     /// Closes it and drops what is in it: nobody will take it.
     pub(crate) fn abandon(&self) {
-        let dropped = lock(&self.items).take();
+        let dropped = lock(&self.items).take(&self.account);
         // Dropped unlocked: a message may carry the last handle of this very channel's other end.
         drop(dropped);
         self.wake_all();
@@ -220,7 +288,7 @@ impl<T: Item> Channel<T> {
 
     /// Its messages, locked, for who looks for circles.
     pub(crate) fn cargo(&self) -> Box<dyn Cargo + '_> {
-        Box::new(lock(&self.items))
+        Box::new(Locked { items: lock(&self.items), account: &self.account })
     }
 
     pub(crate) fn wake_all(&self) {
@@ -231,28 +299,49 @@ impl<T: Item> Channel<T> {
 }
 
 impl<T> Items<T> {
+    /// Gives back the room of messages that were there once, when most of it is empty.
+    fn shrink(&mut self) {
+        if self.queued.capacity() / 4 > self.queued.len() {
+            self.queued.shrink_to(self.queued.len() * 2);
+        }
+    }
+
     /// Closes it and takes out what is in it.
-    fn take(&mut self) -> VecDeque<T> {
+    fn take(&mut self, account: &Account) -> VecDeque<T> {
         self.closed = true;
+        self.reserve.clear(account);
         (self.bytes, self.carrying) = (0, 0);
         std::mem::take(&mut self.queued)
     }
 }
 
-impl<T: Item> Cargo for MutexGuard<'_, Items<T>> {
+/// What is in a channel, for who looks for circles.
+struct Locked<'a, T> {
+    items: MutexGuard<'a, Items<T>>,
+    account: &'a Account,
+}
+
+impl<T: Item> Cargo for Locked<'_, T> {
     fn is_listed(&mut self) -> bool {
-        self.listed = self.carrying > 0;
-        self.listed
+        self.items.listed = self.items.carrying > 0;
+        self.items.listed
     }
 
     fn held(&self) -> Vec<usize> {
         let mut held = Vec::new();
-        self.queued.iter().for_each(|item| item.carriers(&mut held));
+        self.items.queued.iter().for_each(|item| item.carriers(&mut held));
         held
     }
 
     fn take(&mut self) -> Box<dyn Send> {
-        Box::new(Items::take(self))
+        Box::new(self.items.take(self.account))
+    }
+}
+
+impl<T> Drop for Channel<T> {
+    fn drop(&mut self) {
+        let items = self.items.get_mut().unwrap_or_else(PoisonError::into_inner);
+        items.reserve.clear(&self.account);
     }
 }
 
@@ -268,5 +357,9 @@ impl<T: Item> Source for Channel<T> {
 
     fn changed(&self) -> &WaitList {
         &self.watched
+    }
+
+    fn server(&self) -> Server {
+        self.putters()
     }
 }

@@ -51,18 +51,18 @@ impl Names {
     /// A listener under a name.
     ///
     /// # Errors
-    /// [`Error::AddressInUse`].
+    /// [`Error::AddressInUse`], [`Error::Exhausted`].
     pub(crate) fn listen(
         self: &Arc<Names>,
         runtime: &Arc<Runtime>,
         account: &Arc<Account>,
         name: &str,
     ) -> Result<HostListener> {
+        let bounds = Bounds::DEFAULT.messages(BACKLOG);
+        let backlog = Arc::new(Channel::new(runtime.clone(), account.clone(), bounds)?);
         match lock(&self.0).entry(name.into()) {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
-                let bounds = Bounds::DEFAULT.messages(BACKLOG);
-                let backlog = Arc::new(Channel::new(runtime.clone(), account.clone(), bounds));
                 free.insert(backlog.clone());
                 let address = Address::Name(name.into());
                 Ok(HostListener { names: self.clone(), address, backlog })
@@ -82,7 +82,7 @@ impl Names {
     ) -> Result<Approach<'a>> {
         let backlog = lock(&self.0).get(name).cloned();
         let backlog = backlog.ok_or_else(|| Error::ConnectionRefused(name.into()))?;
-        let (ours, theirs) = PipeEnd::pair_with(runtime, account, true, BOUNDS);
+        let (ours, theirs) = PipeEnd::pair_with(runtime, account, true, BOUNDS)?;
         Ok(Approach { name, ours, theirs, backlog })
     }
 }

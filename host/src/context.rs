@@ -1,11 +1,11 @@
 //! The sandbox's context as the embedding program holds it: a program, what it is granted, and the
 //! sandbox that runs it.
 
-use crate::account::Account;
+use crate::account::{Account, Charge, OBJECT};
 use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::grants::Grants;
-use crate::inner::Owner;
+use crate::inner::{Inner, Owner};
 use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
@@ -28,6 +28,7 @@ use procbox_core::raw::{
 use procbox_core::time::Clock;
 use procbox_core::{Bytes, Result, Wait};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The context of the embedding program.
 pub(crate) struct Root {
@@ -49,7 +50,7 @@ impl Root {
         let sandbox = owner.0.clone();
         let names =
             if grants.shares_names() { sandbox.names.clone() } else { Arc::new(Names::default()) };
-        let account = Account::of_embedder();
+        let account = Account::of_embedder(usize::MAX);
         let share = Share::new(grants.weight_of_context());
         // A simulation has the one thread.
         let needs_files = grants.has_directories() && !sandbox.runtime.clock().is_virtual();
@@ -60,6 +61,14 @@ impl Root {
 
     fn runtime(&self) -> &Arc<Runtime> {
         &self.shared.sandbox.runtime
+    }
+
+    fn tree_memory(&self) -> usize {
+        self.shared.sandbox.limits.tree.memory.unwrap_or(usize::MAX)
+    }
+
+    fn charge(&self) -> Result<Charge> {
+        self.account().charge(OBJECT)
     }
 
     fn account(&self) -> &Arc<Account> {
@@ -80,25 +89,28 @@ impl RawContext for Root {
     }
 
     fn lock(&self) -> Result<Arc<dyn RawLock>> {
-        let lock = Arc::new(HostLock::new(self.runtime().clone()));
+        let lock = Arc::new(HostLock::new(self.runtime().clone(), self.charge()?));
         observe::show(&lock);
         Ok(lock)
     }
 
     fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {
-        Ok(Arc::new(HostSemaphore::new(self.runtime().clone(), permits)))
+        Ok(Arc::new(HostSemaphore::new(self.runtime().clone(), permits, self.charge()?)))
     }
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
-        Ok(Arc::new(HostEvent::new(self.runtime().clone())))
+        Ok(Arc::new(HostEvent::new(self.runtime().clone(), self.charge()?)))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {
-        Ok(queue::new(self.runtime().clone(), self.account().clone(), bounds))
+        // Guests fill it too: with as much as a tree may have, and at no other queue's expense.
+        let account = Account::of_embedder(self.tree_memory());
+        Ok(queue::new(self.runtime().clone(), account, bounds)?)
     }
 
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {
-        let (a, b) = PipeEnd::pair(self.runtime(), self.account(), duplex);
+        let account = Account::of_embedder(self.tree_memory());
+        let (a, b) = PipeEnd::pair(self.runtime(), &account, duplex)?;
         Ok((a, b))
     }
 
@@ -118,8 +130,15 @@ impl RawContext for Root {
         let arguments = Stored::pack(&message.bytes, &message.handles, self.runtime())?;
         let export = self.shared.program.export_of(&spec.entry)?;
         let names = if spec.own_names { Arc::default() } else { self.shared.names.clone() };
-        let tree = Tree::new(self.shared.share.child(), names);
-        let process = self.shared.clone().begin(export, spec, arguments, tree, Arc::default())?;
+        let Inner { runtime, registry, limits, .. } = &*self.shared.sandbox;
+        let moment = |time: Option<Duration>| {
+            time.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock())
+        };
+        let deadline = moment(limits.tree.time);
+        let share = self.shared.share.child();
+        let tree = Tree::new(share, names, registry.clone(), limits.tree);
+        let process =
+            self.shared.clone().begin(export, spec, arguments, tree, Arc::default(), deadline)?;
         Ok(process)
     }
 

@@ -31,6 +31,11 @@ pub(crate) fn answers() -> bool {
     ANSWERS.get()
 }
 
+/// True from an interrupt until it is cleared.
+pub(crate) fn came() -> bool {
+    lock(&REGISTRY).on
+}
+
 /// Sets or clears the interrupt.
 pub(crate) fn interrupt(on: bool) {
     let mut registry = lock(&REGISTRY);

@@ -73,8 +73,17 @@ pub(crate) static OTHERS: Carriers = Carriers::new();
 
 impl Carriers {
     pub(crate) const fn new() -> Carriers {
+        Carriers::that_is(false)
+    }
+
+    /// Those of no tree: what comes is listed with what ended trees left.
+    pub(crate) const fn closed() -> Carriers {
+        Carriers::that_is(true)
+    }
+
+    const fn that_is(closed: bool) -> Carriers {
         Carriers {
-            list: Mutex::new(List { those: Vec::new(), closed: false }),
+            list: Mutex::new(List { those: Vec::new(), closed }),
             due: AtomicUsize::new(FEW),
             collecting: Mutex::new(()),
         }
@@ -229,15 +238,18 @@ mod tests {
 
     impl Tree {
         fn new() -> Tree {
-            Tree { runtime: Runtime::threads(1, Box::new(|| {})), account: Account::of_tree() }
+            Tree {
+                runtime: Runtime::threads(1, Box::new(|| {})),
+                account: Account::of_tree(1 << 40),
+            }
         }
 
         fn queue(&self) -> Arc<Queue> {
-            queue::new(self.runtime.clone(), self.account.clone(), Bounds::DEFAULT)
+            queue::new(self.runtime.clone(), self.account.clone(), Bounds::DEFAULT).unwrap()
         }
 
         fn pipe(&self) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
-            PipeEnd::pair(&self.runtime, &self.account, true)
+            PipeEnd::pair(&self.runtime, &self.account, true).unwrap()
         }
     }
 
@@ -309,7 +321,7 @@ mod tests {
         tree.account.carriers.collect();
         assert!(lives(&weak));
         // The tree ends, and somebody outside has the outer queue.
-        drop(tree.account.enter());
+        drop(tree.account.enter(0));
         assert!(lives(&weak));
         drop(held.try_take());
         drop(held);

@@ -91,8 +91,8 @@ mod tests {
     fn a_hundred_thousand_queues_in_queues_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let account = Account::of_tree();
-            let new = || queue::new(runtime.clone(), account.clone(), Bounds::DEFAULT);
+            let account = Account::of_tree(1 << 40);
+            let new = || queue::new(runtime.clone(), account.clone(), Bounds::DEFAULT).unwrap();
             let mut outermost = new();
             let watched = Arc::downgrade(&outermost);
             for _ in 0..LEVELS {
@@ -111,12 +111,12 @@ mod tests {
     fn a_hundred_thousand_pipes_in_pipes_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let account = Account::of_tree();
-            let (mut ours, theirs) = PipeEnd::pair(&runtime, &account, true);
+            let account = Account::of_tree(1 << 40);
+            let (mut ours, theirs) = PipeEnd::pair(&runtime, &account, true).unwrap();
             let innermost = Arc::downgrade(&theirs);
             let mut kept = theirs;
             for _ in 0..LEVELS {
-                let (receiver, sender) = PipeEnd::pair(&runtime, &account, true);
+                let (receiver, sender) = PipeEnd::pair(&runtime, &account, true).unwrap();
                 for end in [kept, ours] {
                     let put =
                         sender.outgoing().unwrap().try_put(&mut Some(message(Object::Pipe(end))));

@@ -1,22 +1,21 @@
-//! The wasmtime engine of a sandbox: how its programs are compiled, how its pool of instances lies
-//! in memory, and what a guest may import.
+//! The wasmtime engine of a sandbox: how its pool of instances lies in memory, and what a guest may
+//! import. How its programs are compiled is in `compile`.
 
+use crate::compile::Settings;
 use crate::guest::core_module;
 use crate::limits::Limits;
 use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, Linker,
-    PoolingAllocationConfig,
-};
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 /// Address space per instance up to which 32-bit indices need no bounds check.
 const RESERVATION: u64 = 4 << 30;
-/// Up to this many instances may reserve that much each of the 47 bits there are.
+/// Up to this many memories may reserve that much each of the 47 bits there are.
 const MOST_FULL_RESERVATIONS: usize = 20_000;
+/// Address space for all of them, memories and garbage-collected heaps.
+const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
 /// Each process's stack for WebAssembly code.
 const WASM_STACK: usize = 512 << 10;
 /// Each process's whole stack: the above, and what host calls need on top.
@@ -39,44 +38,24 @@ const FRAMES: usize = 16;
 /// The granularity of reservations: a page of WebAssembly.
 const PAGE: u64 = 64 << 10;
 
-/// The cache of compiled modules on disk, if there is one.
-#[derive(Clone, Debug)]
-pub(crate) enum ModuleCache {
-    Off,
-    /// In wasmtime's own directory of this user.
-    OfUser,
-    At(PathBuf),
+/// How programs are compiled for so many processes at once; for a simulation nothing is left to the
+/// machine.
+pub(crate) fn settings(limits: &Limits, processes: usize, simulated: bool) -> Settings {
+    let reservation = reservation(limits, processes);
+    Settings { fuel: limits.fuel.is_some(), simulated, reservation }
 }
 
-/// An engine for so many processes at once; for a simulation it leaves nothing to the machine.
+/// An engine for so many processes at once.
 ///
 /// # Errors
 /// [`Error::Os`] if the address space cannot be reserved.
-pub(crate) fn engine(
-    limits: &Limits,
-    processes: usize,
-    cache: ModuleCache,
-    simulated: bool,
-) -> Result<Engine> {
-    let mut config = Config::new();
+pub(crate) fn engine(limits: &Limits, processes: usize, settings: Settings) -> Result<Engine> {
+    let mut config = settings.config();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, processes)))
-        .memory_reservation(reservation(limits, processes))
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(STACK)
-        .epoch_interruption(true)
-        .consume_fuel(limits.fuel.is_some() || simulated)
-        // Their heaps would need places in the pool and a limit of their own: refused until they have.
-        .wasm_gc(false)
-        .wasm_exceptions(false)
-        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES))
-        .memory_init_cow(true)
-        // Without a directory to write to there is no cache, which costs time and nothing else.
-        .cache(settings(cache).and_then(|settings| Cache::new(settings).ok()));
-    if simulated {
-        // The specification leaves these to the machine.
-        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    }
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
     Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))
 }
 
@@ -88,16 +67,29 @@ fn reservation(limits: &Limits, processes: usize) -> u64 {
     (limits.memory as u64).next_multiple_of(PAGE).min(RESERVATION)
 }
 
+/// Heaps for garbage-collected values, of which a process has at most one: as many as there is room for
+/// beside the memories, and one for each up to half of [`MOST_FULL_RESERVATIONS`].
+fn heaps(limits: &Limits, processes: usize) -> u32 {
+    let slots = ADDRESS_SPACE / reservation(limits, processes);
+    let room = usize::try_from(slots).unwrap_or(usize::MAX).saturating_sub(processes);
+    u32::try_from(room.min(processes)).unwrap_or(u32::MAX)
+}
+
 /// The pool that instances and stacks come from.
 fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
     let most = u32::try_from(processes).unwrap_or(u32::MAX);
+    let heaps = heaps(limits, processes);
     // Where the kernel says which pages were written (PAGEMAP_SCAN, Linux 6.7), only those are
     // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = if scans { KEEP_RESIDENT } else { KEEP_RESIDENT_BLIND };
+    // All that are kept together are no more than half of what one tree may have.
+    let keep = keep.min(limits.tree.memory.unwrap_or(usize::MAX) / 2 / WARM_SLOTS as usize);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(most)
-        .total_memories(most)
+        // A heap is in a memory's place, so that no process keeps another from a memory by having one.
+        .total_memories(most.saturating_add(heaps))
+        .total_gc_heaps(heaps)
         .total_tables(most)
         .total_stacks(most.saturating_add(SPARE_STACKS))
         .max_memory_size(limits.memory.min(reservation(limits, processes) as usize))
@@ -110,18 +102,6 @@ fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
     pool
 }
 
-fn settings(cache: ModuleCache) -> Option<CacheConfig> {
-    let mut settings = CacheConfig::new();
-    match cache {
-        ModuleCache::Off => return None,
-        ModuleCache::OfUser => {}
-        ModuleCache::At(directory) => {
-            settings.with_directory(directory);
-        }
-    }
-    Some(settings)
-}
-
 /// All that a guest may import.
 ///
 /// # Errors
@@ -132,4 +112,24 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
         .and_then(|()| wasi::link(&mut linker))
         .map_err(|e| Error::os("link", format!("{e:#}")))?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_heap_for_each_process_as_far_as_there_is_room() {
+        let limits = |memory| Limits { memory, tree: Default::default(), fuel: None };
+        for (memory, processes, due) in [
+            (1 << 30, 1, 1),
+            (1 << 30, 10_000, 10_000),
+            (1 << 30, 15_000, 5_000),
+            (1 << 30, 20_000, 0),
+            (64 << 20, 100_000, 100_000),
+            (1 << 30, 100_000, 0),
+        ] {
+            assert_eq!(heaps(&limits(memory), processes), due, "{processes} of {memory}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The sandbox's event: a flag, and a count of how often it was set.
 
+use crate::account::Charge;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
@@ -14,13 +15,15 @@ pub(crate) struct HostEvent {
     /// Bit 0: set now. The rest: how often it went from clear to set.
     word: AtomicU64,
     changed: WaitList,
+    _charge: Charge,
 }
 
 const SET: u64 = 1;
 
 impl HostEvent {
-    pub(crate) fn new(runtime: Arc<Runtime>) -> HostEvent {
-        HostEvent { runtime, word: AtomicU64::new(0), changed: WaitList::new() }
+    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> HostEvent {
+        let word = AtomicU64::new(0);
+        HostEvent { runtime, word, changed: WaitList::new(), _charge: charge }
     }
 
     /// Waits until it is set, or has been since the call: a `clear` right behind the `set` does not

@@ -3,7 +3,7 @@
 use crate::runtime::WEIGHT;
 use procbox_core::raw::Identity;
 use procbox_core::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 /// Rights of a program beyond stdio, clock and randomness. By default none but the right to start
@@ -173,6 +173,12 @@ impl Grants {
             builder.env(key, value);
         }
         Ok(())
+    }
+
+    /// The directories of the host, and which of them can be written to.
+    pub(crate) fn directories(&self) -> impl Iterator<Item = (&Path, bool)> {
+        let writable = |perms: &FsPerms| matches!(perms, FsPerms::ReadWrite);
+        self.dirs.iter().map(move |(host, _, perms)| (host.as_path(), writable(perms)))
     }
 
     pub(crate) fn has_directories(&self) -> bool {

@@ -1,8 +1,9 @@
 //! What is inside a sandbox: its runtime, its engine, and its processes.
 
-use crate::check::Admission;
+use crate::compile::Compiler;
 use crate::connection::Names;
 use crate::cycles::OTHERS;
+use crate::deadlock::Detector;
 use crate::limits::{Limits, Room};
 use crate::registry::Registry;
 use crate::runtime::Runtime;
@@ -17,9 +18,11 @@ pub(crate) struct Inner {
     pub(crate) linker: Linker<State>,
     pub(crate) parallelism: usize,
     pub(crate) limits: Limits,
-    pub(crate) admission: Admission,
+    pub(crate) compiler: Compiler,
     pub(crate) room: Room,
     pub(crate) registry: Arc<Registry>,
+    /// Who looks for deadlocks.
+    pub(crate) detector: Arc<Detector>,
     /// Listeners of the contexts that share theirs.
     pub(crate) names: Arc<Names>,
 }
@@ -38,6 +41,7 @@ pub(crate) struct Owner(pub(crate) Arc<Inner>);
 impl Drop for Owner {
     /// A process that is blocked for ever would keep the inside alive; nobody could end it any more.
     fn drop(&mut self) {
+        self.0.detector.stop();
         self.0.registry.end();
         self.0.runtime.settle();
     }

@@ -28,18 +28,21 @@
 //!
 //! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the
 //!    embedding program; `wait_list` and `waiting`, how one sleeps until something changes; `ready`,
-//!    the same for several things; `interrupt`, Ctrl-C as one process sees it;
+//!    the same for several things; `blocked`, waits without a bound, and what is known of them;
+//!    `interrupt`, Ctrl-C as one process sees it;
 //!    `print`, stdout and stderr of the embedding program; `discard`, how what
 //!    handles stand for is let go, and `cycles`, how that is found which holds only itself; `account`,
 //!    what the processes of a tree have in common;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
-//! 3. `state`, all that a process has; `listed`, what its program offers; `task`, what runs it;
-//!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common;
+//! 3. `state`, all that a process has, and `permits`; `listed`, what its program offers; `task`, what runs it;
+//!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common; `deadlock`, who
+//!    looks for circles of waits;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
-//! 6. `grants`; `section`, `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
+//! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
+//!    `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
 //!    processes of a context share and how one starts; `context`; `sandbox`.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
@@ -51,12 +54,15 @@
 
 mod account;
 mod atomic;
+mod blocked;
 mod channel;
 mod check;
+mod compile;
 mod connection;
 mod context;
 mod ctrl_c;
 mod cycles;
+mod deadlock;
 mod discard;
 mod engine;
 mod event;
@@ -70,6 +76,7 @@ mod lock;
 mod message;
 mod object;
 mod ops;
+mod permits;
 mod pipe;
 mod print;
 mod process;
@@ -88,13 +95,16 @@ mod table;
 mod task;
 mod trap;
 mod tree;
+mod tree_limits;
 mod wait_list;
 mod waiting;
 mod wasi;
 
+pub use compile::Compiled;
 pub use grants::Grants;
 pub use program::{MAGIC, Program, is_wasm};
 pub use sandbox::{Sandbox, SandboxBuilder};
+pub use tree_limits::TreeLimits;
 
 /// Has the calling thread's blocked calls into a sandbox end, from now on, with
 /// [`procbox_core::Error::Interrupted`] while there is an [`interrupt`](fn@interrupt).

@@ -1,9 +1,11 @@
 //! Limits of a sandbox's processes, and the room that there is for more of them.
 
+use crate::account::Account;
+use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime::ResourceLimiter;
 
 /// The most handles that one process may have.
 pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
@@ -13,14 +15,119 @@ pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
 pub(crate) struct Limits {
     /// Bytes of linear memory.
     pub(crate) memory: usize,
+    /// Those of a whole tree.
+    pub(crate) tree: TreeLimits,
     /// Fuel; `None` if it is not counted.
     pub(crate) fuel: Option<u64>,
 }
 
 impl Limits {
     /// The limiter that holds one process's store to them.
-    pub(crate) fn of_store(&self) -> StoreLimits {
-        StoreLimitsBuilder::new().memory_size(self.memory).build()
+    pub(crate) fn of_store(&self, account: &Arc<Account>) -> MemoryLimit {
+        MemoryLimit {
+            most: self.memory,
+            memory: 0,
+            account: account.clone(),
+            taken: 0,
+            last: Grown::default(),
+            refused: false,
+        }
+    }
+}
+
+/// What holds a store to the memory of its process, its linear memory and its heap of
+/// garbage-collected values together, and to that of its tree.
+pub(crate) struct MemoryLimit {
+    most: usize,
+    /// Bytes of linear memory and heap.
+    memory: usize,
+    account: Arc<Account>,
+    /// Those, and what tables have.
+    taken: usize,
+    last: Grown,
+    refused: bool,
+}
+
+/// What was taken last: it is given back if it cannot be had from the system.
+#[derive(Default)]
+struct Grown {
+    taken: usize,
+    memory: usize,
+}
+
+/// The sum for an element of a table.
+const ELEMENT: usize = 16;
+
+impl MemoryLimit {
+    /// True if the guest was refused memory.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let taken = self.account.take(bytes);
+        self.last = Grown { taken: if taken { bytes } else { 0 }, memory: 0 };
+        self.taken += self.last.taken;
+        self.refused |= !taken;
+        taken
+    }
+
+    fn give_last(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        self.taken -= last.taken;
+        self.memory -= last.memory;
+        self.account.give(last.taken);
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        let more = desired.saturating_sub(current);
+        let fits = self.memory.checked_add(more).is_some_and(|memory| memory <= self.most);
+        if !fits {
+            self.refused = true;
+            return Ok(false);
+        }
+        let taken = self.take(more);
+        if taken {
+            self.last.memory = more;
+            self.memory += more;
+        }
+        Ok(taken)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.give_last();
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let is_possible = maximum.is_none_or(|most| desired <= most);
+        Ok(is_possible && self.take(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.give_last();
+        Ok(())
+    }
+}
+
+impl Drop for MemoryLimit {
+    fn drop(&mut self) {
+        self.account.give(self.taken);
     }
 }
 

@@ -1,9 +1,11 @@
 //! The sandbox's lock: one atomic word that names the holder.
 
+use crate::account::Charge;
+use crate::blocked::Server;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::observe::{Operation, Sight, Visible};
+use procbox_core::observe::{Awaited, Operation, Sight, Visible};
 use procbox_core::raw::{Acquired, RawLock};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
@@ -21,12 +23,17 @@ impl Holder {
     }
 
     /// The calling thread.
-    fn thread() -> Holder {
+    pub(crate) fn thread() -> Holder {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
         thread_local! {
             static ME: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
         }
         Holder(ME.with(|me| *me))
+    }
+
+    /// The number by which it is known: a process's pid, or a thread's own.
+    pub(crate) fn key(self) -> u64 {
+        self.0
     }
 }
 
@@ -37,15 +44,17 @@ pub(crate) struct HostLock {
     /// The last holder died; told to the next.
     owner_died: AtomicBool,
     released: WaitList,
+    _charge: Charge,
 }
 
 impl HostLock {
-    pub(crate) fn new(runtime: Arc<Runtime>) -> HostLock {
+    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> HostLock {
         HostLock {
             runtime,
             holder: AtomicU64::new(Holder::FREE),
             owner_died: AtomicBool::new(false),
             released: WaitList::new(),
+            _charge: charge,
         }
     }
 
@@ -80,6 +89,11 @@ impl HostLock {
         self.holder.load(Ordering::Relaxed) == me.0
     }
 
+    /// Who has it.
+    pub(crate) fn server(&self) -> Server {
+        Server::One(self.holder.load(Ordering::SeqCst))
+    }
+
     /// Gives back what a process held that has ended.
     pub(crate) fn abandon(&self, dead: Holder) {
         if self.holder.load(Ordering::Relaxed) == dead.0 {
@@ -101,8 +115,10 @@ impl Visible for HostLock {
 impl RawLock for HostLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let me = Holder::thread();
-        let on = (Operation::LockAcquire, waiting::number(self));
-        waiting::block(&self.runtime, wait, on, || self.try_acquire(me), || self.acquire_as(me))
+        let on = Awaited { operation: Operation::LockAcquire, object: waiting::number(self) };
+        let holder = || self.holder.load(Ordering::SeqCst);
+        let (attempt, sleep) = (|| self.try_acquire(me), || self.acquire_as(me));
+        waiting::block_on_one(&self.runtime, wait, on, (me.key(), holder), attempt, sleep)
     }
 
     fn release(&self) -> Result<()> {

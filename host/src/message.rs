@@ -1,5 +1,7 @@
 //! The bytes of a message on its way.
 
+use crate::account::{Account, Charge, HANDLE};
+use procbox_core::Result;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -9,11 +11,19 @@ pub(crate) enum Body {
         len: u8,
         bytes: [u8; SMALL],
     },
+    /// Of the embedding program's, which is not charged for its own.
     Large(Box<[u8]>),
+    /// Of a guest's: its tree pays for it, wherever it goes.
+    Charged {
+        bytes: Box<[u8]>,
+        _charge: Charge,
+    },
     /// Of the program's, the same for all who ask.
     Shared(Arc<[u8]>),
 }
 
+/// With more handles even a small message has a charge of its own.
+const FEW_HANDLES: usize = 16;
 /// The most that fits into a [`Body`] of 80 bytes beside its length and tag.
 const SMALL: usize = 78;
 
@@ -34,6 +44,33 @@ impl From<&[u8]> for Body {
     }
 }
 
+impl Body {
+    /// True if a guest's message of so many bytes, which carries so many handles, has a charge of its
+    /// own. It is made before the bytes are copied.
+    #[inline]
+    pub(crate) fn needs_charge(bytes: usize, handles: usize) -> bool {
+        bytes > SMALL || handles > FEW_HANDLES
+    }
+
+    /// That charge.
+    ///
+    /// # Errors
+    /// [`procbox_core::Error::Exhausted`].
+    pub(crate) fn charge(bytes: usize, handles: usize, account: &Arc<Account>) -> Result<Charge> {
+        account.charge(handles.saturating_mul(HANDLE).saturating_add(bytes))
+    }
+
+    /// A guest's message that has one.
+    pub(crate) fn charged(bytes: &[u8], charge: Charge) -> Body {
+        Body::Charged { bytes: bytes.into(), _charge: charge }
+    }
+
+    /// True if its bytes and handles have a charge of their own.
+    pub(crate) fn is_charged(&self) -> bool {
+        matches!(self, Body::Charged { .. })
+    }
+}
+
 impl From<Arc<[u8]>> for Body {
     fn from(bytes: Arc<[u8]>) -> Body {
         Body::Shared(bytes)
@@ -46,7 +83,7 @@ impl Deref for Body {
     fn deref(&self) -> &[u8] {
         match self {
             Body::Small { len, bytes } => &bytes[..usize::from(*len)],
-            Body::Large(bytes) => bytes,
+            Body::Large(bytes) | Body::Charged { bytes, .. } => bytes,
             Body::Shared(bytes) => bytes,
         }
     }

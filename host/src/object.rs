@@ -1,6 +1,8 @@
 //! What a sandboxed process's handles stand for, and how that comes in from the embedding program
 //! and goes out to it.
 
+use crate::account::{HANDLE, MESSAGE};
+use crate::blocked;
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
 use crate::cycles;
@@ -102,6 +104,17 @@ impl Object {
         }
     }
 
+    /// The address of a thing that several can serve who have it.
+    pub(crate) fn address(&self) -> Option<usize> {
+        match self {
+            Object::Semaphore(semaphore) => Some(blocked::address(semaphore)),
+            Object::Event(event) => Some(blocked::address(event)),
+            Object::Queue(queue) => Some(blocked::address(queue)),
+            Object::Pipe(end) => Some(blocked::address(end)),
+            Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
+        }
+    }
+
     /// The source to wait for; `None` if it is not that kind of thing.
     pub(crate) fn source(&self) -> Option<Arc<dyn Source>> {
         match self {
@@ -174,6 +187,11 @@ impl Drop for Stored {
 impl Item for Stored {
     fn size(&self) -> usize {
         self.body.len()
+    }
+
+    fn cost(&self) -> usize {
+        let handles = if self.body.is_charged() { 0 } else { self.objects.len() };
+        MESSAGE + HANDLE * handles
     }
 
     fn carriers(&self, addresses: &mut Vec<usize>) {

@@ -1,6 +1,6 @@
 //! One end of a sandbox pipe: a channel in, a channel out, and what its loss means.
 
-use crate::account::Account;
+use crate::account::{Account, MESSAGE};
 use crate::channel::{Channel, Item};
 use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
@@ -26,7 +26,7 @@ impl PipeEnd {
         runtime: &Arc<Runtime>,
         account: &Arc<Account>,
         duplex: bool,
-    ) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
+    ) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
         PipeEnd::pair_with(runtime, account, duplex, BOUNDS)
     }
 
@@ -36,17 +36,26 @@ impl PipeEnd {
         account: &Arc<Account>,
         duplex: bool,
         bounds: Bounds,
-    ) -> (Arc<PipeEnd>, Arc<PipeEnd>) {
-        let channel = || Arc::new(Channel::new(runtime.clone(), account.clone(), bounds));
-        let there = channel();
-        let back = duplex.then(channel);
+    ) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
+        let channel = || Ok(Arc::new(Channel::new(runtime.clone(), account.clone(), bounds)?));
+        let there = channel()?;
+        let back = if duplex { Some(channel()?) } else { None };
         let first = PipeEnd {
             runtime: runtime.clone(),
             incoming: Some(there.clone()),
             outgoing: back.clone(),
         };
-        let second = PipeEnd { runtime: runtime.clone(), incoming: back, outgoing: Some(there) };
-        (Arc::new(first).listing(), Arc::new(second).listing())
+        let second = PipeEnd {
+            runtime: runtime.clone(),
+            incoming: back.clone(),
+            outgoing: Some(there.clone()),
+        };
+        let (first, second) = (Arc::new(first).listing(), Arc::new(second).listing());
+        there.between(Arc::downgrade(&second) as _, Arc::downgrade(&first) as _);
+        back.iter().for_each(|back| {
+            back.between(Arc::downgrade(&first) as _, Arc::downgrade(&second) as _);
+        });
+        Ok((first, second))
     }
 
     /// Has its incoming messages counted as held by it.
@@ -135,5 +144,9 @@ impl RawPipe for PipeEnd {
 impl Item for Arc<PipeEnd> {
     fn size(&self) -> usize {
         0
+    }
+
+    fn cost(&self) -> usize {
+        MESSAGE
     }
 }

@@ -1,19 +1,24 @@
 //! A sandboxed process as others see it.
 
+use crate::account::{Charge, OBJECT};
+use crate::blocked::{Server, Waiter};
 use crate::interrupt::Interrupt;
+use crate::lock::Holder;
+use crate::print::Stream;
 use crate::ready::Source;
 use crate::runtime::{Runtime, Seat, thread_time};
 use crate::sync::lock;
 use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::observe::{self, Operation, Sight, Visible};
+use procbox_core::observe::{self, Awaited, Operation, Sight, Visible};
 use procbox_core::raw::{Identity, RawProcess};
-use procbox_core::{ExitStatus, Result, Wait, signal};
+use procbox_core::time::Deadline;
+use procbox_core::{ExitStatus, Limit, Result, Usage, Wait, signal};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The bytes that a process and its descendants have printed, if they are kept.
 pub(crate) type Captured = Arc<Kept>;
@@ -30,8 +35,15 @@ pub(crate) struct HostProcess {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
+    /// It, when it waits for as long as it takes.
+    pub(crate) waiter: Waiter,
     /// The tree that it is of.
     pub(crate) tree: Arc<Tree>,
+    /// The moment at which it and all that it starts end.
+    pub(crate) deadline: Deadline,
+    /// Fuel is counted in its sandbox.
+    counts_fuel: bool,
+    began: Instant,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
     /// The CPU time that it has used, if somebody looks: `observe::show`.
@@ -39,12 +51,14 @@ pub(crate) struct HostProcess {
     end: Mutex<End>,
     ended: WaitList,
     pub(crate) output: Captured,
+    _charge: Charge,
 }
 
 /// The end of a process, past or ordered.
 #[derive(Default)]
 struct End {
     status: Option<ExitStatus>,
+    at: Option<Instant>,
     /// It is to end with this, at the next opportunity.
     ordered: Option<ExitStatus>,
     /// Wakes its task.
@@ -57,19 +71,29 @@ impl HostProcess {
         identity: Identity,
         tree: Arc<Tree>,
         output: Captured,
-    ) -> Arc<HostProcess> {
+        deadline: Deadline,
+        counts_fuel: bool,
+    ) -> Result<Arc<HostProcess>> {
+        let parent = identity.parent.as_ref().map_or(0, |(_, name)| name.len());
+        let texts = identity.name.len() + parent + identity.authkey.len();
+        let charge = tree.account.charge(OBJECT + texts)?;
         let seat = Seat::new(identity.pid, tree.share.clone());
-        Arc::new(HostProcess {
-            runtime,
+        Ok(Arc::new(HostProcess {
             identity,
             interrupt: Interrupt::new(),
+            waiter: Waiter::default(),
             tree,
+            deadline,
+            counts_fuel,
+            began: runtime.clock().now(),
+            runtime,
             seat,
             used: Used::default(),
             end: Mutex::default(),
             ended: WaitList::new(),
             output,
-        })
+            _charge: charge,
+        }))
     }
 
     /// Decides how it ends, unless that is decided. It ends when its task is next polled.
@@ -97,13 +121,47 @@ impl HostProcess {
         end.ordered
     }
 
+    /// The end that it was told to make, if that is for a limit.
+    pub(crate) fn limit_broken(&self) -> Option<ExitStatus> {
+        lock(&self.end).ordered.filter(|status| status.limit().is_some())
+    }
+
     /// It has ended, and all that it held was given back.
     pub(crate) fn ended_with(&self, status: ExitStatus) {
         let mut end = lock(&self.end);
         end.status = Some(status);
+        end.at = Some(self.runtime.clock().now());
         end.waker = None;
         drop(end);
         self.ended.wake_ordered(usize::MAX);
+        // It may have been the last that could end somebody's wait.
+        self.runtime.alarm().stir();
+    }
+
+    /// Has it look at what it waits for.
+    pub(crate) fn nudge(&self) {
+        let waker = lock(&self.end).waker.clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Keeps what the process has printed. If there is no room for that in its tree, it ends.
+    pub(crate) fn keep_output(&self, stream: Stream, bytes: &[u8]) -> std::io::Result<()> {
+        if !self.tree.account.take(bytes.len()) {
+            self.end_with(ExitStatus::limited(Limit::Memory));
+            return Err(std::io::ErrorKind::OutOfMemory.into());
+        }
+        let kept = match stream {
+            Stream::Stdout => &self.output.stdout,
+            Stream::Stderr => &self.output.stderr,
+        };
+        lock(kept).extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn take_kept(&self, kept: &Mutex<Vec<u8>>) -> Vec<u8> {
+        let output = std::mem::take(&mut *lock(kept));
+        self.tree.account.give(output.len());
+        output
     }
 
     pub(crate) fn status_now(&self) -> Option<ExitStatus> {
@@ -153,6 +211,10 @@ impl Source for HostProcess {
     fn changed(&self) -> &WaitList {
         &self.ended
     }
+
+    fn server(&self) -> Server {
+        Server::One(self.identity.pid.into())
+    }
 }
 
 impl RawProcess for HostProcess {
@@ -161,8 +223,11 @@ impl RawProcess for HostProcess {
     }
 
     fn join(&self, wait: Wait) -> Result<ExitStatus> {
-        let on = (Operation::Join, self.identity.pid.into());
-        waiting::block(&self.runtime, wait, on, || self.status_now().map(Ok), || self.joined())
+        let on = Awaited { operation: Operation::Join, object: self.identity.pid.into() };
+        let server = || self.identity.pid.into();
+        let attempt = || self.status_now().map(Ok);
+        let joiner = Holder::thread().key();
+        waiting::block_on_one(&self.runtime, wait, on, (joiner, server), attempt, || self.joined())
     }
 
     fn status(&self) -> Option<ExitStatus> {
@@ -179,6 +244,11 @@ impl RawProcess for HostProcess {
         Ok(())
     }
 
+    fn kill_tree(&self) -> Result<()> {
+        self.tree.end(ExitStatus::signaled(signal::KILL));
+        Ok(())
+    }
+
     fn interrupt(&self) -> Result<()> {
         if !self.interrupt.raise() {
             self.end_with(ExitStatus::signaled(signal::INT));
@@ -186,11 +256,19 @@ impl RawProcess for HostProcess {
         Ok(())
     }
 
+    fn usage(&self) -> Result<Usage> {
+        let mut usage = self.tree.usage();
+        let until = lock(&self.end).at.unwrap_or_else(|| self.runtime.clock().now());
+        usage.wall_time = until.saturating_duration_since(self.began);
+        usage.fuel = self.counts_fuel.then(|| self.tree.fuel_used());
+        Ok(usage)
+    }
+
     fn output(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.output.stdout))
+        self.take_kept(&self.output.stdout)
     }
 
     fn error_output(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.output.stderr))
+        self.take_kept(&self.output.stderr)
     }
 }

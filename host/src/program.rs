@@ -1,6 +1,7 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
-use crate::check::Admission;
+use crate::compile::{Compiled, first_line};
+use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::section;
 use crate::state::State;
@@ -11,7 +12,7 @@ use procbox_core::{Bytes, Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::{Engine, ExternType, InstancePre, Linker, Module, Store};
+use wasmtime::{ExternType, InstancePre, Store};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -27,6 +28,9 @@ pub struct Program {
     name: String,
     bytes: Arc<[u8]>,
 }
+
+/// What a WASI reactor exports, to be called before all else.
+const INITIALIZE: &str = "_initialize";
 
 /// The bytes that every WebAssembly file begins with.
 ///
@@ -79,23 +83,28 @@ impl Program {
         Ok(Program { name, bytes: bytes.into() })
     }
 
+    /// Compiles it ahead of time, for the cache.
+    pub(crate) fn keep(&self, sandbox: &Inner) -> Result<Compiled> {
+        sandbox.compiler.keep(&sandbox.engine, &self.name, &self.bytes)
+    }
+
     /// Checks, compiles and links it.
-    pub(crate) fn prepare(
-        &self,
-        engine: &Engine,
-        linker: &Linker<State>,
-        admission: &Admission,
-    ) -> Result<Prepared> {
+    pub(crate) fn prepare(&self, sandbox: &Inner) -> Result<Prepared> {
         let refuse = |why: String| Error::NotRunnable { program: self.name.clone(), why };
-        admission.check(&self.bytes).map_err(refuse)?;
-        let module = Module::new(engine, &self.bytes).map_err(|e| refuse(first_line(&e)))?;
-        let instance = linker.instantiate_pre(&module).map_err(|e| refuse(first_line(&e)))?;
+        let module = sandbox.compiler.compile(&sandbox.engine, &self.name, &self.bytes)?;
+        let linked = sandbox.linker.instantiate_pre(&module);
+        let instance = linked.map_err(|e| refuse(first_line(&e)))?;
         let workers: Vec<String> = module
             .exports()
             .filter(|export| matches!(export.ty(), ExternType::Func(_)))
             .filter_map(|export| export.name().strip_prefix(WORKER_PREFIX).map(str::to_string))
             .collect();
         let has_main = module.get_export(MAIN).is_some();
+        let is_reactor = match module.get_export(INITIALIZE) {
+            None => false,
+            Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0 => true,
+            Some(_) => return Err(refuse(format!("its `{INITIALIZE}` is no function of nothing"))),
+        };
         let signatures = section::signatures(&self.bytes, workers.iter().map(String::as_str));
         let info = |name: &String| {
             let signature = signatures.get(name.as_str()).copied().flatten();
@@ -104,20 +113,7 @@ impl Program {
         let listed = Listed::new(listed_workers(workers.iter().map(info).collect()));
         let places = workers.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
         let name = self.name.clone();
-        Ok(Prepared { name, instance, workers, places, listed, has_main })
-    }
-}
-
-/// The innermost message of a wasmtime error: the outer ones repeat what the caller knows.
-fn first_line(error: &wasmtime::Error) -> String {
-    let cause = error.root_cause().to_string();
-    let line = cause.lines().next().unwrap_or("invalid").to_string();
-    match line.strip_prefix("unknown import: `") {
-        Some(rest) => format!(
-            "it imports `{}, which is not granted",
-            rest.replace("` has not been defined", "`")
-        ),
-        None => line,
+        Ok(Prepared { name, instance, workers, places, listed, has_main, is_reactor })
     }
 }
 
@@ -137,6 +133,8 @@ pub(crate) struct Prepared {
     places: HashMap<String, usize>,
     listed: Listed,
     has_main: bool,
+    /// It is initialized before a worker is called.
+    is_reactor: bool,
 }
 
 impl Prepared {
@@ -210,6 +208,10 @@ impl Prepared {
                 main.call_async(store, ()).await.map(|()| 0)
             }
             Export::Worker { export, mode } => {
+                if self.is_reactor {
+                    let initialize = instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE)?;
+                    initialize.call_async(&mut *store, ()).await?;
+                }
                 let worker = instance.get_typed_func::<i32, i32>(&mut *store, export)?;
                 worker.call_async(store, *mode).await
             }

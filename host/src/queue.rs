@@ -12,16 +12,20 @@ use procbox_core::{Error, Result, Wait};
 use std::sync::{Arc, Weak};
 
 /// A new queue.
+///
+/// # Errors
+/// [`Error::Exhausted`].
 pub(crate) fn new(
     runtime: Arc<Runtime>,
     account: Arc<Account>,
     bounds: Bounds,
-) -> Arc<Channel<Stored>> {
-    let queue = Arc::new(Channel::new(runtime, account, bounds));
+) -> Result<Arc<Channel<Stored>>> {
+    let queue = Arc::new(Channel::new(runtime, account, bounds)?);
     let weak: Weak<Channel<Stored>> = Arc::downgrade(&queue);
+    queue.between(weak.clone(), weak.clone());
     queue.received_by(weak);
     observe::show(&queue);
-    queue
+    Ok(queue)
 }
 
 impl Visible for Channel<Stored> {

@@ -1,5 +1,6 @@
 //! Waiting for several things at once.
 
+use crate::blocked::Server;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
@@ -20,6 +21,9 @@ pub(crate) trait Source: Send + Sync {
 
     /// Those who sleep until it may have become ready.
     fn changed(&self) -> &WaitList;
+
+    /// Who can make it ready.
+    fn server(&self) -> Server;
 }
 
 fn ready_now(sources: &[Arc<dyn Source>]) -> Option<Result<Vec<usize>>> {

@@ -2,6 +2,7 @@
 
 use crate::process::HostProcess;
 use crate::sync::lock;
+use crate::tree::Tree;
 use procbox_core::{ExitStatus, signal};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -49,16 +50,34 @@ impl Registry {
     pub(crate) fn enter(&self, process: &Arc<HostProcess>) {
         let mut live = lock(&self.live);
         live.processes.insert(process.identity.pid, Arc::downgrade(process));
-        let ending = live.ending;
+        let ending = live.ending.then_some(ExitStatus::signaled(signal::KILL));
         drop(live);
-        if ending {
-            process.end_with(ExitStatus::signaled(signal::KILL));
+        if let Some(status) = ending.or_else(|| process.tree.ending()) {
+            process.end_with(status);
         }
     }
 
     /// Notes that a process has ended.
     pub(crate) fn leave(&self, pid: u32) {
         lock(&self.live).processes.remove(&pid);
+    }
+
+    /// Ends all of a tree that live, and all of it that are started from now on.
+    pub(crate) fn end_tree(&self, tree: &Arc<Tree>, status: ExitStatus) {
+        let live = lock(&self.live);
+        // Who enters after this sees it there.
+        tree.is_to_end(status);
+        let processes: Vec<_> = live.processes.values().filter_map(Weak::upgrade).collect();
+        drop(live);
+        let own = processes.iter().filter(|process| Arc::ptr_eq(&process.tree, tree));
+        own.for_each(|process| process.end_with(status));
+    }
+
+    /// Those that are in a wait without a bound.
+    pub(crate) fn waiting(&self) -> Vec<Arc<HostProcess>> {
+        let live = lock(&self.live);
+        let waiting = |process: &Arc<HostProcess>| process.waiter.turn().is_some();
+        live.processes.values().filter_map(Weak::upgrade).filter(waiting).collect()
     }
 
     /// Kills all that live, and all that are started from now on.
@@ -75,18 +94,23 @@ impl Registry {
 mod tests {
     use super::*;
     use crate::runtime::Runtime;
-    use crate::tree::Tree;
+    use crate::tree_limits::TreeLimits;
     use procbox_core::Identity;
+    use procbox_core::Wait;
+    use procbox_core::time::SystemClock;
 
     #[test]
     fn pids_begin_anew_after_the_last_and_pass_over_those_of_the_living() {
-        let registry = Registry::new(1);
+        let registry = Arc::new(Registry::new(1));
         let runtime = Runtime::threads(1, Box::new(|| {}));
         let start = || {
             let identity = Identity::new("p", registry.next_pid());
-            let tree =
-                Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT), Arc::default());
-            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
+            let share = crate::runtime::Share::new(crate::runtime::WEIGHT);
+            let deadline = Wait::Forever.deadline(&SystemClock);
+            let tree = Tree::new(share, Arc::default(), registry.clone(), TreeLimits::new());
+            let process =
+                HostProcess::new(runtime.clone(), identity, tree, Arc::default(), deadline, false)
+                    .unwrap();
             registry.enter(&process);
             process
         };

@@ -1,19 +1,24 @@
 //! The sandbox, and what it is made with.
 
 use crate::check::Admission;
+use crate::compile::{Cache, Compiled, Compiler, Costs};
 use crate::context::Root;
 use crate::ctrl_c;
-use crate::engine::{self, ModuleCache};
+use crate::deadlock::Detector;
+use crate::engine;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
 use crate::limits::{Limits, Room};
 use crate::program::Program;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
+use crate::tree_limits::TreeLimits;
 use crate::waiting::OWN_PID;
+use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The default for [`SandboxBuilder::memory`]: room for a message of 64 MiB and its copies.
 const MEMORY: usize = 1 << 30;
@@ -24,8 +29,8 @@ const MODULE_SIZE: usize = 64 << 20;
 
 /// A builder of a sandbox.
 ///
-/// Defaults: 1 GiB of memory per process, 10,000 processes at once, modules of 64 MiB, as many
-/// threads as CPUs, compiled modules cached on disk.
+/// Defaults: 1 GiB of memory per process, 2 GiB per tree, 10,000 processes at once, modules of 64 MiB,
+/// as many threads as CPUs, compiled modules cached on disk.
 ///
 /// ```no_run
 /// use procbox_host::Sandbox;
@@ -37,13 +42,16 @@ const MODULE_SIZE: usize = 64 << 20;
 #[must_use = "a builder does nothing until `build`"]
 pub struct SandboxBuilder {
     memory: usize,
+    tree: TreeLimits,
     max_processes: usize,
     module_size: usize,
+    compile: Costs,
     parallelism: Option<usize>,
     fuel: Option<u64>,
     seed: Option<u64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
+    deadlocks: Deadlocks,
 }
 
 impl SandboxBuilder {
@@ -57,6 +65,21 @@ impl SandboxBuilder {
     /// ```
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Limits of each tree: one process that the embedding program has started, and all that come of
+    /// it. Default: those of [`TreeLimits`].
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Sandbox, TreeLimits};
+    /// let limits = TreeLimits::new().memory(1 << 30).processes(10);
+    /// let sandbox = Sandbox::builder().memory(64 << 20).tree(limits).build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn tree(mut self, limits: TreeLimits) -> Self {
+        self.tree = limits;
         self
     }
 
@@ -169,7 +192,30 @@ impl SandboxBuilder {
         self
     }
 
-    /// The directory in which compiled modules are kept. Default: wasmtime's own cache directory of this user.
+    /// What becomes of processes that wait for one another in a circle: each wait of it could be ended
+    /// by no other than the circle, and has no bound. Default: their waits end with
+    /// [`Error::Deadlock`], and those who watch are told.
+    ///
+    /// Who else has a handle of a queue, pipe, semaphore or event could end a wait for it: the embedding
+    /// program by its own, and a message by those that it carries. A process that alone has an event
+    /// and waits for it is not in a circle: so one sleeps until one is ended. Where one of the circle
+    /// answers Ctrl-C, that may end it: those who watch are told, and the waits go on.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// # use procbox_core::observe::Deadlocks;
+    /// let sandbox = Sandbox::builder().deadlocks(Deadlocks::Report).build()?; // and they wait on
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn deadlocks(mut self, policy: Deadlocks) -> Self {
+        self.deadlocks = policy;
+        self
+    }
+
+    /// The directory in which compiled modules are kept, which is made if it is missing. Default:
+    /// `procbox/modules` in this user's cache directory. What is in there is executed: a directory to
+    /// which others can write is refused, and no program can be granted it, what is above it or in it.
     ///
     /// ```no_run
     /// # use procbox_host::Sandbox;
@@ -179,6 +225,53 @@ impl SandboxBuilder {
     /// ```
     pub fn cache_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.cache_directory = Some(directory.into());
+        self
+    }
+
+    /// CPU time that compiling one module may take, in whole seconds; then it is not runnable.
+    /// Default: 5 s, and 4 s for each MiB of it, several times what real programs need.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// # use std::time::Duration;
+    /// let sandbox = Sandbox::builder().compile_time(Duration::from_secs(2)).build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn compile_time(mut self, cpu_time: Duration) -> Self {
+        self.compile.time = Some(cpu_time);
+        self
+    }
+
+    /// Memory, in bytes, that compiling one module may take; then it is not runnable. Default:
+    /// 160 MiB, and 40 times the module's size. A quarter of it is for what it compiles to. It is the
+    /// memory of a child process, not of this one; where there can be no child (another system than
+    /// Linux, no `/proc`, procbox in a shared library) a thread of this process compiles, without
+    /// such a limit, and is left behind when the time is up.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().compile_memory(256 << 20).build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn compile_memory(mut self, bytes: usize) -> Self {
+        self.compile.memory = Some(bytes);
+        self
+    }
+
+    /// Wall-clock time after which [`Sandbox::context`] gives up compiling, with
+    /// [`Error::TimedOut`]. Default: no limit but that of CPU time.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// # use std::time::Duration;
+    /// let sandbox = Sandbox::builder().compile_timeout(Duration::from_secs(1)).build()?;
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn compile_timeout(mut self, timeout: Duration) -> Self {
+        self.compile.timeout = Some(timeout);
         self
     }
 
@@ -192,20 +285,32 @@ impl SandboxBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a limit of 0, [`Error::Os`] if the address space cannot be reserved.
+    /// [`Error::Invalid`] for a limit of 0 or a cache directory that others can write to,
+    /// [`Error::Os`] if the address space cannot be reserved or that directory cannot be made.
     pub fn build(self) -> Result<Sandbox> {
-        let none = self.parallelism == Some(0) || self.fuel == Some(0);
+        let none = self.parallelism == Some(0) || self.fuel == Some(0) || self.tree.fuel == Some(0);
         if self.memory == 0 || self.max_processes == 0 || none {
             let why = "a sandbox needs memory, processes and threads, and fuel if that is limited";
             return Err(Error::Invalid(why.into()));
         }
-        let limits = Limits { memory: self.memory, fuel: self.fuel };
+        let mut tree = self.tree;
+        tree.memory.get_or_insert(self.memory.saturating_mul(2));
+        // A tenth of the places is for other trees.
+        tree.processes.get_or_insert(self.max_processes - self.max_processes / 10);
+        let limits = Limits { memory: self.memory, tree, fuel: self.fuel.or(tree.fuel) };
         let cache = match self.cache_directory {
-            _ if !self.cache => ModuleCache::Off,
-            Some(directory) => ModuleCache::At(directory),
-            None => ModuleCache::OfUser,
+            _ if !self.cache => None,
+            Some(directory) => Some(Cache::open(directory)?),
+            None => Cache::of_user(),
         };
-        let engine = engine::engine(&limits, self.max_processes, cache, self.seed.is_some())?;
+        let settings = engine::settings(&limits, self.max_processes, self.seed.is_some());
+        let engine = engine::engine(&limits, self.max_processes, settings)?;
+        let admission = Admission {
+            module: self.module_size,
+            memory: self.memory,
+            table: engine::TABLE_ELEMENTS,
+        };
+        let compiler = Compiler { settings, admission, costs: self.compile, cache };
         let cpus = || match self.seed {
             // The same number on every machine.
             Some(_) => 1,
@@ -218,19 +323,18 @@ impl SandboxBuilder {
             None => Runtime::threads(parallelism, Box::new(move || epoch.increment_epoch())),
         };
         ctrl_c::register(&runtime);
+        let registry = Arc::new(Registry::new(OWN_PID));
+        let detector = Detector::begin(&runtime, &registry, self.deadlocks);
         let inner = Inner {
             runtime,
             linker: engine::linker(&engine)?,
-            admission: Admission {
-                module: self.module_size,
-                memory: self.memory,
-                table: engine::TABLE_ELEMENTS,
-            },
+            compiler,
             engine,
             parallelism,
             limits,
             room: Room::new(self.max_processes),
-            registry: Arc::new(Registry::new(OWN_PID)),
+            registry,
+            detector,
             names: Arc::default(),
         };
         Ok(Sandbox(Arc::new(Owner(Arc::new(inner)))))
@@ -266,13 +370,16 @@ impl Sandbox {
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             memory: MEMORY,
+            tree: TreeLimits::new(),
             max_processes: MAX_PROCESSES,
             module_size: MODULE_SIZE,
+            compile: Costs::default(),
             parallelism: None,
             fuel: None,
             seed: None,
             cache: true,
             cache_directory: None,
+            deadlocks: Deadlocks::Fail,
         }
     }
 
@@ -289,7 +396,8 @@ impl Sandbox {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotRunnable`] if it is not a valid module or imports something that is not granted.
+    /// [`Error::NotRunnable`] if it is not a valid module, imports something that is not granted, or
+    /// costs too much to compile; [`Error::TimedOut`] and [`Error::Interrupted`] from compiling it.
     pub fn context(&self, program: Program) -> Result<Context> {
         self.context_with(program, Grants::default())
     }
@@ -307,13 +415,33 @@ impl Sandbox {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Sandbox::context`], and [`Error::Os`] for a directory that cannot be opened.
+    /// Those of [`Sandbox::context`]; [`Error::Os`] for a directory that cannot be opened,
+    /// [`Error::Invalid`] for one by which the cache of compiled programs could be reached.
     pub fn context_with(&self, program: Program, grants: Grants) -> Result<Context> {
         grants.check()?;
         let inner = &self.0.0;
-        let prepared = program.prepare(&inner.engine, &inner.linker, &inner.admission)?;
+        inner.compiler.guard(&grants)?;
+        let prepared = program.prepare(inner)?;
         let raw = Root::new(self.0.clone(), prepared, grants)?;
         Ok(Context::from_raw(Arc::new(raw)))
+    }
+
+    /// Compiles a program ahead of time: the next context for it, in any sandbox of this user's with
+    /// the same settings, takes it from the cache.
+    ///
+    /// ```no_run
+    /// # use procbox_host::{Program, Sandbox};
+    /// let sandbox = Sandbox::builder().build()?;
+    /// let compiled = sandbox.compile(&Program::wasm("workers.wasm")?)?;
+    /// println!("{} bytes", compiled.size);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::context`]; [`Error::Invalid`] if there is no cache, [`Error::Os`] if it
+    /// cannot be written.
+    pub fn compile(&self, program: &Program) -> Result<Compiled> {
+        program.keep(&self.0.0)
     }
 
     /// Processes that live in it now.

@@ -1,5 +1,6 @@
 //! The sandbox's semaphore: a count, and per process what it has taken.
 
+use crate::account::Charge;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
@@ -13,11 +14,13 @@ pub(crate) struct HostSemaphore {
     pub(crate) runtime: Arc<Runtime>,
     permits: AtomicUsize,
     released: WaitList,
+    _charge: Charge,
 }
 
 impl HostSemaphore {
-    pub(crate) fn new(runtime: Arc<Runtime>, permits: usize) -> HostSemaphore {
-        HostSemaphore { runtime, permits: AtomicUsize::new(permits), released: WaitList::new() }
+    pub(crate) fn new(runtime: Arc<Runtime>, permits: usize, charge: Charge) -> HostSemaphore {
+        let permits = AtomicUsize::new(permits);
+        HostSemaphore { runtime, permits, released: WaitList::new(), _charge: charge }
     }
 
     /// `None` if there is no permit.

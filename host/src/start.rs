@@ -6,18 +6,18 @@ use crate::grants::Grants;
 use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::object::Stored;
-use crate::print;
+use crate::print::{self, Stream};
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
 use crate::runtime::Share;
 use crate::state::{Environment, State};
-use crate::sync::lock;
 use crate::task::{Life, Task};
 use crate::trap;
 use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::{Output, ProcessSpec};
+use procbox_core::raw::{Entry, Output, ProcessSpec};
+use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) sandbox: Arc<Inner>,
     pub(crate) program: Prepared,
     pub(crate) grants: Grants,
-    /// That of what the embedding program makes itself.
+    /// That of the small things that the embedding program makes itself.
     pub(crate) account: Arc<Account>,
     /// Whom its processes can reach by name.
     pub(crate) names: Arc<Names>,
@@ -50,13 +50,19 @@ impl Shared {
         arguments: Stored,
         tree: Arc<Tree>,
         output: Captured,
+        parent: Deadline,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let place = sandbox.room.take()?;
-        let member = tree.account.enter();
+        let member = tree.enter(size_of(&spec.entry), self.grants.directories().count())?;
         spec.identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
-        let process = HostProcess::new(runtime, spec.identity.clone(), tree, output);
+        let own = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock());
+        let deadline = own.min(parent);
+        let counts_fuel = sandbox.limits.fuel.is_some();
+        let process =
+            HostProcess::new(runtime, spec.identity.clone(), tree, output, deadline, counts_fuel)?;
+        let fuel = process.tree.take_fuel(sandbox.limits.fuel)?;
         sandbox.registry.enter(&process);
         observe::show(&process);
         observe::emit(|| Event::ProcessStarted {
@@ -64,14 +70,12 @@ impl Shared {
             name: &process.identity.name,
             parent: process.identity.parent.as_ref().map_or(0, |(pid, _)| *pid),
         });
-        let clock = sandbox.runtime.clock();
-        let deadline = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**clock);
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
-        let limits = sandbox.limits.of_store();
+        let limits = sandbox.limits.of_store(&process.tree.account);
         let state =
             State::new(process.clone(), environment, spec, arguments, limits, member, place);
-        let life = lives(self.clone(), state, export);
+        let life = lives(self.clone(), state, export, fuel);
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
         sandbox.runtime.spawn(process.seat.clone(), task);
@@ -84,11 +88,11 @@ impl Environment for Shared {
         self: Arc<Self>,
         spec: ProcessSpec,
         arguments: Stored,
-        tree: Arc<Tree>,
-        output: Captured,
+        parent: &HostProcess,
     ) -> Result<Arc<HostProcess>> {
         let export = self.program.export_of_briefly(&spec.entry)?;
-        self.begin(export, spec, arguments, tree, output)
+        let (tree, output) = (parent.tree.clone(), parent.output.clone());
+        self.begin(export, spec, arguments, tree, output, parent.deadline)
     }
 
     fn may_start(&self) -> bool {
@@ -113,29 +117,54 @@ impl Environment for Shared {
 }
 
 /// The whole life of a process, beside the threads for its file calls.
-fn lives(shared: Arc<Shared>, state: State, export: Export) -> Life {
+fn lives(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u64>) -> Life {
     match shared.files.clone() {
-        None => Box::pin(live(shared, state, export)),
-        Some(files) => Box::pin(async move { files.serve(live(shared, state, export)).await }),
+        None => Box::pin(live(shared, state, export, fuel)),
+        Some(files) => {
+            Box::pin(async move { files.serve(live(shared, state, export, fuel)).await })
+        }
+    }
+}
+
+/// The least that a word takes where it is kept.
+const WORD: usize = 48;
+
+/// The bytes of what a process is told to do. A program's arguments are kept twice: as they came, and
+/// as WASI has them.
+fn size_of(entry: &Entry) -> usize {
+    match entry {
+        Entry::Main(words) => words.iter().map(|word| 2 * (word.len() + WORD)).sum(),
+        Entry::Call(name) | Entry::Serve(name) => name.len(),
+        _ => 0,
     }
 }
 
 /// The whole life of a process.
-async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
+async fn live(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u64>) -> ExitStatus {
     let cpu_time = state.spec.cpu_time;
     let mut store = Store::new(&shared.sandbox.engine, state);
     store.limiter(|state| &mut state.limits);
     let mut out_of_fuel = Limit::Fuel;
     let ended = async {
-        let Inner { runtime, limits, .. } = &*shared.sandbox;
-        out_of_fuel = runtime.meter(&mut store, limits.fuel, cpu_time)?;
+        out_of_fuel = shared.sandbox.runtime.meter(&mut store, fuel, cpu_time)?;
         if shared.grants.has_directories() {
             wasi::begin(store.data_mut()).map_err(wasmtime::Error::new)?;
         }
         shared.program.call(&mut store, &export).await
     }
     .await;
-    let ended = trap::status(ended, out_of_fuel);
+    let refused = store.data().limits.has_refused();
+    let mut used = 0;
+    if let Some(fuel) = fuel
+        && let Ok(left) = store.get_fuel()
+    {
+        store.data().process.tree.give_fuel(left);
+        used = fuel.saturating_sub(left);
+    }
+    if used > 0 || refused {
+        store.data().process.tree.used(used, refused);
+    }
+    let ended = trap::status(ended, out_of_fuel, refused);
     if let Some(message) = ended.message
         && !shared.grants.is_quiet()
     {
@@ -143,7 +172,8 @@ async fn live(shared: Arc<Shared>, state: State, export: Export) -> ExitStatus {
         let name = &process.identity.name;
         if store.data().spec.stderr == Output::Capture {
             let said = print::last_words(name, &message);
-            lock(&process.output.stderr).extend_from_slice(said.as_bytes());
+            // Without room for it, it is not said.
+            let _ = process.keep_output(Stream::Stderr, said.as_bytes());
         } else {
             print::complain(&process.runtime, name, &message).await;
         }

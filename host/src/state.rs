@@ -1,26 +1,29 @@
 //! What a process's store holds: all that the process has.
 
-use crate::account::{Account, Member};
-use crate::limits::Place;
+use crate::account::Account;
+use crate::blocked;
+use crate::limits::{self, MemoryLimit};
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
-use crate::process::{Captured, HostProcess};
+use crate::permits::Permits;
+use crate::process::HostProcess;
+use crate::ready::Source;
 use crate::runtime::Runtime;
-use crate::semaphore::HostSemaphore;
 use crate::table::Table;
-use crate::tree::Tree;
+use crate::tree;
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
+use std::collections::HashSet;
 use std::sync::Arc;
-use wasmtime::{Memory, StoreLimits};
+use wasmtime::Memory;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// The context that a process lives in, as far as the process needs it.
 pub(crate) trait Environment: Send + Sync {
-    /// Starts another process of the same program, in this tree, to which it hands `arguments`. What
-    /// that prints, if it is kept, goes to `output`.
+    /// Starts another process of the same program for `parent`, in its tree, to which it hands
+    /// `arguments`. What that prints goes where the parent's output goes.
     ///
     /// # Errors
     /// [`procbox_core::Error::NoSuchWorker`], [`procbox_core::Error::NotRunnable`],
@@ -29,8 +32,7 @@ pub(crate) trait Environment: Send + Sync {
         self: Arc<Self>,
         spec: ProcessSpec,
         arguments: Stored,
-        tree: Arc<Tree>,
-        output: Captured,
+        parent: &HostProcess,
     ) -> Result<Arc<HostProcess>>;
 
     /// True if its processes may start processes.
@@ -52,8 +54,14 @@ pub(crate) trait Environment: Send + Sync {
     fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()>;
 }
 
+/// stdin, stdout and stderr.
+const STDIO: [i32; 3] = [0, 1, 2];
+/// No descriptor.
+pub(crate) const NONE: i32 = -1;
 /// For how many children there is room at once.
 const MIN_CHILDREN: usize = 8;
+/// For how many locks without a handle there is.
+const MIN_ORPHANS: usize = 8;
 
 /// The data of a process's store.
 pub(crate) struct State {
@@ -64,18 +72,21 @@ pub(crate) struct State {
     /// A message that waits to be read by the guest; at first its arguments.
     pub(crate) kept: Stored,
     /// Locks whose handles were closed while this process may have held them.
-    pub(crate) orphans: Vec<Arc<HostLock>>,
+    orphans: Vec<Arc<HostLock>>,
     /// Permits taken and not given back.
-    pub(crate) permits: Vec<(Arc<HostSemaphore>, usize)>,
+    pub(crate) permits: Permits,
     /// Processes started by this one.
     pub(crate) children: Vec<Arc<HostProcess>>,
     /// The guest's linear memory, once its exports are known.
     pub(crate) memory: Option<Memory>,
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: MemoryLimit,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
-    _member: Member,
-    _place: Place,
+    /// The descriptors that WASI has of its stdio; [`NONE`] for one that was closed.
+    pub(crate) stdio: [i32; 3],
+    /// Its place in its tree.
+    pub(crate) member: tree::Place,
+    _place: limits::Place,
 }
 
 impl State {
@@ -84,23 +95,24 @@ impl State {
         environment: Arc<dyn Environment>,
         spec: ProcessSpec,
         arguments: Stored,
-        limits: StoreLimits,
-        member: Member,
-        place: Place,
+        limits: MemoryLimit,
+        member: tree::Place,
+        place: limits::Place,
     ) -> State {
         State {
+            table: Table::new(crate::limits::HANDLES, process.tree.account.clone()),
             process,
             environment,
             spec,
-            table: Table::new(crate::limits::HANDLES),
             kept: arguments,
             orphans: Vec::new(),
-            permits: Vec::new(),
+            permits: Permits::default(),
             children: Vec::new(),
             memory: None,
             limits,
             wasi: None,
-            _member: member,
+            stdio: STDIO,
+            member,
             _place: place,
         }
     }
@@ -113,6 +125,30 @@ impl State {
             self.children.reserve(self.children.len().max(MIN_CHILDREN));
         }
         self.children.push(child);
+    }
+
+    /// Notes a lock whose last handle is closed while it is held. Those that are held no more, and
+    /// those that are there twice, are struck out when there is no room without that.
+    pub(crate) fn add_orphan(&mut self, lock: Arc<HostLock>) {
+        if self.orphans.len() == self.orphans.capacity() {
+            let me = self.holder();
+            let mut seen = HashSet::new();
+            self.orphans.retain(|own| own.is_held_by(me) && seen.insert(Arc::as_ptr(own).addr()));
+            self.orphans.reserve(self.orphans.len().max(MIN_ORPHANS));
+        }
+        self.orphans.push(lock);
+    }
+
+    /// The process as one who waits.
+    pub(crate) fn standing(&self) -> Standing<'_> {
+        Standing {
+            process: &self.process,
+            table: &self.table,
+            kept: &self.kept,
+            permits: &self.permits,
+            is_bounded: self.process.deadline.instant().is_some(),
+            sources: &[],
+        }
     }
 
     pub(crate) fn holder(&self) -> Holder {
@@ -128,6 +164,33 @@ impl State {
     }
 }
 
+/// A process as one who waits: it, and what it has meanwhile.
+pub(crate) struct Standing<'a> {
+    pub(crate) process: &'a HostProcess,
+    table: &'a Table,
+    kept: &'a Stored,
+    permits: &'a Permits,
+    /// It is ended after a while: no wait of it is for ever.
+    pub(crate) is_bounded: bool,
+    /// Those of which it waits for the first.
+    sources: &'a [Arc<dyn Source>],
+}
+
+impl<'a> Standing<'a> {
+    /// The same, when it waits for the first of these.
+    pub(crate) fn with_sources(self, sources: &'a [Arc<dyn Source>]) -> Standing<'a> {
+        Standing { sources, ..self }
+    }
+
+    /// The addresses of all that several may have, one for each reference that this process has.
+    pub(crate) fn held(&self) -> Vec<usize> {
+        let kept = self.kept.objects.iter();
+        let objects = self.table.iter().chain(kept).filter_map(Object::address);
+        let permits = self.permits.semaphores().map(blocked::address);
+        objects.chain(permits).chain(self.sources.iter().map(blocked::address)).collect()
+    }
+}
+
 impl Drop for State {
     /// Gives back what it held, and ends its daemons.
     fn drop(&mut self) {
@@ -138,9 +201,7 @@ impl Drop for State {
             }
         }
         self.orphans.iter().for_each(|lock| lock.abandon(me));
-        for (semaphore, permits) in self.permits.drain(..) {
-            semaphore.take_back(permits);
-        }
+        self.permits.give_back();
         for child in self.children.iter().filter(|c| c.identity.daemon) {
             child.end_with(ExitStatus::signaled(signal::TERM));
         }

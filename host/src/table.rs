@@ -1,20 +1,39 @@
 //! The table of a process's handles.
 
+use crate::account::{Account, Charge, PLACE};
 use crate::object::Object;
 use procbox_core::{Error, Result};
+use std::sync::Arc;
+
+/// The places of a small table.
+const FIRST: usize = 64;
 
 /// A process's handles: small positive numbers that mean nothing to any other process.
-#[derive(Default)]
 pub(crate) struct Table {
     /// Handle `n` is at index `n - 1`.
     slots: Vec<Option<Object>>,
     free: Vec<u32>,
     most: u32,
+    /// The account has these many places for it.
+    places: usize,
+    charge: Option<Charge>,
+    account: Arc<Account>,
 }
 
 impl Table {
-    pub(crate) fn new(most: u32) -> Table {
-        Table { slots: Vec::new(), free: Vec::new(), most }
+    pub(crate) fn new(most: u32, account: Arc<Account>) -> Table {
+        Table { slots: Vec::new(), free: Vec::new(), most, places: FIRST, charge: None, account }
+    }
+
+    /// Charges for twice as many places; the first are paid for with the process.
+    fn grow(&mut self) -> Result<()> {
+        let more = self.places * PLACE;
+        match &mut self.charge {
+            Some(charge) => charge.add(more)?,
+            None => self.charge = Some(self.account.charge(more)?),
+        }
+        self.places *= 2;
+        Ok(())
     }
 
     /// A handle for an object.
@@ -25,6 +44,9 @@ impl Table {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < self.most as usize => {
+                if self.slots.len() == self.places {
+                    self.grow()?;
+                }
                 self.slots.push(None);
                 self.slots.len() as u32 - 1
             }
@@ -56,6 +78,11 @@ impl Table {
         if n > room { Err(full()) } else { Ok(()) }
     }
 
+    /// All that handles stand for.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Object> {
+        self.slots.iter().flatten()
+    }
+
     /// Takes out everything.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Object> + use<> {
         self.free.clear();
@@ -74,7 +101,6 @@ mod tests {
     use crate::runtime::Runtime;
     use proptest::prelude::*;
     use std::collections::HashMap;
-    use std::sync::Arc;
 
     proptest! {
         /// Any sequence of opening, closing and asking, with numbers that were never given too.
@@ -84,11 +110,12 @@ mod tests {
         ) {
             const MOST: u32 = 6;
             let runtime = Runtime::threads(1, Box::new(|| {}));
-            let mut table = Table::new(MOST);
+            let account = Account::of_tree(1 << 20);
+            let mut table = Table::new(MOST, account.clone());
             let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
             for (opens, number) in steps {
                 if opens {
-                    let event = Arc::new(HostEvent::new(runtime.clone()));
+                    let event = Arc::new(HostEvent::new(runtime.clone(), account.charge(1).unwrap()));
                     match table.insert(Object::Event(event.clone())) {
                         Ok(new) => {
                             prop_assert!(new > 0 && model.insert(new, event).is_none());

@@ -45,7 +45,9 @@ impl Task {
         {
             timeout.ends.wake_by_ref();
         }
-        let cpu_time = cpu_time.and_then(|limit| process.runtime.budget(limit));
+        // Measured for its tree, it has no limit of its own.
+        let measured = process.tree.limits_cpu_time().then_some(Duration::MAX);
+        let cpu_time = cpu_time.or(measured).and_then(|limit| process.runtime.budget(limit));
         Task { life: Some(life), process, registry, timeout, cpu_time }
     }
 
@@ -55,10 +57,15 @@ impl Task {
         let (process, cpu_time) = (&self.process, &mut self.cpu_time);
         let polled = process.spend(|| match cpu_time {
             None => life.as_mut().poll(cx),
-            Some(budget) => budget.spend(|| life.as_mut().poll(cx)),
+            Some(budget) => {
+                let (polled, used) = budget.spend(|| life.as_mut().poll(cx));
+                process.tree.spend(used);
+                polled
+            }
         });
         match polled {
-            Poll::Ready(status) => Some(status),
+            // It may have been told to end for a limit, and gone by itself before it did.
+            Poll::Ready(status) => Some(self.process.limit_broken().unwrap_or(status)),
             Poll::Pending if self.cpu_time.as_ref().is_some_and(Budget::is_spent) => {
                 Some(ExitStatus::limited(Limit::CpuTime))
             }
@@ -163,6 +170,7 @@ mod tests {
     use super::*;
     use crate::runtime::Runtime;
     use crate::tree::Tree;
+    use crate::tree_limits::TreeLimits;
     use procbox_core::Wait;
     use procbox_core::raw::RawProcess;
 
@@ -181,10 +189,12 @@ mod tests {
         let registry = Arc::new(Registry::new(1));
         let start = |life: Life| {
             let identity = Identity::new("p", registry.next_pid());
-            let tree =
-                Tree::new(crate::runtime::Share::new(crate::runtime::WEIGHT), Arc::default());
-            let process = HostProcess::new(runtime.clone(), identity, tree, Arc::default());
+            let share = crate::runtime::Share::new(crate::runtime::WEIGHT);
             let deadline = Wait::Forever.deadline(&**runtime.clock());
+            let tree = Tree::new(share, Arc::default(), registry.clone(), TreeLimits::new());
+            let process =
+                HostProcess::new(runtime.clone(), identity, tree, Arc::default(), deadline, false)
+                    .unwrap();
             let task = Task::new(life, process.clone(), registry.clone(), deadline, None);
             runtime.spawn(process.seat.clone(), task);
             process

@@ -1,8 +1,9 @@
 //! How an end inside wasmtime reads as an exit status, and what is said of it.
 
 use procbox_core::{ExitStatus, Limit, signal};
-use wasmtime::{Error, Trap, WasmBacktrace};
+use wasmtime::{Error, GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wiggle::GuestError;
 
 /// A status, and what to say about it on stderr.
 pub(crate) struct Ended {
@@ -10,8 +11,9 @@ pub(crate) struct Ended {
     pub(crate) message: Option<String>,
 }
 
-/// Reads what the entry's call came to. A guest without fuel has broken the limit `out_of_fuel`.
-pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
+/// Reads what the entry's call came to. A guest without fuel has broken the limit `out_of_fuel`, and
+/// one that `lacked_memory` and gave up is out of memory.
+pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit, lacked_memory: bool) -> Ended {
     let error = match result {
         Ok(code) => return Ended { status: ExitStatus::exited(code), message: None },
         Err(error) => error,
@@ -21,10 +23,30 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit) -> Ended {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Ended { status: ExitStatus::limited(out_of_fuel), message: None },
-        Some(trap) => Ended {
-            status: ExitStatus::signaled(signal_of(*trap)),
-            message: Some(format!("{trap}{}", calls(&error))),
+        Some(trap) => {
+            let lacked = if lacked_memory { ", after it was refused memory" } else { "" };
+            Ended {
+                status: ExitStatus::signaled(signal_of(*trap)),
+                message: Some(format!("{trap}{lacked}{}", calls(&error))),
+            }
+        }
+        None if error.is::<GcHeapOutOfMemory<()>>() => Ended {
+            status: ExitStatus::limited(Limit::Memory),
+            message: Some(format!("its heap is full{}", calls(&error))),
         },
+        // A pointer out of its memory, or a number that is none of its kind, given to WASI.
+        None if error.is::<GuestError>() => Ended {
+            status: ExitStatus::signaled(signal::SEGV),
+            message: Some(format!("{}{}", error.root_cause(), calls(&error))),
+        },
+        // As C++ has it.
+        None if error.is::<ThrownException>() => Ended {
+            status: ExitStatus::signaled(signal::ABRT),
+            message: Some(format!("an exception that nothing catches{}", calls(&error))),
+        },
+        None if lacked_memory => {
+            Ended { status: ExitStatus::limited(Limit::Memory), message: None }
+        }
         // Not of the guest's making: an instance that could not be made, a host call that failed.
         None => Ended {
             status: ExitStatus::signaled(signal::KILL),

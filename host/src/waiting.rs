@@ -4,7 +4,7 @@ use crate::ctrl_c;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crossbeam::utils::Backoff;
-use procbox_core::observe::{Operation, Waiting};
+use procbox_core::observe::{Awaited, Operation, Waiting};
 use procbox_core::{Error, Result, Wait};
 use std::cell::Cell;
 use std::future::Future;
@@ -101,4 +101,26 @@ pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     let answer = runtime.block_on(future(), deadline, ctrl_c::answers());
     waiting.end(answer.is_ok());
     answer
+}
+
+/// The same for what is up to one alone: a lock to its holder, the end of a process to that. `me` is
+/// the calling thread as a holder of locks, `server` says who it is up to.
+///
+/// # Errors
+/// [`Error::Deadlock`] too.
+pub(crate) fn block_on_one<T, F: Future<Output = Result<T>>>(
+    runtime: &Arc<Runtime>,
+    wait: Wait,
+    on: Awaited,
+    (me, server): (u64, impl Fn() -> u64),
+    attempt: impl FnOnce() -> Option<Result<T>>,
+    future: impl FnOnce() -> F,
+) -> Result<T> {
+    let is_watched = wait == Wait::Forever && runtime.alarm().is_on();
+    let of = (on.operation, on.object);
+    if !is_watched {
+        return block(runtime, wait, of, attempt, future);
+    }
+    let watched = || runtime.alarm().outside(me, on, server, future());
+    block(runtime, wait, of, attempt, watched)
 }

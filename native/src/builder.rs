@@ -6,6 +6,7 @@ use crate::context::NativeContext;
 use crate::program::Program;
 use crate::start::Setup;
 use crate::{ambient, recover};
+use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Result};
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ impl Native {
 pub struct NativeBuilder {
     program: Option<Program>,
     environment: Vec<(String, String)>,
+    deadlocks: Deadlocks,
     confinement: Option<Confinement>,
 }
 
@@ -78,6 +80,28 @@ impl NativeBuilder {
     /// ```
     pub fn env(mut self, key: impl Into<String>, value: impl Into<String>) -> NativeBuilder {
         self.environment.push((key.into(), value.into()));
+        self
+    }
+
+    /// What becomes of threads that wait for one another in a circle: each wait of it could be ended by
+    /// no other than the circle, and has no bound. Default: their waits end with
+    /// [`procbox_core::Error::Deadlock`], and those who watch, in the process that finds it, are told.
+    ///
+    /// A process of which any thread does something else could end each wait for what it has a handle of;
+    /// so could a message that carries one. A thread that waits for an event which its process alone has is
+    /// not in a circle: so one sleeps until one is ended. Where one of the circle answers Ctrl-C, that
+    /// may end it: those who watch are told, and the waits go on. Waits for several things, connections
+    /// and pools take no part.
+    ///
+    /// ```
+    /// use procbox_core::observe::Deadlocks;
+    /// use procbox_native::Native;
+    /// let ctx = Native::builder().deadlocks(Deadlocks::Ignore).build()?; // nobody looks
+    /// # drop(ctx);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn deadlocks(mut self, policy: Deadlocks) -> NativeBuilder {
+        self.deadlocks = policy;
         self
     }
 
@@ -116,6 +140,7 @@ impl NativeBuilder {
         let confined = self.confinement.map(|confinement| confinement.prepare(program.path()));
         let confined = confined.transpose()?.map(Arc::new);
         let arena = Arena::create(&recover::ABOVE)?;
+        arena.set_deadlocks(self.deadlocks);
         let setup = Setup { program, environment: self.environment, confined };
         let native = NativeContext::new(arena, ambient::identity()?, setup);
         Ok(Context::from_raw(Arc::new(native)))

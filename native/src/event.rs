@@ -5,8 +5,9 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::Kind;
+use crate::arena::kind::{Kind, Needs};
 use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::waits::{Awaits, Patient};
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use procbox_core::observe::{Operation, Waiting};
@@ -45,10 +46,20 @@ impl Kind for EventKind {
         (&**raw as &dyn Any).downcast_ref().map(|event: &NativeEvent| &event.0)
     }
 
+    fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
+        let now = arena.body::<AtomicU32>(awaits.object).load(Ordering::SeqCst);
+        if is_due(now, awaits.detail as u32) { Needs::Nothing } else { Needs::Referrers }
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
         futex::wake_all(arena.body(object));
         Ok(())
     }
+}
+
+/// True if one whose wait began with the word `first` waits no more: it is set, or was since then.
+fn is_due(now: u32, first: u32) -> bool {
+    now & SET != 0 || now & !SET != first & !SET
 }
 
 impl NativeEvent {
@@ -83,8 +94,7 @@ impl RawEvent for NativeEvent {
 
     fn wait(&self, wait: Wait) -> Result<()> {
         let first = self.word().load(Ordering::Acquire);
-        let is_due = |now: u32| now & SET != 0 || now & !SET != first & !SET;
-        if is_due(first) {
+        if is_due(first, first) {
             return Ok(());
         }
         if wait.is_never() {
@@ -92,13 +102,16 @@ impl RawEvent for NativeEvent {
         }
         let until = wait.deadline(&SystemClock);
         let waiting = Waiting::begin(std::process::id, Operation::EventWait, self.0.offset);
+        let (operation, object) = (Operation::EventWait, self.0.offset);
+        let awaits = Awaits { operation, object, detail: first.into() };
+        let mut patient = Patient::new(&self.0.arena, wait, awaits);
         loop {
             let now = self.word().load(Ordering::Acquire);
-            if is_due(now) {
+            if is_due(now, first) {
                 waiting.end(true);
                 return Ok(());
             }
-            self.0.arena.block(&[(self.word(), now)], until)?;
+            patient.block((self.word(), now), until)?;
         }
     }
 }

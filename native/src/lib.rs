@@ -39,10 +39,12 @@ mod ring;
 
 mod semaphore;
 
+mod deadlock;
 mod recover;
 
 mod confine;
 mod connection;
+mod descendants;
 mod entry;
 mod interrupt;
 mod limits;

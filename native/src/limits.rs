@@ -107,7 +107,7 @@ fn cpus() -> u32 {
 }
 
 /// The CPU time that a process has used so far.
-fn cpu_time(pid: i32) -> Duration {
+pub(crate) fn cpu_time(pid: i32) -> Duration {
     let used = clock_getcpuclockid(Pid::from_raw(pid)).and_then(clock_gettime);
     used.map_or(Duration::ZERO, Duration::from)
 }

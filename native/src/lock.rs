@@ -2,15 +2,19 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, Rest};
+use crate::arena::kind::{Kind, Needs, Rest};
 use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::waits::{Awaits, Patient};
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use procbox_core::observe::{self, Operation, Sight, Visible, Waiting};
 use procbox_core::raw::{Handle, RawLock};
+use procbox_core::time::SystemClock;
 use procbox_core::{Acquired, Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 /// A lock, by handle.
 pub(crate) struct NativeLock(Arc<Held>);
@@ -43,6 +47,13 @@ impl Kind for LockKind {
         if lock.is_held_here() { Rest::Locked } else { Rest::Nothing }
     }
 
+    fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
+        match arena.body::<RobustLock>(awaits.object).holder() {
+            0 => Needs::Nothing,
+            holder => Needs::Thread(holder),
+        }
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
         arena.body::<RobustLock>(object).wake_all();
         Ok(())
@@ -65,6 +76,22 @@ impl NativeLock {
 }
 
 impl NativeLock {
+    /// Waits on for the lock, when the first moments are over.
+    #[cold]
+    #[inline(never)]
+    fn wait_on(&self) -> Result<bool> {
+        let (arena, object) = (&*self.0.arena, self.0.offset);
+        let awaits = Awaits { operation: Operation::LockAcquire, object, detail: 0 };
+        let mut patient = Patient::long(arena, awaits);
+        let forever = Wait::Forever.deadline(&SystemClock);
+        // None is to change, where there is nobody to change it.
+        let never = AtomicU32::new(0);
+        patient.sleep(forever, Duration::MAX, |verdict, until| {
+            // SAFETY: as in `acquire`.
+            unsafe { self.lock().acquire_watching(verdict.unwrap_or((&never, 0)), until) }
+        })
+    }
+
     /// The lock, for somebody who watches: he is told before it is asked for in earnest, not in the
     /// middle. Apart, so that nobody else pays for it.
     #[cold]
@@ -76,7 +103,10 @@ impl NativeLock {
                 let waiting =
                     Waiting::begin(std::process::id, Operation::LockAcquire, self.0.offset);
                 // SAFETY: as in `acquire`.
-                let acquired = unsafe { self.lock().acquire(wait) };
+                let acquired = match unsafe { self.lock().acquire(wait) } {
+                    Err(Error::TimedOut) if wait == Wait::Forever => self.wait_on(),
+                    other => other,
+                };
                 waiting.end(acquired.is_ok());
                 acquired.map(Acquired::new)
             }
@@ -87,7 +117,10 @@ impl NativeLock {
 
 impl Visible for NativeLock {
     fn sight(&self) -> Sight {
-        Sight::Lock { object: self.0.offset, holder: self.lock().holder() }
+        Sight::Lock {
+            object: self.0.offset,
+            holder: Some(self.lock().holder()).filter(|tid| *tid != 0),
+        }
     }
 }
 
@@ -100,6 +133,7 @@ impl RawLock for NativeLock {
         // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
         match unsafe { self.lock().acquire(wait) } {
             Ok(owner_died) => Ok(Acquired::new(owner_died)),
+            Err(Error::TimedOut) if wait == Wait::Forever => self.wait_on().map(Acquired::new),
             Err(e) => Err(e),
         }
     }

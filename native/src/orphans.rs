@@ -3,12 +3,12 @@
 //! A program that is killed cannot end its own children, and a plain one would not know how. For
 //! whoever runs programs to their end: become the parent of their orphans, and kill those too.
 
+use crate::descendants::{children_of, state};
 use crate::syscalls::os;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procbox_core::Result;
-use std::path::Path;
 use std::time::Duration;
 
 /// Rounds of looking for children; each finds those that the round before has orphaned.
@@ -46,9 +46,12 @@ pub fn adopt_orphans() -> Result<()> {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn kill_descendants() {
+    let me = Pid::this().as_raw();
+    // A zombie does not run.
+    let runs = |pid| state(pid).is_some_and(|state| state != 'Z');
     let mut quiet = 0;
     for _ in 0..ROUNDS {
-        let running: Vec<i32> = children().into_iter().filter(|pid| runs(*pid)).collect();
+        let running: Vec<i32> = children_of(me).into_iter().filter(|pid| runs(*pid)).collect();
         // One that ended while we looked may have left us its children after the list was read.
         quiet = if running.is_empty() { quiet + 1 } else { 0 };
         if quiet == QUIET_ROUNDS {
@@ -60,26 +63,4 @@ pub fn kill_descendants() {
         }
         std::thread::sleep(PAUSE);
     }
-}
-
-/// The children of all threads of this process.
-fn children() -> Vec<i32> {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let lists = tasks
-        .flatten()
-        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
-        })
-        .collect()
-}
-
-/// True if it is there and not a zombie: the state is what follows the name in parentheses.
-fn runs(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    stat.is_ok_and(|stat| {
-        let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
-        !state.is_some_and(|state| state.starts_with('Z'))
-    })
 }

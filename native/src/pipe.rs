@@ -6,10 +6,12 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, reclaimed};
+use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
+use crate::arena::waits::Awaits;
 use crate::ring::{self, Core, Ring};
 use crate::sync::patience::Patience;
+use procbox_core::observe::Operation;
 use procbox_core::raw::{Handle, Message, RawPipe};
 use procbox_core::time::SystemClock;
 use procbox_core::{Bounds, Error, Result, Wait};
@@ -62,6 +64,24 @@ impl Kind for EndKind {
     fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
         let Handle::Pipe(raw) = handle else { return None };
         (&**raw as &dyn Any).downcast_ref().map(|pipe: &NativePipe| &pipe.0)
+    }
+
+    fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
+        let end: &End = arena.body(awaits.object);
+        let sends = awaits.operation == Operation::QueuePut;
+        let side = end.side.load(Ordering::Relaxed) as usize + usize::from(sends);
+        let queues = queues_of(end.pipe.load(Ordering::Relaxed));
+        ring::needs(arena, queues[side & 1], awaits)
+    }
+
+    /// Who has the other end.
+    fn serves(&self, arena: &Arena, awaits: &Awaits, other: u64) -> bool {
+        if !arena.kind(other).is_some_and(|kind| kind.tag() == self.tag()) {
+            return false;
+        }
+        let (own, other): (&End, &End) = (arena.body(awaits.object), arena.body(other));
+        own.pipe.load(Ordering::Relaxed) == other.pipe.load(Ordering::Relaxed)
+            && own.side.load(Ordering::Relaxed) != other.side.load(Ordering::Relaxed)
     }
 
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
@@ -183,20 +203,21 @@ impl NativePipe {
 
 impl RawPipe for NativePipe {
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
-        self.queue(1).put(bytes, handles, wait).map_err(timed_out)
+        self.queue(1).put(bytes, handles, wait, self.0.offset).map_err(timed_out)
     }
 
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        self.incoming().get(into, wait).map_err(timed_out)
+        self.incoming().get(into, wait, self.0.offset).map_err(timed_out)
     }
 
     fn poll(&self, wait: Wait) -> Result<()> {
         let until = wait.deadline(&SystemClock);
+        let mut patient = self.incoming().patient(wait, Operation::QueueGet, self.0.offset, 0);
         while !self.incoming().is_ready() {
             if wait.is_never() {
                 return Err(Error::TimedOut);
             }
-            self.incoming().wait(until).map_err(timed_out)?;
+            self.incoming().wait(&mut patient, until).map_err(timed_out)?;
         }
         Ok(())
     }

@@ -2,24 +2,26 @@
 
 use crate::arena::Arena;
 use crate::arena::slots::Claim;
+use crate::arena::waits::{Awaits, Patient};
 use crate::limits::Limits;
 use crate::reaper::Reaper;
 use crate::stdio::Captured;
 use crate::sync::patience::Patience;
 use crate::sync::poll;
 use crate::syscalls::os;
-use crate::{interrupt, recover, signals, syscalls};
+use crate::{descendants, interrupt, limits, recover, signals, syscalls};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use procbox_core::observe::{self, Event, Operation, Waiting};
 use procbox_core::raw::{ProcessSpec, RawProcess};
-use procbox_core::{Error, ExitStatus, Result, Wait, signal};
+use procbox_core::time::{Clock, SystemClock};
+use procbox_core::{Error, ExitStatus, Result, Usage, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A child of this process, shared by its handle and the reaper.
 pub(crate) struct Child {
@@ -37,7 +39,14 @@ pub(crate) struct Child {
     reaper: Arc<Reaper>,
     /// Output and error output, if they are captured.
     captured: [Option<Captured>; 2],
+    began: Instant,
+    /// What it has used, and when it had ended, once it is reaped.
+    used: OnceLock<(Usage, Instant)>,
 }
+
+/// The pause after which who joins looks whether it is to give up: it has been found to be one of a
+/// circle, of which no descriptor tells.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How far a child's end has been seen.
 #[derive(Clone, Copy)]
@@ -74,6 +83,8 @@ impl Child {
             joiners: AtomicU32::new(0),
             reaper: reaper.clone(),
             captured,
+            began: SystemClock.now(),
+            used: OnceLock::new(),
         });
         reaper.watch(&child)?;
         observe::emit(|| Event::ProcessStarted {
@@ -105,8 +116,12 @@ impl Child {
             return None;
         }
         let (signal, look) = self.limits.look(self.pid, now);
+        match signal {
+            // What is beyond a limit ends with all that it has started.
+            Some(Signal::SIGKILL) => descendants::kill_tree(self.pid, self.pidfd()),
+            signal => signal.into_iter().for_each(|signal| self.signal(signal)),
+        }
         drop(status);
-        signal.into_iter().for_each(|signal| self.signal(signal));
         look
     }
 
@@ -160,7 +175,9 @@ impl Child {
             Err(_) => return None,
         };
         interrupt::forget_child(self.pid);
-        let _ = waitid(Id::PIDFd(self.pidfd()), look);
+        if let Ok(used) = syscalls::reap(self.pidfd()) {
+            let _ = self.used.set((used, SystemClock.now()));
+        }
         *status = Status::Reaped(ended);
         Some(ended)
     }
@@ -190,20 +207,32 @@ impl Child {
         let waiting = Waiting::begin(std::process::id, Operation::Join, object);
         self.joiners.fetch_add(1, Ordering::SeqCst);
         let patience = Patience::new(wait);
+        // One that is not in the arena is nobody of whom anything is known.
+        let (slot, wait) = match self.slot {
+            Some(claim) => (claim.slot, wait),
+            None => (0, Wait::AtMost(Duration::MAX)),
+        };
+        let awaits = Awaits { operation: Operation::Join, object: slot.into(), detail: object };
+        let mut patient = Patient::new(&self.arena, wait, awaits);
         let joined = loop {
             match self.try_reap(&patience) {
                 Ok(None) => {}
                 Ok(Some(status)) => break Ok(status),
                 Err(e) => break Err(e),
             }
-            let ended = PollFd::new(self.pidfd(), PollFlags::POLLIN);
-            if let Err(e) = poll::block(vec![ended], patience.until()) {
+            let asleep = patient.sleep(patience.until(), LOOK, |_, until| {
+                poll::block(vec![PollFd::new(self.pidfd(), PollFlags::POLLIN)], until)?;
+                let over = until.is_past(&SystemClock) && !syscalls::is_readable(self.pidfd());
+                if over { Err(Error::TimedOut) } else { Ok(()) }
+            });
+            if let Err(e) = asleep {
                 break Err(e);
             }
         };
         self.joiners.fetch_sub(1, Ordering::SeqCst);
         let joined = joined.or_else(|e| match self.try_reap(&Patience::brief()) {
             // If it died meanwhile, the reaper may have left it to this thread.
+            Ok(Some(_)) if e == Error::Deadlock => Err(e),
             Ok(Some(status)) => Ok(status),
             Ok(None) => Err(e),
             Err(_) => {
@@ -213,6 +242,16 @@ impl Child {
         });
         waiting.end(joined.is_ok());
         joined
+    }
+
+    /// Kills it and what descends from it.
+    fn kill_tree(&self) {
+        // Not reaped while this is held, so its pid is not another's.
+        let status = self.status();
+        if matches!(*status, Status::Running) {
+            descendants::kill_tree(self.pid, self.pidfd());
+        }
+        drop(status);
     }
 
     fn signal(&self, signal: Signal) {
@@ -252,6 +291,11 @@ impl RawProcess for NativeProcess {
         Ok(())
     }
 
+    fn kill_tree(&self) -> Result<()> {
+        self.0.kill_tree();
+        Ok(())
+    }
+
     fn interrupt(&self) -> Result<()> {
         match self.0.slot {
             Some(_) => signals::pidfd_request_interrupt(self.0.pidfd()),
@@ -259,6 +303,20 @@ impl RawProcess for NativeProcess {
             None => signals::pidfd_interrupt(self.0.pidfd()),
         }
         Ok(())
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        // Reaped if it can be.
+        let running = self.0.known().is_none();
+        let (mut usage, until) = match self.0.used.get() {
+            Some(used) => *used,
+            None => (Usage::default(), SystemClock.now()),
+        };
+        if running {
+            usage.cpu_time = Some(limits::cpu_time(self.0.pid));
+        }
+        usage.wall_time = until.saturating_duration_since(self.0.began);
+        Ok(usage)
     }
 
     fn output(&self) -> Vec<u8> {

@@ -2,8 +2,9 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, reclaimed};
+use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::waits::Awaits;
 use crate::ring::{self, Ring};
 use crate::sync::patience::Patience;
 use procbox_core::observe::{Sight, Visible};
@@ -34,6 +35,10 @@ impl Kind for QueueKind {
     fn held<'a>(&self, handle: &'a Handle) -> Option<&'a Arc<Held>> {
         let Handle::Queue(raw) = handle else { return None };
         (&**raw as &dyn Any).downcast_ref().map(|queue: &NativeQueue| &queue.0)
+    }
+
+    fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
+        ring::needs(arena, awaits.object + BODY, awaits)
     }
 
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
@@ -71,11 +76,11 @@ impl Visible for NativeQueue {
 
 impl RawQueue for NativeQueue {
     fn put(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
-        self.ring().put(bytes, handles, wait)
+        self.ring().put(bytes, handles, wait, self.0.offset)
     }
 
     fn get(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        self.ring().get(into, wait)
+        self.ring().get(into, wait, self.0.offset)
     }
 
     fn len(&self) -> usize {

@@ -10,7 +10,7 @@ use crate::arena::record::{SlotWords, release};
 use crate::arena::slots::Claim;
 use crate::arena::{Above, Arena};
 use crate::sync::patience::Patience;
-use crate::{event, lock, pipe, queue, semaphore, syscalls};
+use crate::{deadlock, event, lock, pipe, queue, semaphore, syscalls};
 use nix::libc;
 use nix::unistd::getppid;
 use procbox_core::{Error, Result};
@@ -28,6 +28,7 @@ pub(crate) static ABOVE: Above = Above {
     ],
     recover_orphaned,
     recover: try_recover,
+    look_for_deadlock: deadlock::look,
 };
 
 /// Gives back what a dead process held, and frees its slot: at once, or in the background if a process
@@ -67,6 +68,7 @@ fn recover_slot(arena: &Arena, claim: Claim, patience: &Patience) -> Result<()> 
     arena.sync(patience)?;
     // The kernel has marked the lock; unmark it for the slot's next process.
     slot.life.try_hold(|_| Ok(()))?;
+    arena.forget_waits(index);
     for entry in arena.entries(index) {
         recover_hold(arena, entry, patience)?;
     }

@@ -6,8 +6,9 @@
 
 use crate::arena::Arena;
 use crate::arena::held::Held;
-use crate::arena::kind::{Kind, Rest};
+use crate::arena::kind::{Kind, Needs, Rest};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
+use crate::arena::waits::{Awaits, Patient};
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
@@ -64,6 +65,13 @@ impl Kind for SemaphoreKind {
     fn rest(&self, _: &Arena, _: u64, hold: &Hold) -> Rest {
         // Permits that were taken and never given back are the process's until it ends.
         if hold.permits.load(Ordering::Relaxed) > 0 { Rest::Recorded } else { Rest::Nothing }
+    }
+
+    fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
+        let core: &Core = arena.body(awaits.object);
+        let none =
+            core.free.load(Ordering::SeqCst) == 0 && core.recount.load(Ordering::SeqCst) == 0;
+        if none { Needs::Referrers } else { Needs::Nothing }
     }
 
     fn recover(&self, arena: &Arena, object: u64, hold: &Hold, patience: &Patience) -> Result<()> {
@@ -169,13 +177,16 @@ impl RawSemaphore for NativeSemaphore {
         }
         let until = patience.until();
         let waiting = Waiting::begin(std::process::id, Operation::SemaphoreAcquire, self.0.offset);
+        let (operation, object) = (Operation::SemaphoreAcquire, self.0.offset);
+        let awaits = Awaits { operation, object, detail: 0 };
+        let mut patient = Patient::new(&self.0.arena, wait, awaits);
         loop {
             let announced = self.core().released.announce();
             if self.try_take(&patience)? {
                 waiting.end(true);
                 return Ok(());
             }
-            self.0.arena.block(&[announced], until)?;
+            patient.block(announced, until)?;
         }
     }
 

@@ -2,11 +2,12 @@
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use procbox_core::Error;
+use procbox_core::{Error, Usage};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 /// An error of the system, with its number.
 pub(crate) fn os(operation: &'static str, error: impl Into<io::Error>) -> Error {
@@ -93,13 +94,16 @@ pub(crate) fn pidfd_send_signal(
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
 }
 
+/// True if a descriptor has something to read now; a pidfd, if the process has ended.
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
+}
+
 /// True if a process is gone, or a zombie.
 pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
     match pidfd_open(pid) {
-        Ok(pidfd) => {
-            let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-            matches!(poll(&mut fds, PollTimeout::ZERO), Ok(n) if n > 0)
-        }
+        Ok(pidfd) => is_readable(pidfd.as_fd()),
         Err(e) => e.raw_os_error() == Some(libc::ESRCH),
     }
 }
@@ -170,4 +174,38 @@ pub(crate) fn exit_now(code: i32) -> ! {
 pub(crate) unsafe fn remove_env(name: &str) {
     // SAFETY: the caller promises it.
     unsafe { std::env::remove_var(name) };
+}
+
+/// Reaps a child that has ended, and says what it has used: it and those that it has waited for.
+///
+/// # Errors
+/// Those of `waitid`.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Usage> {
+    // SAFETY: both are plain numbers, for which zeroes are values.
+    let (mut info, mut used): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG;
+    // The wrapper has no place for the usage.
+    // SAFETY: the kernel writes the two structures, which live until it returns.
+    let reaped = unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            pidfd.as_raw_fd(),
+            &raw mut info,
+            options,
+            &raw mut used,
+        )
+    };
+    if reaped != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let time = |time: libc::timeval| {
+        let (seconds, micros) = (time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs());
+        Duration::from_secs(seconds) + Duration::from_micros(micros)
+    };
+    let mut usage = Usage::default();
+    usage.cpu_time = Some(time(used.ru_utime) + time(used.ru_stime));
+    // It is in KiB.
+    usage.peak_memory = Some(used.ru_maxrss.unsigned_abs() << 10);
+    Ok(usage)
 }

@@ -53,14 +53,19 @@ enum Workers {
     Commands(Pool<(CommandTask,), Bytes>),
 }
 
-pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
+pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
     signals::answer()?;
+    let deadline = args.timeout.and_then(|t| Instant::now().checked_add(t));
+    args.program.compile_timeout = args.timeout;
     let plan = args.plan()?;
     if args.dry_run {
         return dry_run(&args, &plan);
     }
     let ctx = open(&plan.program, &args.program)?;
-    if args.program.fuel.is_some() && plan.command.is_none() && !is_fresh(&args, ctx.backend()) {
+    if args.program.limits.fuel.is_some()
+        && plan.command.is_none()
+        && !is_fresh(&args, ctx.backend())
+    {
         let why = "--fuel is for each process: it goes with a fresh one per task, not with --reuse or --max-tasks-per-child";
         return Err(Error::Invalid(why.into()).into());
     }
@@ -102,7 +107,7 @@ pub(crate) fn map(args: MapArgs) -> anyhow::Result<u8> {
         ledger: &ledger,
         gate: &gate,
         results: Results::new(places, form, progress.bar())?,
-        deadline: args.timeout.and_then(|t| Instant::now().checked_add(t)),
+        deadline,
     };
     let ordered = !args.unordered;
     let outcome = match &workers {
@@ -325,6 +330,9 @@ fn with_options<P, R>(
         .idempotent(true);
     if let Some(jobs) = args.jobs {
         builder = builder.workers(jobs);
+    }
+    if let Some(cpu) = args.program.limits.cpu {
+        builder = builder.cpu_time(cpu);
     }
     if let Some(timeout) = args.task_timeout {
         builder = builder.task_timeout(timeout);

@@ -3,6 +3,7 @@
 //!
 //! Each is a subscriber to the events of the library, and costs nothing unless it is asked for.
 
+mod deadlocks;
 mod log;
 mod metrics;
 mod trace;
@@ -65,6 +66,9 @@ impl WatchArgs {
         };
         let trace = self.trace.as_deref().map(Trace::create).transpose()?.map(Arc::new);
         let mut all: Vec<_> = log::begin()?.into_iter().collect();
+        if !quiet {
+            all.push(deadlocks::begin());
+        }
         if let Some(trace) = &trace {
             all.push(observe::subscribe(trace.clone()));
         }

@@ -6,9 +6,8 @@
 use crate::status::say;
 use anyhow::Context as _;
 use procbox::native;
-use procbox::observe::{Awaited, Event, Operation, Subscriber};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use procbox::observe::{Awaited, Event, Subscriber, WaitGraph};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,43 +73,11 @@ impl Subscriber for Graph {
 
 impl State {
     fn dot(&self) -> String {
-        let mut dot = String::from("digraph waits {\n  rankdir=LR;\n  node [shape=box];\n");
-        let waiters = self.waits.keys().map(|(pid, ..)| *pid);
-        let pids: BTreeSet<u32> = self.names.keys().copied().chain(waiters).collect();
-        // Writing to a string does not fail.
-        for pid in pids {
-            let name = self.names.get(&pid).map_or("procbox", String::as_str);
-            let _ = writeln!(dot, "  p{pid} [label=\"{} ({pid})\"];", escaped(name));
-        }
-        for ((pid, object, text), (on, _)) in &self.waits {
-            if on.operation == Operation::Join {
-                let _ = writeln!(dot, "  p{pid} -> p{object} [label=\"join\"];");
-                continue;
-            }
-            let (kind, node) = (kind(on.operation), escaped(text));
-            let _ = writeln!(dot, "  {kind}{object} [shape=ellipse, label=\"{kind} {object}\"];");
-            let _ = writeln!(dot, "  p{pid} -> {kind}{object} [label=\"{node}\"];");
-        }
-        dot + "}\n"
+        let mut graph = WaitGraph::default();
+        self.names.iter().for_each(|(pid, name)| graph.name(*pid, name));
+        self.waits.iter().for_each(|((pid, ..), (on, _))| graph.wait(*pid, *on));
+        graph.to_dot()
     }
-}
-
-/// What is waited for, as the name of a node.
-fn kind(operation: Operation) -> &'static str {
-    match operation {
-        Operation::LockAcquire => "lock",
-        Operation::SemaphoreAcquire => "semaphore",
-        Operation::EventWait => "event",
-        Operation::QueueGet | Operation::QueuePut => "queue",
-        Operation::PipeRecv | Operation::PipeSend => "pipe",
-        Operation::Join => "process",
-        _ => "any",
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let safe = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().map(safe).collect::<String>().replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// What writes the graph, until it is dropped.
@@ -173,6 +140,7 @@ fn write(path: &Path, dot: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procbox::observe::Operation;
 
     #[test]
     fn the_graph_is_of_what_is_waited_for_now() {

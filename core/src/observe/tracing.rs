@@ -91,6 +91,7 @@ impl Subscriber for ToTracing {
             Event::TaskRetried { pool, task, count, attempts } => {
                 warn!(target: "procbox", pool, task, count, attempts, "run again");
             }
+            Event::Deadlock { deadlock } => warn!(target: "procbox", "{deadlock}"),
             Event::WorkerReplaced { pool, worker, status } => {
                 warn!(target: "procbox", pool, worker, "replaced: it {status}");
             }

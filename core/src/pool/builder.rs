@@ -217,6 +217,26 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
+    /// Ends a process of the pool once it has used this much CPU time; the task that it is at fails.
+    /// Default: no limit. With [`PoolBuilder::fresh_per_task`], and in [`Context::pool_of_main`], that
+    /// is each task's.
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Error, Limit};
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool::<(u64,), bool>("is_prime").fresh_per_task();
+    /// match builder.cpu_time(Duration::from_secs(1)).build()?.apply((7u64,)) {
+    ///     Err(Error::WorkerDied { status, .. }) => assert_eq!(status.limit(), Some(Limit::CpuTime)),
+    ///     end => assert!(end?),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cpu_time(mut self, limit: Duration) -> Self {
+        self.options.cpu_time = Some(limit);
+        self
+    }
+
     /// Replaces a worker after this many chunks. Default: never. 0 is an error.
     ///
     /// ```no_run

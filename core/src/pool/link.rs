@@ -6,7 +6,9 @@ use super::slot::{Chunk, Work};
 use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
 use crate::runner::Terms;
 use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
-use crate::{Bytes, Context, Error, ExitStatus, Process, Queue, Result, Wait, codec};
+use crate::{
+    Bytes, Context, Error, ExitStatus, Process, ProcessBuilder, Queue, Result, Wait, codec,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,14 @@ pub(super) enum News {
     Ended(ExitStatus),
 }
 
+/// What the options say of each process.
+fn limited<P>(process: ProcessBuilder<P>, options: &Options) -> ProcessBuilder<P> {
+    match options.cpu_time {
+        Some(limit) => process.cpu_time(limit),
+        None => process,
+    }
+}
+
 impl Link {
     /// Starts a process that serves the pool.
     pub(super) fn serving(ctx: &Context, entry: &Entry, options: &Options) -> Result<Link> {
@@ -65,8 +75,8 @@ impl Link {
             .args((options.max_tasks, &tasks, &results))
             .stdout(options.stdout)
             .own_names(options.fresh)
-            .daemon(true)
-            .start()?;
+            .daemon(true);
+        let process = limited(process, options).start()?;
         Ok(Link { process, queues: Some((tasks, results)) })
     }
 
@@ -95,8 +105,8 @@ impl Link {
             .stdout(Output::Capture)
             .stderr(options.stderr)
             .own_names(true)
-            .daemon(true)
-            .start()?;
+            .daemon(true);
+        let process = limited(process, options).start()?;
         Ok(Link { process, queues: None })
     }
 

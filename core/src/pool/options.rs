@@ -16,6 +16,8 @@ pub(super) struct Options {
     pub(super) retries: u32,
     pub(super) idempotent: bool,
     pub(super) task_timeout: Option<Duration>,
+    /// CPU time of each process.
+    pub(super) cpu_time: Option<Duration>,
     /// Chunks after which a worker is replaced.
     pub(super) max_tasks: u64,
     pub(super) fresh: bool,
@@ -35,6 +37,7 @@ impl Default for Options {
             retries: 0,
             idempotent: false,
             task_timeout: None,
+            cpu_time: None,
             max_tasks: u64::MAX,
             fresh: false,
             initializer: None,

@@ -7,7 +7,7 @@ pub use builder::{Complete, ProcessBuilder, Starts};
 use crate::context::ContextInner;
 use crate::raw::{Identity, ProcessSpec, RawProcess, Waitable};
 use crate::sync::lock;
-use crate::{Bytes, Error, ExitStatus, Result, Wait};
+use crate::{Bytes, Error, ExitStatus, Result, Usage, Wait};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -225,6 +225,25 @@ impl Process {
         self.raw()?.kill()
     }
 
+    /// Ends it and all that come of it, whatever they do: exit code -9. In the sandbox that is the
+    /// whole tree, also what a process that has ended left behind; natively those that descend from
+    /// it now. Inside a sandboxed process there is no such call.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let q = ctx.queue::<u32>(1)?;
+    /// let p = ctx.process("writer").args((&q, 2u32)).start()?; // its second put waits
+    /// p.kill_tree()?; // whatever it has started
+    /// assert_eq!(p.join()?.exitcode(), -9);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], [`Error::Closed`], [`Error::Unsupported`] inside a sandboxed process.
+    pub fn kill_tree(&self) -> Result<()> {
+        self.raw()?.kill_tree()
+    }
+
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
     /// [`Error::Interrupted`], another ends with exit code -2.
     ///
@@ -405,6 +424,22 @@ impl Process {
     /// [`Error::NotStarted`], [`Error::Closed`].
     pub fn error_output(&self) -> Result<Vec<u8>> {
         self.raw().map(|raw| raw.error_output())
+    }
+
+    /// What it and all that it has started have used so far; in all, once they have ended.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.process("greet").args(("world",)).start()?;
+    /// p.join()?;
+    /// println!("it took {:?}", p.usage()?.wall_time);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], [`Error::Closed`], [`Error::Unsupported`] inside a sandboxed process.
+    pub fn usage(&self) -> Result<Usage> {
+        self.raw()?.usage()
     }
 
     /// Something to wait for together with others.

@@ -189,6 +189,14 @@ pub trait RawProcess: Any + Send + Sync {
     /// [`crate::Error::Unsupported`].
     fn kill(&self) -> Result<()>;
 
+    /// Ends it and all that it has started, and what those have: exit code -9.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`], also where only the embedding program can do it.
+    fn kill_tree(&self) -> Result<()> {
+        Err(crate::Error::Unsupported("ending a tree of processes"))
+    }
+
     /// Does to it what Ctrl-C does: one that answers it has its blocked calls end with
     /// [`crate::Error::Interrupted`], another ends with exit code -2. Nothing happens if it has
     /// ended.
@@ -196,6 +204,14 @@ pub trait RawProcess: Any + Send + Sync {
     /// # Errors
     /// [`crate::Error::Unsupported`].
     fn interrupt(&self) -> Result<()>;
+
+    /// What it and all that it has started have used so far.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`].
+    fn usage(&self) -> Result<crate::Usage> {
+        Err(crate::Error::Unsupported("saying what a process has used"))
+    }
 
     /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;

@@ -27,6 +27,7 @@ fn error(code: i32) -> Error {
         code::EMPTY => Error::Empty,
         code::CLOSED => Error::Closed,
         code::INTERRUPTED => Error::Interrupted,
+        code::DEADLOCK => Error::Deadlock,
         code::NOT_HOLDER => Error::NotHolder,
         code::ALREADY_HELD => Error::AlreadyHeld,
         code::NOT_GRANTED => Error::NotGranted("start processes"),

@@ -2,6 +2,7 @@
 
 use super::error::Result;
 use super::wait::within;
+use crate::blocked::Server;
 use crate::object::Object;
 use crate::state::State;
 use procbox_core::observe::Operation;
@@ -36,6 +37,8 @@ pub(crate) fn try_connect(state: &mut State, name: &str) -> Result<i32> {
 pub(crate) async fn connect(state: &mut State, name: &str, wait: Wait) -> Result<i32> {
     state.table.check_room(1)?;
     let approach = state.process.tree.names.approach(state.runtime(), state.account(), name)?;
-    let ours = within(&state.process, wait, (Operation::Connect, 0), approach.connect()).await?;
+    let servers = || vec![Server::Unknown];
+    let on = (Operation::Connect, 0);
+    let ours = within(state.standing(), wait, on, servers, approach.connect()).await?;
     Ok(state.table.insert(Object::Pipe(ours))?)
 }

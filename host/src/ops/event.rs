@@ -2,6 +2,8 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::OBJECT;
+use crate::blocked::Server;
 use crate::event::HostEvent;
 use crate::object::Object;
 use crate::state::State;
@@ -12,7 +14,7 @@ use procbox_core::observe::Operation;
 use procbox_core::raw::RawEvent;
 use std::sync::Arc;
 
-fn find(table: &Table, handle: i32) -> Result<&HostEvent> {
+fn find(table: &Table, handle: i32) -> Result<&Arc<HostEvent>> {
     match table.get(handle) {
         Some(Object::Event(event)) => Ok(event),
         _ => Err(Error::BadHandle),
@@ -21,7 +23,7 @@ fn find(table: &Table, handle: i32) -> Result<&HostEvent> {
 
 /// A new event.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
-    let event = HostEvent::new(state.runtime().clone());
+    let event = HostEvent::new(state.runtime().clone(), state.account().charge(OBJECT)?);
     Ok(state.table.insert(Object::Event(Arc::new(event)))?)
 }
 
@@ -45,6 +47,7 @@ pub(crate) fn is_set(state: &State, handle: i32) -> Result<bool> {
 /// Waits until an event is set.
 pub(crate) async fn wait(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
     let event = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, (Operation::EventWait, number(event)), event.wait_set())
-        .await?)
+    let on = (Operation::EventWait, number(&**event));
+    let servers = || vec![Server::bed(event)];
+    Ok(within(state.standing(), wait, on, servers, event.wait_set()).await?)
 }

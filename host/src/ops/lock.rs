@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::OBJECT;
 use crate::lock::HostLock;
 use crate::object::Object;
 use crate::state::State;
@@ -22,7 +23,8 @@ fn find(table: &Table, handle: i32) -> Result<&HostLock> {
 
 /// A new lock.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
-    let lock = Arc::new(HostLock::new(state.runtime().clone()));
+    let lock = HostLock::new(state.runtime().clone(), state.account().charge(OBJECT)?);
+    let lock = Arc::new(lock);
     observe::show(&lock);
     Ok(state.table.insert(Object::Lock(lock))?)
 }
@@ -39,8 +41,9 @@ pub(crate) fn try_acquire(state: &State, handle: i32) -> Result<Acquired> {
 pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<Acquired> {
     let me = state.holder();
     let lock = find(&state.table, handle)?;
-    Ok(within(&state.process, wait, (Operation::LockAcquire, number(lock)), lock.acquire_as(me))
-        .await?)
+    let on = (Operation::LockAcquire, number(lock));
+    let servers = || vec![lock.server()];
+    Ok(within(state.standing(), wait, on, servers, lock.acquire_as(me)).await?)
 }
 
 /// Gives a lock back.

@@ -4,13 +4,13 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::blocked::Server;
 use crate::channel::Channel;
 use crate::connection::HostListener;
 use crate::message::Body;
 use crate::object::{Object, Stored};
 use crate::pipe::PipeEnd;
-use crate::process::HostProcess;
-use crate::state::State;
+use crate::state::{Standing, State};
 use crate::table::Table;
 use crate::waiting::number;
 use procbox_core::Wait;
@@ -41,14 +41,20 @@ pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoi
     Ok(Outgoing { channel, is_queue })
 }
 
-/// A message of the process: its bytes, and what its handles stand for. The process keeps its own.
+/// A message of the process: its bytes, charged to its tree, and what its `n` handles stand for. The
+/// process keeps its own.
 #[inline]
 pub(crate) fn pack(
-    table: &Table,
-    body: Body,
+    state: &State,
+    bytes: &[u8],
+    n: usize,
     handles: impl Iterator<Item = i32>,
 ) -> Result<Stored> {
-    let object = |handle| match table.get(handle) {
+    let body = match Body::needs_charge(bytes.len(), n) {
+        false => bytes.into(),
+        true => Body::charged(bytes, Body::charge(bytes.len(), n, state.account())?),
+    };
+    let object = |handle| match state.table.get(handle) {
         Some(object) if object.travels() => Ok(object.clone()),
         _ => Err(Error::BadHandle),
     };
@@ -71,10 +77,11 @@ impl Outgoing<'_> {
     }
 
     /// Sends a message for a process, waiting.
-    pub(crate) async fn put(self, process: &HostProcess, stored: Stored, wait: Wait) -> Result<()> {
+    pub(crate) async fn put(self, state: Standing<'_>, stored: Stored, wait: Wait) -> Result<()> {
         let operation = if self.is_queue { Operation::QueuePut } else { Operation::PipeSend };
         let on = (operation, number(self.channel));
-        let put = within(process, wait, on, self.channel.put(stored)).await;
+        let servers = || vec![self.channel.takers()];
+        let put = within(state, wait, on, servers, self.channel.put(stored)).await;
         Ok(put.map_err(|e| spent(e, self.full()))?)
     }
 }
@@ -116,20 +123,24 @@ pub(crate) fn try_get(state: &State, handle: i32) -> Result<Stored> {
 /// Receives a message, waiting.
 pub(crate) async fn get(state: &mut State, handle: i32, wait: Wait) -> Result<Stored> {
     use procbox_core::Error::Empty;
-    let process = &state.process;
+    let standing = state.standing();
     Ok(match incoming(&state.table, handle)? {
         Incoming::Queue(channel) => {
             let on = (Operation::QueueGet, number(channel));
-            within(process, wait, on, channel.take()).await.map_err(|e| spent(e, Empty))?
+            let servers = || vec![channel.putters()];
+            let taken = within(standing, wait, on, servers, channel.take()).await;
+            taken.map_err(|e| spent(e, Empty))?
         }
         Incoming::Pipe(channel) => {
             let on = (Operation::PipeRecv, number(channel));
-            within(process, wait, on, channel.take()).await?
+            let servers = || vec![channel.putters()];
+            within(standing, wait, on, servers, channel.take()).await?
         }
         Incoming::Listener(listener) => {
             let backlog = listener.backlog();
             let on = (Operation::Accept, number(backlog));
-            arrival(within(process, wait, on, backlog.take()).await?)
+            let servers = || vec![Server::Unknown];
+            arrival(within(standing, wait, on, servers, backlog.take()).await?)
         }
     })
 }

@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::WAITED;
 use crate::object::{Object, Stored};
 use crate::process::HostProcess;
 use crate::ready::{self, Source};
@@ -40,6 +41,30 @@ pub(crate) fn check_start(state: &State) -> Result<()> {
     Ok(())
 }
 
+/// The longest name of a process or a worker, in bytes.
+const NAME: usize = 4 << 10;
+/// The most bytes of a program's arguments, and the most arguments: far more than a shell hands on.
+const WORDS: (usize, usize) = (1 << 20, 64 << 10);
+
+/// Says whether a name and a worker, or a program's arguments, may be so long.
+pub(crate) fn check_texts(name: usize, worker: usize) -> Result<()> {
+    for (size, limit) in [(name, NAME), (worker, WORDS.0)] {
+        if size > limit {
+            return Err(procbox_core::Error::TooLarge { size, limit }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Says whether a program may have so many arguments.
+pub(crate) fn check_words(words: usize) -> Result<()> {
+    let limit = WORDS.1;
+    if words > limit {
+        return Err(procbox_core::Error::TooLarge { size: words, limit }.into());
+    }
+    Ok(())
+}
+
 /// Starts a process of the same program. What it prints goes where this process's output goes.
 pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Result<i32> {
     check_start(state)?;
@@ -53,8 +78,7 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     let mut spec = ProcessSpec::new(start.entry, identity);
     (spec.stdout, spec.stderr) = (state.spec.stdout, state.spec.stderr);
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
-    let (tree, output) = (process.tree.clone(), process.output.clone());
-    let child = state.environment.clone().start(spec, arguments, tree, output)?;
+    let child = state.environment.clone().start(spec, arguments, process)?;
     state.add_child(child.clone());
     Ok(state.table.insert(Object::Process(child))?)
 }
@@ -73,13 +97,9 @@ pub(crate) fn status(state: &State, handle: i32) -> Result<ExitStatus> {
 /// The end of a process, waiting for that.
 pub(crate) async fn join(state: &mut State, handle: i32, wait: Wait) -> Result<ExitStatus> {
     let process = find(&state.table, handle)?;
-    Ok(within(
-        &state.process,
-        wait,
-        (Operation::Join, process.identity.pid.into()),
-        process.joined(),
-    )
-    .await?)
+    let on = (Operation::Join, process.identity.pid.into());
+    let servers = || vec![process.server()];
+    Ok(within(state.standing(), wait, on, servers, process.joined()).await?)
 }
 
 /// Ends a process by -15.
@@ -108,5 +128,8 @@ pub(crate) async fn wait_any(
     sources: &[Arc<dyn Source>],
     wait: Wait,
 ) -> Result<Vec<usize>> {
-    Ok(within(&state.process, wait, (Operation::Ready, 0), ready::until_ready(sources)).await?)
+    let _charge = state.account().charge(sources.len() * WAITED)?;
+    let standing = state.standing().with_sources(sources);
+    let servers = || sources.iter().map(|source| source.server()).collect();
+    Ok(within(standing, wait, (Operation::Ready, 0), servers, ready::until_ready(sources)).await?)
 }

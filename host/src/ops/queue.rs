@@ -19,7 +19,7 @@ pub(crate) fn new(state: &mut State, bounds: Bounds) -> Result<i32> {
     if bounds.messages == Some(0) || bounds.bytes == 0 {
         return Err(procbox_core::Error::Invalid("a queue needs room".into()).into());
     }
-    let queue = queue::new(state.runtime().clone(), state.account().clone(), bounds);
+    let queue = queue::new(state.runtime().clone(), state.account().clone(), bounds)?;
     Ok(state.table.insert(Object::Queue(queue))?)
 }
 

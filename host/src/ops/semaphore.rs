@@ -1,7 +1,9 @@
-//! Semaphores, and the account of what the process has taken of each.
+//! Semaphores; what the process has taken of each is in `permits`.
 
 use super::error::{Error, Result};
 use super::wait::within;
+use crate::account::OBJECT;
+use crate::blocked::Server;
 use crate::object::Object;
 use crate::semaphore::HostSemaphore;
 use crate::state::State;
@@ -20,32 +22,10 @@ fn find(table: &Table, handle: i32) -> Result<&Arc<HostSemaphore>> {
     }
 }
 
-/// Permits taken and not given back.
-type Permits = Vec<(Arc<HostSemaphore>, usize)>;
-
-/// Notes a permit that the process has to give back.
-#[inline]
-fn took(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
-    match permits.iter_mut().find(|(own, _)| Arc::ptr_eq(own, semaphore)) {
-        Some((_, n)) => *n += 1,
-        None => permits.push((semaphore.clone(), 1)),
-    }
-}
-
-/// Strikes out a permit, if the process had one.
-#[inline]
-fn gave(permits: &mut Permits, semaphore: &Arc<HostSemaphore>) {
-    if let Some(at) = permits.iter().position(|(own, _)| Arc::ptr_eq(own, semaphore)) {
-        permits[at].1 -= 1;
-        if permits[at].1 == 0 {
-            permits.swap_remove(at);
-        }
-    }
-}
-
 /// A new semaphore.
 pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
-    let semaphore = HostSemaphore::new(state.runtime().clone(), permits);
+    let charge = state.account().charge(OBJECT)?;
+    let semaphore = HostSemaphore::new(state.runtime().clone(), permits, charge);
     Ok(state.table.insert(Object::Semaphore(Arc::new(semaphore)))?)
 }
 
@@ -54,21 +34,17 @@ pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
 pub(crate) fn try_acquire(state: &mut State, handle: i32) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
     semaphore.try_take().unwrap_or(Err(procbox_core::Error::TimedOut))?;
-    took(&mut state.permits, semaphore);
+    state.permits.took(semaphore);
     Ok(())
 }
 
 /// Takes a permit, waiting.
 pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
-    within(
-        &state.process,
-        wait,
-        (Operation::SemaphoreAcquire, number(&**semaphore)),
-        semaphore.take(),
-    )
-    .await?;
-    took(&mut state.permits, semaphore);
+    let on = (Operation::SemaphoreAcquire, number(&**semaphore));
+    let servers = || vec![Server::referrers(semaphore)];
+    within(state.standing(), wait, on, servers, semaphore.take()).await?;
+    state.permits.took(semaphore);
     Ok(())
 }
 
@@ -76,13 +52,13 @@ pub(crate) async fn acquire(state: &mut State, handle: i32, wait: Wait) -> Resul
 #[inline]
 pub(crate) fn release(state: &mut State, handle: i32) -> Result<()> {
     let semaphore = find(&state.table, handle)?;
-    gave(&mut state.permits, semaphore);
+    state.permits.gave(semaphore);
     Ok(semaphore.give(1)?)
 }
 
 /// Turns a permit of the process into one that does not come back.
 pub(crate) fn forget(state: &mut State, handle: i32) -> Result<()> {
-    gave(&mut state.permits, find(&state.table, handle)?);
+    state.permits.gave(find(&state.table, handle)?);
     Ok(())
 }
 

@@ -1,25 +1,39 @@
 //! Where guests wait.
 
+use crate::blocked::{Server, Told};
 use crate::process::HostProcess;
-use procbox_core::observe::{Operation, Waiting};
+use crate::state::Standing;
+use procbox_core::observe::{Awaited, Operation, Waiting};
 use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs a future for a process: for as long as `wait` allows, and until it is interrupted. Those
-/// who watch are told that it waits in this call, on the object of this number.
+/// Runs a future for a process: for as long as `wait` allows, and until it is interrupted, or is known
+/// to wait for ever. Those who watch are told that it waits in this call, on the object of this number.
+/// `servers` says who can end the wait.
 ///
 /// # Errors
-/// [`Error::TimedOut`], [`Error::Interrupted`], or what the future says.
+/// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Deadlock`], or what the future says.
 pub(super) async fn within<T>(
-    process: &HostProcess,
+    standing: Standing<'_>,
     wait: Wait,
     (operation, object): (Operation, u64),
+    servers: impl Fn() -> Vec<Server>,
     future: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let process = standing.process;
     let waiting = Waiting::begin(|| process.identity.pid, operation, object);
-    let result = bounded(process, wait, future).await;
+    let alarm = process.runtime.alarm();
+    let bounded = bounded(process, wait, future);
+    let is_watched = wait == Wait::Forever && alarm.is_on() && !standing.is_bounded;
+    let result = if is_watched {
+        let answers = process.interrupt.answers();
+        let tell = || Told { servers: servers(), held: standing.held(), answers };
+        process.waiter.until(alarm, Awaited { operation, object }, tell, bounded).await
+    } else {
+        bounded.await
+    };
     waiting.end(result.is_ok());
     result
 }

@@ -64,12 +64,13 @@ fn fuel_of(fuel: Option<u64>, cpu_time: Option<Duration>) -> (u64, Limit) {
 pub(crate) struct Budget(Duration);
 
 impl Budget {
-    /// Runs a piece at the budget's expense.
-    pub(crate) fn spend<T>(&mut self, piece: impl FnOnce() -> T) -> T {
+    /// Runs a piece at the budget's expense; also what that was.
+    pub(crate) fn spend<T>(&mut self, piece: impl FnOnce() -> T) -> (T, Duration) {
         let began = thread_time();
         let result = piece();
-        self.0 = self.0.saturating_sub(thread_time().saturating_sub(began));
-        result
+        let used = thread_time().saturating_sub(began);
+        self.0 = self.0.saturating_sub(used);
+        (result, used)
     }
 
     pub(crate) fn is_spent(&self) -> bool {

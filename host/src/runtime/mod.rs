@@ -22,6 +22,7 @@ pub(crate) use meter::{Budget, thread_time};
 pub(crate) use share::{Seat, Share, WEIGHT};
 pub(crate) use sleep::Sleep;
 
+use crate::blocked::Alarm;
 use bell::Bell;
 use interrupts::Interrupts;
 use procbox_core::random::Random;
@@ -46,6 +47,8 @@ pub(crate) struct Runtime {
     origin: Instant,
     is_virtual: bool,
     interrupts: Interrupts,
+    /// Set off by waits that may last for ever.
+    alarm: Alarm,
 }
 
 impl Runtime {
@@ -71,6 +74,7 @@ impl Runtime {
             origin: clock.now(),
             is_virtual: clock.is_virtual(),
             interrupts: Interrupts::default(),
+            alarm: Alarm::default(),
             clock,
             scheduler,
         })
@@ -79,6 +83,12 @@ impl Runtime {
     /// The clock that processes live by, and by which waits run out.
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// The alarm that waits without a bound set off.
+    #[inline]
+    pub(crate) fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 
     /// The source of all random bytes.

@@ -8,6 +8,7 @@
 use crate::guest::core_module::Memory;
 use crate::state::State;
 use crate::wasi::of;
+use crate::wasi::quota::{EDQUOT, EMFILE};
 use procbox_core::{Error, Result};
 use std::future::{Future, poll_fn};
 use std::path::{Component, Path};
@@ -25,6 +26,9 @@ const MODULE: &str = "wasi_snapshot_preview1";
 const THREADS: usize = 4;
 /// Bytes of a path; the system takes no longer ones.
 const PATH: u32 = 4096;
+
+/// The flag of an opening that makes what is not there.
+const CREATES: i32 = 1;
 
 const EACCES: i32 = 2;
 const EFAULT: i32 = 21;
@@ -88,11 +92,19 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             i32,
         )| {
             Box::new(async move {
-                if let Err(refused) = check_openable(&mut caller, dir, flags, at, len).await? {
-                    return Ok(refused);
+                let exists = match check_openable(&mut caller, dir, flags, at, len).await? {
+                    Ok(exists) => exists,
+                    Err(refused) => return Ok(refused),
+                };
+                let state = caller.data_mut();
+                if oflags & CREATES != 0 && !exists && !state.process.tree.create() {
+                    return Ok(EDQUOT);
+                }
+                if !state.member.open_file() {
+                    return Ok(EMFILE);
                 }
                 let (wasi, mut memory) = both(&mut caller);
-                path_open(
+                let answer = path_open(
                     wasi,
                     &mut memory,
                     dir,
@@ -105,7 +117,11 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                     fdflags,
                     to,
                 )
-                .await
+                .await?;
+                if answer != 0 {
+                    caller.data_mut().member.close_file();
+                }
+                Ok(answer)
             })
         },
     )?;
@@ -116,6 +132,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move {
                 match text(&mut caller, at, len) {
                     Ok(target) if !stays_inside(&target) => return Ok(EPERM),
+                    Ok(_) if !caller.data().process.tree.create() => return Ok(EDQUOT),
                     Ok(_) => {}
                     Err(refused) => return Ok(refused),
                 }
@@ -136,7 +153,7 @@ fn stays_inside(target: &[u8]) -> bool {
 }
 
 /// The WASI side of the caller, and its memory.
-fn both<'a>(caller: &'a mut Caller<'_, State>) -> (&'a mut WasiP1Ctx, GuestMemory<'a>) {
+pub(super) fn both<'a>(caller: &'a mut Caller<'_, State>) -> (&'a mut WasiP1Ctx, GuestMemory<'a>) {
     let fuel = caller.as_context_mut().hostcall_fuel();
     let (memory, state) = Memory::of(caller);
     let wasi = of(state);
@@ -154,14 +171,14 @@ fn text(caller: &mut Caller<'_, State>, at: i32, len: i32) -> std::result::Resul
     memory.get(at as usize, len as usize).map(<[u8]>::to_vec).ok_or(EFAULT)
 }
 
-/// Says whether what is at a path is a file or a directory, or nothing yet.
+/// Says whether there is something at a path, and refuses what is neither file nor directory.
 async fn check_openable(
     caller: &mut Caller<'_, State>,
     dir: i32,
     flags: i32,
     at: i32,
     len: i32,
-) -> wasmtime::Result<std::result::Result<(), i32>> {
+) -> wasmtime::Result<std::result::Result<bool, i32>> {
     let path = match text(caller, at, len) {
         Ok(path) => path,
         Err(refused) => return Ok(Err(refused)),
@@ -182,7 +199,7 @@ async fn check_openable(
     .await?;
     // What cannot be looked at cannot be opened either, and that call says why.
     let is_file = answer != 0 || matches!(own[FILETYPE], DIRECTORY | REGULAR | LINK);
-    Ok(if is_file { Ok(()) } else { Err(EACCES) })
+    Ok(if is_file { Ok(answer == 0) } else { Err(EACCES) })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod clock;
 mod exit;
 mod files;
 mod poll;
+mod quota;
 mod random;
 mod stdio;
 
@@ -20,6 +21,7 @@ use crate::state::{Environment, State};
 use procbox_core::Result;
 use procbox_core::raw::{Entry, Input, Output, ProcessSpec};
 use std::path::Path;
+use std::sync::Arc;
 use stdio::Sink;
 use wasmtime::Linker;
 use wasmtime_wasi::WasiCtxBuilder;
@@ -33,6 +35,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     poll::link(linker)?;
     exit::link(linker)?;
     files::link(linker)?;
+    quota::link(linker)?;
     random::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
@@ -65,7 +68,7 @@ pub(crate) fn begin(state: &mut State) -> Result<()> {
 fn context(
     environment: &dyn Environment,
     spec: &mut ProcessSpec,
-    process: &HostProcess,
+    process: &Arc<HostProcess>,
 ) -> WasiCtxBuilder {
     let runtime = &process.runtime;
     let mut builder = WasiCtxBuilder::new();
@@ -89,9 +92,9 @@ fn context(
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
     let sink = |output: Output, own: Stream| match output {
-        Output::Inherit => Sink::Host(own, runtime.clone()),
-        Output::Stderr => Sink::Host(Stream::Stderr, runtime.clone()),
-        Output::Capture => Sink::Kept(own, process.output.clone()),
+        Output::Inherit => Sink::Host(own, process.clone()),
+        Output::Stderr => Sink::Host(Stream::Stderr, process.clone()),
+        Output::Capture => Sink::Kept(own, process.clone()),
         // Nor does it write anywhere.
         _ => Sink::Null,
     };

@@ -1,9 +1,7 @@
 //! Where a sandboxed process's output goes.
 
 use crate::print::Stream;
-use crate::process::Captured;
-use crate::runtime::Runtime;
-use crate::sync::lock;
+use crate::process::HostProcess;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,25 +13,23 @@ const PER_WRITE: usize = 64 << 10;
 
 #[derive(Clone)]
 pub(super) enum Sink {
-    Host(Stream, Arc<Runtime>),
+    Host(Stream, Arc<HostProcess>),
     Null,
-    Kept(Stream, Captured),
+    Kept(Stream, Arc<HostProcess>),
 }
 
 impl Sink {
     /// Writes all of it.
     async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let process = match self {
+            Sink::Host(_, process) | Sink::Kept(_, process) => process,
+            Sink::Null => return Ok(()),
+        };
+        let bytes = &bytes[..process.tree.print(bytes.len())];
         match self {
-            Sink::Host(stream, runtime) => stream.print(runtime, bytes).await,
+            Sink::Host(stream, _) => stream.print(&process.runtime, bytes).await,
+            Sink::Kept(stream, _) => process.keep_output(*stream, bytes),
             Sink::Null => Ok(()),
-            Sink::Kept(stream, kept) => {
-                let kept = match stream {
-                    Stream::Stdout => &kept.stdout,
-                    Stream::Stderr => &kept.stderr,
-                };
-                lock(kept).extend_from_slice(bytes);
-                Ok(())
-            }
         }
     }
 }

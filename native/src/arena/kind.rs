@@ -6,6 +6,7 @@ use super::alloc::{RECLAIMING, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
 use super::record::LINK;
+use super::waits::Awaits;
 use crate::sync::patience::Patience;
 use procbox_core::raw::Handle;
 use procbox_core::{Error, Result};
@@ -46,6 +47,16 @@ pub(crate) trait Kind: Sync {
     /// Those of transactions and locks. What is left undone is done by the next recovery.
     fn recover(&self, arena: &Arena, object: u64, hold: &Hold, patience: &Patience) -> Result<()>;
 
+    /// What a wait for it needs to end.
+    fn needs(&self, _arena: &Arena, _awaits: &Awaits) -> Needs {
+        Needs::Nothing
+    }
+
+    /// True if who has `other` could end a wait for an object of this kind.
+    fn serves(&self, _arena: &Arena, awaits: &Awaits, other: u64) -> bool {
+        awaits.object == other
+    }
+
     /// Takes apart one that nobody refers to. Each step is a transaction or can be done twice; the last
     /// one is [`reclaimed`].
     ///
@@ -54,6 +65,24 @@ pub(crate) trait Kind: Sync {
     fn reclaim(&self, arena: &Arena, object: u64, patience: &Patience) -> Result<()> {
         arena.transaction(patience, |txn| reclaimed(txn, object, self.size(), None))
     }
+}
+
+/// What a wait needs to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing more, or nobody knows.
+    Nothing,
+    /// Something that the thread of this id does.
+    Thread(u32),
+    /// The end of a process.
+    End {
+        /// Its slot, if it still has that.
+        slot: u32,
+        /// Its pid.
+        pid: u64,
+    },
+    /// Something that any process does that has one of the objects that serve: see [`Kind::serves`].
+    Referrers,
 }
 
 /// Remainder in an object that a process lets go of.

@@ -59,11 +59,14 @@ pub(super) const LOG: usize = 2048;
 /// Processes alive at once in one arena.
 pub(crate) const SLOTS: u64 = 8192;
 pub(super) const TABLE: u64 = 64 << 10;
+/// Offset of the list of waits, and how many it takes.
+pub(super) const WAITS: u64 = TABLE + SLOTS * size_of::<Slot>() as u64;
+pub(super) const MOST_WAITS: u64 = 8192;
 /// Offset of the heap.
 pub(super) const HEAP: u64 = 2 << 20;
 
 const _: () = assert!(size_of::<Header>() as u64 <= TABLE);
-const _: () = assert!(TABLE + SLOTS * size_of::<Slot>() as u64 <= HEAP);
+const _: () = assert!(WAITS + MOST_WAITS * size_of::<WaitEntry>() as u64 <= HEAP);
 
 shared! {
     /// The first page of the arena.
@@ -79,6 +82,10 @@ shared! {
         pub(super) reclaiming: AtomicU64,
         /// Slots from this one on were never used.
         pub(crate) slots: AtomicU64,
+        /// Entries of the list of waits from this one on were never used.
+        pub(super) waits: AtomicU64,
+        /// What becomes of deadlocks, by a number of `waits`.
+        pub(super) deadlocks: AtomicU64,
         /// Heads of the free lists, by the logarithm of the size.
         pub(super) free: [AtomicU64; CLASSES],
         /// Guards all that is written by transactions, and the log.
@@ -117,6 +124,31 @@ shared! {
         pub(super) spec_size: AtomicU64,
         /// The times that the slot was reserved: who has a claim to it says which of them is meant.
         pub(crate) generation: AtomicU64,
+        /// The threads of it that sleep in waits that last: see `waits`.
+        pub(crate) blocked: AtomicU64,
+        /// 1 if the process is ended after a while, so that no wait of it is for ever.
+        pub(crate) bounded: AtomicU64,
+    }
+
+    /// A wait that lasts: see `waits`.
+    #[repr(align(64))]
+    pub(super) struct WaitEntry {
+        /// Whose it is: `slot << 32 | thread`; 0 if it is free.
+        pub(super) owner: AtomicU64,
+        /// Odd while it sleeps; never the same again.
+        pub(super) turn: AtomicU64,
+        /// The object, and what else belongs to the operation.
+        pub(super) object: AtomicU64,
+        pub(super) detail: AtomicU64,
+        /// When it began, in nanoseconds of the monotonic clock.
+        pub(super) began: AtomicU64,
+        pub(super) operation: AtomicU32,
+        /// 1 if Ctrl-C ends it.
+        pub(super) answers: AtomicU32,
+        /// The turn that is to end with a deadlock; changed with a wake.
+        pub(super) verdict: AtomicU32,
+        /// The turn of which those who watch were told.
+        pub(super) told: AtomicU32,
     }
 
     /// Header of every object that handles point at. Its own part follows at [`BODY`].

@@ -16,6 +16,7 @@ pub(crate) mod map;
 pub(crate) mod put_off;
 pub(crate) mod record;
 pub(crate) mod slots;
+pub(crate) mod waits;
 
 use crate::signals;
 use crate::sync::futex::{Woke, wait, wait_many};
@@ -52,6 +53,8 @@ pub(crate) struct Above {
     pub(crate) recover_orphaned: fn(&Arena),
     /// Gives back what a dead process held.
     pub(crate) recover: fn(&Arena, Claim, &Patience) -> Result<()>,
+    /// Looks whether the wait of this entry is one of a circle.
+    pub(crate) look_for_deadlock: fn(&Arena, u32),
 }
 
 /// The mapped arena, and what this process knows about itself in it.

@@ -42,6 +42,9 @@ impl SlotWords {
     pub(super) fn spec(&self) -> u64 {
         self.0 + offset_of!(Slot, spec) as u64
     }
+    pub(super) fn bounded(&self) -> u64 {
+        self.0 + offset_of!(Slot, bounded) as u64
+    }
     pub(super) fn generation(&self) -> u64 {
         self.0 + offset_of!(Slot, generation) as u64
     }
@@ -69,6 +72,11 @@ pub(crate) fn release(txn: &mut Txn<'_>, object: u64) -> Result<()> {
 }
 
 impl Map {
+    /// Processes that hold an object, and messages that carry it.
+    pub(crate) fn references(&self, object: u64) -> u64 {
+        self.object(object).refs.load(Ordering::Acquire)
+    }
+
     /// Links one more block to a slot's record; its entries' offsets.
     pub(super) fn add_holds(&self, txn: &mut Txn<'_>, slot: u32) -> Result<Vec<u64>> {
         let block = txn.alloc(HOLDS_SIZE, Tag::HOLDS)?;

@@ -56,8 +56,8 @@ impl Arena {
     }
 
     /// Reserves a slot for a process that is about to start, with its start request and with what
-    /// it is going to hold.
-    pub(crate) fn new_slot(&self, spec: &[u8], handles: &[u64]) -> Result<Claim> {
+    /// it is going to hold. One that is `bounded` is ended after a while.
+    pub(crate) fn new_slot(&self, spec: &[u8], handles: &[u64], bounded: bool) -> Result<Claim> {
         let mut handles = handles.to_vec();
         handles.sort_unstable();
         handles.dedup();
@@ -85,6 +85,7 @@ impl Arena {
             txn.set(words.spec(), block)?;
             txn.set(words.spec_size(), size)?;
             txn.set(words.holds(), 0)?;
+            txn.set(words.bounded(), bounded.into())?;
             for group in handles.chunks(HOLDS_PER_BLOCK) {
                 let entries = self.add_holds(txn, index)?;
                 for (object, entry) in group.iter().zip(entries) {

@@ -17,7 +17,9 @@ pub(crate) use lifecycle::{Core, SIZE, close, drain, fill, free_last, recover};
 use crate::arena::Arena;
 use crate::arena::alloc::Txn;
 use crate::arena::held::Held;
+use crate::arena::kind::Needs;
 use crate::arena::record;
+use crate::arena::waits::{Awaits, Patient};
 use crate::sync::patience::Patience;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
@@ -46,6 +48,38 @@ fn full(error: Error) -> Error {
 /// The end of a get's wait.
 fn empty(error: Error) -> Error {
     if error == Error::TimedOut { Error::Empty } else { error }
+}
+
+/// What a put or get needs, if it waits.
+pub(crate) fn needs(arena: &Arena, core: u64, awaits: &Awaits) -> Needs {
+    let core: &Core = arena.at(core);
+    let goes_on = match awaits.operation {
+        Operation::QueuePut => has_room(core, awaits.detail),
+        _ => is_ready(core),
+    };
+    if goes_on { Needs::Nothing } else { Needs::Referrers }
+}
+
+/// True if a get would not block.
+fn is_ready(core: &Core) -> bool {
+    core.got.0.at.load(Ordering::Acquire) != core.put.0.at.load(Ordering::Acquire)
+        || core.closed.load(Ordering::Acquire) != 0
+}
+
+/// True if there is room now.
+fn has_room(core: &Core, bytes: u64) -> bool {
+    let got = &core.got.0;
+    let got_bytes = got.bytes.load(Ordering::Acquire);
+    fits(core, bytes, got.messages.load(Ordering::Acquire), got_bytes)
+        || core.closed.load(Ordering::Acquire) != 0
+}
+
+fn fits(core: &Core, bytes: u64, got_messages: u64, got_bytes: u64) -> bool {
+    let put = &core.put.0;
+    let messages = put.messages.load(Ordering::Relaxed).wrapping_sub(got_messages);
+    let used = put.bytes.load(Ordering::Relaxed).wrapping_sub(got_bytes);
+    messages < core.most_messages.load(Ordering::Relaxed)
+        && used.saturating_add(bytes) <= core.most_bytes.load(Ordering::Relaxed)
 }
 
 /// A queue core in an arena.
@@ -80,8 +114,7 @@ impl<'a> Ring<'a> {
 
     /// True if a get would not block.
     pub(crate) fn is_ready(self) -> bool {
-        self.core.got.0.at.load(Ordering::Acquire) != self.core.put.0.at.load(Ordering::Acquire)
-            || self.core.closed.load(Ordering::Acquire) != 0
+        is_ready(self.core)
     }
 
     /// The word that changes when [`Ring::is_ready`] may have, and its value. The caller looks at
@@ -97,19 +130,12 @@ impl<'a> Ring<'a> {
     }
 
     fn fits(self, bytes: u64, got_messages: u64, got_bytes: u64) -> bool {
-        let put = &self.core.put.0;
-        let messages = put.messages.load(Ordering::Relaxed).wrapping_sub(got_messages);
-        let used = put.bytes.load(Ordering::Relaxed).wrapping_sub(got_bytes);
-        messages < self.core.most_messages.load(Ordering::Relaxed)
-            && used.saturating_add(bytes) <= self.core.most_bytes.load(Ordering::Relaxed)
+        fits(self.core, bytes, got_messages, got_bytes)
     }
 
     /// True if there is room now.
     fn has_room(self, bytes: u64) -> bool {
-        let got = &self.core.got.0;
-        let got_bytes = got.bytes.load(Ordering::Acquire);
-        self.fits(bytes, got.messages.load(Ordering::Acquire), got_bytes)
-            || self.core.closed.load(Ordering::Acquire) != 0
+        has_room(self.core, bytes)
     }
 
     /// Like [`Ring::has_room`], by the producer's own copy of the counts if that will do.
@@ -127,7 +153,14 @@ impl<'a> Ring<'a> {
     }
 
     /// Appends a message; `Error::Full` when the wait runs out.
-    pub(crate) fn put(self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
+    /// It is by the handle of `object` that it is reached.
+    pub(crate) fn put(
+        self,
+        bytes: &[u8],
+        handles: &[Handle],
+        wait: Wait,
+        object: u64,
+    ) -> Result<()> {
         let limit = (self.core.most_bytes.load(Ordering::Relaxed) as usize).min(MOST_BYTES);
         if bytes.len() > limit {
             return Err(Error::TooLarge { size: bytes.len(), limit });
@@ -136,6 +169,7 @@ impl<'a> Ring<'a> {
         let size = bytes.len() as u64;
         let patience = Patience::new(wait);
         let mut waiting: Option<Waiting> = None;
+        let mut patient = None;
         loop {
             if self.try_put(bytes, &objects, &patience).map_err(full)? {
                 self.core.items.changed(self.arena.shared(), futex::wake_all);
@@ -152,7 +186,9 @@ impl<'a> Ring<'a> {
             let announced = self.core.space.announce();
             if !self.has_room(size) {
                 waiting.get_or_insert_with(|| self.waiting(Operation::QueuePut));
-                self.arena.block(&[announced], until).map_err(full)?;
+                let patient = patient
+                    .get_or_insert_with(|| self.patient(wait, Operation::QueuePut, object, size));
+                patient.block(announced, until).map_err(full)?;
             }
         }
     }
@@ -261,11 +297,13 @@ impl<'a> Ring<'a> {
         Ok(next)
     }
 
-    /// Takes the oldest message; `Error::Empty` when the wait runs out.
-    pub(crate) fn get(self, into: &mut Message, wait: Wait) -> Result<()> {
+    /// Takes the oldest message; `Error::Empty` when the wait runs out. It is by the handle of `object`
+    /// that it is reached.
+    pub(crate) fn get(self, into: &mut Message, wait: Wait, object: u64) -> Result<()> {
         into.bytes.clear();
         into.handles.clear();
         let patience = Patience::new(wait);
+        let mut patient = None;
         loop {
             if self.try_get(into, &patience).map_err(empty)? {
                 self.core.space.changed(self.arena.shared(), futex::wake_all);
@@ -274,12 +312,26 @@ impl<'a> Ring<'a> {
             if patience.is_never() {
                 return Err(Error::Empty);
             }
-            self.wait(patience.until())?;
+            let patient =
+                patient.get_or_insert_with(|| self.patient(wait, Operation::QueueGet, object, 0));
+            self.wait(patient, patience.until())?;
         }
     }
 
+    /// One who may wait long in this call.
+    #[inline]
+    pub(crate) fn patient(
+        self,
+        wait: Wait,
+        operation: Operation,
+        object: u64,
+        detail: u64,
+    ) -> Patient<'a> {
+        Patient::new(self.arena, wait, Awaits { operation, object, detail })
+    }
+
     /// Waits for [`Ring::is_ready`], or for no reason; `Error::Empty` when the wait runs out.
-    pub(crate) fn wait(self, until: Deadline) -> Result<()> {
+    pub(crate) fn wait(self, patient: &mut Patient<'_>, until: Deadline) -> Result<()> {
         if spin(|| self.is_ready()) {
             return Ok(());
         }
@@ -288,7 +340,7 @@ impl<'a> Ring<'a> {
             return Ok(());
         }
         let waiting = self.waiting(Operation::QueueGet);
-        let woken = self.arena.block(&[wanted], until).map_err(empty);
+        let woken = patient.block(wanted, until).map_err(empty);
         waiting.end(woken.is_ok());
         woken
     }

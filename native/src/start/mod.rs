@@ -123,7 +123,7 @@ impl Starter {
             Some(running) => running,
             empty => empty.insert(Zygote::start(spawner, &self.setup, self.arena.raw_fd())?),
         };
-        let slot = self.arena.new_slot(&request.bytes, &handles)?;
+        let slot = self.arena.new_slot(&request.bytes, &handles, spec.timeout.is_some())?;
         let pid = match running.fork(slot, streams.stdin_fd(), streams.stdout_fd()) {
             Ok(Ok(pid)) => pid,
             Ok(Err(e)) => {

@@ -131,7 +131,8 @@ fn timespec(d: Duration) -> libc::timespec {
     libc::timespec { tv_sec: d.as_secs() as libc::time_t, tv_nsec: d.subsec_nanos().into() }
 }
 
-fn now() -> Duration {
+/// The time by the kernel's monotonic clock, which is the same in all processes.
+pub(crate) fn now() -> Duration {
     let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: it writes to a local.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut at) };

@@ -21,10 +21,13 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence};
+use std::time::Duration;
 
 const WAITERS: u32 = libc::FUTEX_WAITERS;
 const OWNER_DIED: u32 = libc::FUTEX_OWNER_DIED;
 const TID: u32 = libc::FUTEX_TID_MASK;
+/// The first moments of a wait: after these it is looked whether it can end at all.
+pub(crate) const FIRST: Duration = Duration::from_millis(100);
 /// Number of times that a contended lock is tried before sleeping.
 const SPINS: u32 = 100;
 /// From a list entry (the address of `next`) to its lock word.
@@ -67,8 +70,11 @@ struct OwnHead {
 /// The way in which a held lock is waited for.
 #[derive(Clone, Copy)]
 enum Waiting<'a> {
-    /// As a call that waits for this very lock, which its holder may keep for as long as it likes.
+    /// As a call that waits for this very lock, which its holder may keep for as long as it likes. One
+    /// without a bound is for the first moments only: see [`RobustLock::acquire`].
     AsCalled(Wait),
+    /// The same, until the deadline, and until this word has another value than this.
+    Watching((&'a AtomicU32, u32), Deadline),
     /// As a call that needs the lock for a moment, on its way to something else.
     ForMoments(&'a Patience),
 }
@@ -111,6 +117,11 @@ fn first_use() -> (u32, *const Head) {
 /// True on the thread that the process began with.
 pub(crate) fn is_main_thread() -> bool {
     me().0 == std::process::id()
+}
+
+/// The calling thread's id.
+pub(crate) fn my_id() -> u32 {
+    me().0
 }
 
 fn thread_id() -> u32 {
@@ -173,17 +184,13 @@ unsafe fn link(address: usize) -> &'static AtomicUsize {
 }
 
 impl RobustLock {
-    /// The thread that holds it now, if any.
-    pub(crate) fn holder(&self) -> Option<u32> {
-        Some(self.word.load(Ordering::Relaxed) & TID).filter(|tid| *tid != 0)
-    }
-
     #[inline]
     fn entry(&self) -> usize {
         ptr::from_ref(&self.next).expose_provenance()
     }
 
-    /// Takes the lock; true if the last holder died with it.
+    /// Takes the lock; true if the last holder died with it. A wait without a bound runs out after
+    /// [`FIRST`]: the caller goes on by [`RobustLock::acquire_watching`].
     ///
     /// # Safety
     /// The lock stays mapped where it is until the calling thread has released it or has ended.
@@ -195,6 +202,22 @@ impl RobustLock {
     pub(crate) unsafe fn acquire(&self, wait: Wait) -> Result<bool> {
         // SAFETY: the caller promises it.
         unsafe { self.acquire_as(Waiting::AsCalled(wait)) }
+    }
+
+    /// The same, until the deadline, and until a word has another value than this.
+    ///
+    /// # Safety
+    /// As for [`RobustLock::acquire`].
+    ///
+    /// # Errors
+    /// As for [`RobustLock::acquire`]; [`Error::TimedOut`] too if the word has changed.
+    pub(crate) unsafe fn acquire_watching(
+        &self,
+        word: (&AtomicU32, u32),
+        until: Deadline,
+    ) -> Result<bool> {
+        // SAFETY: the caller promises it.
+        unsafe { self.acquire_as(Waiting::Watching(word, until)) }
     }
 
     /// # Safety
@@ -230,6 +253,13 @@ impl RobustLock {
         let mut others = 0;
         loop {
             let word = self.word.load(Ordering::Relaxed);
+            if let Waiting::Watching((verdict, before), _) = waiting
+                && verdict.load(Ordering::SeqCst) != before
+            {
+                // The wake that may have been meant for this thread goes to another.
+                futex::wake(&self.word, 1);
+                return Err(Error::TimedOut);
+            }
             if word & TID == 0 {
                 let mine = tid | others | (word & WAITERS);
                 let swap =
@@ -261,8 +291,12 @@ impl RobustLock {
             }
             let woke = match waiting {
                 Waiting::AsCalled(wait) => {
+                    let wait = if wait == Wait::Forever { Wait::AtMost(FIRST) } else { wait };
                     let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
                     futex::wait(&self.word, expected, until)
+                }
+                Waiting::Watching(word, until) => {
+                    futex::wait_many(&[(&self.word, expected), word], until)
                 }
                 Waiting::ForMoments(patience) => patience.wait(&self.word, expected),
             };
@@ -379,6 +413,11 @@ impl RobustLock {
         let holder = self.word.load(Ordering::Acquire) & TID;
         // One that is gone by the time of the question has been taken off its list by the kernel.
         holder != 0 && syscalls::is_own_thread(holder)
+    }
+
+    /// The id of the thread that holds it; 0 if none does.
+    pub(crate) fn holder(&self) -> u32 {
+        self.word.load(Ordering::SeqCst) & TID
     }
 
     /// True if nobody holds it, or who did has died.

@@ -1,7 +1,7 @@
 //! The cases: what only the native backend can show. What every backend must is in the conformance suite.
 //! Nothing sleeps to let something happen: it waits for the condition.
 
-use crate::{forgotten, kernel, until, workers};
+use crate::{forgotten, kernel, storm, until, workers};
 use procbox_core::*;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ pub(crate) fn main_of_another(args: &[String]) -> Option<i32> {
         "killed-root-of-threads" => {
             Some(i32::from(killed_root(workers::echoes_in_a_thread::worker()).is_err()))
         }
+        storm::PARENT => Some(i32::from(storm::parent().is_err())),
         "asked-twice" => Some(asked_twice().map_or(1, |()| 0)),
         kernel::ARGUMENT => kernel::program().err().map_or(Some(0), |e| {
             eprintln!("{e}");
@@ -59,7 +60,7 @@ fn ctx() -> Result<Context> {
     procbox_native::Native::builder().build()
 }
 
-fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X "))
 }

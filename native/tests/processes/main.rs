@@ -1,7 +1,8 @@
 //! The native backend, with real processes. This binary is its own program: the workers are below,
 //! and `main` runs the cases (libtest has no `main` of ours that could call `init`).
 //!
-//! An argument selects the cases whose names contain it; `--bench` measures instead.
+//! An argument selects the cases whose names contain it; `--bench` measures instead, `--walk` ends
+//! processes after every instruction, or every so many, `--storm` kills so many, `--parents` so many parents.
 
 mod cases;
 mod confined;
@@ -10,6 +11,8 @@ mod kernel;
 mod measure;
 mod space;
 mod stopped;
+mod storm;
+mod walk;
 mod workers;
 
 use std::panic::catch_unwind;
@@ -27,6 +30,25 @@ fn main() {
     if args.iter().any(|arg| arg == "--bench") {
         return measure::all(args.iter().any(|arg| arg == "start"));
     }
+    let number_after = |option: &str| {
+        let at = args.iter().position(|arg| arg == option)?;
+        Some(args.get(at + 1).and_then(|number| number.parse().ok()).unwrap_or(1))
+    };
+    if let Some(kills) = number_after("--storm") {
+        let found = storm::storm(kills);
+        println!("{found:?}");
+        std::process::exit(i32::from(found.is_err()));
+    }
+    if let Some(many) = number_after("--parents") {
+        let longest = storm::parents(many, 8);
+        println!("{many} parents killed; gone after at most {longest:?}");
+        std::process::exit(i32::from(longest.is_err()));
+    }
+    if let Some(stride) = number_after("--walk") {
+        let killed = walk::told(stride);
+        println!("ended in the middle: {killed:?} processes");
+        std::process::exit(i32::from(killed.is_err()));
+    }
     let filter = args.iter().find(|arg| !arg.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
     for (name, case) in confined::ALL
@@ -35,6 +57,8 @@ fn main() {
         .chain(kernel::ALL)
         .chain(space::ALL)
         .chain(stopped::ALL)
+        .chain(storm::ALL)
+        .chain(walk::ALL)
         .chain(cases::ALL)
     {
         if filter.is_some_and(|filter| !name.contains(filter.as_str())) {

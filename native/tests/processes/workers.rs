@@ -2,7 +2,7 @@
 
 use procbox_core::raw::Message;
 use procbox_core::runner::{Call, Outcome, end_of_result};
-use procbox_core::{Error, Event, Lock, Pipe, Queue, Result, Semaphore, Worker};
+use procbox_core::{Bytes, Error, Event, Lock, Pipe, Queue, Result, Semaphore, Worker};
 use procbox_native::linkme::distributed_slice;
 use procbox_native::{WORKERS, WorkerEntry};
 
@@ -74,6 +74,78 @@ worker! { works_on(
             tried(handles.try_get().map(drop))?;
         }
     }
+} }
+worker! { forwards_one(from: Queue<Bytes>, to: Queue<Bytes>) { to.put(&from.get()?) } }
+worker! { produces_numbered(out: Queue<(u64, u64, Bytes)>, who: u64) {
+    (0..).try_for_each(|number| out.put(&(who, number, crate::storm::payload(who, number))))
+} }
+worker! { consumes_and_acks(feed: Queue<u64>, acks: Queue<u64>) {
+    loop {
+        acks.put(&feed.get()?)?;
+    }
+} }
+worker! { holds_and_carries(lock: Lock, permits: Semaphore, carry: Queue<Event>) {
+    let ctx = procbox_native::context()?;
+    loop {
+        let guard = lock.lock()?;
+        let permit = permits.permit()?;
+        drop(guard);
+        let event = ctx.event()?;
+        // Full or empty: others are quicker.
+        let _ = carry.try_put(&event);
+        drop(permit);
+        let _ = carry.try_get().map(|event| event.set());
+    }
+} }
+worker! { contends(lock: Lock, permits: Semaphore) {
+    loop {
+        drop(lock.lock()?);
+        drop(permits.permit()?);
+        std::thread::yield_now();
+    }
+} }
+worker! { walked(
+    operation: String, q: Queue<Bytes>, carry: Queue<Event>, lock: Lock, permits: Semaphore,
+    event: Event, pipe: Pipe<Bytes>
+) {
+    use crate::walk::{BRIEF, LARGE};
+    use nix::sys::signal::{Signal, raise};
+    let ctx = procbox_native::context()?;
+    let (small, eight) = (Bytes(vec![7; 100]), Bytes(vec![7; 8]));
+    let large = Bytes(vec![7; LARGE]);
+    let extra = ctx.event()?;
+    let stops = |signal| raise(signal).map_err(|e| Error::os("raise", e));
+    // Warm: what is done once per process is not what is walked through.
+    drop(lock.lock()?);
+    let dropped = (ctx.queue::<u32>(1)?, ctx.pipe::<u32>()?, ctx.event()?);
+    // Tried, not propagated: what the operation comes to the neighbours see.
+    stops(Signal::SIGSTOP)?;
+    match &*operation {
+        "put" => drop(q.put(&small)),
+        "put_large" => drop(q.put(&large)),
+        "put_handle" => drop(carry.put(&extra)),
+        "put_full" => drop(q.put_timeout(&eight, BRIEF)),
+        "get" | "get_large" => drop(q.get()),
+        "get_handle" => drop(carry.get()),
+        "get_empty" => drop(q.get_timeout(BRIEF)),
+        "lock" => drop(lock.lock()?),
+        "lock_held" => (0..20).for_each(|_| drop(lock.lock_timeout(BRIEF))),
+        "permit" => drop(permits.permit()?),
+        "permit_none" => {
+            let all: Vec<_> = (0..3).map(|_| permits.permit_timeout(BRIEF)).collect();
+            drop(all);
+        }
+        "set" => event.set(),
+        "wait" => drop(event.wait_timeout(BRIEF)),
+        "send" => drop(pipe.send(&small)),
+        "recv" => drop(pipe.recv()),
+        "recv_empty" => drop(pipe.recv_timeout(BRIEF)),
+        "create" => drop((ctx.queue::<u32>(1)?, ctx.pipe::<u32>()?, ctx.semaphore(1)?, ctx.lock()?)),
+        "drop" => drop(dropped),
+        "start" => drop(ctx.process(super::nothing::worker()).start()?.join()),
+        _ => return Err(Error::Invalid(operation)),
+    }
+    stops(Signal::SIGUSR2)
 } }
 worker! { ignores_its_limit() {
     use nix::sys::signal::{SigHandler, Signal, signal};

@@ -23,6 +23,7 @@ mod conformance;
 mod connection;
 mod context;
 mod daemon;
+mod deadlock;
 mod event;
 mod exit;
 mod healing;
@@ -120,6 +121,9 @@ cases! { $
         a_process_can_be_killed_at_once_after_its_start;
         interrupt_ends_a_process_that_does_not_answer_it;
         interrupt_ends_the_blocked_call_of_a_process_that_answers;
+        kill_tree_ends_what_a_process_has_started_too;
+        a_timeout_ends_what_a_process_has_started_too;
+        what_a_process_has_used_is_said;
         busy_loops_starve_nobody;
         a_join_that_runs_out_can_be_repeated;
         many_may_live_at_once;
@@ -319,6 +323,25 @@ cases! { $
         what_does_not_decode_is_named;
         handles_travel_in_tasks_and_results;
         several_threads_share_a_pool except guest "a sandboxed process has one thread";
+    }
+    deadlock {
+        two_locks_taken_crosswise_are_a_deadlock;
+        five_philosophers_who_take_the_left_fork_are_a_deadlock;
+        five_philosophers_who_take_the_lower_fork_are_none;
+        a_child_that_waits_for_the_lock_of_who_joins_it_is_a_deadlock;
+        a_child_that_waits_for_a_message_of_who_joins_it_is_a_deadlock;
+        a_queue_that_nobody_can_fill_is_a_deadlock;
+        a_queue_that_nobody_can_drain_is_a_deadlock;
+        both_ends_of_a_pipe_receiving_is_a_deadlock;
+        two_queues_of_which_each_waits_for_the_other_are_a_deadlock;
+        two_semaphores_taken_crosswise_are_a_deadlock;
+        two_events_of_which_each_waits_for_the_other_are_a_deadlock;
+        a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;
+        who_waits_for_a_circle_sees_what_becomes_of_it;
+        a_wait_with_a_bound_is_in_no_circle;
+        who_waits_for_somebody_who_only_takes_his_time_is_in_no_circle;
+        who_waits_for_a_queue_that_is_in_a_message_is_in_no_circle;
+        who_sleeps_on_its_own_event_sleeps_until_it_is_ended;
     }
     healing {
         a_worker_that_exits_fails_its_task_only;

@@ -3,7 +3,7 @@
 use crate::support::*;
 use crate::{Clock, Order};
 use anyhow::{bail, ensure};
-use procbox_guest::{Context, Error, ExitStatus, Identity, Queue};
+use procbox_guest::{Backend, Bytes, Context, Error, ExitStatus, Identity, Limit, Queue};
 use std::time::Duration;
 
 pub(crate) fn a_process_is_started_and_joined(ctx: &Context) -> Verdict {
@@ -224,6 +224,60 @@ pub(crate) fn a_process_can_be_killed_at_once_after_its_start(ctx: &Context) -> 
         same(exitcode(&p)?, -9)?;
     }
     Ok(())
+}
+
+pub(crate) fn kill_tree_ends_what_a_process_has_started_too(ctx: &Context) -> Verdict {
+    let (here, there) = ctx.pipe::<Bytes>()?;
+    let (started, forever) = (ctx.event()?, ctx.event()?);
+    let parent = ctx.process("blocks_beside_a_holder").args((&there, &started, &forever));
+    let parent = parent.start()?;
+    drop(there);
+    started.wait()?;
+    if ctx.backend() == Backend::Guest {
+        // A sandboxed process has no such call.
+        ensure!(matches!(parent.kill_tree(), Err(Error::Unsupported(_))));
+        forever.set();
+        return same(exitcode(&parent)?, 0);
+    }
+    parent.kill_tree()?;
+    refused(here.recv(), Error::Closed)?;
+    same(exitcode(&parent)?, -9)?;
+    // Nothing happens if it has ended.
+    Ok(parent.kill_tree()?)
+}
+
+pub(crate) fn a_timeout_ends_what_a_process_has_started_too(ctx: &Context) -> Verdict {
+    let (here, there) = ctx.pipe::<Bytes>()?;
+    let (started, forever) = (ctx.event()?, ctx.event()?);
+    let parent = ctx.process("blocks_beside_a_holder").args((&there, &started, &forever));
+    let parent = parent.timeout(Duration::from_secs(1)).start()?;
+    drop(there);
+    // Whether the child was there by then or not.
+    refused(here.recv(), Error::Closed)?;
+    same(parent.join()?.limit(), Some(Limit::WallClock))
+}
+
+pub(crate) fn what_a_process_has_used_is_said(ctx: &Context) -> Verdict {
+    let (started, go) = (ctx.event()?, ctx.event()?);
+    let p = ctx.process("blocks").args((&started, &go)).daemon(true).build();
+    refused(p.usage(), Error::NotStarted)?;
+    p.start()?;
+    if ctx.backend() == Backend::Guest {
+        // A sandboxed process has no such call.
+        ensure!(matches!(p.usage(), Err(Error::Unsupported(_))));
+        return Ok(p.kill()?);
+    }
+    started.wait()?;
+    let so_far = p.usage()?;
+    go.set();
+    same(exitcode(&p)?, 0)?;
+    let usage = p.usage()?;
+    ensure!(usage.wall_time >= so_far.wall_time && usage.wall_time > Duration::ZERO, "{usage:?}");
+    // Some hundred KiB at least, by any measure.
+    ensure!(usage.peak_memory.is_some_and(|bytes| bytes > 64 << 10), "{usage:?}");
+    ensure!(usage.processes.is_none_or(|n| n == 1) && !usage.lacked_memory, "{usage:?}");
+    // It is over: nothing is added any more.
+    same(p.usage()?, usage)
 }
 
 pub(crate) fn busy_loops_starve_nobody(ctx: &Context) -> Verdict {

@@ -1,8 +1,10 @@
 //! The real `procbox` command, run as a user runs it. This file has what the others share.
 
 mod commands;
+mod compile;
 mod ctrl_c;
 mod held;
+mod limits;
 mod map;
 mod pages;
 mod refusals;

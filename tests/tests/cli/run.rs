@@ -308,6 +308,9 @@ fn the_option_that_a_native_program_cannot_have_is_named() {
         ("--memory 64M", "--memory"),
         ("--fuel 5", "--fuel"),
         ("--no-processes", "--no-processes"),
+        ("--no-cache", "--no-cache"),
+        ("--compile-time 1s", "--compile-time"),
+        ("--compile-memory 1G", "--compile-memory"),
     ] {
         let ran = run(&mut command(&format!("run {words}"), &[&native]));
         check(&ran, 2, "");

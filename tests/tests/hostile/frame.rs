@@ -2,10 +2,11 @@
 
 use procbox::backend::Message;
 use procbox::sandbox::{Grants, Program, SandboxBuilder};
-use procbox::{Context, Error, ExitStatus, Limit, Process, Queue, Sandbox};
-use procbox_tests::{PATIENCE, belongings};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use procbox::{Context, Error, ExitStatus, Limit, Output, Process, Queue, Sandbox};
+use procbox_tests::{Belongings, PATIENCE, belongings};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Memory of each process of an attack.
@@ -38,6 +39,7 @@ pub(crate) struct Attack {
     grants: Grants,
     timeout: Option<Duration>,
     cpu_time: Option<Duration>,
+    stdout: Output,
 }
 
 /// A whole program in the text format that has `_start`.
@@ -60,6 +62,7 @@ pub(crate) fn module_main(tries: impl Into<String>, module: Vec<u8>, gets: Gets)
         grants: Grants::default(),
         timeout: None,
         cpu_time: None,
+        stdout: Output::Inherit,
     }
 }
 
@@ -94,10 +97,17 @@ impl Attack {
         self
     }
 
+    /// With its output there.
+    pub(crate) fn stdout(mut self, stdout: Output) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
     /// Makes it, beside an honest process.
     #[track_caller]
     pub(crate) fn make(self) {
-        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time } = self;
+        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time, stdout } =
+            self;
         beside_an_honest_one(&tries, sandbox, |attacked, honest| {
             let start = || {
                 let program = Program::from_bytes("attack", module)?;
@@ -112,7 +122,7 @@ impl Attack {
                 if let Some(cpu_time) = cpu_time {
                     process = process.cpu_time(cpu_time);
                 }
-                let process = process.start()?;
+                let process = process.stdout(stdout).start()?;
                 Ok::<(Context, Process), Error>((ctx, process))
             };
             let (ctx, process) = match (start(), &gets) {
@@ -134,6 +144,8 @@ impl Attack {
                 Err(error) => panic!("{tries}: {error}"),
             };
             check(&tries, status, &gets);
+            // Whatever it has left behind.
+            assert_eq!(process.kill_tree(), Ok(()), "{tries}");
             drop((process, ctx));
         });
     }
@@ -165,15 +177,14 @@ pub(crate) fn beside_an_honest_one(
     limits: impl Fn(SandboxBuilder) -> SandboxBuilder,
     attack: impl FnOnce(&Sandbox, &Honest),
 ) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let sandbox = || {
         let builder = Sandbox::builder().memory(MEMORY).max_processes(100).cache(false);
         limits(builder).build().unwrap_or_else(|e| panic!("{tries}: {e}"))
     };
     // What the first of all brings up stays: it is not the attack's.
     drop(Honest::start(&sandbox()));
-    let before = belongings();
+    let before = ours();
     let memory = Peak::begin();
     let attacked = sandbox();
     let honest = Honest::start(&attacked);
@@ -194,7 +205,46 @@ pub(crate) fn beside_an_honest_one(
     drop(honest);
     until(tries, || attacked.processes() == 0);
     drop(attacked);
-    until(tries, || belongings().are_no_more_than(before));
+    until(tries, || ours().are_no_more_than(before));
+}
+
+/// Threads that wait for their turn.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether it is this thread's turn.
+    static HAS_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The turn of one test: nobody else attacks meanwhile, so that what this process has more, or grows
+/// by, is the attack's. An attack takes it by itself; a test whose preparations take memory takes it
+/// before them.
+pub(crate) struct Turn(Option<MutexGuard<'static, ()>>);
+
+/// Waits for the turn, which a thread that has it has already.
+pub(crate) fn turn() -> Turn {
+    static TURN: Mutex<()> = Mutex::new(());
+    if HAS_TURN.replace(true) {
+        return Turn(None);
+    }
+    WAITING.fetch_add(1, Ordering::SeqCst);
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    WAITING.fetch_sub(1, Ordering::SeqCst);
+    Turn(Some(turn))
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        HAS_TURN.set(self.0.is_none());
+    }
+}
+
+/// What this process has, without the threads of tests that wait. They are counted first: one that
+/// comes to wait in between is counted as ours, for a moment, and never the other way round.
+fn ours() -> Belongings {
+    let waiting = WAITING.load(Ordering::SeqCst);
+    let all = belongings();
+    Belongings { threads: all.threads.saturating_sub(waiting), ..all }
 }
 
 /// Waits for what has to come.
@@ -202,7 +252,7 @@ pub(crate) fn beside_an_honest_one(
 pub(crate) fn until(tries: &str, done: impl Fn() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < PATIENCE, "{tries}: it stays: {:?}", belongings());
+        assert!(began.elapsed() < PATIENCE, "{tries}: it stays: {:?}", ours());
         std::thread::sleep(Duration::from_millis(1));
     }
 }

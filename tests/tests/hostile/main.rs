@@ -8,9 +8,14 @@
 //!
 //! To add a class: a file, its `mod` line here, and its line in `docs/security.md`.
 
+mod arguments;
 mod fairness;
 mod frame;
+mod heaps;
 mod held;
+mod limits;
+mod memory;
 mod modules;
 mod processes;
 mod traps;
+mod wasi;

@@ -1,6 +1,7 @@
 //! Modules that are refused before anything of them runs.
 
-use crate::frame::{Gets, main, make, module_main};
+use crate::frame::{Gets, main, make, module_main, turn};
+use std::time::Duration;
 
 #[test]
 fn what_is_no_module_is_refused() {
@@ -22,6 +23,7 @@ fn what_a_module_needs_is_looked_at_before_it_is_compiled() {
     let needs = |what: &str, why| {
         main(what, format!("(module {what} (func (export \"_start\")))"), Gets::Refused(why))
     };
+    let _turn = turn();
     // Thirty megabytes that could be compiled, behind an import that nobody granted.
     let body = "(i32.store (i32.const 0) (i32.const 1))".repeat(100);
     let functions = format!("(func {body})").repeat(30_000);
@@ -38,6 +40,33 @@ fn what_a_module_needs_is_looked_at_before_it_is_compiled() {
         main("a large module", large, Gets::Refused("`env::system`, which is not granted")),
         needs(&format!(r#"(memory 1) (data "{}")"#, "a".repeat(4096)), "limit of 4096")
             .within(|builder| builder.module_size(4096)),
+    ]);
+}
+
+/// At each of so many loops each of so many variables may be another: small to write, and a gigabyte
+/// and many seconds to compile.
+fn loops(variables: usize, loops: usize) -> String {
+    let each = |n: usize| {
+        let of = |factor: usize| (n * factor + factor) % variables;
+        let (one, other, to, next) = (of(7), of(13), n % variables, of(3));
+        format!(
+            "(loop (block (br_if 0 (local.get 0)) (local.set {to} (i32.add (local.get {one}) \
+             (local.get {other})))) (br_if 0 (local.get {next})))"
+        )
+    };
+    let locals = " i32".repeat(variables);
+    let loops: String = (0..loops).map(each).collect();
+    format!(r#"(module (func (export "_start") (local{locals}) {loops}))"#)
+}
+
+#[test]
+fn what_costs_too_much_to_compile_is_refused_within_its_limits() {
+    let memory = "compiling it takes more than 16";
+    make([
+        main("a gigabyte to compile", loops(2000, 1500), Gets::Refused(memory)),
+        main("more variables", loops(10_000, 1500), Gets::Refused(memory)),
+        main("seconds to compile", loops(2000, 1500), Gets::Refused("more than 1 s of CPU time"))
+            .within(|builder| builder.compile_memory(8 << 30).compile_time(Duration::from_secs(1))),
     ]);
 }
 

@@ -38,6 +38,7 @@ fn of_error(error: &Error) -> Code {
         Error::Empty => code::EMPTY,
         Error::Closed => code::CLOSED,
         Error::Interrupted => code::INTERRUPTED,
+        Error::Deadlock => code::DEADLOCK,
         Error::NotHolder => code::NOT_HOLDER,
         Error::AlreadyHeld => code::ALREADY_HELD,
         Error::NotGranted(_) => code::NOT_GRANTED,

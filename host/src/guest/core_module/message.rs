@@ -23,8 +23,8 @@ fn read_from<'a>(
     (at, len, handles, n): Described,
 ) -> Result<(ops::message::Outgoing<'a>, Stored), Refusal> {
     let to = ops::message::outgoing(&state.table, handle, len as usize)?;
-    let body = memory.bytes(at, len)?.into();
-    let stored = ops::message::pack(&state.table, body, memory.handles(handles, n)?)?;
+    let handles = memory.handles(handles, n)?;
+    let stored = ops::message::pack(state, memory.bytes(at, len)?, n as usize, handles)?;
     Ok((to, stored))
 }
 
@@ -61,7 +61,7 @@ async fn put_described(
 ) -> Result<(), Refusal> {
     let (memory, state) = Memory::of(caller);
     let (to, stored) = read_from(&memory, state, handle, message)?;
-    Ok(to.put(&state.process, stored, wait(timeout)).await?)
+    Ok(to.put(state.standing(), stored, wait(timeout)).await?)
 }
 
 /// Where the guest wants a message: its buffer and the size of that, and where to write the message's

@@ -28,11 +28,11 @@ fn start_described(
     (handles, n): (u32, u32),
 ) -> Result<Code, Refusal> {
     let (memory, state) = Memory::of(caller);
-    let start = read_start(&memory, start)?;
     // Before anything is copied.
     ops::process::check_start(state)?;
-    let body = memory.bytes(at, len)?.into();
-    let arguments = ops::message::pack(&state.table, body, memory.handles(handles, n)?)?;
+    let start = read_start(&memory, start)?;
+    let handles = memory.handles(handles, n)?;
+    let arguments = ops::message::pack(state, memory.bytes(at, len)?, n as usize, handles)?;
     Ok(ops::process::start(state, start, arguments)?)
 }
 
@@ -45,6 +45,9 @@ fn read_start(memory: &Memory<'_>, at: u32) -> Result<ops::process::Start, Refus
         bytes = *memory.array(at)?;
     }
     let start = abi::Start::from_bytes(&bytes);
+    ops::process::check_texts(start.name_len as usize, start.worker_len as usize)?;
+    let worker = memory.bytes(start.worker, start.worker_len)?;
+    ops::process::check_words(worker.iter().filter(|byte| **byte == 0).count())?;
     let worker = memory.text(start.worker, start.worker_len)?;
     let name = memory.text(start.name, start.name_len)?;
     let entry = match start.kind {

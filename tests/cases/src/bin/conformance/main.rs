@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "the cases, in another crate, start these workers by name")]
 
 mod answers;
+mod circles;
 mod crash;
 mod meetings;
 mod namesakes;

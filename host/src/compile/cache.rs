@@ -1,0 +1,315 @@
+//! Compiled modules on disk, for the next run.
+//!
+//! What is in there is executed, so the directory is this user's alone: it is made so, and one that
+//! belongs to somebody else, or that somebody else can write to, is not used. A file is named by the
+//! hash of the module and of all that decides how it is compiled, and says the same inside, with the
+//! hash of what it holds: one that was cut, mixed up or changed is not used either. No program can be
+//! granted the directory (`meets`).
+
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
+use procbox_core::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::fs::{DirBuilder, File, Metadata};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+use wasmtime::Engine;
+
+/// What a file begins with; another layout would be another word.
+const HEAD: &[u8; 8] = b"procbox1";
+/// Bytes of a hash.
+const HASH: usize = 32;
+/// The most bytes of all files together. When there are more, the oldest go.
+const MOST: u64 = 1 << 30;
+/// The bits of a mode by which others than the owner can write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// A directory of compiled modules.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    path: PathBuf,
+    directory: File,
+}
+
+/// What a compiled module is found by.
+pub(crate) struct Key([u8; HASH]);
+
+/// A hash function for what knows only how to be hashed.
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not used: the whole hash is.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+impl Key {
+    pub(crate) fn new(engine: &Engine, module: &[u8]) -> Key {
+        let mut hash = Sha(Sha256::new());
+        env!("CARGO_PKG_VERSION").hash(&mut hash);
+        engine.precompile_compatibility_hash().hash(&mut hash);
+        hash.0.update(module);
+        Key(hash.0.finalize().into())
+    }
+
+    fn file(&self) -> String {
+        use std::fmt::Write;
+        self.0.iter().fold(String::new(), |mut name, byte| {
+            let _ = write!(name, "{byte:02x}");
+            name
+        })
+    }
+}
+
+impl Cache {
+    /// Where this user's is, if the environment says.
+    pub(crate) fn path_of_user() -> Option<PathBuf> {
+        let named = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let base = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+        Some(base.join("procbox").join("modules"))
+    }
+
+    /// This user's; `None` if there can be none, which costs time and nothing else.
+    pub(crate) fn of_user() -> Option<Cache> {
+        Cache::open(Cache::path_of_user()?).ok()
+    }
+
+    /// This directory, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Os`]; [`Error::Invalid`] if others can write to it.
+    pub(crate) fn open(path: PathBuf) -> Result<Cache> {
+        let failed = |e: std::io::Error| Error::os("cache", format!("{}: {e}", path.display()));
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&path).map_err(failed)?;
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let directory =
+            openat(AT_FDCWD, &path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let directory = File::from(directory);
+        if !is_ours_alone(&directory.metadata().map_err(failed)?) {
+            return Err(Error::Invalid(format!(
+                "{}: not this user's alone, so compiled programs are not kept there",
+                path.display()
+            )));
+        }
+        Ok(Cache { path, directory })
+    }
+
+    /// The directory, as it was named.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a key's module is kept.
+    pub(crate) fn file_of(&self, key: &Key) -> PathBuf {
+        self.path.join(key.file())
+    }
+
+    /// What was kept under this key, if it is whole.
+    pub(crate) fn get(&self, key: &Key) -> Option<Vec<u8>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file = openat(&self.directory, key.file().as_str(), flags, Mode::empty()).ok()?;
+        let mut file = File::from(file);
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() || !is_ours_alone(&metadata) {
+            return None;
+        }
+        let (mut head, mut own, mut hash) = ([0; HEAD.len()], [0; HASH], [0; HASH]);
+        file.read_exact(&mut head).ok()?;
+        file.read_exact(&mut own).ok()?;
+        file.read_exact(&mut hash).ok()?;
+        let mut compiled = Vec::new();
+        file.read_to_end(&mut compiled).ok()?;
+        let real: [u8; HASH] = Sha256::digest(&compiled).into();
+        let whole = head == *HEAD && own == key.0 && hash == real;
+        whole.then_some(compiled)
+    }
+
+    /// Keeps a compiled module.
+    ///
+    /// # Errors
+    /// Those of writing it. What was kept under this key before is then kept.
+    pub(crate) fn put(&self, key: &Key, compiled: &[u8]) -> std::io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Another process may be writing the same: each has a name of its own until it is whole.
+        let name = format!("{}-{n}-{:x}.new", std::process::id(), random());
+        let written = self.write(&name, key, compiled);
+        let kept = written.and_then(|()| {
+            renameat(&self.directory, name.as_str(), &self.directory, key.file().as_str())
+                .map_err(Into::into)
+        });
+        if kept.is_err() {
+            let _ = unlinkat(&self.directory, name.as_str(), UnlinkatFlags::NoRemoveDir);
+        }
+        self.make_room(&key.file());
+        kept
+    }
+
+    fn write(&self, name: &str, key: &Key, compiled: &[u8]) -> std::io::Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let file = openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        let mut file = File::from(file);
+        file.write_all(HEAD)?;
+        file.write_all(&key.0)?;
+        file.write_all(&Sha256::digest(compiled))?;
+        file.write_all(compiled)
+    }
+
+    /// Removes the oldest files when there is too much.
+    fn make_room(&self, but: &str) {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let mut files: Vec<(SystemTime, u64, _)> = entries
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.file_name()))
+            })
+            .collect();
+        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
+        files.sort();
+        for (_, bytes, name) in files {
+            if total <= MOST {
+                return;
+            }
+            if name != but {
+                total -= bytes;
+                let _ = unlinkat(&self.directory, name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+            }
+        }
+    }
+}
+
+/// True if a granted directory has the cache in it, or is in the cache, or would be the place for what
+/// of the cache's path is missing: whoever is granted it could change what this user executes.
+pub(crate) fn meets(cache: &Path, granted: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|m| (m.dev(), m.ino())).ok();
+    let within = |inner: &Path, outer: &Path| {
+        let Ok(inner) = inner.canonicalize() else { return false };
+        let outer = identity(outer);
+        outer.is_some() && inner.ancestors().any(|above| identity(above) == outer)
+    };
+    let there = cache.ancestors().find(|path| path.exists()).unwrap_or(cache);
+    within(there, granted) || within(granted, cache)
+}
+
+/// True if nobody but this user can change it.
+fn is_ours_alone(metadata: &Metadata) -> bool {
+    metadata.uid() == Uid::effective().as_raw() && metadata.mode() & OTHERS_WRITE == 0
+}
+
+/// A number that hardly comes twice.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn temporary(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("procbox-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        path
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_and_is_this_users_alone() {
+        let path = temporary("kept");
+        let cache = Cache::open(path.clone()).unwrap();
+        let key = Key([7; HASH]);
+        assert_eq!(cache.get(&key), None);
+        cache.put(&key, b"compiled").unwrap();
+        assert_eq!(cache.get(&key), Some(b"compiled".to_vec()));
+        assert_eq!((mode(&path), mode(&path.join(key.file()))), (0o700, 0o600));
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_swapped_cut_changed_or_opened_to_others_is_not_used() {
+        let path = temporary("swapped");
+        let cache = Cache::open(path.clone()).unwrap();
+        let (one, other) = (Key([1; HASH]), Key([2; HASH]));
+        cache.put(&one, b"the one").unwrap();
+        let file = path.join(one.file());
+        std::fs::copy(&file, path.join(other.file())).unwrap();
+        assert_eq!(cache.get(&other), None);
+        let whole = std::fs::read(&file).unwrap();
+        for at in [0, 10, 50, whole.len() - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            std::fs::write(&file, changed).unwrap();
+            assert_eq!(cache.get(&one), None, "changed at {at}");
+            std::fs::write(&file, &whole[..at]).unwrap();
+            assert_eq!(cache.get(&one), None, "cut at {at}");
+        }
+        std::fs::write(&file, whole).unwrap();
+        assert!(cache.get(&one).is_some());
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o622)).unwrap();
+        assert_eq!(cache.get(&one), None);
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(path.join(other.file()), &file).unwrap();
+        assert_eq!(cache.get(&one), None);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_can_write_to_or_that_is_a_link_is_not_used() {
+        let path = temporary("open");
+        drop(Cache::open(path.clone()).unwrap());
+        for mode in [0o777, 0o720, 0o702] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            assert!(matches!(Cache::open(path.clone()), Err(Error::Invalid(_))), "{mode:o}");
+        }
+        let link = temporary("link");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(Cache::open(link.clone()).is_err());
+        std::fs::remove_file(link).unwrap();
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_grant_above_or_below_it_or_where_it_would_be_meets_it_and_one_beside_it_does_not() {
+        let base = temporary("meets");
+        let cache = base.join("a/modules");
+        drop(Cache::open(cache.clone()).unwrap());
+        std::fs::create_dir_all(cache.join("below")).unwrap();
+        std::fs::create_dir_all(base.join("beside")).unwrap();
+        std::os::unix::fs::symlink(base.join("a"), base.join("beside/link")).unwrap();
+        for granted in ["", "a", "a/modules", "a/modules/below", "beside/link", "beside/../a"] {
+            assert!(meets(&cache, &base.join(granted)), "{granted}");
+        }
+        assert!(meets(&cache, Path::new("/")));
+        assert!(!meets(&cache, &base.join("beside")) && !meets(&cache, &base.join("missing")));
+        // Not made yet: a program with a right to the place could make it.
+        let later = base.join("beside/later/modules");
+        assert!(meets(&later, &base.join("beside")) && !meets(&later, &base.join("a")));
+        std::fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn what_decides_how_a_module_is_compiled_is_in_its_key() {
+        let engine =
+            |fuel| wasmtime::Engine::new(wasmtime::Config::new().consume_fuel(fuel)).unwrap();
+        let file = |fuel, module: &[u8]| Key::new(&engine(fuel), module).file();
+        assert_eq!(file(true, b"one"), file(true, b"one"));
+        assert_ne!(file(true, b"one"), file(true, b"other"));
+        assert_ne!(file(true, b"one"), file(false, b"one"));
+    }
+}

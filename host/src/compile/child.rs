@@ -1,0 +1,161 @@
+//! The compiler, as its parent sees it: a process for one module, with limits, that can be killed.
+//!
+//! It is this very program, executed anew (`entry`). The module goes to it, and what it makes comes
+//! back, as files in memory that the two of them alone have; a pipe says how it went, and by its end
+//! that the child has ended.
+
+use super::entry::{DONE, ENVIRONMENT, HELLO, INVALID, Orders};
+use super::{Costs, Failure, Patience, RESULT, Settings, entry};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// What is kept of what a child says.
+const SAID: usize = 4096;
+/// How many times its CPU time a compiler may take by the clock: one that others keep from the CPU
+/// takes long, one that is stuck for ever.
+const STUCK: u64 = 10;
+/// Where the loader may have found this program's libraries.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
+
+/// Whether this program has the compiler's entry.
+static HAS_ENTRY: LazyLock<bool> = LazyLock::new(entry::is_of_the_program);
+
+/// Ends the child, however its parent's waiting ends.
+struct Compiler(Child);
+
+impl Drop for Compiler {
+    fn drop(&mut self) {
+        // One that has ended and was waited for is not signalled.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The compiled module.
+pub(super) fn compile(
+    module: &[u8],
+    settings: Settings,
+    costs: &Costs,
+    patience: Patience,
+) -> Result<Vec<u8>, Failure> {
+    patience.next()?;
+    let orders = orders(module.len(), settings, costs);
+    let (mut compiler, mut output) = start(module, orders).ok_or(Failure::NoChild)?;
+    let said = match compiler.0.stderr.take() {
+        Some(stderr) => {
+            listen(stderr, patience, Duration::from_secs(orders.time.saturating_mul(STUCK)))?
+        }
+        None => return Err(Failure::NoChild),
+    };
+    let ended = compiler.0.wait().ok();
+    let Some(said) = said.strip_prefix(HELLO) else { return Err(Failure::NoChild) };
+    if let Some(why) = said.strip_prefix(INVALID)
+        && !starved(why)
+    {
+        return Err(Failure::Refused(String::from_utf8_lossy(why).into_owned()));
+    }
+    if said != DONE {
+        return Err(Failure::Refused(reason(said, ended, orders)));
+    }
+    let mut compiled = Vec::new();
+    let read = output.rewind().and_then(|()| output.read_to_end(&mut compiled));
+    read.map_err(|e| Failure::Refused(format!("what it compiles to cannot be read: {e}")))?;
+    Ok(compiled)
+}
+
+fn orders(module: usize, settings: Settings, costs: &Costs) -> Orders {
+    let time = costs.time(module);
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let memory = costs.memory(module) as u64;
+    let result = memory / RESULT as u64;
+    Orders { settings, time: seconds.max(1), memory, result, parent: std::process::id() }
+}
+
+/// A compiler that has its module, and the file that it writes to; `None` if there can be none.
+fn start(module: &[u8], orders: Orders) -> Option<(Compiler, File)> {
+    if !*HAS_ENTRY {
+        return None;
+    }
+    let file = || memfd_create(c"procbox-module", MFdFlags::MFD_CLOEXEC).ok().map(File::from);
+    let (mut input, output) = (file()?, file()?);
+    input.write_all(module).and_then(|()| input.rewind()).ok()?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .env_clear()
+        .env(ENVIRONMENT, orders.to_text())
+        // Stacks and arenas of many threads are address space too.
+        .env("RAYON_NUM_THREADS", threads().to_string())
+        .env("MALLOC_ARENA_MAX", "2")
+        .current_dir("/")
+        .stdin(input)
+        .stdout(output.try_clone().ok()?)
+        .stderr(Stdio::piped())
+        // Ctrl-C at a terminal is its parent's to answer.
+        .process_group(0);
+    if let Some(libraries) = std::env::var_os(LIBRARIES) {
+        command.env(LIBRARIES, libraries);
+    }
+    Some((Compiler(command.spawn().ok()?), output))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+}
+
+/// All that the child says until it ends.
+fn listen(mut stderr: ChildStderr, patience: Patience, most: Duration) -> Result<Vec<u8>, Failure> {
+    let (mut said, mut part) = (Vec::new(), [0; 512]);
+    let began = Instant::now();
+    loop {
+        if began.elapsed() > most {
+            return Err(Failure::Refused(format!("compiling it takes more than {most:?}")));
+        }
+        let wait = PollTimeout::try_from(patience.next()?).unwrap_or(PollTimeout::ZERO);
+        let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, wait) {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(_) => return Err(Failure::NoChild),
+        }
+        match stderr.read(&mut part) {
+            Ok(0) => return Ok(said),
+            Ok(n) => {
+                let room = SAID.saturating_sub(said.len());
+                said.extend_from_slice(&part[..n.min(room)]);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(Failure::NoChild),
+        }
+    }
+}
+
+/// Why a child has ended without a word.
+fn reason(said: &[u8], ended: Option<ExitStatus>, orders: Orders) -> String {
+    let signal = ended.and_then(|status| status.signal()).unwrap_or(0);
+    if signal == nix::libc::SIGXCPU {
+        format!("compiling it takes more than {} s of CPU time", orders.time)
+    } else if signal == nix::libc::SIGXFSZ {
+        format!("it compiles to more than {} MiB", orders.result >> 20)
+    } else if starved(said) {
+        format!("compiling it takes more than {} MiB of memory", orders.memory >> 20)
+    } else {
+        format!("compiling it failed (signal {signal})")
+    }
+}
+
+/// True if what a compiler says is that it got no memory: the words of the allocator, of wasmtime, and
+/// of the system, which has no other for a thread's stack.
+fn starved(said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said);
+    ["memory allocation of", "out of memory", "Cannot allocate", "temporarily unavailable"]
+        .iter()
+        .any(|words| said.contains(words))
+}

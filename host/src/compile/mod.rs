@@ -1,0 +1,239 @@
+//! From a module's bytes to a compiled module, at a bounded price.
+//!
+//! The module is checked first (`check`): what is too large, or imports what nobody grants, costs
+//! nothing more. What was compiled before comes out of this user's cache (`cache`). Everything else is
+//! compiled by a child of this process (`child`, and `entry` on its side), which has limits of memory
+//! and CPU time, and is killed when the caller's time is up or at Ctrl-C. Where there can be no such
+//! child, a thread does it (`thread`), which can be left behind but not ended.
+
+mod cache;
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
+mod entry;
+mod settings;
+mod thread;
+
+pub(crate) use cache::Cache;
+pub(crate) use settings::Settings;
+
+use crate::check::Admission;
+use crate::ctrl_c;
+use crate::grants::Grants;
+use procbox_core::{Error, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::{Engine, Module};
+
+/// CPU time for any module, however small.
+const BASE_TIME: Duration = Duration::from_secs(5);
+/// CPU time on top of it for each byte: about ten times what real programs need.
+const TIME_PER_BYTE: Duration = Duration::from_micros(4);
+/// Memory for any module, however small.
+const BASE_MEMORY: usize = 160 << 20;
+/// Memory on top of it for each byte, likewise.
+const MEMORY_PER_BYTE: usize = 40;
+/// The part of the memory that what a module compiles to may have: this process holds it.
+const RESULT: usize = 4;
+/// Between two looks for whether the caller was interrupted.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// What compiling one module may cost; what is not said depends on the module's size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Costs {
+    /// CPU time.
+    pub(crate) time: Option<Duration>,
+    /// Bytes of memory.
+    pub(crate) memory: Option<usize>,
+    /// Wall-clock time.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Costs {
+    fn time(&self, module: usize) -> Duration {
+        let size = u32::try_from(module).unwrap_or(u32::MAX);
+        self.time.unwrap_or_else(|| BASE_TIME + TIME_PER_BYTE * size)
+    }
+
+    fn memory(&self, module: usize) -> usize {
+        let by_size = || BASE_MEMORY.saturating_add(MEMORY_PER_BYTE.saturating_mul(module));
+        self.memory.unwrap_or_else(by_size)
+    }
+}
+
+/// Why there is no compiled module.
+enum Failure {
+    /// The module is not valid, or the price is too high.
+    Refused(String),
+    /// The caller's time is up.
+    TimedOut,
+    /// Ctrl-C.
+    Interrupted,
+    /// No child can be had here.
+    NoChild,
+}
+
+impl Failure {
+    fn of(self, program: &str) -> Error {
+        let why = match self {
+            Failure::TimedOut => return Error::TimedOut,
+            Failure::Interrupted => return Error::Interrupted,
+            Failure::Refused(why) => why,
+            Failure::NoChild => "it cannot be compiled here".into(),
+        };
+        Error::NotRunnable { program: program.to_string(), why }
+    }
+}
+
+/// When waiting for a compiler ends.
+#[derive(Clone, Copy)]
+struct Patience(Option<Instant>);
+
+impl Patience {
+    /// How long to wait before the next look.
+    ///
+    /// # Errors
+    /// That there is no time left, or the interrupt.
+    fn next(self) -> Result<Duration, Failure> {
+        if ctrl_c::answers() && ctrl_c::came() {
+            return Err(Failure::Interrupted);
+        }
+        let Some(end) = self.0 else { return Ok(LOOK) };
+        match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(Failure::TimedOut),
+            left => Ok(left.min(LOOK)),
+        }
+    }
+}
+
+/// What compiling a program ahead of time has come to.
+///
+/// ```no_run
+/// # use procbox_host::{Program, Sandbox};
+/// let compiled = Sandbox::builder().build()?.compile(&Program::wasm("workers.wasm")?)?;
+/// println!("{} bytes in {}", compiled.size, compiled.file.display());
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compiled {
+    /// Bytes of machine code and what belongs to it.
+    pub size: usize,
+    /// True if it was in the cache already.
+    pub was_there: bool,
+    /// Where it is kept.
+    pub file: PathBuf,
+}
+
+/// What compiles the programs of a sandbox.
+pub(crate) struct Compiler {
+    pub(crate) settings: Settings,
+    pub(crate) admission: Admission,
+    pub(crate) costs: Costs,
+    pub(crate) cache: Option<Cache>,
+}
+
+impl Compiler {
+    /// The compiled module.
+    ///
+    /// # Errors
+    /// [`Error::NotRunnable`], [`Error::TimedOut`], [`Error::Interrupted`].
+    pub(crate) fn compile(&self, engine: &Engine, name: &str, bytes: &Arc<[u8]>) -> Result<Module> {
+        let refuse = |why: String| Failure::Refused(why).of(name);
+        self.admission.check(bytes).map_err(refuse)?;
+        let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes)));
+        if let Some((cache, key)) = &key
+            && let Some(compiled) = cache.get(key)
+            && let Ok(module) = load(engine, &compiled)
+        {
+            return Ok(module);
+        }
+        let compiled = self.produce(engine, bytes).map_err(|failure| failure.of(name))?;
+        let module = load(engine, &compiled).map_err(|e| refuse(first_line(&e)))?;
+        if let Some((cache, key)) = &key {
+            // Whoever cannot keep it compiles it again the next time.
+            let _ = cache.put(key, &compiled);
+        }
+        Ok(module)
+    }
+
+    /// Sees to it that the cache has a program.
+    ///
+    /// # Errors
+    /// Those of [`Compiler::compile`]; [`Error::Invalid`] without a cache, [`Error::Os`] if it cannot be
+    /// written.
+    pub(crate) fn keep(&self, engine: &Engine, name: &str, bytes: &Arc<[u8]>) -> Result<Compiled> {
+        let none = "there is no cache of compiled programs: neither XDG_CACHE_HOME nor HOME names a \
+                    directory of this user's alone, or it was switched off";
+        let cache = self.cache.as_ref().ok_or_else(|| Error::Invalid(none.into()))?;
+        self.admission.check(bytes).map_err(|why| Failure::Refused(why).of(name))?;
+        let key = cache::Key::new(engine, bytes);
+        let file = cache.file_of(&key);
+        if let Some(compiled) = cache.get(&key)
+            && load(engine, &compiled).is_ok()
+        {
+            return Ok(Compiled { size: compiled.len(), was_there: true, file });
+        }
+        let compiled = self.produce(engine, bytes).map_err(|failure| failure.of(name))?;
+        let failed = |e: std::io::Error| Error::os("keep", format!("{}: {e}", file.display()));
+        cache.put(&key, &compiled).map_err(failed)?;
+        Ok(Compiled { size: compiled.len(), was_there: false, file })
+    }
+
+    /// Makes sure that no directory is granted by which a program could change what is executed, or
+    /// see what others execute.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub(crate) fn guard(&self, grants: &Grants) -> Result<()> {
+        let own = self.cache.as_ref().map(Cache::path);
+        // Other runs of this user have that one, whatever this one has.
+        let of_user = Cache::path_of_user();
+        for (directory, writable) in grants.directories() {
+            let used = own.filter(|path| cache::meets(path, directory));
+            let others =
+                of_user.as_deref().filter(|path| writable && cache::meets(path, directory));
+            if let Some(path) = used.or(others) {
+                return Err(Error::Invalid(format!(
+                    "{} cannot be granted: compiled programs are kept in {} and executed from there; \
+                     grant a directory beside it, or have them kept elsewhere",
+                    directory.display(),
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn produce(&self, engine: &Engine, bytes: &Arc<[u8]>) -> Result<Vec<u8>, Failure> {
+        let patience = Patience(self.costs.timeout.and_then(|t| Instant::now().checked_add(t)));
+        #[cfg(target_os = "linux")]
+        match child::compile(bytes, self.settings, &self.costs, patience) {
+            Err(Failure::NoChild) => {}
+            done => return done,
+        }
+        thread::compile(engine, bytes, self.costs.time(bytes.len()), patience)
+    }
+}
+
+/// Takes in what our own compiler has made.
+fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Module> {
+    // SAFETY: the bytes are what wasmtime made of a module: in a child of this process, which gave
+    // them by memory that nobody else has; or they come from a file in a directory that nobody but
+    // this user can write to, and have the hash that was put there with them.
+    unsafe { Module::deserialize(engine, compiled) }
+}
+
+/// The innermost message of a wasmtime error: the outer ones repeat what the caller knows.
+pub(crate) fn first_line(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    let line = cause.lines().next().unwrap_or("invalid").to_string();
+    match line.strip_prefix("unknown import: `") {
+        Some(rest) => format!(
+            "it imports `{}, which is not granted",
+            rest.replace("` has not been defined", "`")
+        ),
+        None => line,
+    }
+}

@@ -1,0 +1,285 @@
+//! The instruction walk: a process is ended after the first machine instruction of an operation, another
+//! one after the second, and so on through all of it; and every time its neighbours work on, and nothing is
+//! lost but what was in dead hands.
+//!
+//! The process is traced, step by step. Among the tests a few dozen instructions of each operation are
+//! tried, others every time that the operation changes; `make walk` tries them all.
+
+use crate::cases::Case;
+use crate::{until, workers};
+use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use procbox_core::{Bytes, Context, Error, Event, Lock, Pipe, Process, Queue, Result, Semaphore};
+use std::time::Duration;
+
+/// The cases.
+pub(crate) const ALL: &[(&str, Case)] = &[
+    ("killed_after_any_instruction_of_a_message_nothing_is_lost", || sampled(OF_MESSAGES)),
+    ("killed_after_any_instruction_of_another_call_nothing_is_lost", || sampled(OTHERS)),
+];
+
+/// The operations, by the names that the worker `walked` knows.
+const OF_MESSAGES: &[&str] = &[
+    "put",
+    "put_large",
+    "put_handle",
+    "put_full",
+    "get",
+    "get_large",
+    "get_handle",
+    "get_empty",
+    "send",
+    "recv",
+    "recv_empty",
+];
+const OTHERS: &[&str] =
+    &["lock", "lock_held", "permit", "permit_none", "set", "wait", "create", "drop", "start"];
+
+/// Of each operation so many instructions are tried among the tests, or fewer, if they take more steps than that.
+const SAMPLES: u64 = 10;
+const STEPS: u64 = 6000;
+/// A neighbour that waits longer hangs.
+const HANG: Duration = Duration::from_secs(20);
+/// The end of an operation that waits for what does not come.
+pub(crate) const BRIEF: Duration = Duration::from_millis(2);
+/// A message that needs a new segment behind one of these. (The processor steps through every few bytes of
+/// a copy.)
+pub(crate) const LARGE: usize = 1000;
+const BEFORE: usize = 65_000;
+/// The last message: who gets it has got all.
+pub(crate) const LAST: u8 = 9;
+
+/// What the walked process and its neighbours have.
+struct World {
+    ctx: Context,
+    q: Queue<Bytes>,
+    carry: Queue<Event>,
+    lock: Lock,
+    permits: Semaphore,
+    event: Event,
+    ends: (Pipe<Bytes>, Pipe<Bytes>),
+    forwarded: Queue<Bytes>,
+    contends: Process,
+}
+
+impl World {
+    fn new() -> Result<World> {
+        let ctx = procbox_native::Native::builder().build()?;
+        let (lock, permits, event) = (ctx.lock()?, ctx.semaphore(2)?, ctx.event()?);
+        let args = (&lock, &permits);
+        let contends = ctx.process(workers::contends::worker()).args(args).daemon(true).start()?;
+        Ok(World {
+            q: ctx.queue(4)?,
+            carry: ctx.queue(4)?,
+            forwarded: ctx.queue(16)?,
+            ends: ctx.pipe()?,
+            ctx,
+            lock,
+            permits,
+            event,
+            contends,
+        })
+    }
+
+    /// What there is before the operation; how many messages of it may be lost.
+    fn prepare(&self, operation: &str) -> Result<()> {
+        match operation {
+            "put_full" => (0..4).try_for_each(|_| self.q.put(&sevens(8))),
+            "put_large" => self.q.put(&sevens(BEFORE)),
+            "get" => self.q.put(&sevens(100)),
+            "get_large" => {
+                self.q.put(&sevens(BEFORE))?;
+                self.q.put(&sevens(LARGE))?;
+                self.q.get().map(drop)
+            }
+            "get_handle" => self.carry.put(&self.ctx.event()?),
+            "recv" => self.ends.1.send(&sevens(100)),
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&self, operation: &str) -> Result<Process> {
+        let args = (
+            operation.to_string(),
+            &self.q,
+            &self.carry,
+            &self.lock,
+            &self.permits,
+            &self.event,
+            &self.ends.0,
+        );
+        // A daemon may not start processes.
+        let process = self.ctx.process(workers::walked::worker()).args(args);
+        process.daemon(operation != "start").start()
+    }
+
+    /// Neighbours go on, and what is there is whole.
+    fn check(&self, operation: &str, at: &str) -> Result<()> {
+        let (mut found, mut carried) = (Vec::new(), 0);
+        let last = Bytes(vec![LAST]);
+        while self.q.is_full() {
+            found.push(self.q.get_timeout(HANG)?);
+        }
+        self.q.put_timeout(&last, HANG)?;
+        loop {
+            match self.q.get_timeout(HANG)? {
+                it if it == last => break,
+                message => found.push(message),
+            }
+        }
+        assert!(
+            found.iter().all(|it| it.0.iter().all(|byte| *byte == 7)),
+            "{operation}, {at}: {found:?}"
+        );
+        let sizes: Vec<usize> = found.iter().map(|it| it.0.len()).collect();
+        let whole: &[&[usize]] = match operation {
+            "put" => &[&[], &[100]],
+            "put_large" => &[&[BEFORE], &[BEFORE, LARGE]],
+            "put_full" => &[&[8; 4]],
+            "get" => &[&[], &[100]],
+            "get_large" => &[&[], &[LARGE]],
+            _ => &[&[]],
+        };
+        assert!(whole.contains(&&sizes[..]), "{operation}, {at}: {sizes:?}");
+        self.carry.put_timeout(&self.event, HANG)?;
+        while !self.carry.is_empty() {
+            let event = self.carry.get_timeout(HANG)?;
+            event.set();
+            carried += 1;
+        }
+        let most = if operation.ends_with("_handle") { 2 } else { 1 };
+        assert!((1..=most).contains(&carried), "{operation}, {at}: {carried}");
+        self.ends.1.send_timeout(&last, HANG)?;
+        let mut received = 0;
+        loop {
+            match self.ends.0.recv_timeout(HANG)? {
+                it if it == last => break,
+                message => assert!(message == sevens(100), "{operation}, {at}: {message:?}"),
+            }
+            received += 1;
+        }
+        assert!(received <= usize::from(operation == "recv"), "{operation}, {at}: {received}");
+        while self.ends.1.poll(Duration::ZERO)? {
+            assert_eq!(self.ends.1.recv()?, sevens(100), "{operation}, {at}");
+        }
+        drop(self.lock.lock_timeout(HANG)?);
+        // The one that contends has one of them now and then.
+        let both = (self.permits.permit_timeout(HANG)?, self.permits.permit_timeout(HANG)?);
+        assert_eq!(self.permits.try_permit().err(), Some(Error::TimedOut), "{operation}, {at}");
+        drop(both);
+        assert!(self.contends.is_alive(), "{operation}, {at}: {:?}", self.contends.status());
+        self.event.clear();
+        self.forward(operation, at)
+    }
+
+    /// One who waited all the while is woken.
+    fn forward(&self, operation: &str, at: &str) -> Result<()> {
+        let p = self.ctx.process(workers::forwards_one::worker());
+        let p = p.args((&self.q, &self.forwarded)).daemon(true).start()?;
+        self.q.put_timeout(&sevens(3), HANG)?;
+        let got = self.forwarded.get_timeout(HANG)?;
+        assert_eq!(got, sevens(3), "{operation}, {at}");
+        assert_eq!(p.join_timeout(HANG)?.exitcode(), 0);
+        Ok(())
+    }
+}
+
+fn sevens(size: usize) -> Bytes {
+    Bytes(vec![7; size])
+}
+
+/// A process that is traced by the calling thread.
+struct Traced(Pid);
+
+impl Traced {
+    /// Begins to trace a child that has stopped itself.
+    fn begin(process: &Process) -> Result<Traced> {
+        let pid = process.pid()?;
+        let stopped = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        until("the process stops itself", stopped);
+        let traced = Traced(Pid::from_raw(pid as i32));
+        traced.ptrace(libc::PTRACE_ATTACH)?;
+        assert!(matches!(traced.wait(), WaitStatus::Stopped(..)));
+        // Its other threads would stand still as long as it counts as stopped.
+        kill(traced.0, Signal::SIGCONT).map_err(|e| Error::os("kill", e))?;
+        Ok(traced)
+    }
+
+    fn ptrace(&self, request: libc::c_uint) -> Result<()> {
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: these requests read and write nothing of this process.
+        match unsafe { libc::ptrace(request, self.0.as_raw(), none, none) } {
+            -1 => Err(Error::os("ptrace", std::io::Error::last_os_error())),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&self) -> WaitStatus {
+        waitpid(self.0, None).unwrap_or(WaitStatus::StillAlive)
+    }
+
+    /// Runs so many instructions, or up to the end of the operation; how many it were.
+    fn step(&self, most: u64) -> Result<u64> {
+        for done in 0..most {
+            self.ptrace(libc::PTRACE_SINGLESTEP)?;
+            match self.wait() {
+                WaitStatus::Stopped(_, Signal::SIGUSR2) => return Ok(done),
+                // Signals that come meanwhile are not passed on: its stop of before is one.
+                WaitStatus::Stopped(..) => {}
+                other => {
+                    return Err(Error::Invalid(format!("{:?} after {done}: {other:?}", self.0)));
+                }
+            }
+        }
+        Ok(most)
+    }
+}
+
+/// Ends a process after so many instructions of an operation; how many it took.
+fn kill_after(world: &World, operation: &str, instructions: u64) -> Result<u64> {
+    world.prepare(operation)?;
+    let process = world.start(operation)?;
+    let traced = Traced::begin(&process)?;
+    let done = traced.step(instructions)?;
+    process.kill()?;
+    assert_eq!(process.join_timeout(HANG)?.exitcode(), -9, "{operation} after {done}");
+    world.check(operation, &format!("after {done} instructions"))?;
+    Ok(done)
+}
+
+fn sampled(operations: &[&str]) -> Result<()> {
+    let samples = |length| SAMPLES.min(2 * STEPS / length).max(2);
+    walk(operations, |length| (length / samples(length)).max(1)).map(drop)
+}
+
+/// Walks through all operations and tells how long they are; how many processes were ended. One after
+/// every `stride`th instruction.
+pub(crate) fn told(stride: u64) -> Result<u64> {
+    walk(&[OF_MESSAGES, OTHERS].concat(), |length| {
+        println!("{length} instructions, every {stride}");
+        stride
+    })
+}
+
+/// Walks through all operations; how many processes were ended.
+fn walk(operations: &[&str], stride_of: impl Fn(u64) -> u64) -> Result<u64> {
+    let mut killed = 0;
+    for operation in operations {
+        let world = World::new()?;
+        let length = kill_after(&world, operation, u64::MAX)?;
+        assert!(length > 10, "{operation} takes {length} instructions");
+        let stride = stride_of(length).max(1);
+        // Not the same ones for ever: the length differs from build to build.
+        let mut at = length % stride;
+        while at <= length {
+            kill_after(&world, operation, at)?;
+            (at, killed) = (at + stride, killed + 1);
+        }
+    }
+    Ok(killed)
+}

@@ -1,0 +1,96 @@
+//! Workers that wait for one another.
+
+use procbox_guest::prelude::*;
+
+/// Takes two locks, the second when another has its first too.
+#[worker]
+fn takes_both(
+    first: Lock,
+    second: Lock,
+    mine: Event,
+    theirs: Event,
+    out: Queue<String>,
+) -> Result<()> {
+    let _held = first.lock()?;
+    mine.set();
+    theirs.wait()?;
+    let both = second.lock().map(drop);
+    out.put(&format!("{both:?}"))
+}
+
+#[worker]
+fn takes_both_permits(
+    first: Semaphore,
+    second: Semaphore,
+    mine: Event,
+    theirs: Event,
+    out: Queue<String>,
+) -> Result<()> {
+    let _held = first.permit()?;
+    mine.set();
+    theirs.wait()?;
+    let both = second.acquire();
+    out.put(&format!("{both:?}"))
+}
+
+#[worker]
+fn dines(first: Lock, second: Lock, times: u32) -> Result<()> {
+    for _ in 0..times {
+        let _first = first.lock()?;
+        let _second = second.lock()?;
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+#[worker]
+fn tells_lock(lock: Lock, out: Queue<String>) -> Result<()> {
+    let locked = lock.lock().map(drop);
+    out.put(&format!("{locked:?}"))
+}
+
+#[worker]
+fn says_what_it_got(q: Queue<u32>, out: Queue<String>) -> Result<()> {
+    let got = q.get();
+    out.put(&format!("{got:?}"))
+}
+
+#[worker]
+fn joins_whom_it_keeps_waiting(out: Queue<String>) -> Result<()> {
+    let ctx = procbox_guest::context()?;
+    let q = ctx.queue::<u32>(1)?;
+    let p = ctx.process(says_what_it_got).args((&q, &out)).start()?;
+    let joined = p.join().map(drop);
+    out.put(&format!("{joined:?}"))
+}
+
+#[worker]
+fn gets_and_puts(from: Queue<u32>, to: Queue<u32>, out: Queue<String>) -> Result<()> {
+    let got = from.get();
+    out.put(&format!("{got:?}"))?;
+    to.put(&got.unwrap_or(0))
+}
+
+#[worker]
+fn waits_and_sets(mine: Event, next: Event, out: Queue<String>) -> Result<()> {
+    let waited = mine.wait();
+    out.put(&format!("{waited:?}"))?;
+    next.set();
+    Ok(())
+}
+
+#[worker]
+fn gets_under_a_lock(lock: Lock, q: Queue<u32>, held: Event, out: Queue<String>) -> Result<()> {
+    let _held = lock.lock()?;
+    held.set();
+    let got = q.get();
+    out.put(&format!("{got:?}"))
+}
+
+#[worker]
+fn puts_under_a_lock(lock: Lock, q: Queue<u32>, held: Event, out: Queue<String>) -> Result<()> {
+    held.wait()?;
+    let locked = lock.lock().map(drop);
+    out.put(&format!("{locked:?}"))?;
+    q.put(&1)
+}

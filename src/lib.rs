@@ -97,7 +97,7 @@ pub use procbox_native::Native;
 /// ```
 pub mod types {
     pub use procbox_core::types::*;
-    pub use procbox_core::{Address, Bounds};
+    pub use procbox_core::{Address, Bounds, Usage};
     pub use procbox_core::{worker::Arg, worker::Args, worker::Untyped};
 }
 

@@ -2,7 +2,7 @@
 
 use super::command::{Command, FILE, INPUTS, is_of_command};
 use super::gate::{Halt, Load, jobs};
-use crate::options::{ProgramArgs, duration, size};
+use crate::options::{ProgramArgs, at_least_one, duration, size};
 use crate::watch::WatchArgs;
 use clap::Args;
 use procbox::Error;
@@ -53,7 +53,7 @@ pub(crate) struct MapArgs {
     pub(super) jobs: Option<usize>,
     /// How many tasks travel together; by default 1 for files and 64 for lines. Always 1 where each
     /// task has its own process
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(super) chunk_size: Option<NonZeroUsize>,
     /// Run a task again, up to N times, when its worker died
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -65,7 +65,7 @@ pub(crate) struct MapArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
     /// Replace a worker after it has done N chunks of tasks; implies --reuse
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(super) max_tasks_per_child: Option<NonZeroU64>,
     /// A new process for every task, so that nothing of one can reach the next: the default in the
     /// sandbox

@@ -29,8 +29,12 @@ pub(crate) struct TopArgs {
     #[arg(long)]
     once: bool,
     /// The process to look into
-    #[arg(value_name = "PID")]
+    #[arg(value_name = "PID", value_parser = pid)]
     pid: Option<u32>,
+}
+
+fn pid(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "the number of a process: without one, top lists them".into())
 }
 
 /// What to say where there is nothing.

@@ -115,10 +115,7 @@ impl NativeLock {
 
 impl Visible for NativeLock {
     fn sight(&self) -> Sight {
-        Sight::Lock {
-            object: self.0.offset,
-            holder: Some(self.lock().holder()).filter(|tid| *tid != 0),
-        }
+        Sight::Lock { object: self.0.offset, holder: self.lock().holder() }
     }
 }
 

@@ -28,6 +28,10 @@ const LIBRARIES: &[&str] = &["abi/src", "core/src", "guest/src", "host/src", "na
 const MAY_ASK: &[(&str, &str)] = &[
     ("core/src/time.rs", "the system's clock is here"),
     ("core/src/random.rs", "the system's random bytes are here"),
+    (
+        "host/src/compile/",
+        "compiling takes real time, in a process of its own, before any guest runs",
+    ),
     ("host/src/runtime/", "this is the seam"),
     ("native/src/confine/files.rs", "paths that a confined program may open, not that this opens"),
     ("native/src/limits.rs", "the CPU time of another process: no clock to live by"),

@@ -5,6 +5,9 @@ PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
 # The crates that are published, with `procbox` and `procbox-cli`.
 PUBLISHED := abi core native host guest-macros guest benches
+# Those whose first page users read, and the most names on it.
+LIBRARIES := procbox procbox_guest procbox_native procbox_host procbox_core
+MOST_NAMES := 32
 ARM := aarch64-unknown-linux-gnu
 FUZZ_TARGETS := abi decode
 # Seconds for each of them.
@@ -54,6 +57,7 @@ build: programs
 programs: setup
 	$(CARGO) build --release -p procbox-programs -p procbox-cases
 	$(CARGO) build --release -p procbox-programs -p procbox-cases --target $(WASM)
+	$(CARGO) build --release -p procbox-recipes --no-default-features --target $(WASM)
 	@mkdir -p target/programs
 	@for p in $(PROGRAMS); do \
 	  cp -f target/release/$$p target/programs/$$p && \
@@ -71,6 +75,7 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p procbox-guest -p procbox-programs -p procbox-cases --target $(WASM) -- -D warnings
+	$(CARGO) clippy --release -p procbox-recipes --no-default-features --target $(WASM) -- -D warnings
 
 # The library with each backend alone, and that no peer is linked into the command.
 features: setup
@@ -83,9 +88,14 @@ features: setup
 	  echo "these are linked into the command"; exit 1; \
 	fi
 
-# The pages of all crates, without a warning.
+# The pages of all crates, without a warning; and the first page of each library is short enough to read.
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --workspace
+	@for crate in $(LIBRARIES); do \
+	  names=$$(grep -o '<dt><a class=' target/doc/$$crate/index.html | wc -l); \
+	  echo "$$crate: $$names names on its first page"; \
+	  test $$names -gt 0 -a $$names -le $(MOST_NAMES) || { echo "$$crate: at most $(MOST_NAMES)"; exit 1; }; \
+	done
 
 # Each published crate as it would be uploaded; nothing is.
 package:

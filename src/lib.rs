@@ -1,35 +1,58 @@
 //! Multiprocessing whose workers run as native OS processes or as sandboxed wasmtime instances,
 //! from one source, with the same API, semantics and exit codes.
 //!
-//! Three ways in:
-//!
-//! - write a program: link `procbox-guest`, mark workers with `#[worker]`, start them. The same
-//!   source runs natively and, compiled for `wasm32-wasip1`, in the sandbox;
-//! - embed: a trusted native program starts workers of an untrusted `.wasm` by name, with a
-//!   [`Sandbox`], or those of a native program, with [`Native`];
-//! - use the `procbox` command of `procbox-cli`: `procbox run`, `procbox map`.
-//!
-//! The features `native` and `sandbox`, both on by default, are the backends. Without `sandbox`
-//! wasmtime is not built. Without `native` there is no handler of Ctrl-C: one of your own can call
-//! `sandbox::interrupt`.
+//! A program with workers links `procbox-guest`; the same source runs natively and, compiled for
+//! `wasm32-wasip1`, in the sandbox. This crate is for those who *embed* such programs: a trusted native
+//! program starts workers of an untrusted `.wasm` by name, with a [`Sandbox`]
 //!
 //! ```no_run
 //! # #[cfg(feature = "sandbox")]
-//! # fn example() -> procbox::Result<()> {
+//! # mod program {
 //! use procbox::sandbox::Program;
-//! use procbox::{Queue, Sandbox};
+//! use procbox::{Queue, Result, Sandbox};
 //!
-//! let sandbox = Sandbox::builder().memory(64 << 20).build()?;
-//! let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
-//! let q: Queue<u32> = ctx.queue(16)?;
-//! let p = ctx.process("writer").args((&q, 3u32)).start()?;
-//! for _ in 0..3 {
-//!     println!("{}", q.get()?);
+//! fn main() -> Result<()> {
+//!     let sandbox = Sandbox::builder().memory(64 << 20).build()?;
+//!     let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+//!     let q: Queue<u32> = ctx.queue(16)?;
+//!     let p = ctx.process("writer").args((&q, 3u32)).start()?;
+//!     for _ in 0..3 {
+//!         println!("{}", q.get()?);
+//!     }
+//!     assert!(p.join()?.success());
+//!     Ok(())
 //! }
-//! assert!(p.join()?.success());
-//! # Ok(())
 //! # }
 //! ```
+//!
+//! or those of a native program, with [`Native`]:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "native", target_os = "linux"))]
+//! # mod program {
+//! use procbox::{Native, Result, native::Program};
+//!
+//! fn main() -> Result<()> {
+//!     let ctx = Native::builder().program(Program::open("workers")?).build()?;
+//!     let pool = ctx.pool::<(u64,), u64>("double").build()?;
+//!     assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
+//!     Ok(())
+//! }
+//! # }
+//! ```
+//!
+//! Where to read on:
+//!
+//! - [`Context`] makes everything: [`Process`], [`Pool`], [`Queue`], [`Lock`], [`Pipe`] and the other
+//!   primitives; [`Error`] is all that can go wrong, [`ExitStatus`] how processes end;
+//! - [`sandbox`]: what an untrusted program is granted and how it is bounded; [`native`]: how OS
+//!   processes are confined;
+//! - [`types`]: what methods of these take and give and is seldom named; [`observe`]: events for those
+//!   who watch; [`backend`]: what implementers of a backend need.
+//!
+//! The features `native` and `sandbox`, both on by default, are the backends. Without `sandbox`
+//! wasmtime is not built. Without `native` there is no handler of Ctrl-C: one of your own can call
+//! `sandbox::interrupt`. The command `procbox` is the crate `procbox-cli`.
 
 #![cfg_attr(
     not(all(feature = "native", feature = "sandbox")),
@@ -44,13 +67,19 @@ compile_error!(
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(feature = "watch", target_os = "linux"))]
+pub mod watch;
 
 pub use procbox_core::observe;
 pub use procbox_core::{
-    Address, Backend, Bounds, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit,
-    Listener, Lock, LockGuard, MainLoop, Output, Permit, Pipe, Pool, PoolBuilder, Process,
-    ProcessBuilder, Queue, Receiver, Result, Semaphore, Sender, TaskResult, TaskResults, Usage,
-    Wait, Worker, ready,
+    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
+    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, ready,
+};
+// Their pages are in `types`, so that this one is short.
+#[doc(hidden)]
+pub use procbox_core::{
+    Address, Bounds, LockGuard, Permit, PoolBuilder, ProcessBuilder, Receiver, Sender, TaskResult,
+    TaskResults, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
@@ -67,10 +96,8 @@ pub use procbox_native::Native;
 /// # }
 /// ```
 pub mod types {
-    pub use procbox_core::{
-        Acquired, AtHand, Bell, ClosurePoster, Complete, Counters, Identity, OsError, Poster,
-        Runnable, Serves, Starts, Waitable, WeakContext, WorkerInfo, signal,
-    };
+    pub use procbox_core::types::*;
+    pub use procbox_core::{Address, Bounds, Usage};
     pub use procbox_core::{worker::Arg, worker::Args, worker::Untyped};
 }
 

@@ -1,7 +1,7 @@
 //! The limits that `run` and `map` share: what a process may have, and what all that comes of it may
 //! have together.
 
-use crate::options::{duration, size};
+use crate::options::{at_least_one, duration, size};
 use clap::Args;
 use procbox::sandbox::{SandboxBuilder, TreeLimits};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -27,17 +27,17 @@ pub(crate) struct LimitArgs {
     pub(crate) measured: bool,
     /// How much fuel each process gets (sandbox): about one unit per WebAssembly instruction. Out of
     /// it, the process ends as by signal 24. The same work needs the same fuel on every machine
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) fuel: Option<NonZeroU64>,
     /// How much fuel a process and all that it starts get together (sandbox)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) tree_fuel: Option<NonZeroU64>,
     /// How many processes there may be at once (sandbox); room for them is made at the start. By
     /// default 1000 for a program that could start some
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) max_processes: Option<NonZeroUsize>,
     /// How many processes may be started in all, the first included (sandbox)
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(crate) max_starts: Option<NonZeroU64>,
     /// Do not let it start processes (sandbox)
     #[arg(long)]
@@ -46,7 +46,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_output: Option<usize>,
     /// How many files it and all that it starts may have open (sandbox). By default 256
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(crate) max_open_files: Option<NonZeroUsize>,
     /// The most bytes that it and all that it starts may write to files (sandbox). By default 1G
     #[arg(long, value_name = "BYTES", value_parser = size)]

@@ -20,6 +20,7 @@ mod samples;
 mod signals;
 mod stats;
 mod status;
+mod top;
 mod watch;
 mod workers;
 
@@ -76,6 +77,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Compile programs for the sandbox ahead of time
     Compile(compile::CompileArgs),
+    /// Show what runs and what it waits for, as top does
+    Top(top::TopArgs),
     /// Say which workers a program offers
     Workers(workers::WorkersArgs),
     /// Print what completes a command line in a shell
@@ -93,7 +96,12 @@ fn parse() -> Cli {
             map.mut_arg("words", |words| words.trailing_var_arg(true))
         });
     }
-    let matches = command.get_matches_from(words);
+    let matches = command.try_get_matches_from(&words).unwrap_or_else(|mut e| {
+        if words.get(1).is_some_and(|word| word == "map") {
+            map::hint(&mut e, &words[2..]);
+        }
+        e.exit()
+    });
     Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
 }
 
@@ -108,6 +116,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Compile(args) => compile::compile(&args),
+        Command::Top(args) => top::top(&args),
         Command::Workers(args) => workers::workers(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),
         Command::Man(args) => manual::man(&args, Cli::command()),

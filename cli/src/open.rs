@@ -98,6 +98,16 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
     let module = module(path)?;
     let room = room(&module, args, args.at_once);
     let program = sandbox::Program::from_bytes(path.display().to_string(), module)?;
+    for (host, option) in args
+        .dir
+        .iter()
+        .map(|dir| (host_and_guest(dir).0, "--dir"))
+        .chain(args.dir_ro.iter().map(|dir| (host_and_guest(dir).0, "--dir-ro")))
+    {
+        if !Path::new(host).is_dir() {
+            return Err(Error::os(option, format!("{host}: there is no such directory")));
+        }
+    }
     let mut grants = Grants::default().quiet(args.quiet).processes(!args.limits.no_processes);
     for (host, guest) in args.dir.iter().map(|dir| host_and_guest(dir)) {
         grants = grants.dir(host, guest);

@@ -3,6 +3,7 @@
 use crate::limits::LimitArgs;
 use clap::{Args, ValueEnum};
 use procbox::sandbox::SandboxBuilder;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Where processes run.
@@ -54,6 +55,11 @@ pub(crate) struct ProgramArgs {
     /// Say nothing on stderr but what the program itself says
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// A number that is not 0.
+pub(crate) fn at_least_one<N: FromStr>(text: &str) -> Result<N, String> {
+    text.trim().parse().map_err(|_| "a whole number, at least 1".into())
 }
 
 /// What compiling a program for the sandbox may cost.

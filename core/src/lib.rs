@@ -5,6 +5,28 @@
 //! those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`],
 //! [`Connection`], [`MainLoop`] and [`Pool`].
 //!
+//! Programs name it through `procbox-guest` or `procbox`, which make a [`Context`]; all else comes from
+//! that:
+//!
+//! ```no_run
+//! # fn context() -> procbox_core::Result<procbox_core::Context> { Err(procbox_core::Error::Closed) }
+//! use procbox_core::{Queue, Result};
+//!
+//! fn main() -> Result<()> {
+//!     let ctx = context()?; // of the native backend, or of the sandbox
+//!     let q: Queue<u32> = ctx.queue(16)?;
+//!     let p = ctx.process("writer").args((&q, 3u32)).start()?;
+//!     for _ in 0..3 {
+//!         println!("{}", q.get()?);
+//!     }
+//!     assert!(p.join()?.success());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Where to read on: [`Context`] and [`Process`] for users, [`types`] for what they seldom name, [`raw`]
+//! and [`runner`] for those who write a backend, [`observe`] for those who watch.
+//!
 //! The files stand on floors, and import from floors below only:
 //!
 //! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
@@ -47,19 +69,45 @@ mod usage;
 
 pub use bytes::Bytes;
 pub use connection::{Connection, Listener};
-pub use context::{Context, WeakContext, ready};
-pub use error::{Error, OsError, Result};
+pub use context::{Context, ready};
+pub use error::{Error, Result};
 pub use event::Event;
-pub use exit::{ExitStatus, Limit, signal};
-pub use lock::{Lock, LockGuard};
-pub use main_loop::{ClosurePoster, MainLoop, Poster};
-pub use pipe::{Pipe, Receiver, Sender};
-pub use pool::{AtHand, Bell, Counters, Pool, PoolBuilder, Serves, TaskResult, TaskResults};
-pub use printable::printable;
-pub use process::{Complete, Process, ProcessBuilder, Starts};
+pub use exit::{ExitStatus, Limit};
+pub use lock::Lock;
+pub use main_loop::MainLoop;
+pub use pipe::Pipe;
+pub use pool::Pool;
+pub use process::Process;
 pub use queue::Queue;
-pub use raw::{Acquired, Address, Backend, Bounds, Identity, Input, Output, Waitable, WorkerInfo};
-pub use semaphore::{Permit, Semaphore};
+pub use raw::{Address, Backend, Bounds, Input, Output};
+pub use semaphore::Semaphore;
 pub use time::Wait;
 pub use usage::Usage;
-pub use worker::{Runnable, Worker};
+// Their pages are in `types`, so that the first one is short.
+#[doc(hidden)]
+pub use printable::printable;
+#[doc(hidden)]
+pub use types::*;
+
+/// Types that methods of those of the root give and take, and that are seldom named.
+///
+/// ```no_run
+/// use procbox_core::types::Counters;
+/// # fn example(pool: procbox_core::Pool<(u64,), bool>) {
+/// let so_far: Counters = pool.counters();
+/// println!("{} of {} tasks have ended", so_far.done + so_far.failed, so_far.submitted);
+/// # }
+/// ```
+pub mod types {
+    pub use crate::context::WeakContext;
+    pub use crate::error::OsError;
+    pub use crate::exit::signal;
+    pub use crate::lock::LockGuard;
+    pub use crate::main_loop::{ClosurePoster, Poster};
+    pub use crate::pipe::{Receiver, Sender};
+    pub use crate::pool::{AtHand, Bell, Counters, PoolBuilder, Serves, TaskResult, TaskResults};
+    pub use crate::process::{Complete, ProcessBuilder, Starts};
+    pub use crate::raw::{Acquired, Identity, Waitable, WorkerInfo};
+    pub use crate::semaphore::Permit;
+    pub use crate::worker::{Runnable, Worker};
+}

@@ -6,11 +6,14 @@
 
 mod deadlock;
 mod graph;
+mod sight;
 #[cfg(feature = "tracing")]
 mod tracing;
 
 pub use deadlock::{Blocked, Deadlock, Deadlocks};
 pub use graph::WaitGraph;
+pub use sight::{Looking, Sight, Visible, is_looked_at, show};
+
 #[cfg(feature = "tracing")]
 pub use tracing::to_tracing;
 
@@ -99,6 +102,16 @@ pub enum Event<'a> {
         task: u64,
         /// The standard output that is of no result.
         stdout: &'a [u8],
+    },
+    /// A run of a program in a pool has ended and had printed this on its standard error, if that is
+    /// [captured](crate::PoolBuilder::stderr). What becomes of the task follows.
+    CommandComplained {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+        /// What it had printed.
+        stderr: &'a [u8],
     },
     /// Tasks whose worker died will be run again.
     TaskRetried {

@@ -25,6 +25,17 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! `cargo run` runs it as native processes. In the sandbox:
+//!
+//! ```sh
+//! cargo build --target wasm32-wasip1
+//! procbox run target/wasm32-wasip1/debug/first.wasm
+//! ```
+//!
+//! Where to read on: [`macro@worker`] says what a worker can be, the [`prelude`] has the names that most
+//! programs use, [`Context`] makes processes, pools and primitives, and `docs/testing.md` in the
+//! repository is about tests.
 
 #[cfg(target_os = "linux")]
 #[doc(hidden)]
@@ -42,6 +53,12 @@ use nowhere as backend;
 #[cfg(target_arch = "wasm32")]
 use sandbox as backend;
 
+pub use procbox_core::{
+    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Limit, Listener, Lock, MainLoop,
+    Pipe, Pool, Process, Queue, Result, Semaphore, Wait, observe, ready, types,
+};
+// The rest is there too; it is seldom named, and has its pages in `types` and in `procbox_core`.
+#[doc(hidden)]
 pub use procbox_core::*;
 
 /// Makes a function a worker: something that can be started as a process or given tasks by a pool.

@@ -19,6 +19,7 @@ use crate::state::Environment;
 use crate::tree::Tree;
 use crate::waiting::OWN_PID;
 use crate::wasi::Files;
+use procbox_core::observe;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
@@ -88,7 +89,9 @@ impl RawContext for Root {
     }
 
     fn lock(&self) -> Result<Arc<dyn RawLock>> {
-        Ok(Arc::new(HostLock::new(self.runtime().clone(), self.charge()?)))
+        let lock = Arc::new(HostLock::new(self.runtime().clone(), self.charge()?));
+        observe::show(&lock);
+        Ok(lock)
     }
 
     fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {

@@ -4,6 +4,26 @@
 //! One process = one store and instance from a pool + one task. Blocking in the guest suspends its
 //! fiber, never a thread.
 //!
+//! ```no_run
+//! use procbox_core::{Queue, Result};
+//! use procbox_host::{Program, Sandbox};
+//!
+//! fn main() -> Result<()> {
+//!     let sandbox = Sandbox::builder().memory(64 << 20).build()?;
+//!     let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
+//!     let q: Queue<u32> = ctx.queue(16)?;
+//!     let p = ctx.process("writer").args((&q, 3u32)).start()?;
+//!     for _ in 0..3 {
+//!         println!("{}", q.get()?);
+//!     }
+//!     assert!(p.join()?.success());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Where to read on: [`SandboxBuilder`] has the limits, [`Grants`] what a program may be given;
+//! `docs/security.md` in the repository has the threat model, `docs/runtime.md` who runs when.
+//!
 //! The files stand on floors, and import from floors below or beside them only:
 //!
 //! 1. `sync`, locks; `runtime`, who runs the tasks, and by which clock; `ctrl_c`, Ctrl-C in the

@@ -5,7 +5,7 @@ use crate::blocked::Server;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::observe::{Awaited, Operation};
+use procbox_core::observe::{Awaited, Operation, Sight, Visible};
 use procbox_core::raw::{Acquired, RawLock};
 use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
@@ -101,6 +101,14 @@ impl HostLock {
             // It was the holder, and nobody else releases in its name.
             let _ = self.release_as(dead);
         }
+    }
+}
+
+impl Visible for HostLock {
+    fn sight(&self) -> Sight {
+        let holder = self.holder.load(Ordering::Relaxed);
+        let holder = u32::try_from(holder).ok().filter(|pid| *pid != 0);
+        Sight::Lock { object: waiting::number(self), holder }
     }
 }
 

@@ -109,7 +109,7 @@ fn terminal(fd: BorrowedFd<'_>) -> io::Result<File> {
 
 /// How a process ended that could not say it itself: a line, and indented lines behind it, so that
 /// none of the guest's making looks like another's.
-fn last_words(name: &str, message: &str) -> String {
+pub(crate) fn last_words(name: &str, message: &str) -> String {
     let lines: Vec<_> = message.lines().map(|line| printable(line.trim())).collect();
     let mut text = format!("{}: {}", printable(name), lines.join("\n  "));
     text.truncate(text.floor_char_boundary(PIECE - 1));

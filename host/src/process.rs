@@ -4,22 +4,40 @@ use crate::account::{Charge, OBJECT};
 use crate::blocked::{Server, Waiter};
 use crate::interrupt::Interrupt;
 use crate::lock::Holder;
+use crate::print::Stream;
 use crate::ready::Source;
-use crate::runtime::{Runtime, Seat};
+use crate::runtime::{Runtime, Seat, thread_time};
 use crate::sync::lock;
 use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
-use procbox_core::observe::{Awaited, Operation};
+use procbox_core::observe::{self, Awaited, Operation, Sight, Visible};
 use procbox_core::raw::{Identity, RawProcess};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Limit, Result, Usage, Wait, signal};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The bytes that a process and its descendants have printed, if they are kept.
-pub(crate) type Captured = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Captured = Arc<Kept>;
+
+/// What is kept of two streams.
+#[derive(Default)]
+pub(crate) struct Kept {
+    stdout: Mutex<Vec<u8>>,
+    stderr: Mutex<Vec<u8>>,
+}
+
+impl Kept {
+    fn of(&self, stream: Stream) -> &Mutex<Vec<u8>> {
+        match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
+        }
+    }
+}
 
 /// A process: what its parent, the embedding program and its own task hold in common.
 pub(crate) struct HostProcess {
@@ -37,6 +55,8 @@ pub(crate) struct HostProcess {
     began: Instant,
     /// Its seat in the runtime.
     pub(crate) seat: Arc<Seat>,
+    /// The CPU time that it has used, if somebody looks: `observe::show`.
+    used: Used,
     end: Mutex<End>,
     ended: WaitList,
     pub(crate) output: Captured,
@@ -77,6 +97,7 @@ impl HostProcess {
             began: runtime.clock().now(),
             runtime,
             seat,
+            used: Used::default(),
             end: Mutex::default(),
             ended: WaitList::new(),
             output,
@@ -133,13 +154,20 @@ impl HostProcess {
     }
 
     /// Keeps what the process has printed. If there is no room for that in its tree, it ends.
-    pub(crate) fn keep_output(&self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn keep_output(&self, of: Stream, bytes: &[u8]) -> std::io::Result<()> {
         if !self.tree.account.take(bytes.len()) {
             self.end_with(ExitStatus::limited(Limit::Memory));
             return Err(std::io::ErrorKind::OutOfMemory.into());
         }
-        lock(&self.output).extend_from_slice(bytes);
+        lock(self.output.of(of)).extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// What it has printed and nobody has taken yet.
+    fn take_kept(&self, of: Stream) -> Vec<u8> {
+        let output = std::mem::take(&mut *lock(self.output.of(of)));
+        self.tree.account.give(output.len());
+        output
     }
 
     pub(crate) fn status_now(&self) -> Option<ExitStatus> {
@@ -148,6 +176,32 @@ impl HostProcess {
 
     pub(crate) async fn joined(&self) -> Result<ExitStatus> {
         waiting::until(&self.runtime, &self.ended, || self.status_now().map(Ok)).await
+    }
+}
+
+/// CPU time that somebody looks at.
+#[derive(Default)]
+struct Used(AtomicU64);
+
+impl HostProcess {
+    /// Runs a piece of it, at its expense if somebody looks.
+    pub(crate) fn spend<T>(&self, piece: impl FnOnce() -> T) -> T {
+        if !observe::is_looked_at() {
+            return piece();
+        }
+        let began = thread_time();
+        let done = piece();
+        let used = thread_time().saturating_sub(began).as_nanos();
+        // 500 years of them go into it.
+        self.used.0.fetch_add(used as u64, Ordering::Relaxed);
+        done
+    }
+}
+
+impl Visible for HostProcess {
+    fn sight(&self) -> Sight {
+        let cpu = Duration::from_nanos(self.used.0.load(Ordering::Relaxed));
+        Sight::Process { pid: self.identity.pid, cpu }
     }
 }
 
@@ -217,8 +271,10 @@ impl RawProcess for HostProcess {
     }
 
     fn output(&self) -> Vec<u8> {
-        let output = std::mem::take(&mut *lock(&self.output));
-        self.tree.account.give(output.len());
-        output
+        self.take_kept(Stream::Stdout)
+    }
+
+    fn error_output(&self) -> Vec<u8> {
+        self.take_kept(Stream::Stderr)
     }
 }

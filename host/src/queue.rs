@@ -5,7 +5,8 @@ use crate::channel::Channel;
 use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
 use crate::runtime::Runtime;
-use procbox_core::observe::Operation;
+use crate::waiting::number;
+use procbox_core::observe::{self, Operation, Sight, Visible};
 use procbox_core::raw::{Bounds, Handle, Message, RawQueue};
 use procbox_core::{Error, Result, Wait};
 use std::sync::{Arc, Weak};
@@ -23,7 +24,18 @@ pub(crate) fn new(
     let weak: Weak<Channel<Stored>> = Arc::downgrade(&queue);
     queue.between(weak.clone(), weak.clone());
     queue.received_by(weak);
+    observe::show(&queue);
     Ok(queue)
+}
+
+impl Visible for Channel<Stored> {
+    fn sight(&self) -> Sight {
+        Sight::Queue {
+            object: number(self),
+            messages: Channel::len(self),
+            most: Channel::bounds(self).messages,
+        }
+    }
 }
 
 impl Carrier for Channel<Stored> {

@@ -6,7 +6,7 @@ use crate::grants::Grants;
 use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::object::Stored;
-use crate::print;
+use crate::print::{self, Stream};
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
 use crate::runtime::Share;
@@ -16,7 +16,7 @@ use crate::trap;
 use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::{Entry, ProcessSpec};
+use procbox_core::raw::{Entry, Output, ProcessSpec};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Limit, Result, Wait};
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl Shared {
             HostProcess::new(runtime, spec.identity.clone(), tree, output, deadline, counts_fuel)?;
         let fuel = process.tree.take_fuel(sandbox.limits.fuel)?;
         sandbox.registry.enter(&process);
+        observe::show(&process);
         observe::emit(|| Event::ProcessStarted {
             pid: process.identity.pid,
             name: &process.identity.name,
@@ -168,7 +169,14 @@ async fn live(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u6
         && !shared.grants.is_quiet()
     {
         let process = store.data().process.clone();
-        print::complain(&process.runtime, &process.identity.name, &message).await;
+        let name = &process.identity.name;
+        if store.data().spec.stderr == Output::Capture {
+            let said = print::last_words(name, &message);
+            // Out of memory or not, it has ended.
+            let _ = process.keep_output(Stream::Stderr, said.as_bytes());
+        } else {
+            print::complain(&process.runtime, name, &message).await;
+        }
     }
     ended.status
 }

@@ -54,15 +54,15 @@ impl Task {
     /// Runs the guest until it yields, waits or ends; how the process has ended, if it has.
     fn run(&mut self, cx: &mut Context<'_>) -> Option<ExitStatus> {
         let life = self.life.as_mut()?;
-        let tree = &self.process.tree;
-        let polled = match &mut self.cpu_time {
+        let (process, cpu_time) = (&self.process, &mut self.cpu_time);
+        let polled = process.spend(|| match cpu_time {
             None => life.as_mut().poll(cx),
             Some(budget) => {
                 let (polled, used) = budget.spend(|| life.as_mut().poll(cx));
-                tree.spend(used);
+                process.tree.spend(used);
                 polled
             }
-        };
+        });
         match polled {
             // It may have been told to end for a limit, and gone by itself before it did.
             Poll::Ready(status) => Some(self.process.limit_broken().unwrap_or(status)),

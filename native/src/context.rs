@@ -10,6 +10,7 @@ use crate::queue::NativeQueue;
 use crate::semaphore::NativeSemaphore;
 use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
+use procbox_core::observe;
 use procbox_core::raw::{
     Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe,
     RawProcess, RawQueue, RawSemaphore,
@@ -64,7 +65,9 @@ impl RawContext for NativeContext {
     }
 
     fn lock(&self) -> Result<Arc<dyn RawLock>> {
-        Ok(Arc::new(NativeLock::create(&self.arena)?))
+        let lock = Arc::new(NativeLock::create(&self.arena)?);
+        observe::show(&lock);
+        Ok(lock)
     }
 
     fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {
@@ -76,7 +79,9 @@ impl RawContext for NativeContext {
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {
-        Ok(Arc::new(NativeQueue::create(&self.arena, bounds)?))
+        let queue = Arc::new(NativeQueue::create(&self.arena, bounds)?);
+        observe::show(&queue);
+        Ok(queue)
     }
 
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)> {

@@ -1,6 +1,22 @@
 //! The native backend of procbox: workers are OS processes, forked by a zygote; primitives live in
 //! a shared-memory arena and wait on futexes. Linux 5.16 or later, x86-64 and AArch64, glibc.
 //!
+//! A program is linked with `procbox-guest`, which marks its workers; another starts them by name:
+//!
+//! ```no_run
+//! use procbox_core::Result;
+//! use procbox_native::{Native, Program};
+//!
+//! fn main() -> Result<()> {
+//!     let ctx = Native::builder().program(Program::open("workers")?).build()?;
+//!     let pool = ctx.pool::<(u64,), u64>("double").build()?;
+//!     assert_eq!(pool.map(1..4u64)?, [2, 4, 6]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Where to read on: [`NativeBuilder`] and [`Confinement`] for those who embed.
+//!
 //! A program calls [`init`] first in `main` (through `procbox-guest`), lists its workers in
 //! [`WORKERS`] (through `#[worker]`), and gets its context from [`context`]. docs/native.md
 //! explains the protocols: the arena, the locks, the queue, the zygote, and what a SIGKILL at each

@@ -7,7 +7,7 @@ use crate::arena::layout::{BODY, Hold, Tag};
 use crate::arena::waits::{Awaits, Patient};
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
-use procbox_core::observe::{self, Operation, Waiting};
+use procbox_core::observe::{self, Operation, Sight, Visible, Waiting};
 use procbox_core::raw::{Handle, RawLock};
 use procbox_core::time::SystemClock;
 use procbox_core::{Acquired, Error, Result, Wait};
@@ -48,10 +48,8 @@ impl Kind for LockKind {
     }
 
     fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
-        match arena.body::<RobustLock>(awaits.object).holder() {
-            0 => Needs::Nothing,
-            holder => Needs::Thread(holder),
-        }
+        let holder = arena.body::<RobustLock>(awaits.object).holder();
+        holder.map_or(Needs::Nothing, Needs::Thread)
     }
 
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
@@ -112,6 +110,12 @@ impl NativeLock {
             }
             at_once => at_once.map(Acquired::new),
         }
+    }
+}
+
+impl Visible for NativeLock {
+    fn sight(&self) -> Sight {
+        Sight::Lock { object: self.0.offset, holder: self.lock().holder() }
     }
 }
 

@@ -37,8 +37,8 @@ pub(crate) struct Child {
     /// the rest to them. One lock and one wake less on the way from death to join.
     joiners: AtomicU32,
     reaper: Arc<Reaper>,
-    /// Output, if that is captured.
-    captured: Option<Captured>,
+    /// Output and error output, if they are captured.
+    captured: [Option<Captured>; 2],
     began: Instant,
     /// What it has used, and when it had ended, once it is reaped.
     used: OnceLock<(Usage, Instant)>,
@@ -67,7 +67,7 @@ impl Child {
         arena: Arc<Arena>,
         slot: Option<Claim>,
         spec: &ProcessSpec,
-        captured: Option<Captured>,
+        captured: [Option<Captured>; 2],
         reaper: &Arc<Reaper>,
     ) -> Result<Arc<Child>> {
         let pidfd = syscalls::pidfd_open(pid).map_err(|e| os("pidfd_open", e))?;
@@ -320,6 +320,10 @@ impl RawProcess for NativeProcess {
     }
 
     fn output(&self) -> Vec<u8> {
-        self.0.captured.as_ref().map(Captured::read).unwrap_or_default()
+        self.0.captured[0].as_ref().map(Captured::read).unwrap_or_default()
+    }
+
+    fn error_output(&self) -> Vec<u8> {
+        self.0.captured[1].as_ref().map(Captured::read).unwrap_or_default()
     }
 }

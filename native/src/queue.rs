@@ -7,6 +7,7 @@ use crate::arena::layout::{BODY, Hold, Tag};
 use crate::arena::waits::Awaits;
 use crate::ring::{self, Ring};
 use crate::sync::patience::Patience;
+use procbox_core::observe::{Sight, Visible};
 use procbox_core::raw::{Handle, Message, RawQueue};
 use procbox_core::{Bounds, Result, Wait};
 use std::any::Any;
@@ -62,6 +63,14 @@ impl NativeQueue {
 
     pub(crate) fn ring(&self) -> Ring<'_> {
         Ring::new(&self.0.arena, self.0.offset + BODY)
+    }
+}
+
+impl Visible for NativeQueue {
+    fn sight(&self) -> Sight {
+        let ring = self.ring();
+        let most = ring.bounds().messages;
+        Sight::Queue { object: ring.number(), messages: ring.len(), most }
     }
 }
 

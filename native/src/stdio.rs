@@ -17,7 +17,10 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Streams {
     stdin: Option<File>,
     stdout: Option<File>,
-    captures: bool,
+    /// Of a `main` alone.
+    stderr: Option<File>,
+    /// Whether each of the two is kept.
+    captures: [bool; 2],
 }
 
 impl Streams {
@@ -28,8 +31,10 @@ impl Streams {
     pub(crate) fn of(spec: &ProcessSpec) -> Result<Streams> {
         Ok(Streams {
             stdin: stdin(&spec.stdin)?,
-            stdout: stdout(spec.stdout)?,
-            captures: spec.stdout == Output::Capture,
+            stdout: output(spec.stdout)?,
+            // It is the parent's standard error already.
+            stderr: if spec.stderr == Output::Stderr { None } else { output(spec.stderr)? },
+            captures: [spec.stdout, spec.stderr].map(|output| output == Output::Capture),
         })
     }
 
@@ -56,13 +61,19 @@ impl Streams {
         if let Some(file) = &self.stdout {
             command.stdout(Stdio::from(again(file)?));
         }
+        if let Some(file) = &self.stderr {
+            command.stderr(Stdio::from(again(file)?));
+        }
         Ok(())
     }
 
-    /// Output of the process, if that is captured.
-    pub(crate) fn captured(self) -> Option<Captured> {
-        let file = self.stdout.filter(|_| self.captures)?;
-        Some(Captured(Mutex::new((file, 0))))
+    /// Output and error output of the process, if they are captured.
+    pub(crate) fn captured(self) -> [Option<Captured>; 2] {
+        let [stdout, stderr] = self.captures;
+        let kept = |file: Option<File>, is_kept: bool| {
+            Some(Captured(Mutex::new((file.filter(|_| is_kept)?, 0))))
+        };
+        [kept(self.stdout, stdout), kept(self.stderr, stderr)]
     }
 }
 
@@ -118,7 +129,7 @@ fn stdin(input: &Input) -> Result<Option<File>> {
     }
 }
 
-fn stdout(output: Output) -> Result<Option<File>> {
+fn output(output: Output) -> Result<Option<File>> {
     match output {
         Output::Inherit => Ok(None),
         Output::Null => null().map(Some),

@@ -153,7 +153,8 @@ pub struct Belongings {
     pub children: usize,
     /// The files it has open.
     pub files: usize,
-    /// The threads, without those that run a sandbox's processes.
+    /// The threads of procbox's, without those that run a sandbox's processes. Others are not counted:
+    /// a test's executable has threads that come and go with its tests.
     pub threads: usize,
     /// The threads that run a sandbox's processes: each is started when there is first enough to do.
     pub runners: usize,
@@ -187,6 +188,7 @@ pub fn belongings() -> Belongings {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let names = tasks.filter_map(|e| std::fs::read_to_string(e.path().join("comm")).ok());
+    let names = names.filter(|name| name.starts_with("procbox-"));
     let (runners, threads): (Vec<_>, Vec<_>) = names.partition(|n| n.starts_with("procbox-run"));
     Belongings {
         children: stats.filter(is_ours).count(),

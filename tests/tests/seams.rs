@@ -29,6 +29,7 @@ const MAY_ASK: &[(&str, &str)] = &[
     ("core/src/time.rs", "the system's clock is here"),
     ("core/src/random.rs", "the system's random bytes are here"),
     ("host/src/runtime/", "this is the seam"),
+    ("native/src/confine/files.rs", "paths that a confined program may open, not that this opens"),
     ("native/src/limits.rs", "the CPU time of another process: no clock to live by"),
     ("native/src/sync/futex.rs", "the kernel's own clock, for a deadline that the kernel keeps"),
 ];

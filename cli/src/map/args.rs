@@ -2,7 +2,7 @@
 
 use super::command::{Command, FILE, INPUTS, is_of_command};
 use super::gate::{Halt, Load, jobs};
-use crate::options::{ProgramArgs, duration, size};
+use crate::options::{ProgramArgs, at_least_one, duration, size};
 use crate::watch::WatchArgs;
 use clap::Args;
 use procbox::Error;
@@ -53,7 +53,7 @@ pub(crate) struct MapArgs {
     pub(super) jobs: Option<usize>,
     /// How many tasks travel together; by default 1 for files and 64 for lines. Always 1 where each
     /// task has its own process
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     pub(super) chunk_size: Option<NonZeroUsize>,
     /// Run a task again, up to N times, when its worker died
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -65,7 +65,7 @@ pub(crate) struct MapArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
     /// Replace a worker after it has done N chunks of tasks; implies --reuse
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU64>)]
     pub(super) max_tasks_per_child: Option<NonZeroU64>,
     /// A new process for every task, so that nothing of one can reach the next: the default in the
     /// sandbox
@@ -103,18 +103,18 @@ pub(crate) struct MapArgs {
     /// Print results as they come instead of in input order
     #[arg(long)]
     pub(super) unordered: bool,
-    /// Begin each line of a result with the task's input and a tab
+    /// Begin each line of a result, and of what a program says on stderr, with the task's input and a tab
     #[arg(long, conflicts_with_all = ["raw", "json"])]
     pub(super) tag: bool,
     /// Print a JSON object for each task, in a line: seq, input, start, seconds, exit, signal, stdout
-    /// (stdout_bytes if it is not UTF-8), and command and error if there are any
+    /// (stdout_bytes if it is not UTF-8), and command, stderr and error if there are any
     #[arg(long, conflicts_with = "raw")]
     pub(super) json: bool,
     /// Write a JUnit report, with a test case for each task
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
-    /// Also write each result to DIR/1/INPUT/stdout, as GNU parallel does; stderr there has why it
-    /// failed
+    /// Also write each result to DIR/1/INPUT/stdout, as GNU parallel does; stderr there has what a
+    /// program said on it, and why it failed
     #[arg(long, value_name = "DIR")]
     pub(super) results: Option<PathBuf>,
     /// Stop early: `now,fail=1` ends everything at the first failure, `soon,fail=3` begins no more at

@@ -46,10 +46,11 @@ fn codes(status: ExitStatus) -> (i32, i32) {
 struct State {
     ends: HashMap<u64, End>,
     printed: HashMap<u64, Vec<u8>>,
+    complained: HashMap<u64, Vec<u8>>,
 }
 
-/// The ends of tasks whose results are not printed yet, by the pool's number of the task; and what
-/// those printed that failed.
+/// The ends of tasks whose results are not printed yet, by the pool's number of the task; what those
+/// printed that failed, and what any printed on its standard error.
 #[derive(Default)]
 pub(super) struct Ends(Mutex<State>);
 
@@ -67,6 +68,11 @@ impl Ends {
     pub(super) fn take_printed(&self, task: u64) -> Vec<u8> {
         self.lock().printed.remove(&task).unwrap_or_default()
     }
+
+    /// What a program had printed on its standard error, each time that it was run.
+    pub(super) fn take_complained(&self, task: u64) -> Vec<u8> {
+        self.lock().complained.remove(&task).unwrap_or_default()
+    }
 }
 
 impl Subscriber for Ends {
@@ -83,6 +89,9 @@ impl Subscriber for Ends {
             }
             Event::CommandFailed { task, stdout, .. } => {
                 self.lock().printed.insert(*task, stdout.to_vec());
+            }
+            Event::CommandComplained { task, stderr, .. } => {
+                self.lock().complained.entry(*task).or_default().extend_from_slice(stderr);
             }
             _ => {}
         }

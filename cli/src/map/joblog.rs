@@ -10,6 +10,7 @@
 use super::ends::End;
 use super::inputs::Input;
 use procbox::Error;
+use procbox::backend::printable;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -85,7 +86,16 @@ impl JobLog {
 
 /// A name as the log has it.
 fn command(name: &str) -> String {
-    name.replace('\t', "\\t").replace('\n', "\\n")
+    // Each by itself: a long command is not cut.
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_ascii_graphic() || c == ' ' {
+            text.push(c)
+        } else {
+            text += &printable(&c.to_string())
+        }
+    }
+    text
 }
 
 /// Reads a log up to its last whole line, and says how many bytes that is.
@@ -105,7 +115,9 @@ fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
             let (seq, success, name) = parse(&line)
                 .ok_or_else(|| anyhow::anyhow!("its line {number} is not that of a joblog"))?;
             ended.note(seq, success);
-            ended.names.insert(seq, (hash(name), is_with_hash(name)));
+            // GNU parallel's own may have in it what ours escapes.
+            let logged = command(&String::from_utf8_lossy(name));
+            ended.names.insert(seq, (hash(logged.as_bytes()), is_with_hash(name)));
         }
         whole += length as u64;
     }

@@ -4,6 +4,7 @@ mod args;
 mod command;
 mod ends;
 mod gate;
+mod hint;
 mod inputs;
 mod joblog;
 mod progress;
@@ -12,10 +13,11 @@ mod results;
 mod run;
 
 pub(crate) use args::{MapArgs, is_of_commands};
+pub(crate) use hint::hint;
 
 use crate::open::{choose_worker, open};
 use crate::signals;
-use crate::status::{FAILURE, TIMED_OUT};
+use crate::status::{FAILURE, TIMED_OUT, say};
 use anyhow::Context as _;
 use args::{Plan, Source};
 use command::quoted;
@@ -68,7 +70,14 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
         return Err(Error::Invalid(why.into()).into());
     }
     let _watching = args.watch.begin(args.program.quiet)?;
-    let workers = workers(&ctx, &args, &plan)?;
+    let (workers, prints) = workers(&ctx, &args, &plan)?;
+    if let Source::Files(files) = &plan.source
+        && prints
+        && !args.program.quiet
+        && let Some(hint) = hint::misplaced(&plan.program, files)
+    {
+        say(&hint);
+    }
     let (log, ended) = joblog(&args, &plan)?;
     let resumable = log.is_some();
     let total = match &plan.source {
@@ -87,7 +96,7 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
     let shows = !(args.raw && std::io::stdout().is_terminal());
     let progress = Arc::new(Progress::new(total, shows, args.program.quiet, ledger.clone()));
     let gate = Arc::new(gate(&args, &ctx, total)?);
-    let (places, form) = places(&args, &plan, log)?;
+    let (places, form) = places(&args, prints, log)?;
     let _watch = (
         // How a task ended is known before anybody acts on that it did.
         places.ends.clone().map(|ends| observe::subscribe(ends)),
@@ -268,8 +277,8 @@ fn gate(args: &MapArgs, ctx: &Context, total: Option<u64>) -> procbox::Result<Ga
     })
 }
 
-/// Where results go, and how they look.
-fn places(args: &MapArgs, plan: &Plan, log: Option<JobLog>) -> anyhow::Result<(Places, Form)> {
+/// Where results go, and how they look. A task that `prints` has a standard error of its own.
+fn places(args: &MapArgs, prints: bool, log: Option<JobLog>) -> anyhow::Result<(Places, Form)> {
     let form = match args {
         MapArgs { json: true, .. } => Form::Json,
         MapArgs { tag: true, .. } => Form::Tagged,
@@ -279,20 +288,21 @@ fn places(args: &MapArgs, plan: &Plan, log: Option<JobLog>) -> anyhow::Result<(P
     let junit = args.junit.as_deref().map(Junit::create).transpose()?;
     let folder = args.results.as_deref().map(Folder::create).transpose()?;
     let wanted = log.is_some() || junit.is_some() || folder.is_some() || args.json;
-    let ends = (wanted || plan.command.is_some()).then(|| Arc::new(Ends::default()));
+    let ends = (wanted || prints).then(|| Arc::new(Ends::default()));
     Ok((Places { log, junit, folder, ends }, form))
 }
 
-fn workers(ctx: &Context, args: &MapArgs, plan: &Plan) -> anyhow::Result<Workers> {
+/// What does the tasks, and whether each is a run of the program, whose standard error is kept apart.
+fn workers(ctx: &Context, args: &MapArgs, plan: &Plan) -> anyhow::Result<(Workers, bool)> {
     if plan.command.is_some() {
-        let pool = with_options(ctx.pool_of_commands(), ctx, args, plan).build()?;
-        return Ok(Workers::Commands(pool));
+        let pool = ctx.pool_of_commands().stderr(Output::Capture);
+        return Ok((Workers::Commands(with_options(pool, ctx, args, plan).build()?), true));
     }
-    let builder = match choose_worker(ctx, args.program.worker.as_deref())? {
-        Some(name) => ctx.pool(name.as_str()),
-        None => ctx.pool_of_main(Vec::<String>::new()),
+    let (builder, prints) = match choose_worker(ctx, args.program.worker.as_deref())? {
+        Some(name) => (ctx.pool(name.as_str()), false),
+        None => (ctx.pool_of_main(Vec::<String>::new()).stderr(Output::Capture), true),
     };
-    Ok(Workers::Bytes(with_options(builder, ctx, args, plan).build()?))
+    Ok((Workers::Bytes(with_options(builder, ctx, args, plan).build()?), prints))
 }
 
 /// A pool as the options say.

@@ -25,11 +25,13 @@ fn runtime(input: &Input, end: &End) -> Duration {
 
 /// A task as a JSON object: without losses, what it printed is a text if it is UTF-8, and else its
 /// bytes.
-pub(super) fn json(input: &Input, end: &End, stdout: &[u8]) -> String {
+pub(super) fn json(input: &Input, end: &End, stdout: &[u8], stderr: &[u8]) -> String {
     let (key, stdout) = match std::str::from_utf8(stdout) {
         Ok(text) => ("stdout", Value::from(text)),
         Err(_) => ("stdout_bytes", Value::from(stdout)),
     };
+    // For people: what is no text in it is of no use to them.
+    let stderr = (!stderr.is_empty()).then(|| String::from_utf8_lossy(stderr));
     let mut object = json!({
         "seq": input.seq,
         "input": String::from_utf8_lossy(input.label()),
@@ -41,6 +43,9 @@ pub(super) fn json(input: &Input, end: &End, stdout: &[u8]) -> String {
     });
     if let (Some(command), Some(fields)) = (input.command(), object.as_object_mut()) {
         fields.insert("command".into(), command.into());
+    }
+    if let (Some(stderr), Some(fields)) = (stderr, object.as_object_mut()) {
+        fields.insert("stderr".into(), stderr.into());
     }
     if let (Some(error), Some(fields)) = (&end.error, object.as_object_mut()) {
         fields.insert("error".into(), error.clone().into());
@@ -137,14 +142,26 @@ impl Folder {
 
     /// # Errors
     /// Those of writing.
-    pub(super) fn put(&self, input: &Input, end: &End, stdout: &[u8]) -> anyhow::Result<()> {
+    pub(super) fn put(
+        &self,
+        input: &Input,
+        end: &End,
+        stdout: &[u8],
+        stderr: &[u8],
+    ) -> anyhow::Result<()> {
         let folder = self.0.join(name(input.label(), input.seq));
-        let said = end.error.as_ref().map_or(String::new(), |error| format!("{error}\n"));
+        let mut said = stderr.to_vec();
+        if let Some(error) = &end.error {
+            if said.last().is_some_and(|last| *last != b'\n') {
+                said.push(b'\n');
+            }
+            said.extend_from_slice(format!("{error}\n").as_bytes());
+        }
         let put = || {
             std::fs::create_dir_all(&folder)?;
             std::fs::write(folder.join("seq"), input.seq.to_string())?;
             std::fs::write(folder.join("stdout"), stdout)?;
-            std::fs::write(folder.join("stderr"), said)
+            std::fs::write(folder.join("stderr"), &said)
         };
         put().with_context(|| format!("--results {}", folder.display()))
     }
@@ -196,7 +213,7 @@ mod tests {
         let input = Input::for_test(3, "a", 1);
         let failed = End { exitval: 2, error: Some("no".into()), ..End::unread() };
         let of = |stdout: &[u8]| -> Value {
-            serde_json::from_str(&json(&input, &failed, stdout)).unwrap()
+            serde_json::from_str(&json(&input, &failed, stdout, b"")).unwrap()
         };
         let text = of(b"x\"y\n");
         assert_eq!(

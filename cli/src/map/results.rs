@@ -49,8 +49,10 @@ pub(super) struct Places {
 /// Collects results and the log's lines for them, and writes out both, in this order.
 pub(super) struct Results {
     stdout: File,
-    /// The bar on the terminal that results go to as well.
-    bar: Option<ProgressBar>,
+    /// The bar, which is out of the way while stderr is written to.
+    bar: ProgressBar,
+    /// Whether results go to a terminal too, where the bar may be.
+    beside_bar: bool,
     places: Places,
     form: Form,
     buffer: Vec<u8>,
@@ -71,10 +73,11 @@ impl Results {
     pub(super) fn new(places: Places, form: Form, bar: ProgressBar) -> std::io::Result<Results> {
         let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
         let buffer = Vec::with_capacity(BUFFER);
-        let bar = stdout.is_terminal().then_some(bar);
+        let beside_bar = stdout.is_terminal();
         Ok(Results {
             stdout,
             bar,
+            beside_bar,
             places,
             form,
             buffer,
@@ -99,6 +102,7 @@ impl Results {
             _ => Vec::new(),
         };
         let bytes = bytes.unwrap_or(&printed);
+        let complained = ends.map_or(Vec::new(), |(ends, task)| ends.take_complained(task as u64));
         if self.buffer.len() + bytes.len() > BUFFER
             && let Err(gone) = self.commit()?
         {
@@ -107,11 +111,19 @@ impl Results {
         if self.places.ends.is_some() {
             let ends = self.places.ends.as_ref().zip(task);
             let end = ends.and_then(|(ends, task)| ends.take(task as u64));
-            self.record(input, &end.unwrap_or_else(End::unread), bytes)?;
+            self.record(input, &end.unwrap_or_else(End::unread), bytes, &complained)?;
         }
-        self.print(input, bytes);
+        if self.form != Form::Json {
+            put(self.form, input, bytes, &mut self.buffer);
+        }
         self.added += 1;
         self.waiting = true;
+        if !complained.is_empty() && self.form != Form::Json {
+            // Behind what it printed, and before what the next did.
+            let gone = self.commit()?;
+            self.complain(input, &complained);
+            return Ok(gone);
+        }
         if self.buffer.len() >= BUFFER || self.committed.elapsed() > EVERY {
             return self.commit();
         }
@@ -119,7 +131,13 @@ impl Results {
     }
 
     /// Puts down how a task ended wherever that is wanted.
-    fn record(&mut self, input: &Input, end: &End, bytes: &[u8]) -> anyhow::Result<()> {
+    fn record(
+        &mut self,
+        input: &Input,
+        end: &End,
+        bytes: &[u8],
+        complained: &[u8],
+    ) -> anyhow::Result<()> {
         if let Some(log) = &mut self.places.log {
             log.note(input, end, bytes.len());
         }
@@ -127,30 +145,21 @@ impl Results {
             junit.note(input, end);
         }
         if let Some(folder) = &self.places.folder {
-            folder.put(input, end, bytes)?;
+            folder.put(input, end, bytes, complained)?;
         }
         if self.form == Form::Json {
-            self.buffer.extend_from_slice(json(input, end, bytes).as_bytes());
+            self.buffer.extend_from_slice(json(input, end, bytes, complained).as_bytes());
             self.buffer.push(b'\n');
         }
         Ok(())
     }
 
-    fn print(&mut self, input: &Input, bytes: &[u8]) {
-        match self.form {
-            Form::Json => return,
-            Form::Tagged => {
-                for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                    self.buffer.extend_from_slice(input.label());
-                    self.buffer.push(b'\t');
-                    self.buffer.extend_from_slice(line);
-                }
-            }
-            Form::Raw | Form::Lines => self.buffer.extend_from_slice(bytes),
-        }
-        if self.form != Form::Raw && bytes.last().is_some_and(|last| *last != b'\n') {
-            self.buffer.push(b'\n');
-        }
+    /// Writes what a task printed on its standard error to ours, in one piece.
+    fn complain(&self, input: &Input, bytes: &[u8]) {
+        let mut text = Vec::with_capacity(bytes.len());
+        put(self.form, input, bytes, &mut text);
+        // If stderr is gone there is nobody to tell.
+        let _ = self.bar.suspend(|| std::io::stderr().write_all(&text));
     }
 
     /// How many tasks have ended.
@@ -175,9 +184,9 @@ impl Results {
             return self.committed();
         }
         let (stdout, buffer) = (&mut self.stdout, &self.buffer);
-        let written = match &self.bar {
-            Some(bar) => bar.suspend(|| stdout.write_all(buffer)),
-            None => stdout.write_all(buffer),
+        let written = match self.beside_bar {
+            true => self.bar.suspend(|| stdout.write_all(buffer)),
+            false => stdout.write_all(buffer),
         };
         if let Err(e) = written {
             self.broken = true;
@@ -203,5 +212,22 @@ impl Results {
     /// Those of writing.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.places.junit.take().map_or(Ok(()), Junit::write)
+    }
+}
+
+/// Adds what a task printed, as it is to look.
+fn put(form: Form, input: &Input, bytes: &[u8], into: &mut Vec<u8>) {
+    match form {
+        Form::Tagged => {
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                into.extend_from_slice(input.label());
+                into.push(b'\t');
+                into.extend_from_slice(line);
+            }
+        }
+        Form::Raw | Form::Lines | Form::Json => into.extend_from_slice(bytes),
+    }
+    if form != Form::Raw && bytes.last().is_some_and(|last| *last != b'\n') {
+        into.push(b'\n');
     }
 }

@@ -9,9 +9,11 @@ mod metrics;
 mod trace;
 mod waits;
 
+use anyhow::Context as _;
 use clap::Args;
 use metrics::Metrics;
 use procbox::observe::{self, Subscription};
+use procbox::watch::{self, Offer};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +36,14 @@ pub(crate) struct WatchArgs {
     /// stays as it was, and shows in what a program hung
     #[arg(long, value_name = "FILE")]
     waits: Option<PathBuf>,
+    /// Let `procbox top` look at it, from another terminal of the same user. With PROCBOX_WATCH=1 in
+    /// the environment it does so anyway
+    #[arg(long)]
+    watch: bool,
 }
+
+/// The variable that stands for `--watch`.
+const VARIABLE: &str = "PROCBOX_WATCH";
 
 /// Those who watch, until this is dropped.
 #[must_use = "nobody watches once it is dropped"]
@@ -43,11 +52,18 @@ pub(crate) struct Watching {
     trace: Option<Arc<Trace>>,
     _metrics: Option<Metrics>,
     _waits: Option<Writer>,
+    _offer: Option<Offer>,
 }
 
 impl WatchArgs {
     /// Has those who were asked for watch from now on.
     pub(crate) fn begin(&self, quiet: bool) -> anyhow::Result<Watching> {
+        // Before all that makes things to be looked at.
+        let asked = std::env::var_os(VARIABLE).is_some_and(|it| !it.is_empty() && it != "0");
+        let offer = match self.watch || asked {
+            true => Some(watch::offer().context("--watch")?),
+            false => None,
+        };
         let trace = self.trace.as_deref().map(Trace::create).transpose()?.map(Arc::new);
         let mut all: Vec<_> = log::begin()?.into_iter().collect();
         if !quiet {
@@ -60,7 +76,7 @@ impl WatchArgs {
         all.extend(metrics.iter().map(|metrics| observe::subscribe(metrics.subscriber())));
         let waits = self.waits.as_deref().map(Writer::begin).transpose()?;
         all.extend(waits.iter().map(|waits| observe::subscribe(waits.subscriber())));
-        Ok(Watching { all, trace, _metrics: metrics, _waits: waits })
+        Ok(Watching { all, trace, _metrics: metrics, _waits: waits, _offer: offer })
     }
 }
 

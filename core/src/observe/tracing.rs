@@ -80,6 +80,10 @@ impl Subscriber for ToTracing {
             Event::TaskFailed { pool, task, error } => self.task_ended(pool, task, || {
                 info!(target: "procbox", pool, task, "failed: {error}");
             }),
+            Event::CommandComplained { pool, task, stderr } => {
+                let bytes = stderr.len();
+                tracing::debug!(target: "procbox", pool, task, bytes, "complained");
+            }
             Event::CommandFailed { pool, task, stdout } => {
                 let bytes = stdout.len();
                 tracing::debug!(target: "procbox", pool, task, bytes, "printed before it failed");

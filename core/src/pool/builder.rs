@@ -279,6 +279,22 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
+    /// The standard error of each run of a program, in a pool of [`Context::pool_of_main`] or
+    /// [`Context::pool_of_commands`]; the default is the parent's. What is captured is told to those
+    /// who watch, as [`CommandComplained`](crate::observe::Event::CommandComplained).
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Output};
+    /// # fn example(ctx: Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool_of_commands().stderr(Output::Null).build()?;
+    /// # drop(pool);
+    /// # Ok(()) }
+    /// ```
+    pub fn stderr(mut self, stderr: Output) -> Self {
+        self.options.stderr = stderr;
+        self
+    }
+
     /// Calls another worker of the program, with these arguments, in every process before its tasks.
     ///
     /// ```no_run

@@ -13,7 +13,7 @@ use super::slot::LEAVING;
 use super::state::{Action, Counters, Death, Refusal, State};
 use super::waiters::Waiters;
 use crate::observe::{self, Event};
-use crate::raw::{Entry, Message};
+use crate::raw::{Entry, Message, Output};
 use crate::runner::wire::{Reader, Tasks};
 use crate::sync::lock;
 use crate::time::{Clock, Deadline};
@@ -233,8 +233,8 @@ impl Driver {
         let Some(link) = shared.links[slot].take() else { return };
         let status = shared.state.verdict(slot, status);
         let delivers = matches!(self.entry, Entry::Main(_)) && status.success();
-        if !status.success() && self.options.commands && observe::is_observed() {
-            self.tell_of_output(shared, slot, &link);
+        if matches!(self.entry, Entry::Main(_)) && observe::is_observed() {
+            self.tell_of_output(shared, slot, &link, status.success());
         }
         let printed = delivers.then(|| shared.state.oldest(slot)).flatten().map(|chunk| {
             let printed = link.printed();
@@ -254,12 +254,21 @@ impl Driver {
         }
     }
 
-    /// Tells those who watch what a command that failed had printed.
-    fn tell_of_output(&self, shared: &Shared, slot: usize, link: &Link) {
+    /// Tells those who watch what a program has printed that is no result.
+    fn tell_of_output(&self, shared: &Shared, slot: usize, link: &Link, success: bool) {
         let Some(task) = shared.state.oldest(slot).map(|chunk| chunk.first) else { return };
-        let stdout = link.output();
+        let pool = self.number;
+        if self.options.stderr == Output::Capture {
+            let stderr = &link.error_output()[..];
+            if !stderr.is_empty() {
+                observe::emit(|| Event::CommandComplained { pool, task, stderr });
+            }
+        }
+        if success || !self.options.commands {
+            return;
+        }
+        let stdout = &link.output()[..];
         if !stdout.is_empty() {
-            let (pool, stdout) = (self.number, &stdout[..]);
             observe::emit(|| Event::CommandFailed { pool, task, stdout });
         }
     }

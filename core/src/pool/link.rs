@@ -105,6 +105,7 @@ impl Link {
             .of_entry::<()>(entry)
             .stdin(Input::Bytes(input))
             .stdout(Output::Capture)
+            .stderr(options.stderr)
             .own_names(true)
             .daemon(true);
         let process = limited(process, options).start()?;
@@ -157,6 +158,11 @@ impl Link {
     /// The output of a plain program.
     pub(super) fn output(&self) -> Vec<u8> {
         self.process.output().unwrap_or_default()
+    }
+
+    /// What a plain program has printed on its standard error, if that is captured.
+    pub(super) fn error_output(&self) -> Vec<u8> {
+        self.process.error_output().unwrap_or_default()
     }
 
     /// The output of a plain program, as the result of its task.

@@ -23,6 +23,8 @@ pub(super) struct Options {
     pub(super) fresh: bool,
     pub(super) initializer: Option<(String, Message)>,
     pub(super) stdout: Output,
+    /// That of the runs of a `main`.
+    pub(super) stderr: Output,
     /// `true` if each task has the arguments of its `main` with it.
     pub(super) commands: bool,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             fresh: false,
             initializer: None,
             stdout: Output::Inherit,
+            stderr: Output::Inherit,
             commands: false,
         }
     }

@@ -285,6 +285,24 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
+    /// The standard error of a `main`; the default is the parent's, and a worker has no other.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Output;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.main(["--verbose"]).stderr(Output::Capture).start()?;
+    /// p.join()?;
+    /// println!("it complained: {}", String::from_utf8_lossy(&p.error_output()?));
+    /// # Ok(()) }
+    /// ```
+    pub fn stderr(mut self, stderr: Output) -> Self {
+        if stderr != Output::Inherit && !matches!(self.spec.entry, Entry::Main(_)) {
+            self.error.get_or_insert(Error::Unsupported("redirect the stderr of a worker"));
+        }
+        self.spec.stderr = stderr;
+        self
+    }
+
     /// Ends it after this much wall-clock time; the default is never.
     ///
     /// ```no_run

@@ -425,6 +425,23 @@ impl Process {
         self.raw()?.usage()
     }
 
+    /// The same of its standard error, if that is captured.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Output;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.main(["--verbose"]).stderr(Output::Capture).start()?;
+    /// p.join()?;
+    /// println!("it complained: {}", String::from_utf8_lossy(&p.error_output()?));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`], [`Error::Closed`].
+    pub fn error_output(&self) -> Result<Vec<u8>> {
+        self.raw().map(|raw| raw.error_output())
+    }
+
     /// Something to wait for together with others.
     ///
     /// ```no_run

@@ -68,7 +68,7 @@ pub enum Output {
     Null,
     /// The parent's standard error.
     Stderr,
-    /// Kept, for [`RawProcess::output`].
+    /// Kept, for [`RawProcess::output`] or [`RawProcess::error_output`].
     Capture,
 }
 
@@ -98,6 +98,8 @@ pub struct ProcessSpec {
     pub stdin: Input,
     /// The process's standard output.
     pub stdout: Output,
+    /// The standard error. A worker's is always its parent's: only a `main` has another.
+    pub stderr: Output,
     /// The wall-clock time after which it is ended.
     pub timeout: Option<Duration>,
     /// The CPU time, of all its threads together, after which it is ended.
@@ -213,6 +215,11 @@ pub trait RawProcess: Any + Send + Sync {
 
     /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
+
+    /// The same of its standard error, for [`ProcessSpec::stderr`].
+    fn error_output(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 impl ProcessSpec {
     /// A spec with everything at its default.
@@ -231,6 +238,7 @@ impl ProcessSpec {
             identity,
             stdin: Input::Null,
             stdout: Output::Inherit,
+            stderr: Output::Inherit,
             timeout: None,
             cpu_time: None,
             own_names: false,

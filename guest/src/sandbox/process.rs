@@ -37,7 +37,8 @@ fn arguments(args: &[Bytes]) -> Result<String> {
 }
 
 pub(super) fn start(spec: &ProcessSpec) -> Result<GuestProcess> {
-    if spec.stdin != Input::Null || spec.stdout != Output::Inherit {
+    let outputs = [spec.stdout, spec.stderr];
+    if spec.stdin != Input::Null || outputs != [Output::Inherit; 2] {
         return Err(Error::NotGranted("redirect a process's input and output"));
     }
     let (kind, worker) = match &spec.entry {

@@ -9,7 +9,7 @@ use crate::state::State;
 use crate::table::Table;
 use crate::waiting::number;
 use procbox_core::Wait;
-use procbox_core::observe::Operation;
+use procbox_core::observe::{self, Operation};
 use procbox_core::raw::Acquired;
 use std::sync::Arc;
 
@@ -24,7 +24,9 @@ fn find(table: &Table, handle: i32) -> Result<&HostLock> {
 /// A new lock.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
     let lock = HostLock::new(state.runtime().clone(), state.account().charge(OBJECT)?);
-    Ok(state.table.insert(Object::Lock(Arc::new(lock)))?)
+    let lock = Arc::new(lock);
+    observe::show(&lock);
+    Ok(state.table.insert(Object::Lock(lock))?)
 }
 
 /// Takes a lock if it is free.

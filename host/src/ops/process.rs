@@ -76,7 +76,7 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     identity.authkey = me.authkey.clone();
     identity.parent = Some((me.pid, me.name.clone()));
     let mut spec = ProcessSpec::new(start.entry, identity);
-    spec.stdout = state.spec.stdout;
+    (spec.stdout, spec.stderr) = (state.spec.stdout, state.spec.stderr);
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
     let child = state.environment.clone().start(spec, arguments, process)?;
     state.add_child(child.clone());

@@ -79,7 +79,7 @@ impl Budget {
 }
 
 /// The CPU time that the calling thread has used so far.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     // It fails on no system that has the clock, and all that we run on have it.
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

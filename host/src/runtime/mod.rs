@@ -18,7 +18,7 @@ mod sleep;
 mod threads;
 mod timers;
 
-pub(crate) use meter::Budget;
+pub(crate) use meter::{Budget, thread_time};
 pub(crate) use share::{Seat, Share, WEIGHT};
 pub(crate) use sleep::Sleep;
 

@@ -91,13 +91,14 @@ fn context(
         // What this backend does not know reads nothing.
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
-    builder.stdout(match spec.stdout {
-        Output::Inherit => Sink::Host(Stream::Stdout, process.clone()),
+    let sink = |output: Output, own: Stream| match output {
+        Output::Inherit => Sink::Host(own, process.clone()),
         Output::Stderr => Sink::Host(Stream::Stderr, process.clone()),
-        Output::Capture => Sink::Kept(process.clone()),
+        Output::Capture => Sink::Kept(own, process.clone()),
         // Nor does it write anywhere.
         _ => Sink::Null,
-    });
-    builder.stderr(Sink::Host(Stream::Stderr, process.clone()));
+    };
+    builder.stdout(sink(spec.stdout, Stream::Stdout));
+    builder.stderr(sink(spec.stderr, Stream::Stderr));
     builder
 }

@@ -15,20 +15,21 @@ const PER_WRITE: usize = 64 << 10;
 pub(super) enum Sink {
     Host(Stream, Arc<HostProcess>),
     Null,
-    Kept(Arc<HostProcess>),
+    Kept(Stream, Arc<HostProcess>),
 }
 
 impl Sink {
     /// Writes all of it.
     async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
         let process = match self {
-            Sink::Host(_, process) | Sink::Kept(process) => process,
+            Sink::Host(_, process) | Sink::Kept(_, process) => process,
             Sink::Null => return Ok(()),
         };
         let bytes = &bytes[..process.tree.print(bytes.len())];
         match self {
+            Sink::Kept(stream, _) => process.keep_output(*stream, bytes),
             Sink::Host(stream, _) => stream.print(&process.runtime, bytes).await,
-            _ => process.keep_output(bytes),
+            Sink::Null => Ok(()),
         }
     }
 }
@@ -37,7 +38,7 @@ impl IsTerminal for Sink {
     fn is_terminal(&self) -> bool {
         match self {
             Sink::Host(stream, _) => stream.is_terminal(),
-            Sink::Null | Sink::Kept(_) => false,
+            Sink::Null | Sink::Kept(..) => false,
         }
     }
 }

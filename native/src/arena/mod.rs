@@ -39,6 +39,9 @@ use std::time::Duration;
 /// Pause after which a blocked process whose parent is dead looks whether others in that position have died:
 /// nobody reaps them who would do their recovery.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
+/// The first of these pauses; each is twice as long as the one before. At the moment when a process is told of its
+/// parent's death that may still have threads, and its other children may be dying.
+const FIRST_ORPHAN_CHECK: Duration = Duration::from_millis(10);
 /// Pause after which one whose parent lives looks at that. It is told of the death by a signal, so this is for
 /// one that comes to the main thread in the moment between its last look and going to sleep. It is longer than any test
 /// waits, so that it makes up for no wake that was lost.
@@ -68,6 +71,8 @@ pub(crate) struct Arena {
     /// Work that is put off, and true if a thread is at it.
     left: Mutex<Vec<Left>>,
     has_background: AtomicBool,
+    /// How often it was looked after those who have nobody else.
+    orphan_looks: AtomicU32,
     this: Weak<Arena>,
     above: &'static Above,
 }
@@ -101,6 +106,7 @@ impl Arena {
             registry: Guarded::default(),
             left: Mutex::default(),
             has_background: AtomicBool::new(false),
+            orphan_looks: AtomicU32::new(0),
             this: this.clone(),
             above,
         })
@@ -132,7 +138,7 @@ impl Arena {
         let slice = match (has_parent, signals::parent_died()) {
             (false, _) => Wait::Forever,
             (true, false) => Wait::AtMost(PARENT_CHECK),
-            (true, true) => Wait::AtMost(ORPHAN_CHECK),
+            (true, true) => Wait::AtMost(self.orphan_check()),
         };
         let limit = until.min(slice.deadline(&SystemClock));
         // The kernel tells one thread of the death, as a rule the main one.
@@ -144,16 +150,27 @@ impl Arena {
         };
         match woke {
             Woke::Look if has_parent && signals::parent_died() => {
-                (self.above.recover_orphaned)(self);
+                self.look_after_orphans();
                 Ok(())
             }
             Woke::Look => Ok(()),
             Woke::Interrupted => Err(Error::Interrupted),
             Woke::TimedOut if until.is_past(&SystemClock) => Err(Error::TimedOut),
             Woke::TimedOut => {
-                (self.above.recover_orphaned)(self);
+                self.look_after_orphans();
                 Ok(())
             }
         }
+    }
+
+    /// The pause before the next look after orphans.
+    fn orphan_check(&self) -> Duration {
+        let looks = self.orphan_looks.load(Ordering::Relaxed).min(10);
+        (FIRST_ORPHAN_CHECK * (1 << looks)).min(ORPHAN_CHECK)
+    }
+
+    fn look_after_orphans(&self) {
+        self.orphan_looks.fetch_add(1, Ordering::Relaxed);
+        (self.above.recover_orphaned)(self);
     }
 }

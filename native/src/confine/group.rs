@@ -4,13 +4,14 @@
 
 use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use procbox_core::time::{Clock, SystemClock};
 use procbox_core::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Period of a limit of CPU time, in microseconds: the kernel's own default.
 const PERIOD: u64 = 100_000;
@@ -158,10 +159,10 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
-        let late = Instant::now() + PATIENCE;
+        let late = SystemClock.now() + PATIENCE;
         let Ok(events) = File::open(self.path.join("cgroup.events")) else { return };
         while let Err(e) = fs::remove_dir(&self.path) {
-            let left = late.saturating_duration_since(Instant::now());
+            let left = late.saturating_duration_since(SystemClock.now());
             if e.raw_os_error() != Some(nix::libc::EBUSY) || left.is_zero() {
                 return;
             }

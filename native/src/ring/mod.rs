@@ -96,6 +96,11 @@ impl<'a> Ring<'a> {
         Ring { arena, offset, core: arena.at(offset) }
     }
 
+    /// The number that those who watch know it by.
+    pub(crate) fn number(self) -> u64 {
+        std::ptr::from_ref(self.core).addr() as u64
+    }
+
     pub(crate) fn len(self) -> usize {
         let got = self.core.got.0.messages.load(Ordering::Acquire);
         self.core.put.0.messages.load(Ordering::Acquire).saturating_sub(got) as usize
@@ -342,7 +347,7 @@ impl<'a> Ring<'a> {
 
     /// A wait of this process, for those who watch. A ring has its place in the arena as its number.
     fn waiting(self, operation: Operation) -> Waiting {
-        Waiting::begin(std::process::id, operation, std::ptr::from_ref(self.core).addr() as u64)
+        Waiting::begin(std::process::id, operation, self.number())
     }
 
     #[inline]

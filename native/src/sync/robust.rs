@@ -415,9 +415,9 @@ impl RobustLock {
         holder != 0 && syscalls::is_own_thread(holder)
     }
 
-    /// The id of the thread that holds it; 0 if none does.
-    pub(crate) fn holder(&self) -> u32 {
-        self.word.load(Ordering::SeqCst) & TID
+    /// The id of the thread that holds it now, if any.
+    pub(crate) fn holder(&self) -> Option<u32> {
+        Some(self.word.load(Ordering::SeqCst) & TID).filter(|tid| *tid != 0)
     }
 
     /// True if nobody holds it, or who did has died.

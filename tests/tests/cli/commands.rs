@@ -245,3 +245,103 @@ fn native_arguments_are_any_bytes_and_sandboxed_ones_are_text() {
     check(&ran, 1, "b\n");
     says(&ran, &["argument 2 is not UTF-8"]);
 }
+
+/// What the program `plain` says and complains, under this name.
+fn words(verb: &str, name: &str, tag: &str) -> String {
+    (0..20).map(|n| format!("{tag}{name} {verb} {n}\n")).collect()
+}
+
+/// Where a text stands in another.
+fn at(text: &str, piece: &str) -> usize {
+    text.find(piece).unwrap_or_else(|| panic!("no {piece:?} in {text}"))
+}
+
+#[test]
+fn what_a_command_says_on_stderr_stands_behind_its_output_and_is_not_mixed_with_others() {
+    for backend in BOTH {
+        let program = program("plain", backend);
+        let program = program.to_str().unwrap();
+        let inputs = ["complain", "{}", ":::", "a", "b", "c"];
+        // Both streams to one file, as on a terminal.
+        let script = "exec 2>&1; exec \"$@\"";
+        let mut both = Command::new("sh");
+        both.args(["-c", script, "sh"]).arg(procbox());
+        let ran = run(both.args(["map", "-q", "-j", "3", program]).args(inputs));
+        assert_eq!(ran.status, 1, "{ran:?}");
+        let places: Vec<usize> = ["a", "b", "c"]
+            .into_iter()
+            .flat_map(|name| [words("says", name, ""), words("complains", name, "")])
+            .map(|piece| at(&ran.stdout, &piece))
+            .collect();
+        assert!(places.is_sorted(), "{backend:?}: {}", ran.stdout);
+        // And by itself.
+        let said: String = ["a", "b", "c"].map(|name| words("says", name, "")).concat();
+        let ran = run(&mut map("-j 3", &[&[program][..], &inputs].concat()));
+        check(&ran, 1, &said);
+        says(
+            &ran,
+            &["a", "b", "c"].map(|name| words("complains", name, "")).each_ref().map(|s| &s[..]),
+        );
+        let ran = run(&mut map("-j 3 --tag", &[&[program][..], &inputs].concat()));
+        says(&ran, &[&words("complains", "c", "c\t")]);
+    }
+}
+
+#[test]
+fn what_a_command_says_on_stderr_is_in_the_results_and_in_the_json() {
+    for backend in BOTH {
+        let dir = folder();
+        let program = program("plain", backend);
+        let words_of = [program.to_str().unwrap(), "complain", "{}", ":::", "a", "b"];
+        let options = format!("--json --results {}", dir.path().display());
+        let ran = run(&mut map(&options, &words_of));
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(!ran.stderr.contains("complains"), "{ran:?}");
+        let tasks: Vec<serde_json::Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(tasks[0]["stderr"], words("complains", "a", ""));
+        assert_eq!(tasks[1]["stderr"], words("complains", "b", ""));
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(read("1/a/stderr"), words("complains", "a", ""));
+        let failed = read("1/b/stderr");
+        assert!(failed.starts_with(&words("complains", "b", "")), "{failed}");
+        assert!(failed.contains("code 3"), "{failed}");
+    }
+}
+
+#[test]
+fn a_programs_argument_without_a_place_for_the_input_is_told_how_to_write_it() {
+    let dir = folder();
+    let file = dir.path().join("file").display().to_string();
+    std::fs::write(&file, "line\n").unwrap();
+    let ran = run(&mut map("", &["cat", "-n", &file]));
+    check(&ran, 2, "");
+    says(&ran, &["'-n'", &format!("cat -n {{}} ::: {file}")]);
+    assert!(!ran.stderr.contains("-- -n"), "{ran:?}");
+    let ran = run(&mut command("map grep line", &[Path::new(&file)]));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    says(
+        &ran,
+        &["line: there is no such input", &format!("procbox map grep line {{}} ::: {file}")],
+    );
+    // As it was told.
+    check(&run(&mut map("", &["grep", "line", "{}", ":::", &file])), 0, "line\n");
+}
+
+#[test]
+fn what_a_name_would_do_to_a_terminal_is_escaped_in_the_log_and_on_stderr() {
+    let dir = folder();
+    let log = dir.path().join("log");
+    let name = "a\x1b[2Jb\u{202e}c";
+    let options = format!("--joblog {}", log.display());
+    let ran = run(&mut map(&options, &["false", "{}", ":::", name]));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let logged = std::fs::read_to_string(&log).unwrap();
+    for text in [&ran.stderr, &logged] {
+        assert!(text.contains(r"a\u{1b}[2Jb\u{202e}c"), "{text}");
+        assert!(!text.contains(['\x1b', '\u{202e}']), "{text:?}");
+    }
+    // And is known by that when it is resumed.
+    let resumed = run(&mut map(&format!("{options} --resume"), &["false", "{}", ":::", name]));
+    check(&resumed, 0, "");
+}

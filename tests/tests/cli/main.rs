@@ -11,6 +11,7 @@ mod refusals;
 mod run;
 mod signals;
 mod terminal;
+mod top;
 mod watch;
 
 use procbox_tests::{Backend, PATIENCE, procbox, program};

@@ -221,3 +221,28 @@ fn a_backend_finds_the_build_that_is_for_it_or_refuses() {
         assert_eq!((ran.status, &ran.stdout[..]), (126, ""), "{backend}: {ran:?}");
     }
 }
+
+#[test]
+fn a_value_that_is_none_is_told_what_one_is() {
+    let program = program("plain", Backend::Sandbox);
+    for (words, told) in [
+        ("run --fuel 0", "at least 1"),
+        ("run --max-processes many", "at least 1"),
+        ("map --chunk-size 0", "at least 1"),
+        ("map --max-tasks-per-child few", "at least 1"),
+        ("run --timeout 5x", "ms, s, m, h or d"),
+    ] {
+        let ran = run(&mut command(words, &[&program]));
+        assert_eq!(ran.status, 2, "{words}: {ran:?}");
+        says(&ran, &[told]);
+        assert!(!ran.stderr.contains("non-zero type"), "{words}: {ran:?}");
+    }
+    for option in ["--dir", "--dir-ro"] {
+        let ran = run(&mut command(&format!("run {option} no/such::x"), &[&program]));
+        check(&ran, 1, "");
+        says(&ran, &[&format!("{option}: no/such: there is no such directory")]);
+    }
+    let ran = run(&mut command("top everything", &[]));
+    assert_eq!(ran.status, 2, "{ran:?}");
+    says(&ran, &["number of a process"]);
+}

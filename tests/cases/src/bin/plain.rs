@@ -17,6 +17,15 @@ fn main() -> Result<()> {
             }
         }
         ["connect", address] => drop(std::net::TcpStream::connect(address)?),
+        // On both streams, line by line.
+        ["complain", name] => {
+            for n in 0..20 {
+                eprintln!("{name} complains {n}");
+                println!("{name} says {n}");
+                std::thread::yield_now();
+            }
+            std::process::exit(if *name == "b" { 3 } else { 0 });
+        }
         ["spin"] => loop {
             std::hint::spin_loop();
         },

@@ -119,8 +119,11 @@ arm: setup
 	  $(CARGO) check --release --target $(ARM) -p procbox -p procbox-cli; \
 	else echo "arm: no aarch64-linux-gnu-gcc: the sandbox was NOT checked for $(ARM)"; fi
 
-# A while of each fuzzer, if there is a nightly toolchain and cargo-fuzz.
+# All fuzzers compile; and a while of these, if there is a nightly toolchain and cargo-fuzz.
 fuzz:
+	@if $(CARGO) fetch --manifest-path fuzz/Cargo.toml >/dev/null 2>&1; then \
+	  $(CARGO) check --release --manifest-path fuzz/Cargo.toml || exit 1; \
+	else echo "fuzz: what the fuzzers need cannot be had here: NOT checked"; fi
 	@if $(CARGO) +nightly fuzz --version >/dev/null 2>&1; then \
 	  for target in $(FUZZ_TARGETS); do \
 	    $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_TIME) || exit 1; \

@@ -197,7 +197,7 @@ impl Compiler {
             if let Some(path) = used.or(others) {
                 return Err(Error::Invalid(format!(
                     "{} cannot be granted: compiled programs are kept in {} and executed from there; \
-                     grant a directory beside it, or have them kept elsewhere",
+                     grant a directory beside it, or set XDG_CACHE_HOME to another place",
                     directory.display(),
                     path.display()
                 )));

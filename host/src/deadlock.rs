@@ -14,8 +14,8 @@
 //!    of these the circles are told, from which nothing leads on. Who merely waits for a circle sees
 //!    what becomes of it.
 //!
-//! A wait that has a bound does not take part, nor does a process that is ended after a while. Where one of the circle answers Ctrl-C, that may end it:
-//! those who watch are told, and the waits go on.
+//! A wait that has a bound does not take part, nor does a process that is ended after a while. Where
+//! one of the circle answers Ctrl-C, that may end it: those who watch are told, and the waits go on.
 
 use crate::blocked::{Alarm, Answer, Outsider, Server, Waiter};
 use crate::process::HostProcess;

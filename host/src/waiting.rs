@@ -81,7 +81,8 @@ pub(crate) fn number<T>(object: &T) -> u64 {
     std::ptr::from_ref(object).addr() as u64
 }
 
-/// Waits on the calling thread, in this call on the object of this number. `attempt` is the form that does not wait, tried first.
+/// Waits on the calling thread, in this call on the object of this number. `attempt` is the form that
+/// does not wait, tried first.
 pub(crate) fn block<T, F: Future<Output = Result<T>>>(
     runtime: &Arc<Runtime>,
     wait: Wait,

@@ -235,7 +235,8 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
-    /// The daemon flag: whether it ends with its parent. The default is the parent's own flag, which is `false`.
+    /// The daemon flag: whether it ends with its parent. The default is the parent's own flag, which is
+    /// `false`.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {

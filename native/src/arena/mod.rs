@@ -39,12 +39,12 @@ use std::time::Duration;
 /// Pause after which a blocked process whose parent is dead looks whether others in that position have died:
 /// nobody reaps them who would do their recovery.
 const ORPHAN_CHECK: Duration = Duration::from_secs(1);
-/// The first of these pauses; each is twice as long as the one before. At the moment when a process is told of its
-/// parent's death that may still have threads, and its other children may be dying.
+/// The first of these pauses; each is twice as long as the one before. At the moment when a process is
+/// told of its parent's death that may still have threads, and its other children may be dying.
 const FIRST_ORPHAN_CHECK: Duration = Duration::from_millis(10);
-/// Pause after which one whose parent lives looks at that. It is told of the death by a signal, so this is for
-/// one that comes to the main thread in the moment between its last look and going to sleep. It is longer than any test
-/// waits, so that it makes up for no wake that was lost.
+/// Pause after which one whose parent lives looks at that. It is told of the death by a signal, so this
+/// is for one that comes to the main thread in the moment between its last look and going to sleep. It
+/// is longer than any test waits, so that it makes up for no wake that was lost.
 const PARENT_CHECK: Duration = Duration::from_secs(300);
 
 /// Rows above the arena, as far as it has to know of them.

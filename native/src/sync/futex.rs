@@ -1,7 +1,8 @@
 //! The futex system calls: wait for one word or for several, and wake.
 //!
 //! A wait of the thread that answers Ctrl-C also watches the process-private interrupt word, with
-//! `futex_waitv` (Linux 5.16); where there is none, it sleeps for moments. All words of the arena are shared between processes.
+//! `futex_waitv` (Linux 5.16); where there is none, it sleeps for moments. All words of the arena are
+//! shared between processes.
 
 use super::interrupted;
 use nix::errno::Errno;

@@ -4,6 +4,7 @@
 //! by a program of their own (`benches/peers`) those of the peers, which are not linked here. The
 //! criterion benchmark `groups` there measures both. Compare within a run; times do not travel.
 
+mod fair;
 mod measure;
 mod ours;
 

@@ -23,8 +23,8 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let native = procbox_native::Program::open(programs.join("bench"))?;
     let native = Native::builder().program(native).build()?;
     let sandbox = procbox_host::Program::wasm(programs.join("bench.wasm"))?;
+    let mut cases = crate::fair::cases(&sandbox)?;
     let sandbox = Sandbox::builder().build()?.context(sandbox)?;
-    let mut cases = Vec::new();
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
             let ctx = ctx.clone();
@@ -69,7 +69,7 @@ fn lock(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
-fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+pub(super) fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let (a, b) = ctx.pipe::<Bytes>()?;
     let took: Queue<u64> = ctx.queue(1)?;
     let echo = ctx.process("echo").args((&b,)).start()?;

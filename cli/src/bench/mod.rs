@@ -105,10 +105,13 @@ fn print_table(figures: &[Figure]) -> std::io::Result<()> {
         }
         group = &figure.group;
         let native = figures.iter().find(|f| f.group == group && f.contender == "native");
-        let ratio = native.map_or(f64::NAN, |native| figure.ns_per_op / native.ns_per_op);
+        let ratio = native.map_or_else(
+            || "-".into(),
+            |native| format!("{:.2}", figure.ns_per_op / native.ns_per_op),
+        );
         writeln!(
             out,
-            "{:<22} {:<18} {:>14.1} {:>10.2}",
+            "{:<22} {:<18} {:>14.1} {:>10}",
             group, figure.contender, figure.ns_per_op, ratio
         )?;
     }

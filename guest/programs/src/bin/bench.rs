@@ -54,6 +54,14 @@ fn lock_many(lock: Lock, n: u64, took: Queue<u64>) -> Result<()> {
     took.put(&(began.elapsed().as_nanos() as u64))
 }
 
+/// Computes until it is killed.
+#[worker]
+fn compute() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// A task that does nothing.
 #[worker]
 fn empty_task(n: u64) -> u64 {

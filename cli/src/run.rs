@@ -10,7 +10,7 @@ use crate::watch::WatchArgs;
 use clap::Args;
 use procbox::backend::Message;
 use procbox::types::Untyped;
-use procbox::{Backend, Error, Input, ProcessBuilder, native};
+use procbox::{Backend, Error, Input, ProcessBuilder, Usage, native};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -51,15 +51,20 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
-    let ran = run_to_its_end(&mut args);
+    let mut used = None;
+    let ran = run_to_its_end(&mut args, &mut used);
     if let Err(e) = &ran {
         // The first error is the one to tell.
-        let _ = args.stats.tell_failure(&format!("{e:#}"));
+        let _ = match e.downcast_ref() {
+            Some(Error::Interrupted) => args.stats.tell_interrupted(used.as_ref()),
+            _ => args.stats.tell_failure(&format!("{e:#}")),
+        };
     }
     ran
 }
 
-fn run_to_its_end(args: &mut RunArgs) -> anyhow::Result<u8> {
+/// Notes what a program used that was interrupted.
+fn run_to_its_end(args: &mut RunArgs, used: &mut Option<Usage>) -> anyhow::Result<u8> {
     signals::answer()?;
     args.program.at_once = Some(1);
     args.program.limits.measured = args.stats.any();
@@ -103,6 +108,7 @@ fn run_to_its_end(args: &mut RunArgs) -> anyhow::Result<u8> {
             let _ = process.join_timeout(GRACE);
             process.kill()?;
             process.join()?;
+            *used = process.usage().ok();
             return Err(Error::Interrupted.into());
         }
         status => status?,

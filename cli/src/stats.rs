@@ -2,7 +2,8 @@
 
 use crate::status::say;
 use clap::Args;
-use procbox::{ExitStatus, Limit, Usage};
+use procbox::types::signal;
+use procbox::{ExitStatus, Limit, Usage, native};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,6 +35,17 @@ impl StatsArgs {
             say(&sentence(usage));
         }
         self.write(&lines(status, usage))
+    }
+
+    /// Says that it was ended by Ctrl-C, or a signal that is answered like that, and what it had
+    /// used if it had begun. That is nobody's fault: no `XX`.
+    pub(crate) fn tell_interrupted(&self, used: Option<&Usage>) -> anyhow::Result<()> {
+        if let (true, Some(usage)) = (self.stats, used) {
+            say(&sentence(usage));
+        }
+        let signal = native::answered_signal().unwrap_or(signal::INT);
+        let used = used.map(measured).unwrap_or_default();
+        self.write(&format!("{used}exitsig:{signal}\nkilled:1\nstatus:SG\nmessage:interrupted\n"))
     }
 
     /// Says that it could not be run.
@@ -85,20 +97,26 @@ fn sentence(usage: &Usage) -> String {
     text
 }
 
-/// For programs.
-fn lines(status: ExitStatus, usage: &Usage) -> String {
+/// What it used, for programs.
+fn measured(usage: &Usage) -> String {
     let mut lines = String::new();
+    // Writing to a string does not fail.
+    if let Some(time) = usage.cpu_time {
+        let _ = writeln!(lines, "time:{}", seconds(time));
+    }
+    let _ = writeln!(lines, "time-wall:{}", seconds(usage.wall_time));
+    if let Some(bytes) = usage.peak_memory {
+        let _ = writeln!(lines, "max-rss:{}", bytes >> 10);
+    }
+    lines
+}
+
+/// All, for programs.
+fn lines(status: ExitStatus, usage: &Usage) -> String {
+    let mut lines = measured(usage);
     let mut line = |key: &str, value: &str| {
-        // Writing to a string does not fail.
         let _ = writeln!(lines, "{key}:{value}");
     };
-    if let Some(time) = usage.cpu_time {
-        line("time", &seconds(time));
-    }
-    line("time-wall", &seconds(usage.wall_time));
-    if let Some(bytes) = usage.peak_memory {
-        line("max-rss", &(bytes >> 10).to_string());
-    }
     match status.signal() {
         Some(signal) => line("exitsig", &signal.to_string()),
         None => line("exitcode", &status.exitcode().to_string()),
@@ -127,7 +145,6 @@ fn lines(status: ExitStatus, usage: &Usage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use procbox::types::signal;
 
     #[test]
     fn the_keys_are_those_of_isolate() {

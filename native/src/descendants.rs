@@ -1,15 +1,16 @@
 //! Ends a process and all that descends from it.
 //!
 //! Who is killed first leaves its children to somebody else, where nobody finds them. So all are
-//! stopped before any is killed: what is stopped starts nothing, and reaps nobody, so that no pid
-//! among them becomes another's. What a stopped process has started is found in `/proc`. Processes
-//! whose own parent has ended before are found only where this process has adopted them.
+//! stopped before any is killed: what is stopped starts nothing, and reaps nobody. What a stopped
+//! process has started is found in `/proc`. A pid of there may be another's by now, if its parent
+//! reaped it before it was stopped; a signal goes only to a process of which that is a parent still.
+//! Processes whose own parent has ended before are found only where this process has adopted them.
 
-use crate::signals;
+use crate::{signals, syscalls};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashSet;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// Rounds of looking for more: each finds what was started until its parent was stopped.
@@ -28,14 +29,29 @@ pub(crate) fn kill_tree(child: i32, pidfd: BorrowedFd<'_>) {
             break;
         }
         for pid in more {
-            // Its parent is stopped or about to be, and has not reaped it.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+            signal_child(&known, pid, Signal::SIGSTOP);
             found.push(pid);
         }
     }
+    // The last that were found first: their parents are alive until then, and are seen to be theirs.
+    for pid in found.into_iter().rev() {
+        signal_child(&known, pid, Signal::SIGKILL);
+    }
     signals::pidfd_signal(pidfd, Signal::SIGKILL);
-    for pid in found {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// Signals a process if its parent is one of these.
+fn signal_child(parents: &HashSet<i32>, pid: i32, signal: Signal) {
+    // The descriptor first: whose parent is looked at afterwards is that process, or it has ended and
+    // the signal goes nowhere.
+    let pidfd = syscalls::pidfd_open(pid);
+    if !parent_of(pid).is_some_and(|parent| parents.contains(&parent)) {
+        return;
+    }
+    match pidfd {
+        Ok(pidfd) => signals::pidfd_signal(pidfd.as_fd(), signal),
+        // It has ended, or this process has no descriptor left: then the pid has to do.
+        Err(_) => drop(kill(Pid::from_raw(pid), signal)),
     }
 }
 
@@ -59,9 +75,18 @@ fn has_stopped(pid: i32) -> bool {
     state(pid).is_none_or(|state| matches!(state, 'T' | 't' | 'Z' | 'X'))
 }
 
-/// The state of a process, as `/proc` says it: what follows the name in parentheses.
+/// The state of a process, as `/proc` says it.
 pub(crate) fn state(pid: i32) -> Option<char> {
+    stat(pid)?.chars().next()
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    stat(pid)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// What `/proc` says of a process after its name in parentheses: the state, the parent, and more.
+fn stat(pid: i32) -> Option<String> {
     let stat = Path::new("/proc").join(pid.to_string()).join("stat");
     let stat = std::fs::read_to_string(stat).ok()?;
-    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    stat.rsplit_once(") ").map(|(_, rest)| rest.to_string())
 }

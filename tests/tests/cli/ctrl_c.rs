@@ -102,10 +102,16 @@ pub(super) fn still_there_after(pids: Vec<u32>, patience: Duration) -> Vec<Strin
     left.map(tell).collect()
 }
 
+/// What graders read says that it was interrupted, and what it had used.
 fn interrupt_run(backend: Backend, word: &str, to: To) {
-    let mut command = command("run", &[&program("conformance", backend)]);
-    command.arg(word);
+    let dir = tempfile::tempdir().unwrap();
+    let meta = dir.path().join("meta");
+    let mut command = command(&format!("run --meta {}", meta.display()), &[]);
+    command.arg(program("conformance", backend)).arg(word);
     interrupt(command, "", to);
+    let meta = std::fs::read_to_string(meta).unwrap();
+    assert!(meta.starts_with("time"), "{meta}");
+    assert!(meta.ends_with("\nexitsig:2\nkilled:1\nstatus:SG\nmessage:interrupted\n"), "{meta}");
 }
 
 /// The program answers: what it was blocked in says that it was interrupted.

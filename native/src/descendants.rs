@@ -2,11 +2,13 @@
 //!
 //! Who is killed first leaves its children to somebody else, where nobody finds them. So all are
 //! stopped before any is killed: what is stopped starts nothing, and reaps nobody. What a stopped
-//! process has started is found in `/proc`. A pid of there may be another's by now, if its parent
-//! reaped it before it was stopped; a signal goes only to a process of which that is a parent still.
+//! process has started is found in `/proc`. A pid that was found may become another's, if somebody
+//! reaps its process: a process is known by its pid and the time of its start, and no other gets the
+//! signal. Not by its parent: one that was ending when it was stopped has left its children to others.
 //! Processes whose own parent has ended before are found only where this process has adopted them.
 
 use crate::{signals, syscalls};
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashSet;
@@ -29,29 +31,32 @@ pub(crate) fn kill_tree(child: i32, pidfd: BorrowedFd<'_>) {
             break;
         }
         for pid in more {
-            signal_child(&known, pid, Signal::SIGSTOP);
-            found.push(pid);
+            // Right after it was seen: no pid comes round in that time.
+            let Some(began) = start_of(pid) else { continue };
+            signal_process(pid, began, Signal::SIGSTOP);
+            found.push((pid, began));
         }
     }
-    // The last that were found first: their parents are alive until then, and are seen to be theirs.
-    for pid in found.into_iter().rev() {
-        signal_child(&known, pid, Signal::SIGKILL);
-    }
     signals::pidfd_signal(pidfd, Signal::SIGKILL);
+    for (pid, began) in found {
+        signal_process(pid, began, Signal::SIGKILL);
+    }
 }
 
-/// Signals a process if its parent is one of these.
-fn signal_child(parents: &HashSet<i32>, pid: i32, signal: Signal) {
-    // The descriptor first: whose parent is looked at afterwards is that process, or it has ended and
-    // the signal goes nowhere.
+/// Signals the process of this pid that began then; nothing happens if it has ended.
+fn signal_process(pid: i32, began: u64, signal: Signal) {
+    // The descriptor first: if the pid is looked at afterwards and is that process, so is this.
     let pidfd = syscalls::pidfd_open(pid);
-    if !parent_of(pid).is_some_and(|parent| parents.contains(&parent)) {
+    if start_of(pid) != Some(began) {
         return;
     }
     match pidfd {
         Ok(pidfd) => signals::pidfd_signal(pidfd.as_fd(), signal),
-        // It has ended, or this process has no descriptor left: then the pid has to do.
-        Err(_) => drop(kill(Pid::from_raw(pid), signal)),
+        // This process has no descriptor left: then the pid, which is right just now, has to do.
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+        Err(_) => {}
     }
 }
 
@@ -80,13 +85,32 @@ pub(crate) fn state(pid: i32) -> Option<char> {
     stat(pid)?.chars().next()
 }
 
-fn parent_of(pid: i32) -> Option<i32> {
-    stat(pid)?.split(' ').nth(1)?.parse().ok()
+/// The time at which a process began, in the kernel's ticks since it was booted: field 22 of its `stat`.
+fn start_of(pid: i32) -> Option<u64> {
+    stat(pid)?.split(' ').nth(19)?.parse().ok()
 }
 
-/// What `/proc` says of a process after its name in parentheses: the state, the parent, and more.
+/// What `/proc` says of a process from the third field on, which follows its name in parentheses.
 fn stat(pid: i32) -> Option<String> {
     let stat = Path::new("/proc").join(pid.to_string()).join("stat");
     let stat = std::fs::read_to_string(stat).ok()?;
     stat.rsplit_once(") ").map(|(_, rest)| rest.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    #[test]
+    fn only_the_process_that_began_then_gets_the_signal() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id() as i32;
+        let began = start_of(pid).unwrap();
+        signal_process(pid, began + 1, Signal::SIGKILL);
+        signal_process(pid, began, Signal::SIGTERM);
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
+        assert_eq!(start_of(pid), None);
+    }
 }

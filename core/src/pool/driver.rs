@@ -244,6 +244,8 @@ impl Driver {
         });
         let delivered = printed.is_some();
         shared.deferred.extend(printed.flatten());
+        // Another worker may have been handed its queue, and put into it for ever: not any more.
+        link.close();
         let unbegun = std::iter::from_fn(|| link.take_back()).collect();
         let death = Death { worker: link.name(), status, unbegun, delivered };
         let replaced = shared.state.counters().replaced;

@@ -146,13 +146,12 @@ impl Link {
     pub(super) fn take_back(&self) -> Option<u64> {
         let (tasks, _) = self.queues.as_ref()?;
         let mut message = Message::default();
-        loop {
+        let mut next = || {
             tasks.raw().get(&mut message, Wait::Never).ok()?;
-            let id = Reader::new(&message).u64().ok()?;
-            if id != INITIALIZER {
-                return Some(id);
-            }
-        }
+            Reader::new(&message).u64().ok()
+        };
+        // The initialiser's comes once, before all chunks: a second one is of the worker's making.
+        next().and_then(|id| if id == INITIALIZER { next() } else { Some(id) })
     }
 
     /// The output of a plain program.
@@ -175,7 +174,7 @@ impl Link {
         let _ = self.process.kill();
     }
 
-    /// No more chunks: it ends when it has done what it has.
+    /// No more chunks: it ends when it has done what it has, and nobody puts anything any more.
     pub(super) fn close(&self) {
         if let Some((tasks, _)) = &self.queues {
             tasks.close();

@@ -1,4 +1,4 @@
-//! What is measured: the same operations on both backends.
+//! What is measured: the same operations on both backends, and what fairness in the sandbox comes to.
 //!
 //! A group is one operation, a contender one way to do it. `procbox bench` measures these cases, and
 //! by a program of their own (`benches/peers`) those of the peers, which are not linked here. The
@@ -33,7 +33,8 @@ pub const MAP_ITEMS: u64 = 1_000_000;
 pub struct Case {
     /// The operation.
     pub group: &'static str,
-    /// `native`, `sandbox`, or a peer by its crate's name.
+    /// `native`, `sandbox`, or a peer by its crate's name; in the groups `fair/`, which are of the
+    /// sandbox alone, beside whom.
     pub contender: &'static str,
     /// Operations that a sample has; `None` for as many as fit its time.
     pub ops: Option<u64>,

@@ -54,9 +54,10 @@ fn lock_many(lock: Lock, n: u64, took: Queue<u64>) -> Result<()> {
     took.put(&(began.elapsed().as_nanos() as u64))
 }
 
-/// Computes until it is killed.
+/// Says that it has begun, and computes until it is killed.
 #[worker]
-fn compute() {
+fn compute(begun: Queue<()>) -> Result<()> {
+    begun.put(&())?;
     loop {
         std::hint::spin_loop();
     }

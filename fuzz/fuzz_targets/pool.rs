@@ -1,4 +1,6 @@
 //! Answers of an untrusted worker to its pool: whatever the bytes, each task ends, and the pool goes on.
+//!
+//! To be run with `-detect_leaks=0`: what the stack of a suspended worker refers to is taken for leaked.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

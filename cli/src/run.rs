@@ -63,7 +63,7 @@ pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
     ran
 }
 
-/// Notes what a program used that was interrupted.
+/// `used` is what a program used that was interrupted: the error has no room for it.
 fn run_to_its_end(args: &mut RunArgs, used: &mut Option<Usage>) -> anyhow::Result<u8> {
     signals::answer()?;
     args.program.at_once = Some(1);

@@ -102,16 +102,21 @@ pub(super) fn still_there_after(pids: Vec<u32>, patience: Duration) -> Vec<Strin
     left.map(tell).collect()
 }
 
-/// What graders read says that it was interrupted, and what it had used.
 fn interrupt_run(backend: Backend, word: &str, to: To) {
-    let dir = tempfile::tempdir().unwrap();
+    end_run_by("INT", 130, backend, word, to);
+}
+
+/// What graders read then says that a signal has ended it, and what it had used.
+pub(super) fn end_run_by(signal: &str, due: i32, backend: Backend, word: &str, to: To) {
+    let dir = folder();
     let meta = dir.path().join("meta");
     let mut command = command(&format!("run --meta {}", meta.display()), &[]);
     command.arg(program("conformance", backend)).arg(word);
-    interrupt(command, "", to);
+    end_by(signal, due, command, "", to);
     let meta = std::fs::read_to_string(meta).unwrap();
     assert!(meta.starts_with("time"), "{meta}");
-    assert!(meta.ends_with("\nexitsig:2\nkilled:1\nstatus:SG\nmessage:interrupted\n"), "{meta}");
+    let end = format!("\nexitsig:{}\nkilled:1\nstatus:SG\nmessage:interrupted\n", due - 128);
+    assert!(meta.ends_with(&end), "{meta}");
 }
 
 /// The program answers: what it was blocked in says that it was interrupted.

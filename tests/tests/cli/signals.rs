@@ -1,6 +1,6 @@
 //! SIGTERM, SIGHUP and SIGKILL: the real command, ended by others than its user.
 
-use super::ctrl_c::{To, descendants, end_by, still_there_after};
+use super::ctrl_c::{To, descendants, end_by, end_run_by, still_there_after};
 use super::*;
 
 /// Each with the status that is due.
@@ -23,9 +23,7 @@ fn they_end_run_and_all_that_it_started() {
             end_by(signal, due, family("run"), "", to);
             for backend in BOTH {
                 for word in ["spin", "block", "block-in-join"] {
-                    let mut command = command("run", &[&program("conformance", backend)]);
-                    command.arg(word);
-                    end_by(signal, due, command, "", to);
+                    end_run_by(signal, due, backend, word, to);
                 }
             }
         }

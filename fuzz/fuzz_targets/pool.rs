@@ -1,6 +1,7 @@
 //! Answers of an untrusted worker to its pool: whatever the bytes, each task ends, and the pool goes on.
 //!
-//! To be run with `-detect_leaks=0`: what the stack of a suspended worker refers to is taken for leaked.
+//! To be run with `ASAN_OPTIONS=detect_leaks=0`: what the stack of a suspended worker refers to is
+//! taken for leaked.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -91,6 +91,9 @@ fn sentence(usage: &Usage) -> String {
     if let Some(bytes) = usage.written {
         let _ = write!(text, ", {bytes} bytes written");
     }
+    if let Some(bytes) = usage.read {
+        let _ = write!(text, ", {bytes} bytes read");
+    }
     if usage.lacked_memory {
         text.push_str(", and was refused memory");
     }

@@ -21,7 +21,8 @@ pub struct Usage {
     /// CPU time. In the sandbox it is measured if there is a limit of it for the tree, however large.
     /// Natively it is that of the process and of what it has waited for.
     pub cpu_time: Option<Duration>,
-    /// Fuel, in a sandbox that counts it, of the processes that have ended by themselves.
+    /// Fuel, in a sandbox that counts it, of the processes that have ended. One that was killed, or has
+    /// trapped, counts with all that it was given.
     pub fuel: Option<u64>,
     /// The most memory at any time, in bytes: in the sandbox all that the tree's account has counted,
     /// natively the largest resident set of one process.
@@ -32,6 +33,8 @@ pub struct Usage {
     pub printed: Option<u64>,
     /// Bytes written to files in granted directories.
     pub written: Option<u64>,
+    /// Bytes read from stdin, and from files and directories that were granted.
+    pub read: Option<u64>,
     /// `true` if a process was refused memory: whatever became of it, it was out of that.
     pub lacked_memory: bool,
 }

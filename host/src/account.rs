@@ -7,18 +7,23 @@
 //! What cannot be charged is refused: to the guest a call answers `EXHAUSTED`, or its memory does not
 //! grow.
 //!
+//! Beside the bytes there are two counts of things that a tree may have only so many of: handles that its
+//! processes have, and bytes of messages in its queues and pipes. They are kept only where they are
+//! limited.
+//!
 //! A [`Charge`] is given back when it is dropped, so it lies beside what it is for. Small messages are
 //! too many for that: a channel has a reserve for all that are in it (see [`Reserve`]), and touches
 //! the account when that has to grow or has grown far too large.
 
 use crate::cycles::Carriers;
+use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The sum for an object: a lock, a queue, an end of a pipe, a listener.
 pub(crate) const OBJECT: usize = 512;
-/// The sum for a process: its store, its instance, and the touched part of its stack.
+/// The sum for a process beside its stack: its store, its instance, and what host calls touch of it.
 pub(crate) const PROCESS: usize = 64 << 10;
 /// The sum for a message in a channel, whatever is in it.
 pub(crate) const MESSAGE: usize = 256;
@@ -28,6 +33,56 @@ pub(crate) const HANDLE: usize = 64;
 pub(crate) const WAITED: usize = 256;
 /// The sum for a place in a table of handles.
 pub(crate) const PLACE: usize = 32;
+
+/// A count of things, which is kept only if there is a limit of it.
+pub(crate) struct Count {
+    now: AtomicUsize,
+    most: usize,
+    /// What they are, for the error.
+    what: &'static str,
+}
+
+impl Count {
+    fn new(most: Option<usize>, what: &'static str) -> Count {
+        Count { now: AtomicUsize::new(0), most: most.unwrap_or(usize::MAX), what }
+    }
+
+    #[inline]
+    fn is_limited(&self) -> bool {
+        self.most != usize::MAX
+    }
+
+    /// There are to be so many more.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    #[inline]
+    pub(crate) fn take(&self, n: usize) -> Result<()> {
+        if !self.is_limited() || add(&self.now, n, self.most).is_some() {
+            return Ok(());
+        }
+        Err(self.exhausted())
+    }
+
+    #[cold]
+    fn exhausted(&self) -> Error {
+        Error::Exhausted(format!("{} {} for a tree of processes", self.most, self.what))
+    }
+
+    /// There are so many less.
+    #[inline]
+    pub(crate) fn give(&self, n: usize) {
+        if self.is_limited() {
+            self.now.fetch_sub(n, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Adds to a count that has a limit; what it was before, if that was possible.
+fn add(count: &AtomicUsize, more: usize, most: usize) -> Option<usize> {
+    let sum = |now: usize| now.checked_add(more).filter(|sum| *sum <= most);
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).ok()
+}
 
 /// The account of one tree. Whatever is made for one of its processes refers to it.
 pub(crate) struct Account {
@@ -40,23 +95,40 @@ pub(crate) struct Account {
     peak: AtomicUsize,
     /// Processes that live.
     alive: AtomicUsize,
+    /// Handles that processes have.
+    pub(crate) handles: Count,
+    /// Bytes of messages in queues and pipes.
+    pub(crate) queued: Count,
 }
 
 impl Account {
-    /// One for a new tree that may have so many bytes.
-    pub(crate) fn of_tree(most: usize) -> Arc<Account> {
-        Account::with(Carriers::new(), most)
+    /// One for a new tree that may have so much.
+    pub(crate) fn of_tree(limits: &TreeLimits) -> Arc<Account> {
+        let most = limits.memory.unwrap_or(usize::MAX);
+        Account::with(Carriers::new(), most, limits.handles, limits.queued)
     }
 
     /// One for what the embedding program makes. Guests may fill its queues: each has an account of
     /// its own, so that no tree pays for another.
     pub(crate) fn of_embedder(most: usize) -> Arc<Account> {
-        Account::with(Carriers::closed(), most)
+        Account::with(Carriers::closed(), most, None, None)
     }
 
-    fn with(carriers: Carriers, most: usize) -> Arc<Account> {
-        let (used, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Account { carriers, used, most, peak, alive: AtomicUsize::new(0) })
+    fn with(
+        carriers: Carriers,
+        most: usize,
+        handles: Option<usize>,
+        queued: Option<usize>,
+    ) -> Arc<Account> {
+        Arc::new(Account {
+            carriers,
+            used: AtomicUsize::new(0),
+            most,
+            peak: AtomicUsize::new(0),
+            alive: AtomicUsize::new(0),
+            handles: Count::new(handles, "handles"),
+            queued: Count::new(queued, "bytes of messages"),
+        })
     }
 
     /// One more process lives, which has so many bytes beside the usual ones.
@@ -82,10 +154,7 @@ impl Account {
     }
 
     fn take_now(&self, bytes: usize) -> bool {
-        let sum = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.most);
-        let Ok(before) = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) else {
-            return false;
-        };
+        let Some(before) = add(&self.used, bytes, self.most) else { return false };
         if before + bytes > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(before + bytes, Ordering::Relaxed);
         }
@@ -222,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_is_charged_comes_back_and_the_limit_is_exact() {
-        let account = Account::of_tree(1000);
+        let account = Account::of_tree(&TreeLimits::new().memory(1000));
         let mut first = account.charge(600).unwrap();
         assert!(matches!(account.charge(401), Err(Error::Exhausted(_))));
         let second = account.charge(400).unwrap();
@@ -234,12 +303,24 @@ mod tests {
         assert!(account.charge(1000).is_ok());
     }
 
+    #[test]
+    fn a_count_is_exact_where_it_is_limited_and_not_kept_where_it_is_not() {
+        let account = Account::of_tree(&TreeLimits::new().handles(3));
+        account.handles.take(2).unwrap();
+        assert!(matches!(account.handles.take(2), Err(Error::Exhausted(_))));
+        account.handles.take(1).unwrap();
+        account.handles.give(3);
+        account.handles.take(3).unwrap();
+        account.queued.take(usize::MAX).unwrap();
+        account.queued.take(usize::MAX).unwrap();
+    }
+
     proptest! {
         /// Whatever comes and goes, a reserve has what it needs, and not much more.
         #[test]
         fn a_reserve_follows_what_is_in_it(sizes in prop::collection::vec(0usize..9000, 1..80)) {
             const MOST: usize = 200_000;
-            let account = Account::of_tree(MOST);
+            let account = Account::of_tree(&TreeLimits::new().memory(MOST));
             let mut reserve = Reserve::default();
             let mut inside = Vec::new();
             for size in &sizes {

@@ -154,12 +154,22 @@ impl<T: Item> Channel<T> {
 
     /// The account has nothing left for the item: another try, if room can be made.
     #[cold]
-    fn put_again(&self, slot: &mut Option<T>, again: bool) -> Option<Result<()>> {
-        if again && self.account.make_room() {
-            self.put_now(slot, false)
-        } else {
-            Some(Err(self.account.exhausted()))
+    fn put_again(&self, slot: &mut Option<T>, again: bool, why: Error) -> Option<Result<()>> {
+        if again && self.account.make_room() { self.put_now(slot, false) } else { Some(Err(why)) }
+    }
+
+    /// Has the account count an item.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    #[inline]
+    fn count(&self, items: &mut Items<T>, size: usize, cost: usize) -> Result<()> {
+        self.account.queued.take(size + Bounds::OVERHEAD)?;
+        if items.reserve.need(cost, &self.account) {
+            return Ok(());
         }
+        self.account.queued.give(size + Bounds::OVERHEAD);
+        Err(self.account.exhausted())
     }
 
     fn put_now(&self, slot: &mut Option<T>, again: bool) -> Option<Result<()>> {
@@ -176,10 +186,10 @@ impl<T: Item> Channel<T> {
             return None;
         }
         let cost = slot.as_ref().map_or(0, T::cost);
-        if !items.reserve.need(cost, &self.account) {
+        if let Err(why) = self.count(&mut items, size, cost) {
             // Unlocked: it may be one of those that are looked at.
             drop(items);
-            return self.put_again(slot, again);
+            return self.put_again(slot, again, why);
         }
         let mut is_new = false;
         if let Some(item) = slot.take() {
@@ -229,6 +239,7 @@ impl<T: Item> Channel<T> {
         match items.queued.pop_front() {
             Some(item) => {
                 items.bytes -= item.size();
+                self.account.queued.give(item.size() + Bounds::OVERHEAD);
                 if items.reserve.release(item.cost(), &self.account) {
                     items.shrink();
                 }
@@ -309,9 +320,15 @@ impl<T> Items<T> {
     /// Closes it and takes out what is in it.
     fn take(&mut self, account: &Account) -> VecDeque<T> {
         self.closed = true;
-        self.reserve.clear(account);
+        self.forget(account);
         (self.bytes, self.carrying) = (0, 0);
         std::mem::take(&mut self.queued)
+    }
+
+    /// Has the account count none of them any more.
+    fn forget(&mut self, account: &Account) {
+        account.queued.give(self.bytes + self.queued.len() * Bounds::OVERHEAD);
+        self.reserve.clear(account);
     }
 }
 
@@ -341,7 +358,7 @@ impl<T: Item> Cargo for Locked<'_, T> {
 impl<T> Drop for Channel<T> {
     fn drop(&mut self) {
         let items = self.items.get_mut().unwrap_or_else(PoisonError::into_inner);
-        items.reserve.clear(&self.account);
+        items.forget(&self.account);
     }
 }
 

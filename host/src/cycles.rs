@@ -224,6 +224,7 @@ mod tests {
     use crate::pipe::PipeEnd;
     use crate::queue;
     use crate::runtime::Runtime;
+    use crate::tree_limits::TreeLimits;
     use procbox_core::Error;
     use procbox_core::raw::Bounds;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -240,7 +241,7 @@ mod tests {
         fn new() -> Tree {
             Tree {
                 runtime: Runtime::threads(1, Box::new(|| {})),
-                account: Account::of_tree(1 << 40),
+                account: Account::of_tree(&TreeLimits::new().memory(1 << 40)),
             }
         }
 

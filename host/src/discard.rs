@@ -68,6 +68,7 @@ mod tests {
     use crate::pipe::PipeEnd;
     use crate::queue;
     use crate::runtime::Runtime;
+    use crate::tree_limits::TreeLimits;
     use procbox_core::raw::Bounds;
     use std::sync::Arc;
 
@@ -91,7 +92,7 @@ mod tests {
     fn a_hundred_thousand_queues_in_queues_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let account = Account::of_tree(1 << 40);
+            let account = Account::of_tree(&TreeLimits::new().memory(1 << 40));
             let new = || queue::new(runtime.clone(), account.clone(), Bounds::DEFAULT).unwrap();
             let mut outermost = new();
             let watched = Arc::downgrade(&outermost);
@@ -111,7 +112,7 @@ mod tests {
     fn a_hundred_thousand_pipes_in_pipes_are_dropped_on_a_small_stack() {
         on_a_small_stack(|| {
             let runtime = runtime();
-            let account = Account::of_tree(1 << 40);
+            let account = Account::of_tree(&TreeLimits::new().memory(1 << 40));
             let (mut ours, theirs) = PipeEnd::pair(&runtime, &account, true).unwrap();
             let innermost = Arc::downgrade(&theirs);
             let mut kept = theirs;

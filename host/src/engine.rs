@@ -16,10 +16,8 @@ const RESERVATION: u64 = 4 << 30;
 const MOST_FULL_RESERVATIONS: usize = 20_000;
 /// Address space for all of them, memories and garbage-collected heaps.
 const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
-/// Each process's stack for WebAssembly code.
-const WASM_STACK: usize = 512 << 10;
-/// Each process's whole stack: the above, and what host calls need on top.
-const STACK: usize = 1 << 20;
+/// What host calls need of a process's stack, on top of what its WebAssembly code may have.
+const HOST_STACK: usize = 512 << 10;
 /// Stacks beyond those of live processes: the ones of processes that end just now.
 const SPARE_STACKS: u32 = 64;
 /// Elements of each table of a module: functions that can be called by pointer.
@@ -53,8 +51,8 @@ pub(crate) fn engine(limits: &Limits, processes: usize, settings: Settings) -> R
     let mut config = settings.config();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, processes)))
-        .max_wasm_stack(WASM_STACK)
-        .async_stack_size(STACK)
+        .max_wasm_stack(limits.stack)
+        .async_stack_size(limits.stack.saturating_add(HOST_STACK))
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
     Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))
 }
@@ -120,7 +118,8 @@ mod tests {
 
     #[test]
     fn there_is_a_heap_for_each_process_as_far_as_there_is_room() {
-        let limits = |memory| Limits { memory, tree: Default::default(), fuel: None };
+        let limits =
+            |memory| Limits { memory, stack: 512 << 10, tree: Default::default(), fuel: None };
         for (memory, processes, due) in [
             (1 << 30, 1, 1),
             (1 << 30, 10_000, 10_000),

@@ -66,6 +66,7 @@ mod deadlock;
 mod discard;
 mod engine;
 mod event;
+mod fuel;
 mod grants;
 mod guest;
 mod inner;

@@ -15,6 +15,8 @@ pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
 pub(crate) struct Limits {
     /// Bytes of linear memory.
     pub(crate) memory: usize,
+    /// Bytes of stack for WebAssembly code.
+    pub(crate) stack: usize,
     /// Those of a whole tree.
     pub(crate) tree: TreeLimits,
     /// Fuel; `None` if it is not counted.

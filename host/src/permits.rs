@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::account::Account;
     use crate::runtime::Runtime;
+    use crate::tree_limits::TreeLimits;
     use procbox_core::raw::RawSemaphore;
     use proptest::prelude::*;
 
@@ -104,7 +105,7 @@ mod tests {
         ) {
             const EACH: usize = 1000;
             let runtime = Runtime::threads(1, Box::new(|| {}));
-            let account = Account::of_tree(1 << 20);
+            let account = Account::of_tree(&TreeLimits::new().memory(1 << 20));
             let new = |_| {
                 let charge = account.charge(1).unwrap();
                 Arc::new(HostSemaphore::new(runtime.clone(), EACH, charge))

@@ -22,6 +22,10 @@ use std::time::Duration;
 
 /// The default for [`SandboxBuilder::memory`]: room for a message of 64 MiB and its copies.
 const MEMORY: usize = 1 << 30;
+/// The default for [`SandboxBuilder::stack`].
+const STACK: usize = 512 << 10;
+/// The most for it.
+const MOST_STACK: usize = 64 << 20;
 /// The default for [`SandboxBuilder::max_processes`]: what the default `vm.max_map_count` allows.
 const MAX_PROCESSES: usize = 10_000;
 /// The default for [`SandboxBuilder::module_size`]: an interpreter of Python has half of that.
@@ -29,7 +33,7 @@ const MODULE_SIZE: usize = 64 << 20;
 
 /// A builder of a sandbox.
 ///
-/// Defaults: 1 GiB of memory per process, 2 GiB per tree, 10,000 processes at once, modules of 64 MiB,
+/// Defaults: 1 GiB of memory and 512 KiB of stack per process, 2 GiB per tree, 10,000 processes at once, modules of 64 MiB,
 /// as many threads as CPUs, compiled modules cached on disk.
 ///
 /// ```no_run
@@ -42,6 +46,7 @@ const MODULE_SIZE: usize = 64 << 20;
 #[must_use = "a builder does nothing until `build`"]
 pub struct SandboxBuilder {
     memory: usize,
+    stack: usize,
     tree: TreeLimits,
     max_processes: usize,
     module_size: usize,
@@ -65,6 +70,20 @@ impl SandboxBuilder {
     /// ```
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
+        self
+    }
+
+    /// Stack, in bytes, that the WebAssembly code of each process has. Out of it, the process ends with
+    /// -11. Counted in the memory of its tree, whether used or not. Default 512 KiB, at most 64 MiB.
+    ///
+    /// ```no_run
+    /// # use procbox_host::Sandbox;
+    /// let sandbox = Sandbox::builder().stack(128 << 10).build()?; // many small processes
+    /// # drop(sandbox);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn stack(mut self, bytes: usize) -> Self {
+        self.stack = bytes;
         self
     }
 
@@ -289,15 +308,20 @@ impl SandboxBuilder {
     /// [`Error::Os`] if the address space cannot be reserved or that directory cannot be made.
     pub fn build(self) -> Result<Sandbox> {
         let none = self.parallelism == Some(0) || self.fuel == Some(0) || self.tree.fuel == Some(0);
-        if self.memory == 0 || self.max_processes == 0 || none {
-            let why = "a sandbox needs memory, processes and threads, and fuel if that is limited";
+        if self.memory == 0 || self.stack == 0 || self.max_processes == 0 || none {
+            let why = "a sandbox needs memory, stacks, processes and threads, and fuel if that is limited";
             return Err(Error::Invalid(why.into()));
+        }
+        if self.stack > MOST_STACK {
+            let why = format!("a stack of {} bytes: at most {MOST_STACK}", self.stack);
+            return Err(Error::Invalid(why));
         }
         let mut tree = self.tree;
         tree.memory.get_or_insert(self.memory.saturating_mul(2));
         // A tenth of the places is for other trees.
         tree.processes.get_or_insert(self.max_processes - self.max_processes / 10);
-        let limits = Limits { memory: self.memory, tree, fuel: self.fuel.or(tree.fuel) };
+        let fuel = self.fuel.or(tree.fuel);
+        let limits = Limits { memory: self.memory, stack: self.stack, tree, fuel };
         let cache = match self.cache_directory {
             _ if !self.cache => None,
             Some(directory) => Some(Cache::open(directory)?),
@@ -370,6 +394,7 @@ impl Sandbox {
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             memory: MEMORY,
+            stack: STACK,
             tree: TreeLimits::new(),
             max_processes: MAX_PROCESSES,
             module_size: MODULE_SIZE,

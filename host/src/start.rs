@@ -2,6 +2,7 @@
 
 use crate::account::Account;
 use crate::connection::Names;
+use crate::fuel::{self, Given};
 use crate::grants::Grants;
 use crate::inner::Inner;
 use crate::listed::Listed;
@@ -54,7 +55,8 @@ impl Shared {
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
         let place = sandbox.room.take()?;
-        let member = tree.enter(size_of(&spec.entry), self.grants.directories().count())?;
+        let bytes = sandbox.limits.stack + size_of(&spec.entry);
+        let member = tree.enter(bytes, self.grants.directories().count())?;
         spec.identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
         let own = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock());
@@ -117,7 +119,7 @@ impl Environment for Shared {
 }
 
 /// The whole life of a process, beside the threads for its file calls.
-fn lives(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u64>) -> Life {
+fn lives(shared: Arc<Shared>, state: State, export: Export, fuel: Given) -> Life {
     match shared.files.clone() {
         None => Box::pin(live(shared, state, export, fuel)),
         Some(files) => {
@@ -140,13 +142,17 @@ fn size_of(entry: &Entry) -> usize {
 }
 
 /// The whole life of a process.
-async fn live(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u64>) -> ExitStatus {
+async fn live(shared: Arc<Shared>, state: State, export: Export, mut fuel: Given) -> ExitStatus {
+    let units = fuel.begin();
     let cpu_time = state.spec.cpu_time;
     let mut store = Store::new(&shared.sandbox.engine, state);
     store.limiter(|state| &mut state.limits);
+    if units.is_some() {
+        fuel::charge_host_calls(&mut store);
+    }
     let mut out_of_fuel = Limit::Fuel;
     let ended = async {
-        out_of_fuel = shared.sandbox.runtime.meter(&mut store, fuel, cpu_time)?;
+        out_of_fuel = shared.sandbox.runtime.meter(&mut store, units, cpu_time)?;
         if shared.grants.has_directories() {
             wasi::begin(store.data_mut()).map_err(wasmtime::Error::new)?;
         }
@@ -154,15 +160,11 @@ async fn live(shared: Arc<Shared>, state: State, export: Export, fuel: Option<u6
     }
     .await;
     let refused = store.data().limits.has_refused();
-    let mut used = 0;
-    if let Some(fuel) = fuel
-        && let Ok(left) = store.get_fuel()
-    {
-        store.data().process.tree.give_fuel(left);
-        used = fuel.saturating_sub(left);
+    if refused {
+        store.data().process.tree.lacked_memory();
     }
-    if used > 0 || refused {
-        store.data().process.tree.used(used, refused);
+    if trap::is_regular(&ended) {
+        fuel.settle(store.get_fuel().unwrap_or(0));
     }
     let ended = trap::status(ended, out_of_fuel, refused);
     if let Some(message) = ended.message

@@ -2,6 +2,7 @@
 
 use crate::account::Account;
 use crate::blocked;
+use crate::fuel::Work;
 use crate::limits::{self, MemoryLimit};
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
@@ -86,6 +87,8 @@ pub(crate) struct State {
     pub(crate) stdio: [i32; 3],
     /// Its place in its tree.
     pub(crate) member: tree::Place,
+    /// What the host does for it.
+    pub(crate) work: Work,
     _place: limits::Place,
 }
 
@@ -113,6 +116,7 @@ impl State {
             wasi: None,
             stdio: STDIO,
             member,
+            work: Work::default(),
             _place: place,
         }
     }

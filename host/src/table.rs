@@ -41,19 +41,35 @@ impl Table {
     /// # Errors
     /// [`Error::Exhausted`] at the limit.
     pub(crate) fn insert(&mut self, object: Object) -> Result<i32> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None if self.slots.len() < self.most as usize => {
-                if self.slots.len() == self.places {
-                    self.grow()?;
-                }
-                self.slots.push(None);
-                self.slots.len() as u32 - 1
-            }
-            None => return Err(full()),
-        };
+        self.reserve(1)?;
+        Ok(self.place(object))
+    }
+
+    /// Has room for so many more, all of which have to be placed or given up.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] if there is not as much.
+    pub(crate) fn reserve(&mut self, n: usize) -> Result<()> {
+        self.check_room(n)?;
+        while self.slots.len() + n.saturating_sub(self.free.len()) > self.places {
+            self.grow()?;
+        }
+        self.account.handles.take(n)
+    }
+
+    /// Gives up places that were reserved.
+    pub(crate) fn give_up(&self, n: usize) {
+        self.account.handles.give(n);
+    }
+
+    /// A handle for an object, in a place that was reserved.
+    pub(crate) fn place(&mut self, object: Object) -> i32 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
         self.slots[index as usize] = Some(object);
-        Ok(index as i32 + 1)
+        index as i32 + 1
     }
 
     #[inline]
@@ -66,6 +82,7 @@ impl Table {
         let index = usize::try_from(handle).ok()?.checked_sub(1)?;
         let object = self.slots.get_mut(index)?.take()?;
         self.free.push(index as u32);
+        self.account.handles.give(1);
         Some(object)
     }
 
@@ -85,6 +102,7 @@ impl Table {
 
     /// Takes out everything.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Object> + use<> {
+        self.account.handles.give(self.slots.len() - self.free.len());
         self.free.clear();
         std::mem::take(&mut self.slots).into_iter().flatten()
     }
@@ -99,6 +117,7 @@ mod tests {
     use super::*;
     use crate::event::HostEvent;
     use crate::runtime::Runtime;
+    use crate::tree_limits::TreeLimits;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -110,7 +129,7 @@ mod tests {
         ) {
             const MOST: u32 = 6;
             let runtime = Runtime::threads(1, Box::new(|| {}));
-            let account = Account::of_tree(1 << 20);
+            let account = Account::of_tree(&TreeLimits::new().memory(1 << 20));
             let mut table = Table::new(MOST, account.clone());
             let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
             for (opens, number) in steps {

@@ -11,6 +11,11 @@ pub(crate) struct Ended {
     pub(crate) message: Option<String>,
 }
 
+/// Whether the guest has returned or exited.
+pub(crate) fn is_regular(result: &Result<i32, Error>) -> bool {
+    result.as_ref().err().is_none_or(|error| error.is::<I32Exit>())
+}
+
 /// Reads what the entry's call came to. A guest without fuel has broken the limit `out_of_fuel`, and
 /// one that `lacked_memory` and gave up is out of memory.
 pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit, lacked_memory: bool) -> Ended {

@@ -2,6 +2,7 @@
 
 use crate::account::{Account, Member};
 use crate::connection::Names;
+use crate::fuel::Given;
 use crate::registry::Registry;
 use crate::runtime::Share;
 use crate::tree_limits::TreeLimits;
@@ -31,7 +32,7 @@ pub(crate) struct Tree {
     cpu_time: AtomicU64,
     /// Fuel that no process has.
     fuel: AtomicU64,
-    /// Fuel that was used by who has ended by itself.
+    /// Fuel that was used by who has ended.
     fuel_used: AtomicU64,
     /// One was refused memory.
     lacked_memory: AtomicBool,
@@ -39,6 +40,8 @@ pub(crate) struct Tree {
     files: AtomicUsize,
     /// Bytes written to files.
     written: AtomicU64,
+    /// Bytes read from stdin, files and directories.
+    read: AtomicU64,
     /// Files made.
     created: AtomicU64,
     /// It is to end with this, and whoever comes to it too.
@@ -61,7 +64,7 @@ impl Tree {
         limits: TreeLimits,
     ) -> Arc<Tree> {
         Arc::new(Tree {
-            account: Account::of_tree(limits.memory.unwrap_or(usize::MAX)),
+            account: Account::of_tree(&limits),
             share,
             names,
             registry,
@@ -75,6 +78,7 @@ impl Tree {
             lacked_memory: AtomicBool::new(false),
             files: AtomicUsize::new(0),
             written: AtomicU64::new(0),
+            read: AtomicU64::new(0),
             created: AtomicU64::new(0),
             ending: OnceLock::new(),
         })
@@ -158,17 +162,17 @@ impl Tree {
         usage.processes = load(&self.started);
         usage.printed = load(&self.printed).map(|bytes| bytes.min(self.limits.output));
         usage.written = load(&self.written);
+        usage.read = load(&self.read);
         usage.lacked_memory = self.lacked_memory.load(Ordering::Relaxed);
         usage
     }
 
-    /// A process has ended by itself that had used so much fuel, and was refused memory or not.
-    pub(crate) fn used(&self, fuel: u64, lacked_memory: bool) {
-        self.fuel_used.fetch_add(fuel, Ordering::Relaxed);
-        self.lacked_memory.fetch_or(lacked_memory, Ordering::Relaxed);
+    /// A process was refused memory.
+    pub(crate) fn lacked_memory(&self) {
+        self.lacked_memory.store(true, Ordering::Relaxed);
     }
 
-    /// The fuel that those have used who have ended by themselves.
+    /// The fuel that those have used who have ended.
     pub(crate) fn fuel_used(&self) -> u64 {
         self.fuel_used.load(Ordering::Relaxed)
     }
@@ -177,21 +181,27 @@ impl Tree {
     ///
     /// # Errors
     /// [`Error::Exhausted`].
-    pub(crate) fn take_fuel(&self, fuel: Option<u64>) -> Result<Option<u64>> {
-        let (Some(_), Some(fuel)) = (self.limits.fuel, fuel) else { return Ok(fuel) };
+    pub(crate) fn take_fuel(self: &Arc<Tree>, fuel: Option<u64>) -> Result<Given> {
+        let (Some(_), Some(fuel)) = (self.limits.fuel, fuel) else {
+            return Ok(Given::new(self.clone(), fuel));
+        };
         let mut taken = 0;
         let _ = self.fuel.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
             taken = left.min(fuel);
             Some(left - taken)
         });
-        if taken == 0 { Err(Error::Exhausted("fuel".into())) } else { Ok(Some(taken)) }
+        if taken == 0 {
+            return Err(Error::Exhausted("fuel".into()));
+        }
+        Ok(Given::new(self.clone(), Some(taken)))
     }
 
-    /// Gives back what a process has not used.
-    pub(crate) fn give_fuel(&self, fuel: u64) {
+    /// Takes back what a process has left that has used so much.
+    pub(crate) fn give_fuel(&self, left: u64, used: u64) {
         if self.limits.fuel.is_some() {
-            self.fuel.fetch_add(fuel, Ordering::Relaxed);
+            self.fuel.fetch_add(left, Ordering::Relaxed);
         }
+        self.fuel_used.fetch_add(used, Ordering::Relaxed);
     }
 
     /// So many bytes are to be written to files; whether that is possible.
@@ -202,6 +212,11 @@ impl Tree {
     /// So many of them were not written.
     pub(crate) fn unwrite(&self, bytes: u64) {
         self.written.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// So many bytes were read.
+    pub(crate) fn read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The most bytes that a file may come to.

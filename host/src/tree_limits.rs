@@ -33,6 +33,8 @@ pub struct TreeLimits {
     pub(crate) time: Option<Duration>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) fuel: Option<u64>,
+    pub(crate) handles: Option<usize>,
+    pub(crate) queued: Option<usize>,
     pub(crate) open_files: usize,
     pub(crate) written: u64,
     pub(crate) created: u64,
@@ -60,6 +62,8 @@ impl TreeLimits {
             time: None,
             cpu_time: None,
             fuel: None,
+            handles: None,
+            queued: None,
             open_files: OPEN_FILES,
             written: WRITTEN,
             created: CREATED,
@@ -68,7 +72,7 @@ impl TreeLimits {
 
     /// Memory of the host, in bytes. Counted are the linear memory of all its processes, what the
     /// host keeps for them (messages on their way, primitives, handles, names, arguments, output that
-    /// is kept) and 64 KiB for each process. What is above is refused to the guest: memory does not
+    /// is kept), and for each process its stack and 64 KiB. What is above is refused to the guest: memory does not
     /// grow, and calls fail with [`Error::Exhausted`]. Default: twice what one process may have.
     ///
     /// A queue or pipe that the embedding program has made may hold as much besides.
@@ -154,8 +158,9 @@ impl TreeLimits {
     }
 
     /// Fuel of all its processes together. A process that starts gets what `SandboxBuilder::fuel`
-    /// says of it, or what is left if that is less, and gives back what it has not used when it has
-    /// ended by itself. If nothing is left, none can be started. Default: no limit.
+    /// says of it, or what is left if that is less, and gives back what it has not used when it returns
+    /// or exits. One that traps or is killed gives none back. If nothing is left, none can be started.
+    /// Default: no limit.
     ///
     /// ```
     /// use procbox_host::{Sandbox, TreeLimits};
@@ -166,6 +171,40 @@ impl TreeLimits {
     /// ```
     pub const fn fuel(mut self, units: u64) -> TreeLimits {
         self.fuel = Some(units);
+        self
+    }
+
+    /// Handles that its processes have at once: of primitives, listeners, and processes that they have
+    /// started. One more fails with [`Error::Exhausted`]. One process has at most 1,048,576, and
+    /// the limit of memory counts them too. Default: no limit.
+    ///
+    /// [`Error::Exhausted`]: procbox_core::Error::Exhausted
+    ///
+    /// ```
+    /// use procbox_host::TreeLimits;
+    /// let limits = TreeLimits::new().handles(1000);
+    /// # let _ = limits;
+    /// ```
+    pub const fn handles(mut self, n: usize) -> TreeLimits {
+        self.handles = Some(n);
+        self
+    }
+
+    /// Bytes of the messages that are on their way in queues and pipes that its processes have made,
+    /// and [`Bounds::OVERHEAD`] for each
+    /// message. One more fails with [`Error::Exhausted`]. The limit of memory counts
+    /// them too. Default: no limit.
+    ///
+    /// [`Bounds::OVERHEAD`]: procbox_core::Bounds::OVERHEAD
+    /// [`Error::Exhausted`]: procbox_core::Error::Exhausted
+    ///
+    /// ```
+    /// use procbox_host::TreeLimits;
+    /// let limits = TreeLimits::new().queued(16 << 20);
+    /// # let _ = limits;
+    /// ```
+    pub const fn queued(mut self, bytes: usize) -> TreeLimits {
+        self.queued = Some(bytes);
         self
     }
 

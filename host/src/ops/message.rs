@@ -54,6 +54,8 @@ pub(crate) fn pack(
         false => bytes.into(),
         true => Body::charged(bytes, Body::charge(bytes.len(), n, state.account())?),
     };
+    state.work.bytes(bytes.len());
+    state.work.handles(n);
     let object = |handle| match state.table.get(handle) {
         Some(object) if object.travels() => Ok(object.clone()),
         _ => Err(Error::BadHandle),
@@ -159,7 +161,7 @@ pub(crate) fn kept(state: &State) -> Result<&Stored> {
 
 /// Gives the process the handles of the kept message, and leaves an empty one.
 pub(crate) fn open_kept(state: &mut State) -> Result<Vec<i32>> {
-    state.table.check_room(state.kept.objects.len())?;
+    state.table.reserve(state.kept.objects.len())?;
     let objects = std::mem::take(&mut state.kept).take_objects();
-    objects.into_iter().map(|object| Ok(state.table.insert(object)?)).collect()
+    Ok(objects.into_iter().map(|object| state.table.place(object)).collect())
 }

@@ -7,9 +7,9 @@ use crate::state::State;
 
 /// A new pipe: the handles of its two ends.
 pub(crate) fn new(state: &mut State, duplex: bool) -> Result<(i32, i32)> {
-    state.table.check_room(2)?;
     let (first, second) = PipeEnd::pair(state.runtime(), state.account(), duplex)?;
-    let first = state.table.insert(Object::Pipe(first))?;
-    let second = state.table.insert(Object::Pipe(second))?;
+    state.table.reserve(2)?;
+    let first = state.table.place(Object::Pipe(first));
+    let second = state.table.place(Object::Pipe(second));
     Ok((first, second))
 }

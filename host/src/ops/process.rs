@@ -68,7 +68,13 @@ pub(crate) fn check_words(words: usize) -> Result<()> {
 /// Starts a process of the same program. What it prints goes where this process's output goes.
 pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Result<i32> {
     check_start(state)?;
-    state.table.check_room(1)?;
+    state.table.reserve(1)?;
+    let child = begin(state, start, arguments).inspect_err(|_| state.table.give_up(1))?;
+    state.add_child(child.clone());
+    Ok(state.table.place(Object::Process(child)))
+}
+
+fn begin(state: &State, start: Start, arguments: Stored) -> Result<Arc<HostProcess>> {
     let process = &state.process;
     let me = &process.identity;
     let mut identity = Identity::new(start.name, 0);
@@ -78,9 +84,7 @@ pub(crate) fn start(state: &mut State, start: Start, arguments: Stored) -> Resul
     let mut spec = ProcessSpec::new(start.entry, identity);
     (spec.stdout, spec.stderr) = (state.spec.stdout, state.spec.stderr);
     (spec.timeout, spec.cpu_time) = (start.timeout, start.cpu_time);
-    let child = state.environment.clone().start(spec, arguments, process)?;
-    state.add_child(child.clone());
-    Ok(state.table.insert(Object::Process(child))?)
+    Ok(state.environment.clone().start(spec, arguments, process)?)
 }
 
 /// A process's pid.

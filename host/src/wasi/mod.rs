@@ -11,6 +11,7 @@ mod files;
 mod poll;
 mod quota;
 mod random;
+mod read;
 mod stdio;
 
 pub(crate) use files::Files;
@@ -37,13 +38,15 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     files::link(linker)?;
     quota::link(linker)?;
     random::link(linker)?;
+    read::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
 /// The WASI side of a process, made when it is first asked for.
 fn of(state: &mut State) -> &mut WasiP1Ctx {
-    let State { wasi, environment, spec, process, .. } = state;
+    let State { wasi, environment, spec, process, work, .. } = state;
+    work.wasi();
     wasi.get_or_insert_with(|| {
         let mut builder = context(&**environment, spec, process);
         // Where directories are granted it is made before the process begins.

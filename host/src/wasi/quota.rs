@@ -28,7 +28,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 let Some(len) = reserve(&mut caller, fd, at, n) else { return Ok(EDQUOT) };
                 let (wasi, mut memory) = both(&mut caller);
                 let answer = fd_write(wasi, &mut memory, fd, at, n, out).await?;
-                settle(&mut caller, len, answer, out);
+                settle(&mut caller, len, answer, (n, out));
                 Ok(answer)
             })
         },
@@ -41,7 +41,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 let Some(len) = reserve(&mut caller, fd, at, n) else { return Ok(EDQUOT) };
                 let (wasi, mut memory) = both(&mut caller);
                 let answer = fd_pwrite(wasi, &mut memory, fd, at, n, to, out).await?;
-                settle(&mut caller, len, answer, out);
+                settle(&mut caller, len, answer, (n, out));
                 Ok(answer)
             })
         },
@@ -144,10 +144,12 @@ fn reserve(caller: &mut Caller<'_, State>, fd: i32, at: i32, n: i32) -> Option<u
     state.process.tree.write(len.into()).then_some(len)
 }
 
-/// Takes back what was counted and not written.
-fn settle(caller: &mut Caller<'_, State>, counted: u32, answer: i32, out: i32) {
+/// Takes back what was counted and not written; what was written costs fuel.
+fn settle(caller: &mut Caller<'_, State>, counted: u32, answer: i32, (n, out): (i32, i32)) {
     let (memory, state) = Memory::of(caller);
     let told = memory.get(out.cast_unsigned() as usize, 4).filter(|_| answer == 0);
     let written = told.and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+    state.work.buffers(n.cast_unsigned());
+    state.work.bytes(written as usize);
     state.process.tree.unwrite(counted.saturating_sub(written).into());
 }

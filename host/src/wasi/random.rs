@@ -4,18 +4,17 @@
 //! runtime's source can: then the guest is told. Many of them are made in pieces, between which the
 //! guest gives its thread back, and cost fuel as if the guest had made them.
 
+use crate::fuel::pay_for_bytes;
 use crate::guest::core_module::Memory;
 use crate::state::State;
 use std::future::poll_fn;
 use std::task::Poll;
-use wasmtime::{Caller, Linker, Trap};
+use wasmtime::{Caller, Linker};
 
 /// The most bytes in one call, as in wasmtime-wasi.
 const MOST: u32 = 64 << 20;
 /// The most at once: a fraction of a millisecond.
 const PIECE: usize = 64 << 10;
-/// Bytes for a unit of fuel.
-const PER_UNIT: u64 = 8;
 
 const SUCCESS: i32 = 0;
 const EFAULT: i32 = 21;
@@ -47,7 +46,7 @@ async fn random_get(caller: &mut Caller<'_, State>, at: usize, len: u32) -> wasm
             give_way().await;
         }
         let many = PIECE.min(end - from);
-        pay(caller, many as u64 / PER_UNIT)?;
+        pay_for_bytes(&mut *caller, many)?;
         let (mut memory, state) = Memory::of(caller);
         let Some(bytes) = memory.get_mut(from, many) else { return Ok(EFAULT) };
         if state.process.runtime.random().fill(bytes).is_err() {
@@ -55,13 +54,6 @@ async fn random_get(caller: &mut Caller<'_, State>, at: usize, len: u32) -> wasm
         }
     }
     Ok(SUCCESS)
-}
-
-/// Takes fuel for what the host does, if fuel is counted.
-fn pay(caller: &mut Caller<'_, State>, units: u64) -> wasmtime::Result<()> {
-    let Ok(left) = caller.get_fuel() else { return Ok(()) };
-    caller.set_fuel(left.saturating_sub(units))?;
-    if left < units { Err(Trap::OutOfFuel.into()) } else { Ok(()) }
 }
 
 /// Has others go on, and whoever wants to end this process.

@@ -51,8 +51,12 @@ fn limits_of_the_sandbox_are_refused_natively() {
         "--tree-fuel=1",
         "--max-starts=1",
         "--max-output=1",
+        "--max-handles=1",
+        "--max-queued=1",
         "--max-open-files=1",
         "--max-written=1",
+        "--max-created=1",
+        "--stack=1M",
         "--module-size=1",
     ] {
         let name = option.split('=').next().unwrap_or_default();

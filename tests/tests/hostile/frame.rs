@@ -36,6 +36,8 @@ pub(crate) struct Attack {
     worker: bool,
     gets: Gets,
     sandbox: Box<dyn Fn(SandboxBuilder) -> SandboxBuilder>,
+    /// The honest process is in a sandbox of its own.
+    apart: bool,
     grants: Grants,
     timeout: Option<Duration>,
     cpu_time: Option<Duration>,
@@ -59,6 +61,7 @@ pub(crate) fn module_main(tries: impl Into<String>, module: Vec<u8>, gets: Gets)
         worker: false,
         gets,
         sandbox: Box::new(|builder| builder),
+        apart: false,
         grants: Grants::default(),
         timeout: None,
         cpu_time: None,
@@ -79,6 +82,14 @@ impl Attack {
     ) -> Self {
         self.sandbox = Box::new(sandbox);
         self
+    }
+
+    /// In one where each process has so much fuel. The honest one, which would run out of it while it
+    /// answers, is in a sandbox of its own.
+    pub(crate) fn fuel(mut self, units: u64) -> Self {
+        let sandbox = self.sandbox;
+        self.sandbox = Box::new(move |builder| sandbox(builder).fuel(units));
+        Attack { apart: true, ..self }
     }
 
     /// With these grants: by default it has none, and is quiet.
@@ -106,9 +117,8 @@ impl Attack {
     /// Makes it, beside an honest process.
     #[track_caller]
     pub(crate) fn make(self) {
-        let Attack { tries, module, worker, gets, sandbox, grants, timeout, cpu_time, stdout } =
-            self;
-        beside_an_honest_one(&tries, sandbox, |attacked, honest| {
+        let Attack { tries, module, worker, gets, grants, timeout, cpu_time, stdout, .. } = self;
+        beside(&tries, &*self.sandbox, self.apart, |attacked, honest| {
             let start = || {
                 let program = Program::from_bytes("attack", module)?;
                 let ctx = attacked.context_with(program, grants.quiet(true))?;
@@ -177,17 +187,31 @@ pub(crate) fn beside_an_honest_one(
     limits: impl Fn(SandboxBuilder) -> SandboxBuilder,
     attack: impl FnOnce(&Sandbox, &Honest),
 ) {
+    beside(tries, &limits, false, attack);
+}
+
+/// What a sandbox is limited by.
+type Limits<'a> = dyn Fn(SandboxBuilder) -> SandboxBuilder + 'a;
+
+/// The same; `apart`: the honest process is in another sandbox, without these limits.
+#[track_caller]
+fn beside(tries: &str, limits: &Limits<'_>, apart: bool, attack: impl FnOnce(&Sandbox, &Honest)) {
     let _turn = turn();
-    let sandbox = || {
+    let sandbox = |limits: &Limits<'_>| {
         let builder = Sandbox::builder().memory(MEMORY).max_processes(100).cache(false);
         limits(builder).build().unwrap_or_else(|e| panic!("{tries}: {e}"))
     };
+    let both = || {
+        let attacked = sandbox(limits);
+        let other = apart.then(|| sandbox(&|builder| builder));
+        let honest = Honest::start(other.as_ref().unwrap_or(&attacked));
+        (attacked, other, honest)
+    };
     // What the first of all brings up stays: it is not the attack's.
-    drop(Honest::start(&sandbox()));
+    drop(both().2);
     let before = ours();
     let memory = Peak::begin();
-    let attacked = sandbox();
-    let honest = Honest::start(&attacked);
+    let (attacked, other, honest) = both();
     honest.answers(1);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -204,7 +228,7 @@ pub(crate) fn beside_an_honest_one(
     assert!(peak <= HOST_MEMORY, "{tries}: the host grew by {} MiB", peak >> 20);
     drop(honest);
     until(tries, || attacked.processes() == 0);
-    drop(attacked);
+    drop((attacked, other));
     until(tries, || ours().are_no_more_than(before));
 }
 

@@ -117,9 +117,7 @@ fn many_random_bytes_are_the_work_of_who_wants_them() {
         "(loop $l (drop (call $random_get (i32.const 65536) (i32.const 52428800))) (br $l))";
     let attack = |tries: &str, limit| main(tries, program("", random), Gets::Breaks(limit));
     attack("to have them made for no CPU time", Limit::CpuTime).cpu_time(SOON).make();
-    attack("to have them made for no fuel", Limit::Fuel)
-        .within(|builder| builder.fuel(10_000_000))
-        .make();
+    attack("to have them made for no fuel", Limit::Fuel).fuel(10_000_000).make();
 }
 
 #[test]

@@ -134,7 +134,8 @@ fn processes_are_counted_for_the_tree() {
         attack("to start for ever", one_after_another).within(within(TreeLimits::new().starts(50))),
     ]);
     attack("to have children's fuel too", "(call $busy)")
-        .within(|builder| builder.fuel(1_000_000).tree(TreeLimits::new().fuel(3_500_000)))
+        .within(within(TreeLimits::new().fuel(3_500_000)))
+        .fuel(1_000_000)
         .make();
 }
 
@@ -292,4 +293,76 @@ fn what_is_printed_is_counted_for_the_tree() {
             assert_eq!(process.output().unwrap().len() as u64, limit);
         },
     );
+}
+
+/// A program whose worker `attack` does this; its worker `child` has handles until there are no more,
+/// and exits with how many that were.
+fn holder(body: &str) -> String {
+    format!(
+        r#"(module
+(import "procbox_1" "process_start" (func $process_start (param i32 i32 i32 i32 i32) (result i32)))
+(import "procbox_1" "process_join" (func $join (param i32 i32 i64) (result i32)))
+(import "procbox_1" "queue_new" (func $queue_new (param i64 i64) (result i32)))
+(import "procbox_1" "handle_close" (func $close (param i32) (result i32)))
+(import "procbox_1" "message_try_put" (func $put (param i32 i32 i32 i32 i32) (result i32)))
+(import "procbox_1" "message_try_get" (func $get (param i32 i32 i32 i32) (result i32)))
+(memory (export "memory") 1)
+(data (i32.const 64) "child")
+(data (i32.const 80) "\01\00\00\00\40\00\00\00\05\00\00\00")
+(func $exhausted (param $code i32)
+  (if (i32.ne (local.get $code) (i32.const -12)) (then (unreachable))))
+(func $queue (result i32) (call $queue_new (i64.const -1) (i64.const -1)))
+(func $queues (result i32) (local $n i32) (local $code i32)
+  (loop $again
+    (if (i32.gt_s (local.tee $code (call $queue)) (i32.const 0)) (then
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br $again))))
+  (call $exhausted (local.get $code))
+  (local.get $n))
+(func $send (param $queue i32) (result i32)
+  (call $put (local.get $queue) (i32.const 0) (i32.const 992) (i32.const 0) (i32.const 0)))
+(func $fill (param $queue i32) (result i32) (local $n i32) (local $code i32)
+  (loop $again
+    (if (i32.eqz (local.tee $code (call $send (local.get $queue)))) (then
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br $again))))
+  (call $exhausted (local.get $code))
+  (local.get $n))
+(func (export "procbox_worker_child") (param i32) (result i32) (call $queues))
+(func (export "procbox_worker_attack") (param i32) (result i32)
+  (local $child i32) (local $first i32) (local $second i32) (local $n i32)
+  {body}))"#
+    )
+}
+
+#[test]
+fn handles_are_counted_for_the_tree() {
+    // Two queues and the process are three: five are left for the child, and come back with its end.
+    let body = "(drop (call $queue)) (drop (call $queue))
+        (local.set $child (call $process_start (i32.const 80) (i32.const 0) (i32.const 0)
+          (i32.const 0) (i32.const 0)))
+        (drop (call $join (local.get $child) (i32.const 128) (i64.const -1)))
+        (local.set $n (i32.mul (i32.load (i32.const 128)) (i32.const 100)))
+        (local.set $n (i32.add (local.get $n) (i32.mul (call $queues) (i32.const 10))))
+        (drop (call $close (i32.const 1)))
+        (i32.ne (i32.add (local.get $n) (call $queues)) (i32.const 551))";
+    worker("to have handles for ever", holder(body), Gets::Exits(0))
+        .within(|builder| builder.tree(TreeLimits::new().handles(8)))
+        .make();
+}
+
+#[test]
+fn bytes_on_their_way_are_counted_for_the_tree() {
+    // Each message is one of 1024 bytes, with its overhead: 64, then one for each that is taken, and 64
+    // again when the first queue is gone.
+    let body = "(local.set $first (call $queue)) (local.set $second (call $queue))
+        (local.set $n (call $fill (local.get $first)))
+        (call $exhausted (call $send (local.get $second)))
+        (drop (call $get (local.get $first) (i32.const 0) (i32.const 4096) (i32.const 8192)))
+        (local.set $n (i32.add (local.get $n) (call $fill (local.get $second))))
+        (drop (call $close (local.get $first)))
+        (i32.add (local.get $n) (call $fill (local.get $second)))";
+    worker("to have messages on their way for ever", holder(body), Gets::Exits(64 + 1 + 63))
+        .within(|builder| builder.tree(TreeLimits::new().queued(64 << 10)))
+        .make();
 }

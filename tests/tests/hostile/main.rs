@@ -11,6 +11,7 @@
 mod arguments;
 mod fairness;
 mod frame;
+mod fuel;
 mod heaps;
 mod held;
 mod limits;

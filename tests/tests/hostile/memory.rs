@@ -289,3 +289,31 @@ fn output_that_is_kept_is_its_trees_memory() {
     let attack = worker("to have all it prints kept", text, Gets::Breaks(Limit::Memory));
     make([attack.stdout(Output::Capture)]);
 }
+
+#[test]
+fn the_stacks_of_its_processes_are_their_trees_memory() {
+    // Each child fills most of its stack once, and then waits in a call that is not deep at all.
+    let text = r#"(module
+(import "procbox_1" "process_start" (func $start (param i32 i32 i32 i32 i32) (result i32)))
+(import "procbox_1" "event_new" (func $event (result i32)))
+(import "procbox_1" "event_wait" (func $wait (param i32 i64) (result i32)))
+(memory (export "memory") 1)
+(data (i32.const 64) "child")
+(data (i32.const 80) "\01\00\00\00\40\00\00\00\05\00\00\00")
+(func $deep (param $n i32) (param i64 i64 i64) (result i32)
+  (if (i32.eqz (local.get $n)) (then (return (i32.const 0))))
+  (i32.add (local.get $n) (call $deep (i32.sub (local.get $n) (i32.const 1))
+    (local.get 2) (local.get 3) (local.get 1))))
+(func (export "procbox_worker_child") (param i32) (result i32)
+  (drop (call $deep (i32.const 5000) (i64.const 1) (i64.const 2) (i64.const 3)))
+  (call $wait (call $event) (i64.const -1)))
+(func (export "procbox_worker_attack") (param i32) (result i32) (local $code i32)
+  (loop $again
+    (local.set $code
+      (call $start (i32.const 80) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+    (br_if $again (i32.gt_s (local.get $code) (i32.const 0))))
+  (i32.add (local.get $code) (i32.const 12))))"#;
+    worker("to have deep stacks in many processes", text, Gets::Exits(0))
+        .within(|builder| builder.max_processes(2000))
+        .make();
+}

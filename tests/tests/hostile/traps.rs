@@ -42,6 +42,19 @@ fn endless_recursion_ends_at_the_end_of_its_own_stack() {
 }
 
 #[test]
+fn the_stack_is_as_deep_as_it_was_said_to_be() {
+    let text = r#"(module (memory (export "memory") 1)
+        (func $f (param i32) (result i32) (if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
+          (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1)))))
+        (func (export "_start") (drop (call $f (i32.const 3000)))))"#;
+    let with = |stack: usize, gets| {
+        let tries = format!("3000 calls deep in {stack} bytes");
+        main(tries, text, gets).within(move |builder| builder.stack(stack))
+    };
+    make([with(16 << 10, Gets::Exits(-11)), with(1 << 20, Gets::Exits(0))]);
+}
+
+#[test]
 fn a_busy_loop_lives_until_it_is_killed_or_out_of_time() {
     let spins = |tries, gets| does(tries, "(loop $l (br $l))", gets);
     make([

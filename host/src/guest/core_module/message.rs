@@ -81,6 +81,7 @@ fn deliver(
         && stored.body.len() <= cap as usize
         && memory.put(at as usize, &stored.body)
     {
+        state.work.bytes(stored.body.len());
         return Ok(code::OK);
     }
     // Also when a pointer is bad: the message is not lost by that.
@@ -131,6 +132,8 @@ fn read_kept(caller: &mut Caller<'_, State>, at: u32, handles: u32) -> Result<()
     // Nothing is given before it is certain that it can be told.
     memory.check(handles, list.len() * Received::SIZE)?;
     memory.write(at, &kept.body)?;
+    state.work.bytes(kept.body.len());
+    state.work.handles(kept.objects.len());
     for (received, handle) in list.iter_mut().zip(ops::message::open_kept(state)?) {
         received.handle = handle;
     }

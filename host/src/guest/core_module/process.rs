@@ -30,14 +30,15 @@ fn start_described(
     let (memory, state) = Memory::of(caller);
     // Before anything is copied.
     ops::process::check_start(state)?;
-    let start = read_start(&memory, start)?;
+    state.work.start();
+    let start = read_start(&memory, state, start)?;
     let handles = memory.handles(handles, n)?;
     let arguments = ops::message::pack(state, memory.bytes(at, len)?, n as usize, handles)?;
     Ok(ops::process::start(state, start, arguments)?)
 }
 
 /// The structure that says what to start.
-fn read_start(memory: &Memory<'_>, at: u32) -> Result<ops::process::Start, Refusal> {
+fn read_start(memory: &Memory<'_>, state: &State, at: u32) -> Result<ops::process::Start, Refusal> {
     let mut bytes = [0; abi::Start::SIZE];
     bytes[..abi::Start::SHORT].copy_from_slice(memory.array::<{ abi::Start::SHORT }>(at)?);
     // Programs that do not say that they have the rest may be older than it.
@@ -46,6 +47,7 @@ fn read_start(memory: &Memory<'_>, at: u32) -> Result<ops::process::Start, Refus
     }
     let start = abi::Start::from_bytes(&bytes);
     ops::process::check_texts(start.name_len as usize, start.worker_len as usize)?;
+    state.work.bytes(start.name_len as usize + start.worker_len as usize);
     let worker = memory.bytes(start.worker, start.worker_len)?;
     ops::process::check_words(worker.iter().filter(|byte| **byte == 0).count())?;
     let worker = memory.text(start.worker, start.worker_len)?;
@@ -142,6 +144,7 @@ async fn wait_for_listed(
         return Err(Refusal::INVALID);
     }
     let (mut memory, state) = Memory::of(caller);
+    state.work.handles(n as usize);
     let mut sources = Vec::with_capacity(n as usize);
     for handle in memory.handles(handles, n)? {
         sources.push(ops::process::source(&state.table, handle)?);

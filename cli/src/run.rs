@@ -51,6 +51,7 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(mut args: RunArgs) -> anyhow::Result<u8> {
+    args.stats.begin()?;
     let mut used = None;
     let ran = run_to_its_end(&mut args, &mut used);
     if let Err(e) = &ran {

@@ -26,6 +26,15 @@ impl StatsArgs {
         self.stats || self.meta.is_some()
     }
 
+    /// Says that nothing is known yet, in the place of what an earlier run has left: it stays if this one
+    /// is killed.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(crate) fn begin(&self) -> anyhow::Result<()> {
+        self.tell_failure("procbox was ended before it could say more")
+    }
+
     /// Says what a program has used that ended so.
     ///
     /// # Errors

@@ -106,6 +106,29 @@ fn what_became_of_a_program_is_written_for_graders() {
 }
 
 #[test]
+fn what_an_earlier_run_has_written_for_graders_does_not_stay() {
+    let dir = folder();
+    let file = dir.path().join("meta");
+    std::fs::write(&file, "exitcode:0\n").unwrap();
+    let read = || std::fs::read_to_string(&file).unwrap();
+    let options = format!("run --meta {}", file.display());
+    let mut running =
+        command(&options, &[&program("plain", Backend::Sandbox)]).arg("spin").spawn().unwrap();
+    while value(&read(), "status") != Some("XX") {
+        assert_eq!(running.try_wait().unwrap(), None, "{}", read());
+        std::thread::yield_now();
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!((value(&read(), "status"), value(&read(), "exitcode")), (Some("XX"), None));
+    let nowhere = format!("run --meta {}", dir.path().join("none/meta").display());
+    let refused =
+        run(command(&nowhere, &[&program("plain", Backend::Sandbox)]).args(["exit", "0"]));
+    assert_eq!(refused.status, 1, "{}", refused.stderr);
+    says(&refused, &["--meta", "none/meta"]);
+}
+
+#[test]
 fn what_was_used_is_said_on_stderr() {
     for backend in BOTH {
         let ran = run(command("run --stats", &[&program("plain", backend)]).args(["args", "a"]));
@@ -115,6 +138,8 @@ fn what_was_used_is_said_on_stderr() {
     let sandboxed = program("plain", Backend::Sandbox);
     let ran = run(command("run --stats --fuel 10000000", &[&sandboxed]).args(["args", "a"]));
     says(&ran, &[" units of fuel", ", 1 process, 2 bytes printed"]);
+    let copied = run_on(command("run --stats", &[&sandboxed]).arg("cat"), "123456789");
+    says(&copied, &["9 bytes read"]);
 }
 
 #[test]

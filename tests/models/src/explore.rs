@@ -62,12 +62,19 @@ enum Choice {
     Kill(u32),
 }
 
+/// What could come next somewhere, and which of it does in this run.
+struct Fork {
+    choices: Vec<Choice>,
+    taken: usize,
+}
+
 #[derive(Default)]
 struct Run {
     actors: Vec<Actor>,
     /// Those that were spawned and have no coroutine yet.
     fresh: Vec<(usize, Body)>,
-    trace: Vec<String>,
+    /// The steps so far: whose, and from where.
+    trace: Vec<(u32, &'static str, &'static str)>,
 }
 
 thread_local! {
@@ -159,8 +166,12 @@ impl Drop for Trace {
     fn drop(&mut self) {
         if std::thread::panicking() {
             CURRENT.set(None);
-            let trace = RUN.with_borrow(|run| run.trace.join("\n"));
-            eprintln!("the way to it, the step that failed being the last:\n{trace}");
+            eprintln!("the way to it, the step that failed being the last:");
+            RUN.with_borrow(|run| {
+                for (process, name, at) in &run.trace {
+                    eprintln!("  {process} {name}: goes on from {at}");
+                }
+            });
         }
     }
 }
@@ -169,7 +180,7 @@ impl Explorer {
     /// Goes through all runs of the worlds that `begin` makes, with the actors that it spawns.
     pub fn check<W: World>(&self, begin: impl Fn() -> W) -> Explored {
         let mut visited = HashSet::new();
-        let mut path: Vec<(usize, usize)> = Vec::new();
+        let mut path: Vec<Fork> = Vec::new();
         let mut explored = Explored { states: 0, runs: 0, ends: 0 };
         loop {
             explored.runs += 1;
@@ -177,9 +188,9 @@ impl Explorer {
                 explored.ends += 1;
             }
             assert!(visited.len() <= self.most_states, "more than {} states", self.most_states);
-            while path.pop_if(|(choice, of)| *choice + 1 == *of).is_some() {}
-            let Some((choice, _)) = path.last_mut() else { break };
-            *choice += 1;
+            while path.pop_if(|fork| fork.taken + 1 == fork.choices.len()).is_some() {}
+            let Some(fork) = path.last_mut() else { break };
+            fork.taken += 1;
         }
         explored.states = visited.len();
         assert!(explored.ends > 0, "no run came to its end");
@@ -190,7 +201,7 @@ impl Explorer {
     fn run<W: World>(
         &self,
         begin: &impl Fn() -> W,
-        path: &mut Vec<(usize, usize)>,
+        path: &mut Vec<Fork>,
         visited: &mut HashSet<u64>,
     ) -> bool {
         RUN.set(Run::default());
@@ -203,33 +214,33 @@ impl Explorer {
                 bodies.resize_with(number + 1, || None);
                 bodies[number] = Some(generator::Gn::new_opt(STACK, move || body.run()));
             }
-            world.invariant();
-            let choices = choices(last, kills < self.kills);
-            if !choices.iter().any(|choice| matches!(choice, Choice::Run(_))) {
-                let stuck = stuck();
-                assert!(stuck.is_empty(), "these wait for ever: {stuck:?}");
-            }
-            if choices.is_empty() {
-                world.end();
-                break true;
-            }
+            // What was looked at in a run before is not looked at again.
             if depth == path.len() {
+                world.invariant();
                 if !visited.insert(state(world.digest(), kills)) {
                     break false;
                 }
-                path.push((0, choices.len()));
+                let choices = choices(last, kills < self.kills);
+                if !choices.iter().any(|choice| matches!(choice, Choice::Run(_))) {
+                    let stuck = stuck();
+                    assert!(stuck.is_empty(), "these wait for ever: {stuck:?}");
+                }
+                if choices.is_empty() {
+                    world.end();
+                    break true;
+                }
+                path.push(Fork { choices, taken: 0 });
             }
-            assert_eq!(path[depth].1, choices.len(), "a run differs from the one before");
-            let choice = choices[path[depth].0];
+            let choice = path[depth].choices[path[depth].taken];
             depth += 1;
             match choice {
                 Choice::Run(number) => {
                     last = Some(number);
-                    note(|run| {
-                        let actor = &run.actors[number];
-                        format!("  {} {}: goes on from {}", actor.process, actor.name, actor.at)
+                    RUN.with_borrow_mut(|run| {
+                        let actor = &mut run.actors[number];
+                        actor.saw = mix(actor.saw, 1);
+                        run.trace.push((actor.process, actor.name, actor.at));
                     });
-                    saw_of(number, 1);
                     CURRENT.set(Some(number));
                     let body = bodies[number].as_mut().expect("it has a body");
                     body.resume();
@@ -240,7 +251,7 @@ impl Explorer {
                 }
                 Choice::Kill(process) => {
                     kills += 1;
-                    note(|_| format!("  {process} is killed"));
+                    RUN.with_borrow_mut(|run| run.trace.push((process, "is", "a kill")));
                     end(process);
                     world.killed(process);
                 }
@@ -250,13 +261,6 @@ impl Explorer {
         drop(trace);
         came_to_its_end
     }
-}
-
-fn note(line: impl FnOnce(&Run) -> String) {
-    RUN.with_borrow_mut(|run| {
-        let line = line(run);
-        run.trace.push(line);
-    });
 }
 
 fn gone(number: usize) {
@@ -269,10 +273,6 @@ pub fn end(process: u32) {
         let its = run.actors.iter_mut().filter(|actor| actor.process == process);
         its.for_each(|actor| actor.state = State::Gone);
     });
-}
-
-fn saw_of(number: usize, value: u64) {
-    RUN.with_borrow_mut(|run| run.actors[number].saw = mix(run.actors[number].saw, value));
 }
 
 /// What can come next, with the actor that ran last first.

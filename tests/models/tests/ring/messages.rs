@@ -151,7 +151,7 @@ fn a_killed_consumer(steps: usize, most: usize, size: usize) {
 
 #[test]
 fn a_killed_consumer_takes_one_message_with_it_at_most() {
-    killed_before_each_step(2, |steps| a_killed_consumer(steps, 8, 8));
+    killed_before_each_step(1, |steps| a_killed_consumer(steps, 8, 8));
 }
 
 #[test]

@@ -125,7 +125,11 @@ fn a_repair_that_fails_is_left_to_the_next_holder() {
             }
         });
         let failed: Result<(), Error> = world.lock.hold(&Patience, |owner_died| {
-            if owner_died { Err(Error::TimedOut) } else { Ok(world.change(false)) }
+            if owner_died {
+                return Err(Error::TimedOut);
+            }
+            world.change(false);
+            Ok(())
         });
         assert!(failed.is_ok() || failed == Err(Error::TimedOut));
         victim.join().unwrap();

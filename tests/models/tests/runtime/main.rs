@@ -3,6 +3,7 @@
 
 #![cfg(loom)]
 
+#[allow(dead_code, reason = "not all of it for each type")]
 mod atomic;
 #[allow(dead_code, reason = "the backend uses all of it")]
 mod runtime;

@@ -28,7 +28,8 @@ test: build
 	$(CARGO) test --release --workspace --exclude procbox-programs
 	@$(MAKE) --no-print-directory models
 
-# The lock-free protocols, in every interleaving: loom has its own atomics, and so its own build.
+# The protocols between processes and threads, in every order: models have their own atomics, and so their
+# own build.
 models:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p procbox-models --target-dir target/loom
 

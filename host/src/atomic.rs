@@ -1,3 +1,3 @@
-//! The atomics that `wait_list` is made of; its models have loom's instead.
+//! The atomics that wait lists and the runtime are made of; their models have loom's instead.
 
-pub(crate) use std::sync::atomic::{AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};

@@ -1,7 +1,7 @@
 //! The ambient context: the one that a program and its workers have without making it.
 
 use crate::arena::Arena;
-use crate::recover;
+use crate::kinds;
 use crate::start::request::ENVIRONMENT;
 use procbox_core::random::{Random, SystemRandom};
 use procbox_core::raw::RawContext;
@@ -52,7 +52,7 @@ pub(crate) fn context(
         (None, inherited) => {
             let (arena, identity) = match inherited {
                 Some((arena, identity)) => (arena.clone(), identity.clone()),
-                None => (Arena::create(&recover::ABOVE)?, first_identity()?),
+                None => (Arena::create(&kinds::ABOVE)?, first_identity()?),
             };
             let native = make(arena, identity)?;
             AMBIENT.get_or_init(|| native).clone()

@@ -5,7 +5,7 @@ use crate::confine::Confinement;
 use crate::context::NativeContext;
 use crate::program::Program;
 use crate::start::Setup;
-use crate::{ambient, recover};
+use crate::{ambient, kinds};
 use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Result};
 use std::sync::Arc;
@@ -139,7 +139,7 @@ impl NativeBuilder {
         let program = self.program.map_or_else(Program::current, Ok)?;
         let confined = self.confinement.map(|confinement| confinement.prepare(program.path()));
         let confined = confined.transpose()?.map(Arc::new);
-        let arena = Arena::create(&recover::ABOVE)?;
+        let arena = Arena::create(&kinds::ABOVE)?;
         arena.set_deadlocks(self.deadlocks);
         let setup = Setup { program, environment: self.environment, confined };
         let native = NativeContext::new(arena, ambient::identity()?, setup);

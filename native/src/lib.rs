@@ -42,6 +42,8 @@ mod semaphore;
 mod deadlock;
 mod recover;
 
+mod kinds;
+
 mod confine;
 mod connection;
 mod descendants;

@@ -2,34 +2,19 @@
 //!
 //! Each step is a transaction, or can be done twice, and what is left to do is on record: a
 //! recovery that is itself killed is continued by whoever recovers next. What has to be done for an
-//! object only its kind knows; which kinds there are is said here.
+//! object only its kind knows; which kinds there are is said in `kinds`.
+//!
+//! `tests/models` goes through the orders in which this, starts and deaths can happen.
 
+use crate::arena::Arena;
 use crate::arena::layout::{FREE, Hold, SLOTS, STARTING, WITHDRAWN};
 use crate::arena::put_off::Left;
 use crate::arena::record::{SlotWords, release};
 use crate::arena::slots::Claim;
-use crate::arena::{Above, Arena};
+use crate::sync::atomic::Ordering;
 use crate::sync::patience::Patience;
-use crate::{deadlock, event, lock, pipe, queue, semaphore, syscalls};
-use nix::libc;
-use nix::unistd::getppid;
+use crate::syscalls;
 use procbox_core::{Error, Result};
-use std::sync::atomic::Ordering;
-
-/// The kinds and the recovery that every arena of this process is made with.
-pub(crate) static ABOVE: Above = Above {
-    kinds: &[
-        &lock::LockKind,
-        &semaphore::SemaphoreKind,
-        &event::EventKind,
-        &queue::QueueKind,
-        &pipe::EndKind,
-        &pipe::PipeKind,
-    ],
-    recover_orphaned,
-    recover: try_recover,
-    look_for_deadlock: deadlock::look,
-};
 
 /// Gives back what a dead process held, and frees its slot: at once, or in the background if a process
 /// is stopped that is in the way.
@@ -57,10 +42,8 @@ pub(crate) fn try_recover(arena: &Arena, claim: Claim, patience: &Patience) -> R
 fn recover_slot(arena: &Arena, claim: Claim, patience: &Patience) -> Result<()> {
     let index = claim.slot;
     let slot = arena.slot(index);
-    // A transaction of a dead one may be the one that reserved the slot, or that freed it.
-    arena.sync(patience)?;
     // Slots become free under the recovery lock only, so this stays true.
-    if !arena.holds_good(claim) {
+    if !arena.holds_good(claim, patience)? {
         return Ok(());
     }
     arena.header().lock.0.wake_all();
@@ -94,9 +77,9 @@ fn recover_hold(arena: &Arena, entry: u64, patience: &Patience) -> Result<()> {
 
 /// If this process's parent is dead, nobody watches this process and its siblings: does the
 /// parent's recovery, and that of all dead processes whose parents are dead.
-fn recover_orphaned(arena: &Arena) {
+pub(crate) fn recover_orphaned(arena: &Arena) {
     let Some(parent) = arena.parent() else { return };
-    if getppid().as_raw() as u32 == parent {
+    if syscalls::parent() == parent {
         return;
     }
     let patience = Patience::brief();
@@ -138,7 +121,7 @@ pub(crate) fn recover_unwatched(arena: &Arena, patience: &Patience) -> bool {
             }
             continue;
         }
-        let pid = slot.pid.load(Ordering::Relaxed) as libc::pid_t;
+        let pid = slot.pid.load(Ordering::Relaxed) as i32;
         // When the main thread is dead, the process is when it has ended: gone, or a zombie that
         // nobody reaps.
         if slot.life.is_free() && syscalls::has_ended(pid) {
@@ -148,18 +131,4 @@ pub(crate) fn recover_unwatched(arena: &Arena, patience: &Patience) -> bool {
         }
     }
     some_live
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ABOVE;
-    use crate::arena::layout::Tag;
-
-    #[test]
-    fn each_kind_stands_where_its_tag_leads() {
-        let mut numbers = 1..;
-        for kind in ABOVE.kinds {
-            assert_eq!(Some(kind.tag()), numbers.next().map(Tag::number));
-        }
-    }
 }

@@ -108,10 +108,20 @@ pub(crate) fn has_ended(pid: libc::pid_t) -> bool {
     }
 }
 
+/// This process's pid.
+pub(crate) fn pid() -> u32 {
+    std::process::id()
+}
+
+/// The pid of the process that is this one's parent now.
+pub(crate) fn parent() -> u32 {
+    nix::unistd::getppid().as_raw().unsigned_abs()
+}
+
 /// True if a thread of this id is one of this process.
 pub(crate) fn is_own_thread(tid: u32) -> bool {
     // SAFETY: signal 0 is only a question.
-    unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), tid, 0) == 0 }
+    unsafe { libc::syscall(libc::SYS_tgkill, pid(), tid, 0) == 0 }
 }
 
 /// True if the calling thread is the only one of its process.

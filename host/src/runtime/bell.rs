@@ -1,11 +1,12 @@
 //! The bell of an outside thread that is blocked in a call of ours: the waker of what it waits for.
+//! `tests/models` goes through the interleavings of this file and of `threads`.
 
 use super::scheduler::Scheduler;
+use crate::atomic::{AtomicU8, Ordering};
+use crate::sync::thread::{self, Thread};
 use procbox_core::time::{Clock, Deadline};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Wake;
-use std::thread::Thread;
 
 const PARKED: u8 = 0;
 const HELPING: u8 = 1;
@@ -23,7 +24,7 @@ impl Bell {
     /// One for the calling thread.
     pub(super) fn new(scheduler: &Arc<dyn Scheduler>) -> Arc<Bell> {
         Arc::new(Bell {
-            thread: std::thread::current(),
+            thread: thread::current(),
             state: AtomicU8::new(WOKEN),
             scheduler: Arc::downgrade(scheduler),
         })
@@ -45,8 +46,8 @@ impl Bell {
         if self.state.compare_exchange(HELPING, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok()
         {
             match deadline.remaining(clock) {
-                None => std::thread::park(),
-                Some(left) => std::thread::park_timeout(left),
+                None => thread::park(),
+                Some(left) => thread::park_timeout(left),
             }
             // Unless it has rung, the thread looks after its own affairs again.
             let _ =
@@ -65,7 +66,7 @@ impl Wake for Bell {
             PARKED => self.thread.unpark(),
             // It runs somebody's guest: that guest should give the thread back.
             HELPING => {
-                if self.thread.id() != std::thread::current().id()
+                if self.thread.id() != thread::current().id()
                     && let Some(scheduler) = self.scheduler.upgrade()
                 {
                     scheduler.preempt();

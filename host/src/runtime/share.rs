@@ -2,9 +2,9 @@
 
 use super::lane::Lane;
 use super::ring::Ring;
-use crate::sync::lock;
+use crate::sync::{Mutex, MutexGuard, lock};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// The weight of a share that nobody has given another.

@@ -1,8 +1,7 @@
 //! Timers: who is to be woken at which moment.
 
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::task::Waker;
 use std::time::Instant;
 

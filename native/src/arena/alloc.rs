@@ -12,11 +12,11 @@
 
 use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, Tag, WAKE};
 use super::map::{Map, PAGE};
+use crate::sync::atomic::Ordering;
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use procbox_core::{Error, Result};
 use std::mem::offset_of;
-use std::sync::atomic::Ordering;
 
 const SMALLEST: u32 = 6;
 /// Blocks of 256 KiB and more give their memory back to the system when freed.
@@ -182,7 +182,7 @@ impl Txn<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use procbox_core::Wait;

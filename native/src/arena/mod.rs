@@ -22,7 +22,7 @@ use crate::signals;
 use crate::sync::futex::{Woke, wait, wait_many};
 use crate::sync::guarded::Guarded;
 use crate::sync::patience::Patience;
-use crate::sync::robust;
+use crate::sync::thread;
 use held::Registry;
 use kind::Kind;
 use map::Map;
@@ -142,7 +142,7 @@ impl Arena {
         };
         let limit = until.min(slice.deadline(&SystemClock));
         // The kernel tells one thread of the death, as a rule the main one.
-        let is_told = !has_parent || signals::parent_died() || robust::is_main_thread();
+        let is_told = !has_parent || signals::parent_died() || thread::is_main_thread();
         let woke = match words {
             [(word, expected)] if is_told => wait(word, *expected, limit),
             _ if is_told => wait_many(words, limit),

@@ -9,10 +9,10 @@
 use super::alloc::{Txn, UNREFERENCED};
 use super::layout::{FREE, HOLDS_PER_BLOCK, Hold, Holds, Object, SLOTS, Slot, Tag};
 use super::map::{Map, slot_offset};
+use crate::sync::atomic::Ordering;
 use crate::sync::patience::Patience;
 use procbox_core::Result;
 use std::mem::offset_of;
-use std::sync::atomic::Ordering;
 
 const REFS: u64 = offset_of!(Object, refs) as u64;
 pub(super) const LINK: u64 = offset_of!(Object, link) as u64;

@@ -5,11 +5,12 @@ use super::alloc::SLOTS_USED;
 use super::held::Held;
 use super::layout::{FREE, HOLDS_PER_BLOCK, RUNNING, SLOTS, STARTING, Tag, WITHDRAWN};
 use super::record::{SlotWords, retain};
+use crate::sync::atomic::Ordering;
 use crate::sync::patience::Patience;
+use crate::syscalls;
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// In the block of a start request: its tag, its length, then its bytes.
 const LENGTH: u64 = 8;
@@ -29,10 +30,17 @@ impl Arena {
         Claim { slot, generation: self.slot(slot).generation.load(Ordering::Acquire) }
     }
 
-    /// True if the slot is still this one's.
-    pub(crate) fn holds_good(&self, claim: Claim) -> bool {
-        self.claim(claim.slot) == claim
-            && self.slot(claim.slot).state.load(Ordering::Acquire) != FREE
+    /// True if the slot is still this one's. In a transaction: of two looks, the first may be at the last
+    /// moments of this one and the second at the first of the next.
+    ///
+    /// # Errors
+    /// Those of a transaction.
+    pub(crate) fn holds_good(&self, claim: Claim, patience: &Patience) -> Result<bool> {
+        let words = SlotWords::of(claim.slot);
+        self.transaction(patience, |txn| {
+            let is_free = txn.get(words.state()) == FREE;
+            Ok(!is_free && txn.get(words.generation()) == claim.generation)
+        })
     }
 
     /// Takes the reservation back unless the new process has taken its slot; that one's pid, if so.
@@ -73,9 +81,9 @@ impl Arena {
             }
             let index = index as u32;
             let words = SlotWords::of(index);
-            txn.set(words.state(), STARTING)?;
+            // Before the state: who sees this one's state does not see the last one's pid.
             txn.set(words.pid(), 0)?;
-            let me = u64::from(self.me()) << 32 | u64::from(std::process::id());
+            let me = u64::from(self.me()) << 32 | u64::from(syscalls::pid());
             txn.set(words.parent(), me)?;
             let size = spec.len() as u64 + BYTES;
             let block = txn.alloc(size, Tag::SPEC)?;
@@ -86,6 +94,7 @@ impl Arena {
             txn.set(words.spec_size(), size)?;
             txn.set(words.holds(), 0)?;
             txn.set(words.bounded(), bounded.into())?;
+            txn.set(words.state(), STARTING)?;
             for group in handles.chunks(HOLDS_PER_BLOCK) {
                 let entries = self.add_holds(txn, index)?;
                 for (object, entry) in group.iter().zip(entries) {
@@ -119,7 +128,7 @@ impl Arena {
             let mut spec = Vec::new();
             // SAFETY: the parent wrote it before it published the slot; it is for this process alone.
             unsafe { self.read(block + BYTES, length, &mut spec) }?;
-            txn.set(words.pid(), std::process::id().into())?;
+            txn.set(words.pid(), syscalls::pid().into())?;
             txn.set(words.state(), RUNNING)?;
             txn.set(words.spec(), 0)?;
             let size = txn.get(words.spec_size());

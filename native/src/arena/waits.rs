@@ -13,7 +13,8 @@ use super::Arena;
 use super::layout::{MOST_WAITS, WAITS, WaitEntry};
 use crate::sync::futex::{self, now};
 use crate::sync::interrupted;
-use crate::sync::robust::{self, FIRST};
+use crate::sync::robust::FIRST;
+use crate::sync::thread;
 use procbox_core::observe::{Deadlocks, Operation};
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, Result, Wait};
@@ -134,7 +135,7 @@ impl<'a> Listed<'a> {
         if arena.deadlocks() == Deadlocks::Ignore {
             return None;
         }
-        let me = u64::from(arena.me()) << 32 | u64::from(robust::my_id());
+        let me = u64::from(arena.me()) << 32 | u64::from(thread::my_id());
         let is_mine = |index: &u32| {
             let owner = &arena.wait_entry(*index).owner;
             owner.compare_exchange(0, me, Ordering::SeqCst, Ordering::Relaxed).is_ok()

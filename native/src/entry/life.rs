@@ -5,7 +5,7 @@ use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::slots::Claim;
 use crate::start::request::StartRequest;
-use crate::sync::robust;
+use crate::sync::thread;
 use crate::syscalls::os;
 use crate::workers::{WorkerEntry, find};
 use crate::{ambient, interrupt, signals, syscalls};
@@ -55,7 +55,7 @@ pub(super) fn warm_up() {
 
 /// In the new process: everything, to the end.
 pub(super) fn live(arena: Arc<Arena>, start: Start) -> ! {
-    robust::after_fork();
+    thread::after_fork();
     let code = match begin(&arena, start) {
         Ok(task) => call(task),
         Err(e) => {

@@ -10,10 +10,10 @@ mod life;
 use crate::arena::Arena;
 use crate::arena::slots::Claim;
 use crate::start::request::{ENVIRONMENT, ForkRequest, HELLO, descriptors};
-use crate::sync::robust;
+use crate::sync::thread;
 use crate::syscalls::os;
 use crate::syscalls::{self, Fork};
-use crate::{recover, signals};
+use crate::{kinds, signals};
 use life::Start;
 use nix::sys::prctl;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
@@ -59,11 +59,11 @@ fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
     for fd in [&socket, &arena] {
         fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|e| os("fcntl", e))?;
     }
-    let arena = Arena::attach(arena, &recover::ABOVE)?;
+    let arena = Arena::attach(arena, &kinds::ABOVE)?;
     // Ctrl-C goes to the whole group; the parent decides what becomes of it.
     signals::hold_interrupts();
     let _ = prctl::set_name(c"procbox-zygote");
-    robust::before_fork();
+    thread::before_fork();
     life::warm_up();
     reply(&socket, HELLO)?;
     while let Some(start) = next_request(&socket)? {

@@ -9,16 +9,17 @@ use crate::arena::alloc::Txn;
 use crate::arena::kind::Kind;
 use crate::arena::layout::{Line, shared};
 use crate::arena::record;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 use procbox_core::{Bounds, Result};
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 shared! {
     /// The two sides of a queue, each on lines of its own.
+    #[cfg_attr(loom, derive(Default))]
     #[repr(align(64))]
     pub(crate) struct Core {
         pub(super) producer: Line<RobustLock>,

@@ -7,7 +7,8 @@
 //! lead to exact counts, and the counts in [`Side`] are copies, repaired when a holder died.
 //! A *jump* record leads to the next segment; the consumer that follows it frees the old one.
 //! A message with handles, and a change of segment, move the tail or the head in a transaction with
-//! the references and the blocks. docs/native.md says what SIGKILL leaves behind at each point.
+//! the references and the blocks. docs/native.md says what SIGKILL leaves behind at each point, and
+//! `tests/models` goes through the interleavings of these files, with a process killed before each step.
 
 mod lifecycle;
 mod segment;
@@ -20,6 +21,7 @@ use crate::arena::held::Held;
 use crate::arena::kind::Needs;
 use crate::arena::record;
 use crate::arena::waits::{Awaits, Patient};
+use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::patience::Patience;
 use crate::sync::{futex, spin};
 use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
@@ -32,7 +34,6 @@ use segment::{
     record_size,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The largest message that fits into the packed position.
 const MOST_BYTES: usize = 1 << 30;

@@ -3,8 +3,8 @@
 use crate::arena::Arena;
 use crate::arena::kind::MOST_HANDLES;
 use crate::arena::layout::{Tag, shared};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use procbox_core::{Error, Result};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) const SEGMENT_TAG: Tag = Tag::number(7);
 
@@ -20,6 +20,7 @@ pub(crate) const JUMP: u64 = u64::MAX;
 
 shared! {
     /// One side of a queue.
+    #[cfg_attr(loom, derive(Default))]
     pub(crate) struct Side {
         /// The tail or the head: a packed segment and position. Storing it is what puts and gets.
         pub(crate) at: AtomicU64,

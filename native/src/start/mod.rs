@@ -2,6 +2,7 @@
 //! them, and the reaper that watches them.
 
 pub(crate) mod request;
+mod settle;
 mod spawner;
 mod zygote;
 
@@ -13,15 +14,13 @@ use crate::program::Program;
 use crate::reaper::Reaper;
 use crate::stdio::Streams;
 use crate::sync::interrupted;
-use crate::sync::patience::Patience;
-use crate::syscalls::os;
 use crate::{recover, signals, syscalls};
 use procbox_core::raw::{Message, ProcessSpec};
 use procbox_core::{Bytes, Error, Result};
 use request::StartRequest;
+use settle::settle;
 use spawner::Spawner;
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::sync::atomic::AtomicU32;
@@ -124,30 +123,12 @@ impl Starter {
             empty => empty.insert(Zygote::start(spawner, &self.setup, self.arena.raw_fd())?),
         };
         let slot = self.arena.new_slot(&request.bytes, &handles, spec.timeout.is_some())?;
-        let pid = match running.fork(slot, streams.stdin_fd(), streams.stdout_fd()) {
-            Ok(Ok(pid)) => pid,
-            Ok(Err(e)) => {
-                recover::recover(&self.arena, slot);
-                return Err(match e.kind() {
-                    ErrorKind::OutOfMemory | ErrorKind::WouldBlock => {
-                        Error::Exhausted("processes".into())
-                    }
-                    _ => os("fork", e),
-                });
-            }
-            Err(e) => {
-                // The next start makes a new one.
-                *zygote = None;
-                match self.arena.withdraw(slot, &Patience::deaf())? {
-                    // It was forked and has begun, so the start did not fail.
-                    Some(pid) => pid,
-                    None => {
-                        recover::recover(&self.arena, slot);
-                        return Err(e);
-                    }
-                }
-            }
-        };
+        let answer = running.fork(slot, streams.stdin_fd(), streams.stdout_fd());
+        if answer.is_err() {
+            // The next start makes a new one.
+            *zygote = None;
+        }
+        let pid = settle(&self.arena, slot, answer)?;
         drop(zygote);
         Child::new(pid, self.arena.clone(), Some(slot), spec, streams.captured(), reaper)
             .inspect_err(|_| self.undo(pid, Some(slot)))

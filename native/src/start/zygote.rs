@@ -3,6 +3,7 @@
 
 use super::Setup;
 use super::request::{ENVIRONMENT, ForkRequest, HELLO, environment};
+use super::settle::Answer;
 use super::spawner::Spawner;
 use crate::arena::slots::Claim;
 use crate::program::Program;
@@ -76,7 +77,7 @@ impl Zygote {
         claim: Claim,
         stdin: Option<RawFd>,
         stdout: Option<RawFd>,
-    ) -> Result<std::result::Result<i32, std::io::Error>> {
+    ) -> Answer {
         let Some(socket) = &self.socket else { return Err(Error::Closed) };
         let request = ForkRequest {
             slot: claim.slot,

@@ -7,10 +7,11 @@ pub(crate) mod patience;
 pub(crate) mod poll;
 pub(crate) mod robust;
 pub(crate) mod signal;
+pub(crate) mod thread;
 
-mod atomic {
-    //! The atomics of `signal`; its models have loom's instead.
-    pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
+pub(crate) mod atomic {
+    //! The atomics of shared memory; its models have others instead.
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 }
 
 use procbox_core::time::{Clock, SystemClock};

@@ -10,17 +10,20 @@
 //! The list is why a held lock must stay where it is: the thread's next acquire or release writes to
 //! it, and at the thread's end the kernel does. Locks that are held for moments are held by
 //! [`RobustLock::hold`], which sees to that; [`RobustLock::acquire`] leaves it to its caller.
+//!
+//! `tests/models` goes through the interleavings of this file, with a thread killed before each step.
 
+use super::atomic::{AtomicU32, AtomicUsize, Ordering};
 use super::futex::{self, Woke};
 use super::patience::Patience;
+use super::thread::{Head, me};
 use crate::syscalls;
 use nix::libc;
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, Result, Wait};
-use std::cell::Cell;
-use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::compiler_fence;
 use std::time::Duration;
 
 const WAITERS: u32 = libc::FUTEX_WAITERS;
@@ -28,12 +31,13 @@ const OWNER_DIED: u32 = libc::FUTEX_OWNER_DIED;
 const TID: u32 = libc::FUTEX_TID_MASK;
 /// The first moments of a wait: after these it is looked whether it can end at all.
 pub(crate) const FIRST: Duration = Duration::from_millis(100);
-/// Number of times that a contended lock is tried before sleeping.
-const SPINS: u32 = 100;
+/// Number of times that a contended lock is tried before sleeping. The models' scheduler does that.
+const SPINS: u32 = if cfg!(loom) { 0 } else { 100 };
 /// From a list entry (the address of `next`) to its lock word.
-const WORD_FROM_ENTRY: isize = -32;
+pub(super) const WORD_FROM_ENTRY: isize =
+    offset_of!(RobustLock, word) as isize - offset_of!(RobustLock, next) as isize;
 /// From a list entry to its `prev`, in a lock and in glibc's thread descriptor alike.
-const PREV_FROM_ENTRY: usize = 8;
+const PREV_FROM_ENTRY: usize = size_of::<AtomicUsize>();
 
 /// A robust lock. All zero is unlocked.
 #[repr(C, align(8))]
@@ -48,24 +52,8 @@ pub(crate) struct RobustLock {
     next: AtomicUsize,
 }
 
-const _: () = assert!(size_of::<RobustLock>() == 40);
-
-/// The kernel's `struct robust_list_head`.
-#[repr(C)]
-struct Head {
-    list: AtomicUsize,
-    futex_offset: AtomicUsize,
-    pending: AtomicUsize,
-    /// So that no reference to a head leaves its thread.
-    stays: PhantomData<*const ()>,
-}
-
-/// A head for a thread that has none, with the `prev` that glibc has in front of its own.
-#[repr(C)]
-struct OwnHead {
-    prev: AtomicUsize,
-    head: Head,
-}
+// The models' atomics have other sizes.
+const _: () = assert!(cfg!(loom) || (size_of::<RobustLock>() == 40 && WORD_FROM_ENTRY == -32));
 
 /// The way in which a held lock is waited for.
 #[derive(Clone, Copy)]
@@ -77,100 +65,6 @@ enum Waiting<'a> {
     Watching((&'a AtomicU32, u32), Deadline),
     /// As a call that needs the lock for a moment, on its way to something else.
     ForMoments(&'a Patience),
-}
-
-thread_local! {
-    /// The thread's id and its list head; `(0, null)` until first used.
-    static ME: Cell<(u32, *const Head)> = const { Cell::new((0, ptr::null())) };
-    static OWN: OwnHead = const {
-        OwnHead {
-            prev: AtomicUsize::new(0),
-            head: Head {
-                list: AtomicUsize::new(0),
-                futex_offset: AtomicUsize::new(WORD_FROM_ENTRY as usize),
-                pending: AtomicUsize::new(0),
-                stays: PhantomData,
-            },
-        }
-    };
-}
-
-/// The calling thread's id, and its list head.
-#[inline]
-fn me() -> (u32, &'static Head) {
-    let (mut tid, mut head) = ME.get();
-    if head.is_null() {
-        (tid, head) = first_use();
-    }
-    // SAFETY: the head is in the thread's descriptor or in thread-local storage without a destructor,
-    // which live as long as the thread; it is not `Sync`, so the reference stays in it.
-    (tid, unsafe { &*head })
-}
-
-#[cold]
-fn first_use() -> (u32, *const Head) {
-    let me = (thread_id(), register());
-    ME.set(me);
-    me
-}
-
-/// True on the thread that the process began with.
-pub(crate) fn is_main_thread() -> bool {
-    me().0 == std::process::id()
-}
-
-/// The calling thread's id.
-pub(crate) fn my_id() -> u32 {
-    me().0
-}
-
-fn thread_id() -> u32 {
-    // SAFETY: it has no preconditions.
-    unsafe { libc::gettid() as u32 }
-}
-
-/// The head that glibc registered, or else one of our own.
-fn register() -> *const Head {
-    let mut head: *const Head = ptr::null();
-    let mut size: usize = 0;
-    // SAFETY: it writes to two locals.
-    unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &mut head, &mut size) };
-    // SAFETY: null, or the address that this thread registered, which is still valid.
-    let registered = unsafe { head.as_ref() };
-    let same = |head: &&Head| head.futex_offset.load(Ordering::Relaxed) as isize == WORD_FROM_ENTRY;
-    if let Some(head) = registered.filter(same) {
-        return head;
-    }
-    OWN.with(|own| {
-        let head = ptr::from_ref(&own.head);
-        own.head.list.store(head as usize, Ordering::Relaxed);
-        // SAFETY: the head is thread-local, without a destructor, and an empty list.
-        unsafe { set_head(head) };
-        head
-    })
-}
-
-/// # Safety
-/// The head lives as long as the calling thread, and is a valid list.
-unsafe fn set_head(head: *const Head) {
-    // SAFETY: the caller promises it.
-    unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<Head>()) };
-}
-
-/// Forgets what the thread that was forked from knew, and registers its list head (which has the
-/// same address here, and is empty: a zygote holds no lock when it forks) with the kernel again.
-pub(crate) fn after_fork() {
-    let (_, head) = me();
-    head.list.store(ptr::from_ref(head) as usize, Ordering::Relaxed);
-    head.pending.store(0, Ordering::Relaxed);
-    // SAFETY: the head is this thread's own, and was made an empty list just now.
-    unsafe { set_head(head) };
-    ME.set((thread_id(), head));
-}
-
-/// Makes the thread find its list head, before a fork after which the kernel has none.
-pub(crate) fn before_fork() {
-    me();
 }
 
 /// The atomic at an address of this thread's robust list.

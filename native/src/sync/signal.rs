@@ -25,6 +25,7 @@ const HERE: u32 = 1;
 const SHARED: u32 = 2;
 
 /// A word that changes with the state beside it, and flags that say who sleeps.
+#[cfg_attr(loom, derive(Default))]
 #[repr(C)]
 pub(crate) struct Signal {
     word: AtomicU32,
@@ -32,12 +33,6 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// For the models: in an arena it is made of zeroes.
-    #[cfg(loom)]
-    pub(crate) fn new() -> Signal {
-        Signal { word: AtomicU32::new(0), wanted: AtomicU32::new(0) }
-    }
-
     /// Says that the caller is about to sleep: the word, and the value while it has which to sleep. In
     /// between the caller looks at the state.
     pub(crate) fn announce(&self) -> (&AtomicU32, u32) {

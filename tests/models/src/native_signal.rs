@@ -38,7 +38,7 @@ impl World {
     fn new() -> Arc<World> {
         Arc::new(World {
             messages: AtomicU32::new(0),
-            signal: Signal::new(),
+            signal: Signal::default(),
             shared: AtomicU32::new(0),
             futex: Futex { bucket: Mutex::new(()), woken: Condvar::new() },
         })

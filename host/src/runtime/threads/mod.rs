@@ -20,15 +20,15 @@ use super::meter::Unit;
 use super::scheduler::{Runnable, Scheduler};
 use super::share::Seat;
 use super::timers::Timers;
-use crate::sync::lock;
+use crate::atomic::{AtomicUsize, Ordering};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, lock};
 use pacer::Pacer;
 use procbox_core::random::{Random, SystemRandom};
 use procbox_core::time::{Clock, Deadline, SystemClock};
 use procbox_core::{Error, Result};
 use queue::Queue;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::thread::Thread;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// The run queue and its threads, which end when it is dropped.
@@ -130,7 +130,7 @@ impl Threads {
             } else if runners.started < self.parallelism && !runners.stopped {
                 let threads = Arc::downgrade(self);
                 let name = format!("procbox-run-{}", runners.started);
-                let thread = std::thread::Builder::new().name(name).spawn(move || runner(&threads));
+                let thread = thread::Builder::new().name(name).spawn(move || runner(&threads));
                 // Without the thread, helpers and the other runners do the work.
                 if thread.is_ok() {
                     runners.started += 1;
@@ -205,7 +205,7 @@ impl Drop for Active<'_> {
 }
 
 /// How many times a runner looks again before it sleeps: a few microseconds.
-const LOOKS: u32 = 200;
+const LOOKS: u32 = if cfg!(loom) { 1 } else { 200 };
 
 fn runner(threads: &Weak<Threads>) {
     while let Some(strong) = threads.upgrade() {
@@ -228,10 +228,10 @@ fn runner(threads: &Weak<Threads>) {
             if runners.stopped {
                 return;
             }
-            runners.idle.push(std::thread::current());
+            runners.idle.push(thread::current());
         }
         drop(strong);
-        std::thread::park();
+        thread::park();
     }
 }
 

@@ -6,11 +6,11 @@
 //! until the next timer: blocked processes cost nothing.
 
 use super::Threads;
+use crate::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::runtime::scheduler::Scheduler;
+use crate::sync::thread::{self, Thread};
 use procbox_core::time::{Clock, SystemClock};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How long a ready task waits at most before somebody is woken to run it.
@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// Guests are made to yield every so many ticks.
 const PREEMPT_TICKS: u32 = 4;
 /// Ticks without anything to do before the pacer sleeps.
-const LINGER_TICKS: u32 = 20;
+const LINGER_TICKS: u32 = if cfg!(loom) { 1 } else { 20 };
 
 const TICKING: u8 = 0;
 const SLEEPING: u8 = 1;
@@ -44,7 +44,7 @@ impl Pacer {
     pub(super) fn see_to_it(&self) {
         let thread = self.thread.get_or_init(|| {
             let threads = self.threads.clone();
-            let thread = std::thread::Builder::new().name("procbox-pace".into());
+            let thread = thread::Builder::new().name("procbox-pace".into());
             thread.spawn(move || pace(&threads)).ok().map(|t| t.thread().clone())
         });
         // SeqCst: the push before this and the state after it must not be reordered, see `rest`.
@@ -67,7 +67,7 @@ fn pace(threads: &Weak<Threads>) {
     let mut idle = 0;
     let mut ticks: u32 = 0;
     loop {
-        std::thread::park_timeout(TICK);
+        thread::park_timeout(TICK);
         let Some(threads) = threads.upgrade() else { return };
         let next = threads.timers.fire(|| SystemClock.now());
         let waiting = !threads.ready.is_empty();
@@ -110,8 +110,8 @@ fn rest(threads: Arc<Threads>, next: Option<Instant>) -> bool {
     drop(threads);
     loop {
         match next.map(|at| at.saturating_duration_since(SystemClock.now())) {
-            None => std::thread::park(),
-            Some(left) => std::thread::park_timeout(left),
+            None => thread::park(),
+            Some(left) => thread::park_timeout(left),
         }
         let Some(threads) = weak.upgrade() else { return true };
         let pacer = &threads.pacer;

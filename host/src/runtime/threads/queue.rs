@@ -13,10 +13,10 @@
 use super::super::ring::Ring;
 use super::super::scheduler::Runnable;
 use super::super::share::{Seat, Share};
-use crate::sync::lock;
+use crate::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, lock};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The tasks that can go on.
 #[derive(Default)]
@@ -178,5 +178,5 @@ fn next_of(share: &Arc<Share>) -> (Option<Runnable>, bool) {
     (task, members.has_turn)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

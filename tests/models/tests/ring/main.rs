@@ -1,0 +1,16 @@
+//! Queues: the production files of the ring and of signals, with threads for processes, and one that is
+//! killed before each of its steps.
+//!
+//! The locks are robust, and transactions are whole, in a simpler way than in production: that they are
+//! is for other models to show.
+
+#![cfg(loom)]
+
+#[allow(dead_code, reason = "the backend uses all of it")]
+mod arena;
+mod messages;
+#[path = "../../../../native/src/ring/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the backend uses all of it")]
+mod ring;
+#[allow(dead_code, reason = "the backend uses all of it")]
+mod sync;

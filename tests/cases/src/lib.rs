@@ -339,6 +339,7 @@ cases! { $
         a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;
         who_waits_for_a_circle_sees_what_becomes_of_it;
         a_wait_with_a_bound_is_in_no_circle;
+        who_ends_with_an_ancestor_is_in_no_circle;
         who_waits_for_somebody_who_only_takes_his_time_is_in_no_circle;
         who_waits_for_a_queue_that_is_in_a_message_is_in_no_circle;
         who_sleeps_on_its_own_event_sleeps_until_it_is_ended;

@@ -157,6 +157,7 @@ cases! { $
         a_waiter_gets_the_lock_of_a_killed_holder;
         a_killed_waiter_takes_no_lock_with_it;
         a_holder_that_ends_without_releasing_leaves_a_free_lock;
+        a_thread_that_ends_gives_its_lock_back except guest "a sandboxed process has one thread";
         a_wait_for_a_lock_runs_out;
         a_lock_is_handed_on_a_hundred_thousand_times_between_two;
         a_lock_is_handed_on_a_hundred_thousand_times_between_four;
@@ -172,6 +173,9 @@ cases! { $
         a_semaphore_counts_to_two_billion_and_no_further;
         a_wait_for_a_permit_runs_out;
         a_killed_waiter_takes_no_permit_with_it;
+        a_thread_that_ends_gives_its_permits_back except guest "a sandboxed process has one thread";
+        what_another_thread_gave_back_comes_back_once except guest "a sandboxed process has one thread";
+        a_guard_does_not_outlive_its_thread except guest "a sandboxed process has one thread";
         a_permit_is_handed_on_a_hundred_thousand_times_between_two;
         a_permit_is_handed_on_a_hundred_thousand_times_between_four;
     }

@@ -148,9 +148,9 @@ pub mod sandbox {
 #[cfg(all(feature = "native", target_os = "linux"))]
 pub mod native {
     pub use procbox_native::{
-        Confinement, GroupLimits, Native, NativeBuilder, Program, adopt_orphans,
+        Confinement, GroupLimits, Native, NativeBuilder, Program, SharedMemory, adopt_orphans,
         answer_termination, answered_signal, init, interrupted, interrupted_by_terminal,
-        kill_descendants, on_interrupt,
+        kill_descendants, on_interrupt, shared_memory,
     };
 }
 

@@ -2,7 +2,7 @@
 
 use crate::codec::{deserialize_handle, serialize_handle};
 use crate::raw::{self, Handle, RawSemaphore};
-use crate::{Result, Wait};
+use crate::{Result, Wait, taken};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +10,10 @@ use std::time::Duration;
 
 /// A number of permits that processes share.
 ///
-/// A permit that is held by a guard or by `acquire` comes back when its process dies, unless it was
-/// forgotten on purpose.
+/// A permit, held by a guard or by `acquire`, is its thread's: if nobody has given it back by then, it
+/// comes back when the thread that took it ends, and when the process dies. A guard may be sent to
+/// another thread, and gives the permit back there, but does not outlive the first one's. Who wants
+/// a permit to last forgets it, on purpose, and releases one later.
 ///
 /// ```no_run
 /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -58,7 +60,7 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::Interrupted`] on Ctrl-C.
     pub fn permit(&self) -> Result<Permit<'_>> {
-        self.0.acquire(Wait::Forever).map(|()| Permit(self))
+        self.0.acquire(Wait::Forever).map(|()| self.taken())
     }
 
     /// Like [`Semaphore::permit`], for at most `timeout`.
@@ -76,7 +78,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`Semaphore::permit`], and [`crate::Error::TimedOut`].
     pub fn permit_timeout(&self, timeout: Duration) -> Result<Permit<'_>> {
-        self.0.acquire(Wait::AtMost(timeout)).map(|()| Permit(self))
+        self.0.acquire(Wait::AtMost(timeout)).map(|()| self.taken())
     }
 
     /// Like [`Semaphore::permit`], without waiting.
@@ -94,7 +96,7 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::TimedOut`] if there is none.
     pub fn try_permit(&self) -> Result<Permit<'_>> {
-        self.0.acquire(Wait::Never).map(|()| Permit(self))
+        self.0.acquire(Wait::Never).map(|()| self.taken())
     }
 
     /// Waits for a permit and keeps it until [`Semaphore::release`].
@@ -111,7 +113,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`Semaphore::permit`].
     pub fn acquire(&self) -> Result<()> {
-        self.0.acquire(Wait::Forever)
+        self.0.acquire(Wait::Forever).map(|()| self.keep())
     }
 
     /// Like [`Semaphore::acquire`], for at most `timeout`.
@@ -132,7 +134,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`Semaphore::permit_timeout`].
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<()> {
-        self.0.acquire(Wait::AtMost(timeout))
+        self.0.acquire(Wait::AtMost(timeout)).map(|()| self.keep())
     }
 
     /// Like [`Semaphore::acquire`], without waiting.
@@ -149,7 +151,7 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::TimedOut`] if there is none.
     pub fn try_acquire(&self) -> Result<()> {
-        self.0.acquire(Wait::Never)
+        self.0.acquire(Wait::Never).map(|()| self.keep())
     }
 
     /// Gives a permit back. Any process may, as in Python: it need not have acquired one.
@@ -165,7 +167,20 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::Invalid`] if there would be more permits than the count can hold.
     pub fn release(&self) -> Result<()> {
+        taken::gives(&self.0);
         self.0.release()
+    }
+
+    /// Notes a permit that was taken just now.
+    #[inline]
+    fn keep(&self) {
+        let _ = taken::took(&self.0);
+    }
+
+    /// The guard of a permit that was taken just now.
+    #[inline]
+    fn taken(&self) -> Permit<'_> {
+        Permit { semaphore: self, thread: taken::took(&self.0) }
     }
 
     /// The permits that are free now; another process may change that at any moment.
@@ -178,6 +193,12 @@ impl Semaphore {
     /// ```
     pub fn available(&self) -> usize {
         self.0.available()
+    }
+}
+
+impl Drop for Semaphore {
+    fn drop(&mut self) {
+        taken::handle_goes(&self.0);
     }
 }
 
@@ -216,10 +237,14 @@ impl<'de> Deserialize<'de> for Semaphore {
 /// ```
 #[derive(Debug)]
 #[must_use = "the permit is given back when dropped"]
-pub struct Permit<'a>(&'a Semaphore);
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    /// The thread that took it.
+    thread: u64,
+}
 
 impl Permit<'_> {
-    /// Uses the permit up: it is not given back, by drop or by the death of the process.
+    /// Uses the permit up: it is not given back, by drop or by the end of the thread or the process.
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
@@ -229,14 +254,18 @@ impl Permit<'_> {
     /// # Ok(()) }
     /// ```
     pub fn forget(self) {
-        self.0.0.forget();
+        if taken::gives_of(self.thread, &self.semaphore.0) {
+            self.semaphore.0.forget();
+        }
         std::mem::forget(self);
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        // It fails only on overflow, which a permit that was taken cannot cause.
-        let _ = self.0.0.release();
+        if taken::gives_of(self.thread, &self.semaphore.0) {
+            // It fails only on overflow, which a permit that was taken cannot cause.
+            let _ = self.semaphore.0.release();
+        }
     }
 }

@@ -89,7 +89,7 @@ impl RawContext for Root {
     }
 
     fn lock(&self) -> Result<Arc<dyn RawLock>> {
-        let lock = Arc::new(HostLock::new(self.runtime().clone(), self.charge()?));
+        let lock = HostLock::new(self.runtime().clone(), self.charge()?);
         observe::show(&lock);
         Ok(lock)
     }

@@ -8,8 +8,9 @@ use crate::waiting;
 use procbox_core::observe::{Awaited, Operation, Sight, Visible};
 use procbox_core::raw::{Acquired, RawLock};
 use procbox_core::{Error, Result, Wait};
-use std::sync::Arc;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// One that can hold a lock: a sandboxed process, or a thread of the embedding program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,40 @@ impl Holder {
     }
 }
 
+/// A thread's list from which on locks that it does not hold are dropped when there is one more.
+const MANY: usize = 16;
+
+/// The locks that a thread of the embedding program has taken, and may hold: what it holds when it ends is
+/// given back, and the next holder is told, as after the death of a process.
+struct Taken(RefCell<Vec<Weak<HostLock>>>);
+
+thread_local! {
+    static TAKEN: Taken = const { Taken(RefCell::new(Vec::new())) };
+}
+
+impl Taken {
+    fn note(&self, lock: &HostLock, me: Holder) {
+        let mut taken = self.0.borrow_mut();
+        if taken.iter().any(|other| other.ptr_eq(&lock.this)) {
+            return;
+        }
+        if taken.len() >= MANY {
+            taken.retain(|lock| lock.upgrade().is_some_and(|lock| lock.is_held_by(me)));
+        }
+        taken.push(lock.this.clone());
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let me = Holder::thread();
+        let taken = std::mem::take(self.0.get_mut());
+        taken.iter().filter_map(Weak::upgrade).for_each(|lock| lock.abandon(me));
+    }
+}
+
 pub(crate) struct HostLock {
+    this: Weak<HostLock>,
     pub(crate) runtime: Arc<Runtime>,
     /// The holder, or [`Holder::FREE`].
     holder: AtomicU64,
@@ -48,14 +82,15 @@ pub(crate) struct HostLock {
 }
 
 impl HostLock {
-    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> HostLock {
-        HostLock {
+    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> Arc<HostLock> {
+        Arc::new_cyclic(|this| HostLock {
+            this: this.clone(),
             runtime,
             holder: AtomicU64::new(Holder::FREE),
             owner_died: AtomicBool::new(false),
             released: WaitList::new(),
             _charge: charge,
-        }
+        })
     }
 
     /// `None` if another has it.
@@ -94,7 +129,7 @@ impl HostLock {
         Server::One(self.holder.load(Ordering::SeqCst))
     }
 
-    /// Gives back what a process held that has ended.
+    /// Gives back what a process or a thread held that has ended.
     pub(crate) fn abandon(&self, dead: Holder) {
         if self.holder.load(Ordering::Relaxed) == dead.0 {
             self.owner_died.store(true, Ordering::Relaxed);
@@ -118,7 +153,11 @@ impl RawLock for HostLock {
         let on = Awaited { operation: Operation::LockAcquire, object: waiting::number(self) };
         let holder = || self.holder.load(Ordering::SeqCst);
         let (attempt, sleep) = (|| self.try_acquire(me), || self.acquire_as(me));
-        waiting::block_on_one(&self.runtime, wait, on, (me.key(), holder), attempt, sleep)
+        let acquired =
+            waiting::block_on_one(&self.runtime, wait, on, (me.key(), holder), attempt, sleep)?;
+        // In the last moments of a thread there is no list: what it takes then, it gives back itself.
+        let _ = TAKEN.try_with(|taken| taken.note(self, me));
+        Ok(acquired)
     }
 
     fn release(&self) -> Result<()> {

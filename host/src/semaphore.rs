@@ -54,8 +54,8 @@ impl HostSemaphore {
     }
 }
 
-/// The embedding program's own permits are not given back for it: it is there as long as the
-/// semaphore is.
+/// What a thread of the embedding program has taken comes back when the thread ends: see the typed
+/// wrapper, by which it takes.
 impl RawSemaphore for HostSemaphore {
     fn acquire(&self, wait: Wait) -> Result<()> {
         let on = (Operation::SemaphoreAcquire, waiting::number(self));

@@ -52,7 +52,7 @@ pub(crate) fn context(
         (None, inherited) => {
             let (arena, identity) = match inherited {
                 Some((arena, identity)) => (arena.clone(), identity.clone()),
-                None => (Arena::create(&kinds::ABOVE)?, first_identity()?),
+                None => (Arena::create(&kinds::ABOVE, None)?, first_identity()?),
             };
             let native = make(arena, identity)?;
             AMBIENT.get_or_init(|| native).clone()

@@ -53,6 +53,7 @@ pub struct NativeBuilder {
     environment: Vec<(String, String)>,
     deadlocks: Deadlocks,
     confinement: Option<Confinement>,
+    shared_memory: Option<u64>,
 }
 
 impl NativeBuilder {
@@ -121,6 +122,25 @@ impl NativeBuilder {
         self
     }
 
+    /// The most shared memory that the context's primitives, the messages in them and the table of its
+    /// processes take, in bytes: from 4 MiB to 64 GiB. By default 64 GiB, or less where the
+    /// address space is limited. What is not used takes addresses only. A call for which there is no
+    /// room left fails with [`procbox_core::Error::Exhausted`], which says what the memory is full of;
+    /// [`crate::shared_memory`] says so at any time.
+    ///
+    /// ```
+    /// use procbox_core::Error;
+    /// let ctx = procbox_native::Native::builder().shared_memory(8 << 20).build()?;
+    /// let q = ctx.unbounded_queue::<Vec<u8>>()?;
+    /// let full = (0..100).find_map(|_| q.put(&vec![0; 1 << 20]).err());
+    /// assert!(matches!(full, Some(Error::Exhausted(_))));
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn shared_memory(mut self, bytes: u64) -> NativeBuilder {
+        self.shared_memory = Some(bytes);
+        self
+    }
+
     /// Context with these settings and an arena of its own.
     ///
     /// ```
@@ -139,7 +159,7 @@ impl NativeBuilder {
         let program = self.program.map_or_else(Program::current, Ok)?;
         let confined = self.confinement.map(|confinement| confinement.prepare(program.path()));
         let confined = confined.transpose()?.map(Arc::new);
-        let arena = Arena::create(&kinds::ABOVE)?;
+        let arena = Arena::create(&kinds::ABOVE, self.shared_memory)?;
         arena.set_deadlocks(self.deadlocks);
         let setup = Setup { program, environment: self.environment, confined };
         let native = NativeContext::new(arena, ambient::identity()?, setup);

@@ -1,6 +1,7 @@
 //! The native context: an arena, and what starts the processes that share it.
 
 use crate::arena::Arena;
+use crate::arena::filled::SharedMemory;
 use crate::event::NativeEvent;
 use crate::lock::NativeLock;
 use crate::pipe::NativePipe;
@@ -18,6 +19,7 @@ use procbox_core::raw::{
 use procbox_core::{
     Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
 };
+use std::any::Any;
 use std::sync::Arc;
 
 /// The raw context.
@@ -57,6 +59,22 @@ pub fn context() -> Result<Context> {
         let native = NativeContext::new(arena, identity, Setup::of(Program::current()?));
         Ok(Arc::new(native))
     })
+}
+
+/// What the shared memory of a native context is filled with now; `None` for a context of another backend.
+///
+/// ```
+/// let ctx = procbox_native::Native::builder().build()?;
+/// let before = procbox_native::shared_memory(&ctx).expect("a native context");
+/// let lock = ctx.lock()?;
+/// let now = procbox_native::shared_memory(&ctx).expect("a native context");
+/// assert_eq!(now.primitives, before.primitives + 1);
+/// # drop(lock);
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+pub fn shared_memory(ctx: &Context) -> Option<SharedMemory> {
+    let native: Option<&NativeContext> = (&**ctx.raw() as &dyn Any).downcast_ref();
+    native.map(|native| native.arena.filled())
 }
 
 impl RawContext for NativeContext {

@@ -5,8 +5,14 @@
 //! process has started is found in `/proc`. A pid that was found may become another's, if somebody
 //! reaps its process: a process is known by its pid and the time of its start, and no other gets the
 //! signal. Not by its parent: one that was ending when it was stopped has left its children to others.
-//! Processes whose own parent has ended before are found only where this process has adopted them.
+//!
+//! Processes whose own parent has ended before are found in the arena's process table, which knows who
+//! descends from whom. Those that have no place there (a program's `main`, what knows nothing of
+//! procbox) are found only where this process has adopted them.
 
+use crate::arena::Arena;
+use crate::arena::slots::Claim;
+use crate::sync::patience::Patience;
 use crate::{signals, syscalls};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -14,19 +20,26 @@ use nix::unistd::Pid;
 use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// Rounds of looking for more: each finds what was started until its parent was stopped.
 const ROUNDS: u32 = 100;
 
-/// Kills a child of this process, which was not reaped, and what descends from it.
-pub(crate) fn kill_tree(child: i32, pidfd: BorrowedFd<'_>) {
+/// Rounds of looking whether what is in the table has ended, and the pause between two.
+const TABLE_ROUNDS: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Kills a child of this process, which was not reaped, and what descends from it; `table` is its place, if
+/// it has one.
+pub(crate) fn kill_tree(child: i32, pidfd: BorrowedFd<'_>, table: Option<(&Arena, Claim)>) {
     signals::pidfd_signal(pidfd, Signal::SIGSTOP);
     let mut found = Vec::new();
     let mut known = HashSet::from([child]);
     for _ in 0..ROUNDS {
         let parents: Vec<i32> = known.iter().copied().collect();
-        let more: Vec<i32> =
-            parents.into_iter().flat_map(children_of).filter(|pid| known.insert(*pid)).collect();
+        let listed = table.map_or_else(Vec::new, |(arena, claim)| arena.descendants(claim));
+        let children = parents.into_iter().flat_map(children_of).chain(listed);
+        let more: Vec<i32> = children.filter(|pid| known.insert(*pid)).collect();
         if more.is_empty() && known.iter().all(|pid| has_stopped(*pid)) {
             break;
         }
@@ -40,6 +53,33 @@ pub(crate) fn kill_tree(child: i32, pidfd: BorrowedFd<'_>) {
     signals::pidfd_signal(pidfd, Signal::SIGKILL);
     for (pid, began) in found {
         signal_process(pid, began, Signal::SIGKILL);
+    }
+    if let Some((arena, claim)) = table {
+        kill_listed(arena, claim);
+    }
+}
+
+/// Kills what is in the table and descends from a process that has been killed, until all of it has ended: one
+/// may have started another in its last moment.
+fn kill_listed(arena: &Arena, claim: Claim) {
+    for _ in 0..TABLE_ROUNDS {
+        // Those that are killed give the lock back, if they had it.
+        if let Ok(running) = arena.withdraw_descendants(claim, &Patience::brief()) {
+            let live = running.into_iter().filter(|(_, pid)| !syscalls::has_ended(*pid));
+            let mut settled = true;
+            for (slot, pid) in live {
+                settled = false;
+                let Ok(pidfd) = syscalls::pidfd_open(pid) else { continue };
+                // Its main thread holds this as long as it lives, so the pid is still its own.
+                if arena.slot(slot).life.holder() == Some(pid as u32) {
+                    signals::pidfd_signal(pidfd.as_fd(), Signal::SIGKILL);
+                }
+            }
+            if settled {
+                return;
+            }
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -63,9 +63,10 @@ mod builder;
 mod context;
 mod ready;
 
+pub use arena::filled::SharedMemory;
 pub use builder::{Native, NativeBuilder};
 pub use confine::{Confinement, GroupLimits};
-pub use context::context;
+pub use context::{context, shared_memory};
 pub use interrupt::{
     answer_ctrl_c, answer_termination, answered_signal, clear_interrupt, interrupted,
     interrupted_by_terminal, on_interrupt,

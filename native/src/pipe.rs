@@ -84,6 +84,28 @@ impl Kind for EndKind {
             && own.side.load(Ordering::Relaxed) != other.side.load(Ordering::Relaxed)
     }
 
+    fn carries(&self, arena: &Arena, object: u64) -> bool {
+        ring::carries(arena, incoming(arena, object))
+    }
+
+    fn cargo(
+        &self,
+        arena: &Arena,
+        object: u64,
+        records: &mut u32,
+        see: &mut dyn FnMut(u64),
+    ) -> bool {
+        ring::cargo(arena, incoming(arena, object), records, see)
+    }
+
+    fn messages(&self, arena: &Arena, object: u64) -> usize {
+        ring::messages(arena, incoming(arena, object))
+    }
+
+    fn empty(&self, arena: &Arena, object: u64, patience: &Patience) -> Result<()> {
+        ring::drain(arena, incoming(arena, object), patience)
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
         let pipe = arena.body::<End>(object).pipe.load(Ordering::Relaxed);
         queues_of(pipe).into_iter().try_for_each(|core| ring::recover(arena, core, patience))
@@ -152,6 +174,13 @@ impl Kind for PipeKind {
 /// The offsets of a pipe's two queues.
 fn queues_of(pipe: u64) -> [u64; 2] {
     [pipe + QUEUES, pipe + QUEUES + ring::SIZE]
+}
+
+/// The queue from which an end receives.
+fn incoming(arena: &Arena, end: u64) -> u64 {
+    let end: &End = arena.body(end);
+    let side = end.side.load(Ordering::Relaxed) as usize & 1;
+    queues_of(end.pipe.load(Ordering::Relaxed))[side]
 }
 
 /// A pipe that is full has no more than this: one message of the largest size promised.

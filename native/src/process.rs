@@ -118,7 +118,9 @@ impl Child {
         let (signal, look) = self.limits.look(self.pid, now);
         match signal {
             // What is beyond a limit ends with all that it has started.
-            Some(Signal::SIGKILL) => descendants::kill_tree(self.pid, self.pidfd()),
+            Some(Signal::SIGKILL) => {
+                descendants::kill_tree(self.pid, self.pidfd(), self.place());
+            }
             signal => signal.into_iter().for_each(|signal| self.signal(signal)),
         }
         drop(status);
@@ -249,9 +251,14 @@ impl Child {
         // Not reaped while this is held, so its pid is not another's.
         let status = self.status();
         if matches!(*status, Status::Running) {
-            descendants::kill_tree(self.pid, self.pidfd());
+            descendants::kill_tree(self.pid, self.pidfd(), self.place());
         }
         drop(status);
+    }
+
+    /// Its place in the process table.
+    fn place(&self) -> Option<(&Arena, Claim)> {
+        self.slot.map(|claim| (&*self.arena, claim))
     }
 
     fn signal(&self, signal: Signal) {

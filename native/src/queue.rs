@@ -41,6 +41,28 @@ impl Kind for QueueKind {
         ring::needs(arena, awaits.object + BODY, awaits)
     }
 
+    fn carries(&self, arena: &Arena, object: u64) -> bool {
+        ring::carries(arena, object + BODY)
+    }
+
+    fn cargo(
+        &self,
+        arena: &Arena,
+        object: u64,
+        records: &mut u32,
+        see: &mut dyn FnMut(u64),
+    ) -> bool {
+        ring::cargo(arena, object + BODY, records, see)
+    }
+
+    fn messages(&self, arena: &Arena, object: u64) -> usize {
+        ring::messages(arena, object + BODY)
+    }
+
+    fn empty(&self, arena: &Arena, object: u64, patience: &Patience) -> Result<()> {
+        ring::drain(arena, object + BODY, patience)
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
         ring::recover(arena, object + BODY, patience)
     }

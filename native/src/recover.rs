@@ -9,7 +9,7 @@
 use crate::arena::Arena;
 use crate::arena::layout::{FREE, Hold, SLOTS, STARTING, WITHDRAWN};
 use crate::arena::put_off::Left;
-use crate::arena::record::{SlotWords, release};
+use crate::arena::record::{By, SlotWords};
 use crate::arena::slots::Claim;
 use crate::sync::atomic::Ordering;
 use crate::sync::patience::Patience;
@@ -55,6 +55,7 @@ fn recover_slot(arena: &Arena, claim: Claim, patience: &Patience) -> Result<()> 
     for entry in arena.entries(index) {
         recover_hold(arena, entry, patience)?;
     }
+    arena.hand_over_children(claim, patience)?;
     arena.free_record(index, patience)?;
     arena.transaction(patience, |txn| txn.set(SlotWords::of(index).state(), FREE))
 }
@@ -71,7 +72,11 @@ fn recover_hold(arena: &Arena, entry: u64, patience: &Patience) -> Result<()> {
     }
     arena.transaction(patience, |txn| {
         txn.set(entry, 0)?;
-        if kind.is_some_and(|kind| kind.is_handle()) { release(txn, object) } else { Ok(()) }
+        if kind.is_some_and(|kind| kind.is_handle()) {
+            arena.release(txn, object, By::Process)
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -95,7 +100,23 @@ pub(crate) fn recover_orphaned(arena: &Arena) {
 /// Recovers the dead processes whose parents are dead, who would have done it. Whether there are
 /// others without a parent that still live, or that a stopped process keeps from being recovered.
 pub(crate) fn recover_unwatched(arena: &Arena, patience: &Patience) -> bool {
-    let mut some_live = false;
+    loop {
+        let (recovered, some_live) = look_at_unwatched(arena, patience);
+        // Whose parent was recovered just now nobody watches either.
+        if !recovered {
+            return some_live;
+        }
+    }
+}
+
+/// One look at all slots: whether a process was recovered, and as [`recover_unwatched`].
+fn look_at_unwatched(arena: &Arena, patience: &Patience) -> (bool, bool) {
+    let (mut recovered, mut some_live) = (false, false);
+    let mut recover = |claim| {
+        let done = try_recover(arena, claim, patience).is_ok();
+        recovered |= done && matches!(arena.holds_good(claim, patience), Ok(false));
+        !done
+    };
     let slots = arena.header().slots.load(Ordering::Acquire).min(SLOTS) as u32;
     for index in (0..slots).filter(|index| *index != arena.me()) {
         let claim = arena.claim(index);
@@ -114,7 +135,7 @@ pub(crate) fn recover_unwatched(arena: &Arena, patience: &Patience) -> bool {
         // Its parent was killed before it had run; it does not, unless it has begun meanwhile.
         if matches!(state, STARTING | WITHDRAWN) {
             match arena.withdraw(claim, patience) {
-                Ok(None) => some_live |= try_recover(arena, claim, patience).is_err(),
+                Ok(None) => some_live |= recover(claim),
                 Ok(Some(_)) | Err(Error::TimedOut | Error::Interrupted) => some_live = true,
                 // Another's by now.
                 Err(_) => {}
@@ -125,10 +146,10 @@ pub(crate) fn recover_unwatched(arena: &Arena, patience: &Patience) -> bool {
         // When the main thread is dead, the process is when it has ended: gone, or a zombie that
         // nobody reaps.
         if slot.life.is_free() && syscalls::has_ended(pid) {
-            some_live |= try_recover(arena, claim, patience).is_err();
+            some_live |= recover(claim);
         } else {
             some_live = true;
         }
     }
-    some_live
+    (recovered, some_live)
 }

@@ -223,4 +223,8 @@ impl RawSemaphore for NativeSemaphore {
     fn available(&self) -> usize {
         self.core().free.load(Ordering::Acquire) as usize
     }
+
+    fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
 }

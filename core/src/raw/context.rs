@@ -7,6 +7,7 @@ use super::{
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock, SystemClock};
 use crate::{Error, Result, Wait};
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl fmt::Display for Backend {
 ///     Context::from_raw(std::sync::Arc::new(backend))
 /// }
 /// ```
-pub trait RawContext: Send + Sync + 'static {
+pub trait RawContext: Any + Send + Sync {
     /// The backend that this is.
     fn backend(&self) -> Backend;
 

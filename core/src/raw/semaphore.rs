@@ -36,6 +36,13 @@ pub trait RawSemaphore: Any + Send + Sync {
 
     /// The permits that are free now.
     fn available(&self) -> usize;
+
+    /// A number that all handles of this semaphore have in common in this process, as long as there is
+    /// one, and no other semaphore has: by it a thread's permits are known. By default the
+    /// handle's address, for a backend that has one handle only.
+    fn number(&self) -> usize {
+        std::ptr::from_ref(self).cast::<()>().addr()
+    }
 }
 
 /// The error of a semaphore that would have more than [`MAX_PERMITS`].

@@ -24,7 +24,6 @@ fn find(table: &Table, handle: i32) -> Result<&HostLock> {
 /// A new lock.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
     let lock = HostLock::new(state.runtime().clone(), state.account().charge(OBJECT)?);
-    let lock = Arc::new(lock);
     observe::show(&lock);
     Ok(state.table.insert(Object::Lock(lock))?)
 }

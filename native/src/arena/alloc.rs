@@ -10,7 +10,7 @@
 //! Blocks have sizes of powers of two and one free list per size. The first word of a block is its
 //! tag while it is used and the next free block while it is free; only transactions write it.
 
-use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, Tag, WAKE};
+use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, TAGS, Tag, WAKE};
 use super::map::{Map, PAGE};
 use crate::sync::atomic::Ordering;
 use crate::sync::futex;
@@ -25,6 +25,8 @@ const GIVEN_BACK: u32 = 18;
 /// Offsets of the header's words.
 pub(crate) const UNREFERENCED: u64 = offset_of!(Header, unreferenced) as u64;
 pub(crate) const RECLAIMING: u64 = offset_of!(Header, reclaiming) as u64;
+pub(super) const SUSPECTS: u64 = offset_of!(Header, suspects) as u64;
+pub(super) const EMPTYING: u64 = offset_of!(Header, emptying) as u64;
 pub(crate) const SLOTS_USED: u64 = offset_of!(Header, slots) as u64;
 const BUMP: u64 = offset_of!(Header, bump) as u64;
 
@@ -32,9 +34,18 @@ const BUMP: u64 = offset_of!(Header, bump) as u64;
 fn class_of(size: u64) -> Result<u32> {
     let class = size.max(1).checked_next_power_of_two().map_or(64, u64::trailing_zeros);
     if class as usize >= CLASSES {
-        return Err(Error::Exhausted("shared memory".into()));
+        return Err(full());
     }
     Ok(class.max(SMALLEST))
+}
+
+/// What [`full`] says is used up.
+pub(super) const MEMORY: &str = "shared memory";
+
+/// The error of an allocation for which there is no room. `Arena::transaction` says more of it.
+#[cold]
+fn full() -> Error {
+    Error::Exhausted(MEMORY.into())
 }
 
 fn free_list(class: u32) -> u64 {
@@ -147,17 +158,29 @@ impl Txn<'_> {
             let size = 1 << class;
             let block = self.get(BUMP).next_multiple_of(size.min(PAGE));
             let end = block.checked_add(size).filter(|end| *end <= self.map.size());
-            let end = end.ok_or_else(|| Error::Exhausted("shared memory".into()))?;
+            let end = end.ok_or_else(full)?;
             self.set(BUMP, end)?;
             block
         };
+        self.count(tag, class, u64::wrapping_add)?;
         self.set(block, tag.word())?;
         Ok(block)
+    }
+
+    /// Counts a block of this size that comes into use, or that is used no more.
+    fn count(&mut self, tag: Tag, class: u32, change: fn(u64, u64) -> u64) -> Result<()> {
+        if tag.index() >= TAGS {
+            return Ok(());
+        }
+        let at = (offset_of!(Header, used) + tag.index() * size_of::<u64>()) as u64;
+        let one = 1 << 32 | 1 << (class - SMALLEST);
+        self.set(at, change(self.get(at), one))
     }
 
     /// Frees a block that was allocated with this size.
     pub(crate) fn free(&mut self, block: u64, size: u64) -> Result<()> {
         let class = class_of(size)?;
+        self.count(Tag::of_word(self.get(block)), class, u64::wrapping_sub)?;
         let next = self.get(free_list(class));
         self.set(block, next)?;
         self.set(free_list(class), block)?;
@@ -190,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_freed_block_is_given_out_again() -> Result<()> {
-        let map = Map::create()?;
+        let map = Map::create(None)?;
         let (a, b) = map.transaction(&Patience::deaf(), |txn| {
             Ok((txn.alloc(100, Tag::SPEC)?, txn.alloc(100, Tag::SPEC)?))
         })?;
@@ -205,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_failed_transaction_changes_nothing() -> Result<()> {
-        let map = Map::create()?;
+        let map = Map::create(None)?;
         let before = map.header().bump.load(Ordering::Relaxed);
         let mut block = 0;
         let failed: Result<()> = map.transaction(&Patience::deaf(), |txn| {
@@ -220,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_dies_after_the_commit_is_finished_by_the_next() -> Result<()> {
-        let map = Arc::new(Map::create()?);
+        let map = Arc::new(Map::create(None)?);
         let of_the_dead = map.clone();
         let thread = std::thread::spawn(move || -> Result<u64> {
             // The thread ends with the lock held and nothing applied, as a killed process does.
@@ -241,7 +264,7 @@ mod tests {
 
     #[test]
     fn large_blocks_give_their_memory_back() -> Result<()> {
-        let map = Map::create()?;
+        let map = Map::create(None)?;
         let used = || {
             let path = format!("/proc/self/fd/{}", map.raw_fd());
             std::fs::metadata(path)
@@ -258,7 +281,7 @@ mod tests {
 
     #[test]
     fn too_much_is_an_error() -> Result<()> {
-        let map = Map::create()?;
+        let map = Map::create(None)?;
         let alloc = |size| map.transaction(&Patience::deaf(), |txn| txn.alloc(size, Tag::SPEC));
         assert!(matches!(alloc(1 << 39), Err(Error::Exhausted(_))));
         assert!(matches!(alloc(u64::MAX), Err(Error::Exhausted(_))));

@@ -5,7 +5,7 @@ use super::alloc::Txn;
 use super::kind::{Kind, Rest};
 use super::layout::Hold;
 use super::put_off::Left;
-use super::record::release;
+use super::record::{By, HELD_ONCE, take_over};
 use crate::sync::patience::Patience;
 use procbox_core::{Error, Result};
 use std::collections::HashMap;
@@ -84,8 +84,10 @@ impl Arena {
                 let mut offsets = [0; N];
                 for (i, kind) in kinds.into_iter().enumerate() {
                     let offset = txn.alloc(kind.size(), kind.tag())?;
-                    self.object(offset).refs.store(1, Ordering::Relaxed);
-                    self.object(offset).link.store(0, Ordering::Relaxed);
+                    let object = self.object(offset);
+                    object.refs.store(HELD_ONCE, Ordering::Relaxed);
+                    object.link.store(0, Ordering::Relaxed);
+                    object.suspect.store(0, Ordering::Relaxed);
                     txn.set(registry.free[kept + i], offset)?;
                     offsets[i] = offset;
                 }
@@ -120,13 +122,14 @@ impl Arena {
                     }
                     let live = || registry.held.get(&offset).and_then(Weak::upgrade);
                     if known.contains_key(&offset) || fresh.iter().any(|(o, _)| *o == offset) {
-                        release(txn, offset)?;
+                        self.release(txn, offset, By::Message)?;
                     } else if let Some(held) = live() {
-                        release(txn, offset)?;
+                        self.release(txn, offset, By::Message)?;
                         known.insert(offset, held);
                     } else {
                         let entry = registry.free[registry.free.len() - 1 - fresh.len()];
                         txn.set(entry, offset)?;
+                        take_over(txn, offset)?;
                         fresh.push((offset, entry));
                     }
                 }
@@ -157,7 +160,7 @@ impl Arena {
             }
             self.transaction(patience, |txn| {
                 txn.set(entry, 0)?;
-                release(txn, offset)
+                self.release(txn, offset, By::Process)
             })?;
             registry.free.push(entry);
             Ok(())

@@ -2,10 +2,10 @@
 //! means of it: handles become offsets and come back, and what nobody refers to is taken apart.
 
 use super::Arena;
-use super::alloc::{RECLAIMING, Txn, UNREFERENCED};
+use super::alloc::{EMPTYING, RECLAIMING, SUSPECTS, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
-use super::record::LINK;
+use super::record::{LINK, SUSPECT};
 use super::waits::Awaits;
 use crate::sync::patience::Patience;
 use procbox_core::raw::Handle;
@@ -55,6 +55,36 @@ pub(crate) trait Kind: Sync {
     /// True if who has `other` could end a wait for an object of this kind.
     fn serves(&self, _arena: &Arena, awaits: &Awaits, other: u64) -> bool {
         awaits.object == other
+    }
+
+    /// True if there are messages in it, to be got by who has it, that carry handles.
+    fn carries(&self, _arena: &Arena, _object: u64) -> bool {
+        false
+    }
+
+    /// Calls `see` with each handle in those messages; `false` if that takes looking at more than so many
+    /// records, of which those that were looked at are taken off. The caller holds the arena's lock.
+    fn cargo(
+        &self,
+        _arena: &Arena,
+        _object: u64,
+        _records: &mut u32,
+        _see: &mut dyn FnMut(u64),
+    ) -> bool {
+        true
+    }
+
+    /// The messages that who has it can get.
+    fn messages(&self, _arena: &Arena, _object: u64) -> usize {
+        0
+    }
+
+    /// Drops those messages. It can be done twice.
+    ///
+    /// # Errors
+    /// As for [`Kind::recover`].
+    fn empty(&self, _arena: &Arena, _object: u64, _patience: &Patience) -> Result<()> {
+        Ok(())
     }
 
     /// Takes apart one that nobody refers to. Each step is a transaction or can be done twice; the last
@@ -126,7 +156,7 @@ impl Arena {
         handles.iter().map(|handle| offset(handle).ok_or(Error::ForeignHandle)).collect()
     }
 
-    /// Takes the unreferenced objects apart. If another thread is at it, that one does it all; what a
+    /// Takes the unreferenced objects apart, and empties those that are cut off. If another thread is at it, that one does it all; what a
     /// stopped process is in the way of is done in the background.
     pub(crate) fn reclaim(&self) {
         // Other errors come of memory that was scribbled over.
@@ -138,8 +168,9 @@ impl Arena {
     pub(super) fn try_reclaim(&self, patience: &Patience) -> Result<()> {
         let header = self.header();
         let any = || {
-            header.unreferenced.load(Ordering::Acquire) != 0
-                || header.reclaiming.load(Ordering::Acquire) != 0
+            [&header.unreferenced, &header.reclaiming, &header.suspects, &header.emptying]
+                .iter()
+                .any(|list| list.load(Ordering::Acquire) != 0)
         };
         let all = |_| {
             while any() {
@@ -157,22 +188,60 @@ impl Arena {
     }
 
     fn reclaim_one(&self, patience: &Patience) -> Result<()> {
-        let object = self.transaction(patience, |txn| {
-            let object = txn.get(RECLAIMING);
-            let first = txn.get(UNREFERENCED);
-            if object != 0 || first == 0 {
-                return Ok(object);
+        match self.transaction(patience, |txn| self.next_step(txn))? {
+            Step::Looked => Ok(()),
+            Step::Empty(object) => {
+                if let Some(kind) = self.kind(object) {
+                    kind.empty(self, object, patience)?;
+                }
+                self.transaction(patience, |txn| txn.set(EMPTYING, 0))
             }
-            let next = txn.get(first + LINK);
-            txn.set(RECLAIMING, first)?;
-            txn.set(UNREFERENCED, next)?;
-            Ok(first)
-        })?;
-        match self.kind(object) {
-            Some(kind) => kind.reclaim(self, object, patience),
-            None => self.transaction(patience, |txn| txn.set(RECLAIMING, 0)),
+            Step::TakeApart(object) => match self.kind(object) {
+                Some(kind) => kind.reclaim(self, object, patience),
+                None => self.transaction(patience, |txn| txn.set(RECLAIMING, 0)),
+            },
         }
     }
+
+    /// What has been begun goes before suspects, and those before what nobody refers to: so none of these
+    /// is taken apart while it is on the list of the suspects.
+    fn next_step(&self, txn: &mut Txn<'_>) -> Result<Step> {
+        let (emptying, reclaiming) = (txn.get(EMPTYING), txn.get(RECLAIMING));
+        if emptying != 0 {
+            return Ok(Step::Empty(emptying));
+        }
+        if reclaiming != 0 {
+            return Ok(Step::TakeApart(reclaiming));
+        }
+        let suspect = txn.get(SUSPECTS);
+        if suspect != 0 {
+            let next = txn.get(suspect + SUSPECT) & !1;
+            txn.set(SUSPECTS, next)?;
+            txn.set(suspect + SUSPECT, 0)?;
+            if !self.is_cut_off(suspect) {
+                return Ok(Step::Looked);
+            }
+            return txn.set(EMPTYING, suspect).map(|()| Step::Empty(suspect));
+        }
+        let first = txn.get(UNREFERENCED);
+        if first == 0 {
+            return Ok(Step::Looked);
+        }
+        let next = txn.get(first + LINK);
+        txn.set(RECLAIMING, first)?;
+        txn.set(UNREFERENCED, next)?;
+        Ok(Step::TakeApart(first))
+    }
+}
+
+/// The next of the steps that are due.
+enum Step {
+    /// None: one that was suspected is in use.
+    Looked,
+    /// This one's messages are to be dropped.
+    Empty(u64),
+    /// This one is to be taken apart.
+    TakeApart(u64),
 }
 
 impl Held {

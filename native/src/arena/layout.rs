@@ -54,6 +54,8 @@ pub(crate) use shared;
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"procbox1");
 /// Free lists: one per power of two.
 pub(super) const CLASSES: usize = 40;
+/// Kinds of blocks whose use is counted, by their tags' numbers.
+pub(super) const TAGS: usize = 16;
 /// The writes of one transaction.
 pub(super) const LOG: usize = 2048;
 /// Processes alive at once in one arena.
@@ -81,6 +83,11 @@ shared! {
         pub(super) unreferenced: AtomicU64,
         /// The one of them that is being taken apart.
         pub(super) reclaiming: AtomicU64,
+        /// Objects that may be held by nothing but messages that nobody can get; linked by
+        /// [`Object::suspect`].
+        pub(super) suspects: AtomicU64,
+        /// The one of them that was found to be, and whose messages are being dropped.
+        pub(super) emptying: AtomicU64,
         /// Slots from this one on were never used.
         pub(crate) slots: AtomicU64,
         /// Entries of the list of waits from this one on were never used.
@@ -89,6 +96,9 @@ shared! {
         pub(super) deadlocks: AtomicU64,
         /// Heads of the free lists, by the logarithm of the size.
         pub(super) free: [AtomicU64; CLASSES],
+        /// Blocks in use, by the number of their tag: how many in the high half, in the low half their
+        /// memory in units of 64 bytes.
+        pub(super) used: [AtomicU64; TAGS],
         /// Guards all that is written by transactions, and the log.
         pub(crate) lock: Line<RobustLock>,
         /// Guards the reclaiming of objects and the recovery of dead processes.
@@ -129,6 +139,8 @@ shared! {
         pub(crate) blocked: AtomicU64,
         /// 1 if the process is ended after a while, so that no wait of it is for ever.
         pub(crate) bounded: AtomicU64,
+        /// The claim of the nearest ancestor whose slot is not free: see `family`.
+        pub(super) ancestor: AtomicU64,
     }
 
     /// A wait that lasts: see `waits`.
@@ -155,10 +167,13 @@ shared! {
     /// Header of every object that handles point at. Its own part follows at [`BODY`].
     pub(crate) struct Object {
         pub(super) tag: AtomicU64,
-        /// Processes that hold it, and messages that carry it.
+        /// In the low half the processes that hold it and the messages that carry it, in the high half the
+        /// processes alone.
         pub(super) refs: AtomicU64,
         /// The next of the unreferenced.
         pub(super) link: AtomicU64,
+        /// If it is one of the suspects, the next of them, and 1.
+        pub(super) suspect: AtomicU64,
     }
 
     /// A block of a process's record of what it holds.

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Size that is asked for, and those that are tried when the address space is limited.
 const SIZES: [u64; 4] = [64 << 30, 16 << 30, 4 << 30, 1 << 30];
 
+/// The least that can be asked for: the table of processes, and a little more.
+pub(crate) const LEAST: u64 = 4 << 20;
+
 pub(super) const PAGE: u64 = 4096;
 
 /// A `memfd` that is mapped whole.
@@ -31,12 +34,13 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 impl Map {
-    /// A new one; the calling process is in its slot 0.
-    pub(crate) fn create() -> Result<Map> {
+    /// A new one, of so many bytes or else as large as it can be; the calling process is in its slot 0.
+    pub(crate) fn create(size: Option<u64>) -> Result<Map> {
         let fd = memfd_create(c"procbox-arena", MFdFlags::MFD_CLOEXEC)
             .map_err(|e| os("memfd_create", e))?;
         let mut last = Error::Exhausted("shared memory".into());
-        for size in SIZES {
+        let asked = size.map(|size| size.clamp(LEAST, SIZES[0]).next_multiple_of(PAGE));
+        for size in asked.map_or(SIZES.to_vec(), |size| vec![size]) {
             let mapped = nix::unistd::ftruncate(&fd, size as i64)
                 .map_err(|e| os("ftruncate", e))
                 .and_then(|()| Map::map(&fd, size));

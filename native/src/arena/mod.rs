@@ -9,6 +9,9 @@
 //! both stand above it, and are told to it when it is made.
 
 pub(crate) mod alloc;
+mod cycles;
+mod family;
+pub(crate) mod filled;
 pub(crate) mod held;
 pub(crate) mod kind;
 pub(crate) mod layout;
@@ -87,10 +90,10 @@ impl Deref for Arena {
 }
 
 impl Arena {
-    /// A new arena; the calling process is its slot 0.
-    pub(crate) fn create(above: &'static Above) -> Result<Arc<Arena>> {
+    /// A new arena, of so many bytes if that is said; the calling process is its slot 0.
+    pub(crate) fn create(above: &'static Above, size: Option<u64>) -> Result<Arc<Arena>> {
         held::let_go();
-        Ok(Arena::new(Map::create()?, above))
+        Ok(Arena::new(Map::create(size)?, above))
     }
 
     /// The arena that another process made.

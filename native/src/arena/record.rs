@@ -6,7 +6,8 @@
 //! Entry and count change in one transaction, so the record of a process that was killed says exactly
 //! what to give back.
 
-use super::alloc::{Txn, UNREFERENCED};
+use super::Arena;
+use super::alloc::{SUSPECTS, Txn, UNREFERENCED};
 use super::layout::{FREE, HOLDS_PER_BLOCK, Hold, Holds, Object, SLOTS, Slot, Tag};
 use super::map::{Map, slot_offset};
 use crate::sync::atomic::Ordering;
@@ -16,6 +17,11 @@ use std::mem::offset_of;
 
 const REFS: u64 = offset_of!(Object, refs) as u64;
 pub(super) const LINK: u64 = offset_of!(Object, link) as u64;
+pub(super) const SUSPECT: u64 = offset_of!(Object, suspect) as u64;
+/// A process's part of an object's references, besides the one.
+const HELD: u64 = 1 << 32;
+/// The references of an object that one process holds.
+pub(super) const HELD_ONCE: u64 = HELD + 1;
 const ENTRIES: u64 = offset_of!(Holds, entries) as u64;
 const NEXT: u64 = offset_of!(Holds, next) as u64;
 const HOLDS_SIZE: u64 = size_of::<Holds>() as u64;
@@ -48,33 +54,72 @@ impl SlotWords {
     pub(super) fn generation(&self) -> u64 {
         self.0 + offset_of!(Slot, generation) as u64
     }
+    pub(super) fn ancestor(&self) -> u64 {
+        self.0 + offset_of!(Slot, ancestor) as u64
+    }
     pub(super) fn spec_size(&self) -> u64 {
         self.0 + offset_of!(Slot, spec_size) as u64
     }
 }
 
-/// One reference more, as part of a transaction.
-pub(crate) fn retain(txn: &mut Txn<'_>, object: u64) -> Result<()> {
-    let refs = txn.get(object + REFS);
-    txn.set(object + REFS, refs + 1)
+/// One that refers to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Process,
+    Message,
 }
 
-/// One reference less; an object without any becomes one of the unreferenced.
-pub(crate) fn release(txn: &mut Txn<'_>, object: u64) -> Result<()> {
-    let refs = txn.get(object + REFS).saturating_sub(1);
-    txn.set(object + REFS, refs)?;
-    if refs == 0 {
-        let first = txn.get(UNREFERENCED);
-        txn.set(object + LINK, first)?;
-        txn.set(UNREFERENCED, object)?;
+impl By {
+    fn reference(self) -> u64 {
+        match self {
+            By::Process => HELD_ONCE,
+            By::Message => 1,
+        }
     }
-    Ok(())
+}
+
+/// One reference more, as part of a transaction.
+pub(crate) fn retain(txn: &mut Txn<'_>, object: u64, by: By) -> Result<()> {
+    let refs = txn.get(object + REFS);
+    txn.set(object + REFS, refs.wrapping_add(by.reference()))
+}
+
+/// A message's reference becomes a process's.
+pub(super) fn take_over(txn: &mut Txn<'_>, object: u64) -> Result<()> {
+    let refs = txn.get(object + REFS);
+    txn.set(object + REFS, refs.wrapping_add(HELD))
+}
+
+impl Arena {
+    /// One reference less; an object without any becomes one of the unreferenced, and one that messages
+    /// alone carry, and that carries something itself, one of the suspects.
+    pub(crate) fn release(&self, txn: &mut Txn<'_>, object: u64, by: By) -> Result<()> {
+        let refs = txn.get(object + REFS).saturating_sub(by.reference());
+        txn.set(object + REFS, refs)?;
+        if refs == 0 {
+            let first = txn.get(UNREFERENCED);
+            txn.set(object + LINK, first)?;
+            return txn.set(UNREFERENCED, object);
+        }
+        let carries = || self.kind(object).is_some_and(|kind| kind.carries(self, object));
+        if refs < HELD && carries() && txn.get(object + SUSPECT) == 0 {
+            let first = txn.get(SUSPECTS);
+            txn.set(object + SUSPECT, first | 1)?;
+            txn.set(SUSPECTS, object)?;
+        }
+        Ok(())
+    }
 }
 
 impl Map {
     /// Processes that hold an object, and messages that carry it.
     pub(crate) fn references(&self, object: u64) -> u64 {
-        self.object(object).refs.load(Ordering::Acquire)
+        self.object(object).refs.load(Ordering::Acquire) & (HELD - 1)
+    }
+
+    /// True if a process holds it.
+    pub(super) fn is_held(&self, object: u64) -> bool {
+        self.object(object).refs.load(Ordering::Acquire) >= HELD
     }
 
     /// Links one more block to a slot's record; its entries' offsets.

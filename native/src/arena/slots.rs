@@ -4,7 +4,7 @@ use super::Arena;
 use super::alloc::SLOTS_USED;
 use super::held::Held;
 use super::layout::{FREE, HOLDS_PER_BLOCK, RUNNING, SLOTS, STARTING, Tag, WITHDRAWN};
-use super::record::{SlotWords, retain};
+use super::record::{By, SlotWords, retain};
 use crate::sync::atomic::Ordering;
 use crate::sync::patience::Patience;
 use crate::syscalls;
@@ -64,7 +64,8 @@ impl Arena {
     }
 
     /// Reserves a slot for a process that is about to start, with its start request and with what
-    /// it is going to hold. One that is `bounded` is ended after a while.
+    /// it is going to hold. One that is `bounded` is ended after a while, as is what this process starts if
+    /// it is.
     pub(crate) fn new_slot(&self, spec: &[u8], handles: &[u64], bounded: bool) -> Result<Claim> {
         let mut handles = handles.to_vec();
         handles.sort_unstable();
@@ -85,6 +86,7 @@ impl Arena {
             txn.set(words.pid(), 0)?;
             let me = u64::from(self.me()) << 32 | u64::from(syscalls::pid());
             txn.set(words.parent(), me)?;
+            txn.set(words.ancestor(), self.claim(self.me()).word())?;
             let size = spec.len() as u64 + BYTES;
             let block = txn.alloc(size, Tag::SPEC)?;
             self.word(block + LENGTH).store(spec.len() as u64, Ordering::Relaxed);
@@ -93,13 +95,16 @@ impl Arena {
             txn.set(words.spec(), block)?;
             txn.set(words.spec_size(), size)?;
             txn.set(words.holds(), 0)?;
+            // Who ends this process ends what it has started, too.
+            let own = SlotWords::of(self.me());
+            let bounded = bounded || txn.get(own.bounded()) != 0;
             txn.set(words.bounded(), bounded.into())?;
             txn.set(words.state(), STARTING)?;
             for group in handles.chunks(HOLDS_PER_BLOCK) {
                 let entries = self.add_holds(txn, index)?;
                 for (object, entry) in group.iter().zip(entries) {
                     self.word(entry).store(*object, Ordering::Relaxed);
-                    retain(txn, *object)?;
+                    retain(txn, *object, By::Process)?;
                 }
             }
             // Last: who sees it sees the rest.

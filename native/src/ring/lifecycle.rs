@@ -8,7 +8,7 @@ use crate::arena::Arena;
 use crate::arena::alloc::Txn;
 use crate::arena::kind::Kind;
 use crate::arena::layout::{Line, shared};
-use crate::arena::record;
+use crate::arena::record::By;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::futex;
 use crate::sync::patience::Patience;
@@ -36,6 +36,8 @@ shared! {
         pub(super) most_bytes: AtomicU64,
         /// What was asked for: `u64::MAX` if messages are not bounded.
         pub(super) asked_messages: AtomicU64,
+        /// The messages in it that carry handles; changed by transactions.
+        pub(super) carried: AtomicU64,
     }
 }
 
@@ -44,6 +46,7 @@ pub(crate) const SIZE: u64 = size_of::<Core>() as u64;
 /// The offset of a side's word, for transactions.
 pub(super) const PUT_AT: u64 = (offset_of!(Core, put) + offset_of!(Side, at)) as u64;
 pub(super) const GOT_AT: u64 = (offset_of!(Core, got) + offset_of!(Side, at)) as u64;
+pub(super) const CARRIED: u64 = offset_of!(Core, carried) as u64;
 pub(super) const ITEMS: u64 = offset_of!(Core, items) as u64;
 pub(super) const SPACE: u64 = offset_of!(Core, space) as u64;
 
@@ -148,9 +151,11 @@ fn drop_oldest(arena: &Arena, core: &Core, offset: u64, patience: &Patience) -> 
             for i in 0..record.handles as u64 {
                 let object = arena.word(place.offset() + RECORD + 8 * i).load(Ordering::Relaxed);
                 if arena.kind(object).is_some_and(Kind::is_handle) {
-                    record::release(txn, object)?;
+                    arena.release(txn, object, By::Message)?;
                 }
             }
+            let carried = txn.get(offset + CARRIED);
+            txn.set(offset + CARRIED, carried.saturating_sub(1))?;
             txn.set(offset + GOT_AT, record.next.pack())
         })?;
     }

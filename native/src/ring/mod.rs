@@ -10,21 +10,23 @@
 //! the references and the blocks. docs/native.md says what SIGKILL leaves behind at each point, and
 //! `tests/models` goes through the interleavings of these files, with a process killed before each step.
 
+mod cargo;
 mod lifecycle;
 mod segment;
 
+pub(crate) use cargo::{cargo, carries};
 pub(crate) use lifecycle::{Core, SIZE, close, drain, fill, free_last, recover};
 
 use crate::arena::Arena;
 use crate::arena::alloc::Txn;
 use crate::arena::held::Held;
 use crate::arena::kind::Needs;
-use crate::arena::record;
+use crate::arena::record::{self, By};
 use crate::arena::waits::{Awaits, Patient};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::patience::Patience;
 use crate::sync::{futex, spin};
-use lifecycle::{GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
+use lifecycle::{CARRIED, GOT_AT, ITEMS, PUT_AT, SPACE, follow_jump, repair};
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::{Handle, Message};
 use procbox_core::time::Deadline;
@@ -59,6 +61,13 @@ pub(crate) fn needs(arena: &Arena, core: u64, awaits: &Awaits) -> Needs {
         _ => is_ready(core),
     };
     if goes_on { Needs::Nothing } else { Needs::Referrers }
+}
+
+/// The messages in it.
+pub(crate) fn messages(arena: &Arena, core: u64) -> usize {
+    let core: &Core = arena.at(core);
+    let got = core.got.0.messages.load(Ordering::Acquire);
+    core.put.0.messages.load(Ordering::Acquire).saturating_sub(got) as usize
 }
 
 /// True if a get would not block.
@@ -103,8 +112,7 @@ impl<'a> Ring<'a> {
     }
 
     pub(crate) fn len(self) -> usize {
-        let got = self.core.got.0.messages.load(Ordering::Acquire);
-        self.core.put.0.messages.load(Ordering::Acquire).saturating_sub(got) as usize
+        messages(self.arena, self.offset)
     }
 
     pub(crate) fn bounds(self) -> Bounds {
@@ -258,7 +266,11 @@ impl<'a> Ring<'a> {
 
     fn publish(self, txn: &mut Txn<'_>, next: Place, objects: &[u64]) -> Result<()> {
         for object in objects {
-            record::retain(txn, *object)?;
+            record::retain(txn, *object, By::Message)?;
+        }
+        if !objects.is_empty() {
+            let carried = txn.get(self.offset + CARRIED);
+            txn.set(self.offset + CARRIED, carried + 1)?;
         }
         txn.set(self.offset + PUT_AT, next.pack())?;
         txn.wake(self.offset + ITEMS)
@@ -372,6 +384,8 @@ impl<'a> Ring<'a> {
             let words = (0..record.handles as u64).map(|i| self.arena.word(handles + 8 * i));
             let objects: Vec<u64> = words.map(|word| word.load(Ordering::Relaxed)).collect();
             let taken = self.arena.take_handles(&objects, patience, |txn| {
+                let carried = txn.get(self.offset + CARRIED);
+                txn.set(self.offset + CARRIED, carried.saturating_sub(1))?;
                 txn.set(self.offset + GOT_AT, record.next.pack())?;
                 txn.wake(self.offset + SPACE)
             })?;

@@ -12,6 +12,7 @@ mod measure;
 mod space;
 mod stopped;
 mod storm;
+mod tree;
 mod walk;
 mod workers;
 
@@ -58,6 +59,7 @@ fn main() {
         .chain(space::ALL)
         .chain(stopped::ALL)
         .chain(storm::ALL)
+        .chain(tree::ALL)
         .chain(walk::ALL)
         .chain(cases::ALL)
     {

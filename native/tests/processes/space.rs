@@ -1,13 +1,157 @@
-//! The memory that primitives keep.
+//! The memory that primitives keep, and what is said when there is none left.
 
 use crate::cases::Case;
-use procbox_core::raw::Message;
-use procbox_core::{Queue, Result, Wait};
+use crate::{until, workers};
+use procbox_core::raw::{Handle, Message};
+use procbox_core::{Context, Error, Event, Queue, Result, Wait};
+use procbox_native::{Native, SharedMemory, shared_memory};
 use std::os::unix::fs::MetadataExt;
 
 /// The cases.
-pub(crate) const ALL: &[(&str, Case)] =
-    &[("empty_queues_keep_little_whatever_was_in_them", empty_queues_keep_little)];
+pub(crate) const ALL: &[(&str, Case)] = &[
+    ("empty_queues_keep_little_whatever_was_in_them", empty_queues_keep_little),
+    ("what_only_holds_itself_is_freed", circles_are_freed),
+    ("what_only_holds_itself_is_freed_after_a_kill", circles_of_the_dead_are_freed),
+    ("what_holds_itself_and_can_be_reached_is_kept", circles_in_use_are_kept),
+    ("a_full_arena_says_what_fills_it", a_full_arena_says_what_fills_it),
+];
+
+/// What the shared memory of a context is filled with.
+pub(crate) fn filled(ctx: &Context) -> SharedMemory {
+    shared_memory(ctx).unwrap_or_else(|| panic!("not a native context"))
+}
+
+/// Puts a queue into itself.
+pub(crate) fn put_into_itself(queue: &Queue<u32>) -> Result<()> {
+    put_into(queue, queue)
+}
+
+fn put_into(queue: &Queue<u32>, other: &Queue<u32>) -> Result<()> {
+    queue.raw().put(b"it", &[Handle::Queue(other.raw().clone())], Wait::Never)
+}
+
+/// Makes a circle, of one kind or another, and lets go of it.
+pub(crate) fn circle(ctx: &Context, number: u32) -> Result<()> {
+    match number % 5 {
+        0 => put_into_itself(&ctx.queue(4)?),
+        1 => {
+            let own = ctx.queue(4)?;
+            put_into_itself(&own)?;
+            own.put(&1)?;
+            put_into_itself(&own)
+        }
+        2 => {
+            let (one, other) = (ctx.queue(4)?, ctx.queue(4)?);
+            put_into(&one, &other)?;
+            one.raw().put(&[], &[Handle::Event(ctx.raw().event()?)], Wait::Never)?;
+            put_into(&other, &one)
+        }
+        3 => {
+            let raw = ctx.raw().pipe(true)?;
+            raw.1.send(&[], &[Handle::Pipe(raw.0.clone())], Wait::Never)
+        }
+        _ => {
+            let ring = (0..20).map(|_| ctx.queue(2)).collect::<Result<Vec<_>>>()?;
+            (0..20).try_for_each(|at| put_into(&ring[at], &ring[(at + 1) % 20]))
+        }
+    }
+}
+
+fn circles_are_freed() -> Result<()> {
+    let ctx = Native::builder().build()?;
+    circle(&ctx, 4)?;
+    let before = filled(&ctx);
+    (0..1000).try_for_each(|number| circle(&ctx, number))?;
+    assert_eq!(filled(&ctx), before);
+    // One that hangs on a circle, and one on which a circle hangs.
+    let (first, last) = (ctx.queue(4)?, ctx.queue(4)?);
+    let own = ctx.queue(4)?;
+    put_into_itself(&own)?;
+    put_into(&first, &own)?;
+    put_into(&own, &last)?;
+    drop((own, last, first));
+    assert_eq!(filled(&ctx), before);
+    Ok(())
+}
+
+fn circles_of_the_dead_are_freed() -> Result<()> {
+    let ctx = Native::builder().build()?;
+    let made = ctx.queue(20)?;
+    let before = filled(&ctx);
+    for _ in 0..20 {
+        let p = ctx.process(workers::makes_circles::worker()).args((&made,)).start()?;
+        (0..10).try_for_each(|_| made.get().map(drop))?;
+        p.kill()?;
+        p.join()?;
+        while made.try_get().is_ok() {}
+        until("nothing of it is left", || filled(&ctx) == before);
+    }
+    Ok(())
+}
+
+fn circles_in_use_are_kept() -> Result<()> {
+    let ctx = Native::builder().build()?;
+    let before = filled(&ctx);
+    let get = |queue: &Queue<u32>| -> Result<Queue<u32>> {
+        let mut message = Message::default();
+        queue.raw().get(&mut message, Wait::Never)?;
+        match message.handles.pop() {
+            Some(Handle::Queue(raw)) => Ok(Queue::from_raw(raw)),
+            other => Err(Error::Invalid(format!("{}", other.is_some()))),
+        }
+    };
+    let (keeper, own) = (ctx.queue(4)?, ctx.queue(4)?);
+    put_into_itself(&own)?;
+    put_into(&keeper, &own)?;
+    // Nobody has it now, but whoever gets it of the keeper.
+    drop(own);
+    let own = get(&keeper)?;
+    let again = get(&own)?;
+    drop(own);
+    again.put(&7)?;
+    assert_eq!(again.get()?, 7);
+    put_into_itself(&again)?;
+    // One that another process has.
+    let (started, go) = (ctx.event()?, ctx.event()?);
+    let p = ctx.process(workers::keeps_a_queue::worker()).args((&again, &started, &go)).start()?;
+    started.wait()?;
+    drop(again);
+    go.set();
+    assert_eq!(p.join()?.exitcode(), 0);
+    drop((keeper, started, go));
+    until("nothing is left", || filled(&ctx).primitives == before.primitives);
+    Ok(())
+}
+
+fn a_full_arena_says_what_fills_it() -> Result<()> {
+    let ctx = Native::builder().shared_memory(8 << 20).build()?;
+    let (queue, other) = (ctx.unbounded_queue::<Vec<u8>>()?, ctx.queue::<Event>(4)?);
+    let message = vec![7; 20_000];
+    let (full, put) = (0..)
+        .find_map(|number| queue.put(&message).err().map(|e| (e, number)))
+        .unwrap_or((Error::Full, 0));
+    assert!(matches!(full, Error::Exhausted(_)), "{full:?}");
+    let text = full.to_string();
+    let fullest = format!("messages in 2 queues and 0 ends of pipes, the fullest with {put};");
+    for part in ["8 MiB of shared memory", &fullest, "table of 1 processes", "shared_memory gives"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    // What is there is whole, and there is room again.
+    (0..put).try_for_each(|_| queue.get().map(|got| assert!(got == message)))?;
+    queue.put(&message)?;
+    other.put(&ctx.event()?)?;
+    // Primitives that are too many say so too.
+    let mut all = Vec::new();
+    let full = loop {
+        match ctx.queue::<u32>(1) {
+            Ok(queue) => all.push(queue),
+            Err(e) => break e.to_string(),
+        }
+    };
+    assert!(full.contains(&format!("messages in {} queues", all.len() + 2)), "{full}");
+    Ok(())
+}
 
 /// The memory of this process's arenas.
 fn in_arenas() -> u64 {

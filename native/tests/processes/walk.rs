@@ -6,18 +6,25 @@
 //! tried, others every time that the operation changes; `make walk` tries them all.
 
 use crate::cases::Case;
+use crate::space::filled;
 use crate::{until, workers};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use procbox_core::{Bytes, Context, Error, Event, Lock, Pipe, Process, Queue, Result, Semaphore};
+use procbox_native::SharedMemory;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 /// The cases.
 pub(crate) const ALL: &[(&str, Case)] = &[
     ("killed_after_any_instruction_of_a_message_nothing_is_lost", || sampled(OF_MESSAGES)),
     ("killed_after_any_instruction_of_another_call_nothing_is_lost", || sampled(OTHERS)),
+    ("stopped_after_any_instruction_of_a_message_it_keeps_no_bounded_wait", || {
+        stopped(OF_MESSAGES)
+    }),
+    ("stopped_after_any_instruction_of_another_call_it_keeps_no_bounded_wait", || stopped(OTHERS)),
 ];
 
 /// The operations, by the names that the worker `walked` knows.
@@ -34,12 +41,26 @@ const OF_MESSAGES: &[&str] = &[
     "recv",
     "recv_empty",
 ];
-const OTHERS: &[&str] =
-    &["lock", "lock_held", "permit", "permit_none", "set", "wait", "create", "drop", "start"];
+const OTHERS: &[&str] = &[
+    "lock",
+    "lock_held",
+    "permit",
+    "permit_none",
+    "set",
+    "wait",
+    "create",
+    "drop",
+    "circle",
+    "start",
+];
 
 /// Of each operation so many instructions are tried among the tests, or fewer, if they take more steps than that.
 const SAMPLES: u64 = 10;
 const STEPS: u64 = 6000;
+/// The parts of an operation between which one is stopped among the tests.
+const STOPS: u64 = 4;
+/// The bound of a wait beside one that is stopped.
+const SHORT: Duration = Duration::from_millis(20);
 /// A neighbour that waits longer hangs.
 const HANG: Duration = Duration::from_secs(20);
 /// The end of an operation that waits for what does not come.
@@ -62,6 +83,8 @@ struct World {
     ends: (Pipe<Bytes>, Pipe<Bytes>),
     forwarded: Queue<Bytes>,
     contends: Process,
+    /// What the arena was filled with when the first one had ended.
+    filled: OnceCell<SharedMemory>,
 }
 
 impl World {
@@ -80,6 +103,7 @@ impl World {
             permits,
             event,
             contends,
+            filled: OnceCell::new(),
         })
     }
 
@@ -171,7 +195,25 @@ impl World {
         drop(both);
         assert!(self.contends.is_alive(), "{operation}, {at}: {:?}", self.contends.status());
         self.event.clear();
-        self.forward(operation, at)
+        self.forward(operation, at)?;
+        self.nothing_is_left(operation, at);
+        Ok(())
+    }
+
+    /// The arena is filled with no more than before: what was in dead hands is given back.
+    fn nothing_is_left(&self, operation: &str, at: &str) {
+        until(&format!("{operation}, {at}: two processes are left"), || {
+            filled(&self.ctx).processes == 2
+        });
+        let before = self.filled.get_or_init(|| filled(&self.ctx));
+        until(&format!("{operation}, {at}: {before:?}"), || {
+            let now = filled(&self.ctx);
+            // What this process has written down of what it holds grows by pieces.
+            let records = now.processes_bytes.saturating_sub(before.processes_bytes);
+            records <= 1024
+                && (now.primitives, now.messages_bytes)
+                    == (before.primitives, before.messages_bytes)
+        });
     }
 
     /// One who waited all the while is woken.
@@ -250,6 +292,52 @@ fn kill_after(world: &World, operation: &str, instructions: u64) -> Result<u64> 
     assert_eq!(process.join_timeout(HANG)?.exitcode(), -9, "{operation} after {done}");
     world.check(operation, &format!("after {done} instructions"))?;
     Ok(done)
+}
+
+/// Stops a process after so many instructions of an operation: nobody who waits with a bound waits longer
+/// than for that, and then it goes on, and so does all.
+fn stop_after(world: &World, operation: &str, instructions: u64) -> Result<u64> {
+    world.prepare(operation)?;
+    let process = world.start(operation)?;
+    let traced = Traced::begin(&process)?;
+    let done = traced.step(instructions)?;
+    let at = format!("{operation}, stopped after {done} instructions");
+    let bounded = |what: &str, result: Result<()>| match result {
+        Ok(()) | Err(Error::Full | Error::Empty | Error::TimedOut) => {}
+        Err(e) => panic!("{at}: {what}: {e}"),
+    };
+    bounded("put", world.q.put_timeout(&sevens(LARGE), SHORT));
+    bounded("get", world.q.get_timeout(SHORT).map(drop));
+    bounded("put a handle", world.carry.put_timeout(&world.event, SHORT));
+    bounded("get a handle", world.carry.get_timeout(SHORT).map(drop));
+    bounded("send", world.ends.1.send_timeout(&sevens(100), SHORT));
+    bounded("recv", world.ends.0.recv_timeout(SHORT).map(drop));
+    bounded("lock", world.lock.lock_timeout(SHORT).map(drop));
+    bounded("permit", world.permits.permit_timeout(SHORT).map(drop));
+    world.event.set();
+    bounded("wait", world.event.wait_timeout(SHORT).map(drop));
+    bounded("join", process.join_timeout(SHORT).map(drop));
+    traced.ptrace(libc::PTRACE_DETACH)?;
+    // To the end of the operation, which it says by a signal; one that has said so returns.
+    let ended = process.join_timeout(HANG)?.exitcode();
+    assert!([0, -(Signal::SIGUSR2 as i32)].contains(&ended), "{at}: {ended}");
+    while world.q.get_timeout(SHORT).is_ok() {}
+    while world.carry.get_timeout(SHORT).is_ok() {}
+    while world.ends.0.recv_timeout(SHORT).is_ok() {}
+    world.event.clear();
+    world.check("stopped", &at)?;
+    Ok(done)
+}
+
+fn stopped(operations: &[&str]) -> Result<()> {
+    for operation in operations {
+        let world = World::new()?;
+        let length = stop_after(&world, operation, u64::MAX)?;
+        for part in 1..STOPS {
+            stop_after(&world, operation, length * part / STOPS + length % STOPS)?;
+        }
+    }
+    Ok(())
 }
 
 fn sampled(operations: &[&str]) -> Result<()> {

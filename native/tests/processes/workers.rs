@@ -55,6 +55,38 @@ worker! { breeds(done: Queue<u64>) {
     }
     Ok(())
 } }
+worker! { makes_circles(made: Queue<u32>) {
+    let ctx = procbox_native::context()?;
+    for number in 0.. {
+        crate::space::circle(&ctx, number)?;
+        // Full: it was told often enough.
+        let _ = made.try_put(&number);
+    }
+    Ok(())
+} }
+worker! { relays(passed: Queue<u64>, begun: Event, number: u64) {
+    begun.set();
+    let ctx = procbox_native::context()?;
+    let next = ctx.event()?;
+    ctx.process(worker()).args((&passed, &next, number + 1)).start()?;
+    // What has not begun when its parent ends does not begin.
+    next.wait()?;
+    // Full: it was told often enough.
+    let _ = passed.try_put(&number);
+    // SAFETY: it has no preconditions. What it has started nobody joins then.
+    unsafe { nix::libc::_exit(0) }
+} }
+worker! { begins_a_relay(passed: Queue<u64>, never: Event) {
+    let ctx = procbox_native::context()?;
+    ctx.process(relays::worker()).args((&passed, &ctx.event()?, 0u64)).start()?;
+    never.wait().map(drop)
+} }
+worker! { keeps_a_queue(queue: Queue<u32>, started: Event, go: Event) {
+    started.set();
+    go.wait()?;
+    // Behind itself, which is in there.
+    queue.put(&1)
+} }
 worker! { works_on(
     large: Queue<Vec<u8>>, handles: Queue<Vec<Event>>, permits: Semaphore, events: Vec<Event>
 ) {
@@ -118,6 +150,7 @@ worker! { walked(
     // Warm: what is done once per process is not what is walked through.
     drop(lock.lock()?);
     let dropped = (ctx.queue::<u32>(1)?, ctx.pipe::<u32>()?, ctx.event()?);
+    let circle = ctx.queue::<u32>(4)?;
     // Tried, not propagated: what the operation comes to the neighbours see.
     stops(Signal::SIGSTOP)?;
     match &*operation {
@@ -142,6 +175,10 @@ worker! { walked(
         "recv_empty" => drop(pipe.recv_timeout(BRIEF)),
         "create" => drop((ctx.queue::<u32>(1)?, ctx.pipe::<u32>()?, ctx.semaphore(1)?, ctx.lock()?)),
         "drop" => drop(dropped),
+        "circle" => {
+            crate::space::put_into_itself(&circle)?;
+            drop(circle);
+        }
         "start" => drop(ctx.process(super::nothing::worker()).start()?.join()),
         _ => return Err(Error::Invalid(operation)),
     }

@@ -1,7 +1,7 @@
 //! Deadlocks: circles of waits end, and nothing else does for looking like one.
 
 use crate::support::*;
-use procbox_guest::{Bytes, Context, Error, Lock, Process, Queue, Result};
+use procbox_guest::{Bytes, Context, Error, Limit, Lock, Process, Queue, Result};
 
 /// The word of a wait that was one of a circle.
 const DEADLOCK: &str = "Err(Deadlock)";
@@ -150,6 +150,13 @@ pub(crate) fn a_wait_with_a_bound_is_in_no_circle(ctx: &Context) -> Verdict {
     drop(guard);
     same(out.get()?, "Ok(())")?;
     same(exitcode(&p)?, 0)
+}
+
+pub(crate) fn who_ends_with_an_ancestor_is_in_no_circle(ctx: &Context) -> Verdict {
+    let out = ctx.queue::<String>(2)?;
+    let p = ctx.process("waits_for_a_circle").args((&out,)).timeout(10 * SHORT).start()?;
+    same(p.join()?.limit(), Some(Limit::WallClock))?;
+    same(out.len(), 0)
 }
 
 pub(crate) fn who_waits_for_somebody_who_only_takes_his_time_is_in_no_circle(

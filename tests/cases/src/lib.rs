@@ -157,6 +157,7 @@ cases! { $
         a_waiter_gets_the_lock_of_a_killed_holder;
         a_killed_waiter_takes_no_lock_with_it;
         a_holder_that_ends_without_releasing_leaves_a_free_lock;
+        a_thread_that_ends_gives_its_lock_back except guest "a sandboxed process has one thread";
         a_wait_for_a_lock_runs_out;
         a_lock_is_handed_on_a_hundred_thousand_times_between_two;
         a_lock_is_handed_on_a_hundred_thousand_times_between_four;
@@ -172,6 +173,9 @@ cases! { $
         a_semaphore_counts_to_two_billion_and_no_further;
         a_wait_for_a_permit_runs_out;
         a_killed_waiter_takes_no_permit_with_it;
+        a_thread_that_ends_gives_its_permits_back except guest "a sandboxed process has one thread";
+        what_another_thread_gave_back_comes_back_once except guest "a sandboxed process has one thread";
+        a_guard_does_not_outlive_its_thread except guest "a sandboxed process has one thread";
         a_permit_is_handed_on_a_hundred_thousand_times_between_two;
         a_permit_is_handed_on_a_hundred_thousand_times_between_four;
     }
@@ -339,6 +343,7 @@ cases! { $
         a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;
         who_waits_for_a_circle_sees_what_becomes_of_it;
         a_wait_with_a_bound_is_in_no_circle;
+        who_ends_with_an_ancestor_is_in_no_circle;
         who_waits_for_somebody_who_only_takes_his_time_is_in_no_circle;
         who_waits_for_a_queue_that_is_in_a_message_is_in_no_circle;
         who_sleeps_on_its_own_event_sleeps_until_it_is_ended;

@@ -111,6 +111,33 @@ pub(crate) fn a_holder_that_ends_without_releasing_leaves_a_free_lock(ctx: &Cont
     Ok(())
 }
 
+pub(crate) fn a_thread_that_ends_gives_its_lock_back(ctx: &Context) -> Verdict {
+    let lock = ctx.lock()?;
+    let own = lock.clone();
+    let thread = std::thread::spawn(move || own.lock().map(std::mem::forget));
+    same(thread.join().ok(), Some(Ok(())))?;
+    let guard = lock.lock()?;
+    ensure!(guard.owner_died());
+    drop(guard);
+    ensure!(!lock.lock()?.owner_died());
+    // Who waits gets it.
+    let (taken, ends, lock) = (&ctx.event()?, &ctx.event()?, &lock);
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            std::mem::forget(lock.lock()?);
+            taken.set();
+            ends.wait().map(drop)
+        });
+        let waiter = scope.spawn(|| {
+            taken.wait()?;
+            ends.set();
+            lock.lock().map(|guard| guard.owner_died())
+        });
+        same(holder.join().ok(), Some(Ok(())))?;
+        same(waiter.join().ok(), Some(Ok(true)))
+    })
+}
+
 pub(crate) fn a_wait_for_a_lock_runs_out(ctx: &Context) -> Verdict {
     let lock = ctx.lock()?;
     let (held, go) = (ctx.event()?, ctx.event()?);

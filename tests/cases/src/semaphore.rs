@@ -122,6 +122,75 @@ pub(crate) fn a_killed_waiter_takes_no_permit_with_it(ctx: &Context) -> Verdict 
     same(none.available(), 1)
 }
 
+/// What a thread comes to, which has ended then.
+fn ends<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> anyhow::Result<T> {
+    let ended = std::thread::scope(|scope| scope.spawn(work).join());
+    Ok(ended.map_err(|_| anyhow::anyhow!("the thread panicked"))??)
+}
+
+pub(crate) fn a_thread_that_ends_gives_its_permits_back(ctx: &Context) -> Verdict {
+    let four = ctx.semaphore(4)?;
+    ends(|| {
+        four.acquire()?;
+        std::mem::forget(four.permit()?);
+        drop(four.permit()?);
+        four.permit()?.forget();
+        Ok(())
+    })?;
+    same(four.available(), 3)?;
+    // The thread's handle goes first; and who waits is woken.
+    let (about, out) = (ctx.event()?, ctx.queue::<String>(1)?);
+    let (own, told) = (four.clone(), ctx.event()?);
+    let tells = told.clone();
+    let thread = std::thread::spawn(move || {
+        (0..3).try_for_each(|_| own.acquire())?;
+        tells.wait().map(drop)
+    });
+    until(|| four.available() == 0);
+    let p = ctx.process("takes_permit").args((&four, &about, &out)).daemon(true).start()?;
+    about_to_block(&about)?;
+    told.set();
+    same(thread.join().ok(), Some(Ok(())))?;
+    same(out.get()?, "Ok(())")?;
+    same(exitcode(&p)?, 0)?;
+    until(|| four.available() == 3);
+    Ok(())
+}
+
+pub(crate) fn what_another_thread_gave_back_comes_back_once(ctx: &Context) -> Verdict {
+    let three = ctx.semaphore(3)?;
+    ends(|| {
+        three.acquire()?;
+        three.acquire()?;
+        std::thread::scope(|scope| {
+            let gives = scope.spawn(|| three.release());
+            gives.join().unwrap_or(Err(Error::Closed))
+        })
+    })?;
+    same(three.available(), 3)?;
+    // Guards that are dropped by others.
+    ends(|| {
+        let (one, other) = (three.permit()?, three.permit()?);
+        std::thread::scope(|scope| drop(scope.spawn(move || drop(one)).join()));
+        std::mem::forget(other);
+        Ok(())
+    })?;
+    same(three.available(), 3)?;
+    // What nobody took is one more.
+    ends(|| three.release())?;
+    same(three.available(), 4)
+}
+
+pub(crate) fn a_guard_does_not_outlive_its_thread(ctx: &Context) -> Verdict {
+    let two = ctx.semaphore(2)?;
+    let permit = ends(|| two.permit())?;
+    same(two.available(), 2)?;
+    drop(permit);
+    same(two.available(), 2)?;
+    ends(|| two.permit())?.forget();
+    same(two.available(), 2)
+}
+
 pub(crate) fn a_permit_is_handed_on_a_hundred_thousand_times_between_two(ctx: &Context) -> Verdict {
     ring(ctx, 2)
 }

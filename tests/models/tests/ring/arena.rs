@@ -201,6 +201,10 @@ pub(crate) mod alloc {
     }
 
     impl Txn<'_> {
+        pub(crate) fn get(&self, _: u64) -> u64 {
+            unreachable!("no message has handles");
+        }
+
         pub(crate) fn set(&mut self, offset: u64, value: u64) -> Result<()> {
             self.staged.push((offset, value));
             Ok(())
@@ -259,12 +263,19 @@ pub(crate) mod record {
     use super::alloc::Txn;
     use procbox_core::Result;
 
-    pub(crate) fn retain(_: &mut Txn<'_>, _: u64) -> Result<()> {
+    #[derive(Clone, Copy)]
+    pub(crate) enum By {
+        Message,
+    }
+
+    pub(crate) fn retain(_: &mut Txn<'_>, _: u64, _: By) -> Result<()> {
         unreachable!("no message has handles");
     }
 
-    pub(crate) fn release(_: &mut Txn<'_>, _: u64) -> Result<()> {
-        unreachable!("no message has handles");
+    impl super::Arena {
+        pub(crate) fn release(&self, _: &mut Txn<'_>, _: u64, _: By) -> Result<()> {
+            unreachable!("no message has handles");
+        }
     }
 }
 

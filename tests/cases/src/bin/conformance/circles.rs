@@ -18,6 +18,19 @@ fn takes_both(
     out.put(&format!("{both:?}"))
 }
 
+/// Joins two that take two locks crosswise.
+#[worker]
+fn waits_for_a_circle(out: Queue<String>) -> Result<()> {
+    let ctx = procbox_guest::context()?;
+    let (locks, held) = ([ctx.lock()?, ctx.lock()?], [ctx.event()?, ctx.event()?]);
+    let start = |at: usize| {
+        let args = (&locks[at], &locks[1 - at], &held[at], &held[1 - at], &out);
+        ctx.process(takes_both).args(args).start()
+    };
+    let both = [start(0)?, start(1)?];
+    both.iter().try_for_each(|p| p.join().map(drop))
+}
+
 #[worker]
 fn takes_both_permits(
     first: Semaphore,

@@ -97,7 +97,8 @@ fn a_killed_holder_of_a_users_lock_gives_it_back() {
     });
 }
 
-/// The one is killed at any time: while it holds, waits, was woken, or wakes. Whoever waits gets the lock.
+/// The one is killed at any time: while it holds, waits, was woken, or wakes. Whoever waits gets the lock,
+/// also if one who has not slept takes it between the wake and the death.
 #[test]
 fn one_of_three_who_is_killed_keeps_nobody_asleep() {
     killed_before_each_step(2, |steps| {
@@ -108,6 +109,7 @@ fn one_of_three_who_is_killed_keeps_nobody_asleep() {
             }
         });
         let other = spawn(&world, World::hold);
+        world.hold();
         world.hold();
         victim.join().unwrap();
         other.join().unwrap();

@@ -1,5 +1,15 @@
 //! The sandbox's runtime in real time: the production files of its run queue, its pacer, its runners and
 //! the bells of those who wait, with loom's threads.
+//!
+//! Seen to fail when:
+//!
+//! - the pacer does not look again after it has said that it rests, or looks before;
+//! - its state or the count of ready tasks is read relaxed;
+//! - a task is ready before the pacer is told, or without;
+//! - it wakes no runner, or a runner sleeps unlisted;
+//! - a ring unparks nobody, or is relaxed, as its answer is;
+//! - going to sleep, or waking up, overwrites a ring; who helps does not look at the bell;
+//! - the task that was alone is forgotten when another comes.
 
 #![cfg(loom)]
 

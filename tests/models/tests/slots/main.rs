@@ -1,6 +1,15 @@
 //! The life of a slot of the process table, from its reservation to its next: the production files of
 //! transactions, records, slots, recovery and the end of a start, with processes for actors, in every
 //! order of their steps, killed before each.
+//!
+//! Memory is sequentially consistent here, and nobody is stopped. Seen to fail when:
+//!
+//! - a claim is compared by two loads, or only its slot is, by the recovery or by the new process;
+//! - a reservation writes the state before the pid, or does not raise the generation;
+//! - a start whose zygote is gone does not withdraw its claim, or that leaves the state as it is;
+//! - slots that are starting are recovered unwithdrawn, or slots that were withdrawn are left;
+//! - a slot is free before its record, or the record is not freed;
+//! - the entry stays on the record when its reference is given back.
 
 #![cfg(loom)]
 

@@ -50,14 +50,17 @@ impl World {
 
     /// Waits as `Runtime::block_on` does it, until `done`; the waker rings its bell.
     fn block_on(&self, done: impl Fn(&Waker) -> bool) {
-        let bell = Bell::new(&self.threads);
+        self.block_on_with(&Bell::new(&self.threads), done);
+    }
+
+    fn block_on_with(&self, bell: &Arc<Bell>, done: impl Fn(&Waker) -> bool) {
         let waker = Waker::from(bell.clone());
         let deadline = Wait::Forever.deadline(&SystemClock);
         loop {
             if bell.answer() && done(&waker) {
                 return;
             }
-            self.threads.run_until(&bell, deadline).expect("no wait runs out");
+            self.threads.run_until(bell, deadline).expect("no wait runs out");
         }
     }
 }
@@ -105,24 +108,22 @@ fn one_who_waits_for_a_task_is_woken_by_its_end() {
     });
 }
 
-/// A thread outside of the runtime rings, while its owner looks, helps or sleeps.
+/// A thread outside of the runtime rings, while the bell's owner looks, helps or sleeps. Who is rung for
+/// sees what was done before it.
 #[test]
 fn a_bell_that_rings_is_answered() {
     check(4, || {
         let world = World::new(1);
         let ended = Arc::new(AtomicBool::new(false));
-        let waker: Arc<loom::sync::Mutex<Option<Waker>>> = Arc::default();
+        let bell = Bell::new(&world.threads);
         let ringer = loom::thread::spawn({
-            let (ends, wakes) = (ended.clone(), waker.clone());
+            let (ends, waker) = (ended.clone(), Waker::from(bell.clone()));
             move || {
-                ends.store(true, Ordering::Release);
-                wakes.lock().unwrap().take().into_iter().for_each(Waker::wake);
+                ends.store(true, Ordering::Relaxed);
+                waker.wake();
             }
         });
-        world.block_on(|it| {
-            *waker.lock().unwrap() = Some(it.clone());
-            ended.load(Ordering::Acquire)
-        });
+        world.block_on_with(&bell, |_| ended.load(Ordering::Relaxed));
         ringer.join().unwrap();
     });
 }

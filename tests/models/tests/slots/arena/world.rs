@@ -141,7 +141,7 @@ fn digest() -> u64 {
 impl World for Slots {
     fn digest(&self) -> u64 {
         TRUTHS.with_borrow(|truths| {
-            let digest = digest();
+            let digest = mix(memory::digest_with_log(), kernel::digest());
             let digest = truths.in_slots.iter().fold(digest, |d, (pid, _)| mix(d, (*pid).into()));
             let digest = truths.ran.values().fold(digest, |d, pid| mix(d, (*pid).into()));
             truths.said.values().fold(digest, |d, pid| mix(d, pid.map_or(1, u64::from)))

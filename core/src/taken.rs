@@ -247,3 +247,91 @@ pub(crate) fn handle_goes(semaphore: &Arc<dyn RawSemaphore>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Result, Semaphore, Wait};
+    use std::thread;
+
+    struct Counted(AtomicUsize);
+
+    impl RawSemaphore for Counted {
+        fn acquire(&self, _: Wait) -> Result<()> {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+        fn release(&self) -> Result<()> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+        fn forget(&self) {}
+        fn available(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    fn new() -> (Semaphore, Weak<Counted>) {
+        let raw = Arc::new(Counted(AtomicUsize::new(10)));
+        let weak = Arc::downgrade(&raw);
+        (Semaphore::from_raw(raw), weak)
+    }
+
+    #[test]
+    fn whatever_threads_take_and_give_all_is_back_when_they_have_ended() {
+        let (semaphore, _) = new();
+        for round in 0..200usize {
+            thread::scope(|scope| {
+                for thread in 0..3usize {
+                    let semaphore = &semaphore;
+                    scope.spawn(move || {
+                        // More semaphores than a thread's list keeps.
+                        let others: Vec<_> = (0..round % 40).map(|_| new().0).collect();
+                        others.iter().for_each(|other| drop(other.permit()));
+                        for step in 0..(round + thread) % 3 {
+                            std::mem::forget(semaphore.permit());
+                            if step % 2 == 0 {
+                                semaphore.acquire().unwrap();
+                                drop(semaphore.permit());
+                                semaphore.release().unwrap();
+                            }
+                        }
+                    });
+                }
+            });
+            assert_eq!(semaphore.available(), 10, "round {round}");
+        }
+    }
+
+    #[test]
+    fn a_semaphore_is_kept_for_as_long_as_a_thread_has_permits_of_it() {
+        let (semaphore, raw) = new();
+        let other = semaphore.clone();
+        semaphore.acquire().unwrap();
+        semaphore.acquire().unwrap();
+        drop(semaphore);
+        thread::spawn(move || other.release().unwrap()).join().unwrap();
+        let kept = raw.upgrade().map(|raw| Semaphore::from_raw(raw));
+        kept.unwrap().release().unwrap();
+        assert!(raw.upgrade().is_none());
+        // One that is let go of with nothing taken is gone at once.
+        let (semaphore, raw) = new();
+        drop(semaphore.permit());
+        drop(semaphore);
+        assert!(raw.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_thread_gives_back_after_its_own_handle_has_gone() {
+        let (semaphore, raw) = new();
+        thread::spawn(move || {
+            std::mem::forget(semaphore.permit());
+            let raw = raw.upgrade().unwrap();
+            drop(semaphore);
+            raw
+        })
+        .join()
+        .map(|raw| assert_eq!(raw.available(), 10))
+        .unwrap();
+    }
+}

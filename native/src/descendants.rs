@@ -27,6 +27,8 @@ const ROUNDS: u32 = 100;
 
 /// Rounds of looking whether what is in the table has ended, and the pause between two.
 const TABLE_ROUNDS: u32 = 1000;
+/// Rounds in which the arena's lock is not to be had, because another is stopped that has it.
+const REFUSALS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Kills a child of this process, which was not reaped, and what descends from it; `table` is its place, if
@@ -62,22 +64,27 @@ pub(crate) fn kill_tree(child: i32, pidfd: BorrowedFd<'_>, table: Option<(&Arena
 /// Kills what is in the table and descends from a process that has been killed, until all of it has ended: one
 /// may have started another in its last moment.
 fn kill_listed(arena: &Arena, claim: Claim) {
+    let mut refused = 0;
     for _ in 0..TABLE_ROUNDS {
         // Those that are killed give the lock back, if they had it.
-        if let Ok(running) = arena.withdraw_descendants(claim, &Patience::brief()) {
-            let live = running.into_iter().filter(|(_, pid)| !syscalls::has_ended(*pid));
-            let mut settled = true;
-            for (slot, pid) in live {
-                settled = false;
-                let Ok(pidfd) = syscalls::pidfd_open(pid) else { continue };
-                // Its main thread holds this as long as it lives, so the pid is still its own.
-                if arena.slot(slot).life.holder() == Some(pid as u32) {
-                    signals::pidfd_signal(pidfd.as_fd(), Signal::SIGKILL);
-                }
-            }
-            if settled {
+        let Ok(running) = arena.withdraw_descendants(claim, &Patience::brief()) else {
+            refused += 1;
+            if refused == REFUSALS {
                 return;
             }
+            continue;
+        };
+        let mut settled = true;
+        for (slot, pid) in running.into_iter().filter(|(_, pid)| !syscalls::has_ended(*pid)) {
+            settled = false;
+            let Ok(pidfd) = syscalls::pidfd_open(pid) else { continue };
+            // Its main thread holds this as long as it lives, so the pid is still its own.
+            if arena.slot(slot).life.holder() == Some(pid as u32) {
+                signals::pidfd_signal(pidfd.as_fd(), Signal::SIGKILL);
+            }
+        }
+        if settled {
+            return;
         }
         std::thread::sleep(PAUSE);
     }

@@ -11,7 +11,6 @@ use crate::waiting::number;
 use procbox_core::Wait;
 use procbox_core::observe::{self, Operation};
 use procbox_core::raw::Acquired;
-use std::sync::Arc;
 
 #[inline]
 fn find(table: &Table, handle: i32) -> Result<&HostLock> {

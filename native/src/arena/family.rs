@@ -38,6 +38,10 @@ impl Arena {
     /// Those of transactions.
     pub(crate) fn hand_over_children(&self, dead: Claim, patience: &Patience) -> Result<()> {
         let ancestor = self.slot(dead.slot).ancestor.load(Ordering::Acquire);
+        if ancestor == dead.word() {
+            // Scribbled over: nobody is his own.
+            return Ok(());
+        }
         let is_child =
             |slot: &u32| self.slot(*slot).ancestor.load(Ordering::Acquire) == dead.word();
         loop {

@@ -199,6 +199,9 @@ pub(crate) struct Line<T>(pub(crate) T);
 
 pub(super) const WAKE: u64 = 1 << 63;
 
+/// The ancestor of the first process.
+pub(super) const NOBODY: u64 = u64::MAX;
+
 pub(crate) const FREE: u64 = 0;
 pub(crate) const STARTING: u64 = 1;
 pub(crate) const RUNNING: u64 = 2;

@@ -1,6 +1,8 @@
 //! The mapped memory of an arena, and the checked way from an offset to what stands there.
 
-use super::layout::{BODY, HEAP, Header, MAGIC, Object, RUNNING, SLOTS, Shared, Slot, TABLE, Tag};
+use super::layout::{
+    BODY, HEAP, Header, MAGIC, NOBODY, Object, RUNNING, SLOTS, Shared, Slot, TABLE, Tag,
+};
 use crate::syscalls::os;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -54,6 +56,7 @@ impl Map {
                     header.slots.store(1, Ordering::Relaxed);
                     let slot = map.slot(0);
                     slot.pid.store(std::process::id().into(), Ordering::Relaxed);
+                    slot.ancestor.store(NOBODY, Ordering::Relaxed);
                     slot.state.store(RUNNING, Ordering::Release);
                     return Ok(map);
                 }

@@ -1,7 +1,7 @@
 //! Rough numbers for the work that the design sets goals for; the benchmarks are in `benches/`.
 
 use crate::workers;
-use procbox_core::{Result, Wait};
+use procbox_core::{Result, Semaphore, Wait};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,23 @@ fn measure() -> Result<()> {
         lock.release()?;
     }
     println!("lock: {:.1} ns", begin.elapsed().as_nanos() as f64 / f64::from(many));
+
+    let raw = ctx.raw().semaphore(1)?;
+    let permits = Semaphore::from_raw(raw.clone());
+    for _ in 0..3 {
+        let begin = Instant::now();
+        for _ in 0..many {
+            raw.acquire(Wait::Forever)?;
+            raw.release()?;
+        }
+        let without = begin.elapsed().as_nanos() as f64 / f64::from(many);
+        let begin = Instant::now();
+        for _ in 0..many {
+            drop(permits.permit()?);
+        }
+        let each = begin.elapsed().as_nanos() as f64 / f64::from(many);
+        println!("permit: {each:.1} ns, {without:.1} ns without the thread's account of it");
+    }
 
     // The peer: a robust pthread mutex between processes.
     // SAFETY: initialised as the manual says, and used by this thread alone.

@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::sink::Promise;
-use crate::{Error, Result, Wait};
+use crate::{Error, Result, TaskUsage, Wait};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +120,22 @@ impl<R> TaskResult<R> {
     /// ```
     pub fn successful(&self) -> Option<bool> {
         self.promise.peek()
+    }
+
+    /// What the task has used, or all tasks of a `map` together, once the result is there; also if it
+    /// failed, and after it was taken. `None` if its pool does not
+    /// [measure](crate::PoolBuilder::measured) that, and for a task that was not begun.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").measured().build()?;
+    /// let flags = pool.map_async(0..100u64)?;
+    /// flags.get()?;
+    /// println!("{:?}", flags.usage().and_then(|usage| usage.cpu_time));
+    /// # Ok(()) }
+    /// ```
+    pub fn usage(&self) -> Option<TaskUsage> {
+        self.promise.used()
     }
 }
 

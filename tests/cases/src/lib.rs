@@ -29,6 +29,7 @@ mod exit;
 mod healing;
 mod lock;
 mod main_loop;
+mod measured;
 mod naming;
 mod pipe;
 mod pool;
@@ -277,6 +278,13 @@ cases! { $
         another_child_is_joined_after_a_pool_was_used_too;
         another_child_outlives_its_killed_parent;
         a_daemon_may_not_start_processes;
+    }
+    measured {
+        what_a_task_has_used_is_said;
+        what_a_task_with_a_process_of_its_own_has_used_is_said;
+        what_a_task_that_failed_has_used_is_said_too;
+        what_each_of_many_tasks_has_used_is_said;
+        nothing_is_measured_unasked;
     }
     pool {
         apply_runs_one_task;

@@ -1,12 +1,13 @@
 //! The bookkeeping by itself, with simulated workers that answer, lie, die, and are refused.
 
 use super::*;
+use crate::signal;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// Tasks by their pool-wide numbers.
 #[derive(Clone, Debug)]
-struct Numbers(Vec<u64>);
+pub(super) struct Numbers(pub(super) Vec<u64>);
 
 impl Work for Numbers {
     fn len(&self) -> usize {
@@ -185,7 +186,7 @@ impl World {
         let Some(chunk) = self.state.answered(slot, Some(id)) else { return };
         let ended = ends.min(chunk.work.len());
         self.end(chunk.sink, chunk.base, ended);
-        self.state.settled(chunk, ended);
+        self.state.settled(slot, chunk, ended);
     }
 
     fn die(&mut self, slot: usize, code: i32) {
@@ -310,7 +311,7 @@ proptest! {
     }
 }
 
-fn plain_rules() -> Rules {
+pub(super) fn plain_rules() -> Rules {
     Rules {
         plain: false,
         depth: 2,
@@ -322,12 +323,12 @@ fn plain_rules() -> Rules {
     }
 }
 
-fn submit(state: &mut State<Numbers, usize>, n: u64) {
+pub(super) fn submit(state: &mut State<Numbers, usize>, n: u64) {
     let first = state.counters().submitted;
     state.submit(Numbers((first..first + n).collect()), 0, first as usize).unwrap();
 }
 
-fn actions(state: &mut State<Numbers, usize>) -> Vec<Action<usize>> {
+pub(super) fn actions(state: &mut State<Numbers, usize>) -> Vec<Action<usize>> {
     std::iter::from_fn(|| state.next_action()).collect()
 }
 
@@ -358,7 +359,7 @@ fn an_idle_worker_gets_what_a_busy_one_has_not_begun() {
     assert_eq!(actions(&mut state).len(), 6);
     for (slot, id) in [(0, 0), (0, 2)] {
         let chunk = state.answered(slot, Some(id)).unwrap();
-        state.settled(chunk, 1);
+        state.settled(slot, chunk, 1);
     }
     assert_eq!(state.next_steal(), Some(Action::TakeBack(1)));
     state.taken_back(1, Some(3));
@@ -391,7 +392,7 @@ fn a_worker_that_has_done_its_share_and_does_not_end_is_killed() {
     state.tick(now);
     assert_eq!(state.due(), None, "a task has all the time there is");
     let chunk = state.answered(0, Some(0)).unwrap();
-    state.settled(chunk, 1);
+    state.settled(0, chunk, 1);
     state.tick(now);
     state.tick(now + crate::pool::slot::LEAVING);
     assert_eq!(actions(&mut state), [Action::Kill(0)]);

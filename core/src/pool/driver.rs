@@ -139,6 +139,35 @@ impl Driver {
         Ok(())
     }
 
+    /// Ends the tasks of the sink at this address that have not ended; whether there were any.
+    pub(super) fn cancel(&self, sink: *const ()) -> bool {
+        let is = |other: &Arc<dyn Sink>| std::ptr::addr_eq(Arc::as_ptr(other), sink);
+        let mut shared = lock(&self.shared);
+        for slot in shared.state.slots_of(is) {
+            // First its queue, so that it can begin nothing more; then what it has answered, which has
+            // ended. What is left of them after that is what it is at.
+            let most = shared.state.recallable(slot);
+            let Some(link) = &shared.links[slot] else { continue };
+            let ids: Vec<u64> = std::iter::from_fn(|| link.take_back()).take(most).collect();
+            shared.state.recalled(slot, &ids);
+            while shared.state.is_trusted(slot)
+                && let Some(News::Answer(message)) =
+                    shared.links[slot].as_ref().map(|link| link.news(true))
+            {
+                self.take_answer(&mut shared, slot, message);
+            }
+        }
+        let mut any = shared.state.cancel_waiting(is);
+        for slot in shared.state.slots_of(is) {
+            any |= shared.state.cancel_begun(slot, is);
+        }
+        self.perform(&mut shared);
+        unlock(shared);
+        self.waiters.progressed();
+        self.waiters.notify();
+        any
+    }
+
     pub(super) fn close(&self) {
         lock(&self.shared).state.close();
     }
@@ -218,6 +247,13 @@ impl Driver {
 
     /// A worker's report on one chunk.
     fn answer(&self, shared: &mut Shared, slot: usize, message: Message) {
+        self.take_answer(shared, slot, message);
+        if shared.state.is_hungry(slot) {
+            self.perform(shared);
+        }
+    }
+
+    fn take_answer(&self, shared: &mut Shared, slot: usize, message: Message) {
         let id = Reader::new(&message).u64().ok();
         let Some(chunk) = shared.state.answered(slot, id) else { return };
         if !self.options.measured {
@@ -226,9 +262,6 @@ impl Driver {
             && let Some((chunk, message)) = link.hold((chunk, message))
         {
             self.settle_measured(shared, slot, chunk, &message);
-        }
-        if shared.state.is_hungry(slot) {
-            self.perform(shared);
         }
     }
 

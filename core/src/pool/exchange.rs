@@ -17,7 +17,7 @@ pub struct Counters {
     pub submitted: u64,
     /// Tasks that ended with a result or with an error of their own.
     pub done: u64,
-    /// Tasks that failed with their worker.
+    /// Tasks that failed with their worker, or were cancelled.
     pub failed: u64,
     /// Times that a task was run again.
     pub retried: u64,

@@ -122,6 +122,26 @@ impl<R> TaskResult<R> {
         self.promise.peek()
     }
 
+    /// Ends the task, or what has not ended of a `map`, with [`Error::Cancelled`], and says whether there
+    /// was something to end. One that no worker has begun is taken back. If one is at it, that worker is
+    /// killed and replaced, and loses no other task; a worker whose initializer may still run is, too.
+    /// An ended task stays as it is.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// if result.cancel() {
+    ///     assert_eq!(result.get(), Err(Error::Cancelled));
+    /// } else {
+    ///     assert!(result.get()?); // it had ended
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel(&self) -> bool {
+        self.driver.cancel(Arc::as_ptr(&self.promise).cast())
+    }
+
     /// What the task has used, or all tasks of a `map` together, once the result is there; also if it
     /// failed, and after it was taken. `None` if its pool does not
     /// [measure](crate::PoolBuilder::measured) that, and for a task that was not begun.

@@ -99,6 +99,8 @@ pub(super) struct Slot<W, S> {
     pub(super) timed_out: bool,
     /// `true` if it lied, and was killed for that: nothing that it says counts any more.
     pub(super) condemned: bool,
+    /// `true` if it was killed because a task of its was cancelled.
+    pub(super) cancelled: bool,
     /// `true` if it said that it ends: it did not come to the end of a chunk.
     leaves: bool,
     /// That of the processes before, too.
@@ -115,6 +117,7 @@ impl<W, S> Slot<W, S> {
             timer: Timer::default(),
             timed_out: false,
             condemned: false,
+            cancelled: false,
             leaves: false,
             record: Record::default(),
         }
@@ -196,6 +199,18 @@ impl<W, S> Slot<W, S> {
     pub(super) fn leaves(&mut self, rules: &Rules) {
         self.leaves = true;
         self.wind(rules);
+    }
+
+    /// Takes out the chunks of such a sink. If there are any, it is to be killed, and what it says
+    /// counts no more.
+    pub(super) fn cancel(&mut self, is: impl Fn(&S) -> bool) -> VecDeque<Chunk<W, S>> {
+        let all = std::mem::take(&mut self.outstanding).into_iter();
+        let (those, others): (VecDeque<_>, _) = all.partition(|chunk| is(&chunk.sink));
+        self.outstanding = others;
+        if !those.is_empty() {
+            (self.cancelled, self.condemned, self.timer) = (true, true, Timer::Off);
+        }
+        those
     }
 
     /// Its process has ended, and there is none. What that was given: what it had begun, and what was

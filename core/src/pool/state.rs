@@ -344,13 +344,14 @@ impl<W: Work, S: Clone> State<W, S> {
     /// The process of a slot has ended and said all that it will.
     pub(super) fn ended(&mut self, at: usize, death: &Death) {
         let slot = &mut self.slots[at];
-        let (condemned, answered, done) =
-            (slot.condemned, slot.answered > 0, slot.is_done(&self.rules));
+        let (condemned, done) = (slot.condemned, slot.is_done(&self.rules));
+        // One that was killed for its task has had one.
+        let worked = slot.answered > 0 || slot.cancelled;
         let (begun, unbegun) = slot.vacate(&death.unbegun);
         if !begun.is_empty() {
             slot.record.began();
         }
-        let useful = answered || !begun.is_empty();
+        let useful = worked || !begun.is_empty();
         let deserts = death.status.success() && !unbegun.is_empty();
         // One that returns before it has done its share, though nobody told it to, has failed: it
         // would do so again and again.
@@ -448,6 +449,7 @@ impl<W: Work, S: Clone> State<W, S> {
     }
 }
 
+mod cancel;
 #[cfg(test)]
 mod held;
 #[cfg(test)]

@@ -230,3 +230,28 @@ fn a_worker_that_answers_one_task_of_a_chunk_at_a_time_is_ended_each_time() {
         },
     );
 }
+
+#[test]
+fn a_task_that_is_held_is_cancelled() {
+    let tries = "to keep a task that is cancelled";
+    beside_an_honest_one(
+        tries,
+        |b| b,
+        |sandbox, honest| {
+            for body in ["(call $take) (call $spin)", "(call $spin)"] {
+                let program = Program::from_bytes("workers", wat::parse_str(worker(body)).unwrap());
+                let grants = Grants::default().quiet(true);
+                let ctx = sandbox.context_with(program.unwrap(), grants).unwrap();
+                let pool = ctx.pool::<(), ()>("w").workers(2).chunk_size(1).build().unwrap();
+                for _ in 0..10 {
+                    let tasks: Vec<_> = (0..6).map(|_| pool.apply_async(()).unwrap()).collect();
+                    assert!(tasks.iter().all(|task| task.cancel()), "{tries}");
+                    let ends: Vec<_> = tasks.iter().map(|task| task.get()).collect();
+                    assert_eq!(ends, vec![Err(Error::Cancelled); 6], "{tries}");
+                }
+                assert_eq!(pool.counters().failed, 60, "{tries}");
+            }
+            honest.answers(1);
+        },
+    );
+}

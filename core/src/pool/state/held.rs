@@ -181,3 +181,22 @@ fn a_broken_pool_ends_all_its_workers() {
     let kills = actions(&mut state).into_iter().filter(|action| *action == Action::Kill(0));
     assert_eq!(kills.count(), 1);
 }
+
+#[test]
+fn a_worker_that_is_killed_for_a_cancelled_task_is_replaced_at_once_and_nothing_is_held_against_it()
+{
+    let mut state = Pool::new(Rules { retries: 3, ..plain_rules() }, 1);
+    for _ in 0..1000 {
+        let sink = state.counters().submitted as usize;
+        state.submit(Numbers(vec![sink as u64]), sink, 0).unwrap();
+        assert_eq!(given(&mut state).len(), 1);
+        assert!(state.cancel_begun(0, |other| *other == sink));
+        let all = actions(&mut state);
+        let [Action::Kill(0), Action::Fail { error: Error::Cancelled, .. }] = &all[..] else {
+            panic!("{all:?}")
+        };
+        state.ended(0, &death(ExitStatus::signaled(signal::KILL), Vec::new()));
+    }
+    let counters = state.counters();
+    assert_eq!((counters.failed, counters.retried, counters.replaced), (1000, 0, 1000));
+}

@@ -37,6 +37,8 @@ enum Step {
     Refuse(u8, usize),
     /// So many of the next starts fail, for good or for now.
     FailStarts(bool, usize),
+    /// The tasks of one submission are cancelled.
+    Cancel(usize),
     Close,
     Terminate,
 }
@@ -53,6 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u64..3000).prop_map(Step::Pass),
         1 => (0u8..3, 1usize..4).prop_map(|(why, times)| Step::Refuse(why, times)),
         1 => (prop::bool::weighted(0.1), 1usize..3).prop_map(|(ever, n)| Step::FailStarts(ever, n)),
+        2 => (0usize..20).prop_map(Step::Cancel),
         1 => Just(Step::Close),
         1 => Just(Step::Terminate),
     ]
@@ -207,6 +210,24 @@ impl World {
         self.state.ended(slot, &death);
     }
 
+    /// As the driver does it.
+    fn cancel(&mut self, sink: usize) -> bool {
+        let is = |other: &usize| *other == sink;
+        for slot in self.state.slots_of(is) {
+            let most = self.state.recallable(slot);
+            let queue = self.workers[slot].as_mut().map(|worker| &mut worker.queue);
+            let ids: Vec<u64> =
+                queue.map_or(Vec::new(), |q| q.drain(..most.min(q.len())).collect());
+            self.state.recalled(slot, &ids);
+        }
+        let mut any = self.state.cancel_waiting(is);
+        for slot in self.state.slots_of(is) {
+            any |= self.state.cancel_begun(slot, is);
+        }
+        assert!(self.state.slots_of(is).is_empty());
+        any
+    }
+
     fn take(&mut self, step: Step) {
         self.state.look_again();
         let slots = self.workers.len();
@@ -253,6 +274,11 @@ impl World {
             Step::Refuse(why, times) => self.refusals.extend(std::iter::repeat_n(why, times)),
             Step::FailStarts(ever, times) => {
                 self.failing_starts.extend(std::iter::repeat_n(ever, times));
+            }
+            Step::Cancel(n) => {
+                let before = self.state.pending();
+                let cancelled = self.cancel(n % self.submissions.max(1));
+                assert_eq!(self.state.pending() < before, cancelled);
             }
             Step::Close => self.state.close(),
             Step::Terminate => self.state.terminate(),

@@ -73,7 +73,7 @@ pub mod watch;
 pub use procbox_core::observe;
 pub use procbox_core::{
     Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
-    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, ready,
+    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, TaskUsage, Usage, Wait, ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]
@@ -97,7 +97,7 @@ pub use procbox_native::Native;
 /// ```
 pub mod types {
     pub use procbox_core::types::*;
-    pub use procbox_core::{Address, Bounds, Usage};
+    pub use procbox_core::{Address, Bounds, TaskUsage, Usage};
     pub use procbox_core::{worker::Arg, worker::Args, worker::Untyped};
 }
 

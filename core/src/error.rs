@@ -119,6 +119,8 @@ pub enum Error {
         /// The number of times that the task was tried.
         attempts: u32,
     },
+    /// The task was cancelled by [`TaskResult::cancel`](crate::TaskResult::cancel).
+    Cancelled,
     /// A pool was used after `close`, or the task was pending when `terminate` came.
     PoolClosed,
     /// `join` on a pool before `close` or `terminate`.
@@ -271,6 +273,7 @@ impl fmt::Display for Error {
             Error::WorkerDied { worker, status, attempts } => {
                 write!(f, "{worker} {status} (attempt {attempts})")
             }
+            Error::Cancelled => write!(f, "the task was cancelled"),
             Error::PoolClosed => write!(f, "the pool takes no tasks any more"),
             Error::PoolOpen => {
                 write!(f, "the pool still takes tasks: close or terminate it before join")

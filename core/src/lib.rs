@@ -83,7 +83,7 @@ pub use queue::Queue;
 pub use raw::{Address, Backend, Bounds, Input, Output};
 pub use semaphore::Semaphore;
 pub use time::Wait;
-pub use usage::Usage;
+pub use usage::{TaskUsage, Usage};
 // Their pages are in `types`, so that the first one is short.
 #[doc(hidden)]
 pub use printable::printable;

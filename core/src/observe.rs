@@ -17,7 +17,7 @@ pub use sight::{Looking, Sight, Visible, is_looked_at, show};
 #[cfg(feature = "tracing")]
 pub use tracing::to_tracing;
 
-use crate::{Error, ExitStatus, Limit};
+use crate::{Error, ExitStatus, Limit, TaskUsage};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +76,16 @@ pub enum Event<'a> {
         count: usize,
         /// The worker's name.
         worker: &'a str,
+    },
+    /// What a task has used that has ended, in a pool that [measures
+    /// it](crate::PoolBuilder::measured). [`Event::TaskDone`] or [`Event::TaskFailed`] follows.
+    TaskMeasured {
+        /// The pool.
+        pool: u64,
+        /// The task.
+        task: u64,
+        /// What it has used.
+        usage: &'a TaskUsage,
     },
     /// A task ended with a result.
     TaskDone {

@@ -326,6 +326,10 @@ impl RawProcess for NativeProcess {
         Ok(usage)
     }
 
+    fn cpu_time_now(&self) -> Option<Duration> {
+        self.0.known().is_none().then(|| limits::cpu_time(self.0.pid))
+    }
+
     fn output(&self) -> Vec<u8> {
         self.0.captured[0].as_ref().map(Captured::read).unwrap_or_default()
     }

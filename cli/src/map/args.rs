@@ -78,8 +78,9 @@ pub(crate) struct MapArgs {
     pub(super) reuse: bool,
     /// Log every task that has ended, in the columns of GNU parallel's --joblog. Starttime is when
     /// the input was taken and JobRuntime the time from there to the result, waiting included; Send
-    /// and Receive are the bytes of input and result; Exitval is 1 for a task's own error. A FILE
-    /// that exists begins anew, unless resumed
+    /// and Receive are the bytes of input and result; Exitval is 1 for a task's own error. Behind those
+    /// are Cputime in seconds, Maxmem in bytes and Attempts, unless several tasks travel together; what
+    /// is not known is `-`. A FILE that exists begins anew, unless resumed
     #[arg(long, value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
     /// Skip the inputs whose number (Seq) is in the log, whether they went well or failed: to go on

@@ -1,7 +1,7 @@
 //! How the tasks of `procbox map` ended, from the events of the pool until it is written somewhere.
 
 use procbox::observe::{Event, Subscriber};
-use procbox::{Error, ExitStatus};
+use procbox::{Error, ExitStatus, TaskUsage};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -14,6 +14,8 @@ pub(super) struct End {
     pub(super) signal: i32,
     /// Why it failed.
     pub(super) error: Option<String>,
+    /// What it has used, if that was measured.
+    pub(super) used: Option<TaskUsage>,
 }
 
 impl End {
@@ -24,13 +26,14 @@ impl End {
             Some(Error::WorkerDied { status, .. }) => codes(*status),
             Some(_) => (1, 0),
         };
-        End { at: SystemTime::now(), exitval, signal, error: error.map(Error::to_string) }
+        let error = error.map(Error::to_string);
+        End { at: SystemTime::now(), exitval, signal, error, used: None }
     }
 
     /// Now, before it began.
     pub(super) fn unread() -> End {
         let error = Some("it could not be read".to_string());
-        End { at: SystemTime::now(), exitval: 1, signal: 0, error }
+        End { at: SystemTime::now(), exitval: 1, signal: 0, error, used: None }
     }
 }
 
@@ -45,6 +48,8 @@ fn codes(status: ExitStatus) -> (i32, i32) {
 #[derive(Default)]
 struct State {
     ends: HashMap<u64, End>,
+    /// Of tasks that end in this moment.
+    used: HashMap<u64, TaskUsage>,
     printed: HashMap<u64, Vec<u8>>,
     complained: HashMap<u64, Vec<u8>>,
 }
@@ -53,6 +58,13 @@ struct State {
 /// printed that failed, and what any printed on its standard error.
 #[derive(Default)]
 pub(super) struct Ends(Mutex<State>);
+
+impl State {
+    fn ended(&mut self, task: u64, error: Option<&Error>) {
+        let used = self.used.remove(&task);
+        self.ends.insert(task, End { used, ..End::now(error) });
+    }
+}
 
 impl Ends {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -82,10 +94,13 @@ impl Subscriber for Ends {
                 let mut state = self.lock();
                 // One that was run again had failed before.
                 state.printed.remove(task);
-                state.ends.insert(*task, End::now(None));
+                state.ended(*task, None);
             }
             Event::TaskFailed { task, error, .. } => {
-                self.lock().ends.insert(*task, End::now(Some(error)));
+                self.lock().ended(*task, Some(error));
+            }
+            Event::TaskMeasured { task, usage, .. } => {
+                self.lock().used.insert(*task, **usage);
             }
             Event::CommandFailed { task, stdout, .. } => {
                 self.lock().printed.insert(*task, stdout.to_vec());

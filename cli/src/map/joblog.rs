@@ -9,8 +9,8 @@
 
 use super::ends::End;
 use super::inputs::Input;
-use procbox::Error;
 use procbox::backend::printable;
+use procbox::{Error, TaskUsage};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -19,38 +19,51 @@ use std::path::Path;
 use std::time::SystemTime;
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand";
+/// Columns behind those, in a log of tasks that were measured: CPU time in seconds, bytes of memory at
+/// most, times that it was begun. What is not known is `-`.
+const MEASURED: &str = "\tCputime\tMaxmem\tAttempts";
 /// GNU parallel's word for this machine.
 const HOST: &str = ":";
 const EXITVAL: usize = 6;
 const SIGNAL: usize = 7;
 const COLUMNS: usize = 9;
+const MEASURED_COLUMNS: usize = 12;
 
 /// A log that is being written.
 pub(super) struct JobLog {
     file: File,
+    /// Whether it has the columns of what was measured.
+    measured: bool,
     /// Lines that wait for their results to be printed.
     lines: String,
 }
 
 impl JobLog {
-    /// Begins a log, or goes on with it and says what has ended.
+    /// Begins a log, or goes on with it and says what has ended. One that is begun has columns for what
+    /// was `measured`; one that is gone on with has those that it has.
     ///
     /// # Errors
     /// If it cannot be read or written, is not such a log, or another procbox writes it.
-    pub(super) fn open(path: &Path, resume: bool) -> anyhow::Result<(JobLog, Ended)> {
+    pub(super) fn open(
+        path: &Path,
+        resume: bool,
+        measured: bool,
+    ) -> anyhow::Result<(JobLog, Ended)> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         // The lock goes with the file: also when procbox is killed.
         if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
             anyhow::bail!("another procbox is writing it");
         }
         let mut ended = Ended::default();
-        let whole = if resume { read(&file, &mut ended)? } else { 0 };
+        let mut measured = measured;
+        let whole = if resume { read(&file, &mut ended, &mut measured)? } else { 0 };
         file.set_len(whole)?;
         file.seek(SeekFrom::End(0))?;
         if whole == 0 {
-            file.write_all(format!("{HEADER}\n").as_bytes())?;
+            let more = if measured { MEASURED } else { "" };
+            file.write_all(format!("{HEADER}{more}\n").as_bytes())?;
         }
-        Ok((JobLog { file, lines: String::new() }, ended))
+        Ok((JobLog { file, measured, lines: String::new() }, ended))
     }
 
     /// Makes the line of a task whose result has so many bytes, to be written by
@@ -59,7 +72,7 @@ impl JobLog {
         let since_epoch = input.taken.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let runtime = end.at.duration_since(input.taken).unwrap_or_default();
         // Writing to a string does not fail.
-        let _ = writeln!(
+        let _ = write!(
             self.lines,
             "{}\t{HOST}\t{:.3}\t{:.3}\t{}\t{}\t{}\t{}\t{}",
             input.seq,
@@ -71,6 +84,10 @@ impl JobLog {
             end.signal,
             command(&input.logged()),
         );
+        if self.measured {
+            self.lines += &measured(end.used.unwrap_or_default());
+        }
+        self.lines.push('\n');
     }
 
     /// Writes out the lines that were made. To be called once their results are printed.
@@ -82,6 +99,15 @@ impl JobLog {
         self.lines.clear();
         Ok(())
     }
+}
+
+/// What was measured, as the log has it.
+fn measured(used: TaskUsage) -> String {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    let cpu = or_none(used.cpu_time.map(|time| format!("{:.6}", time.as_secs_f64())));
+    let memory = or_none(used.peak_memory.map(|bytes| bytes.to_string()));
+    let attempts = or_none((used.attempts > 0).then(|| used.attempts.to_string()));
+    format!("\t{cpu}\t{memory}\t{attempts}")
 }
 
 /// A name as the log has it.
@@ -98,8 +124,9 @@ fn command(name: &str) -> String {
     text
 }
 
-/// Reads a log up to its last whole line, and says how many bytes that is.
-fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
+/// Reads a log up to its last whole line, and says how many bytes that is. If it has any, `measured`
+/// says whether it has those columns.
+fn read(file: &File, ended: &mut Ended, measured: &mut bool) -> anyhow::Result<u64> {
     let mut lines = BufReader::new(file);
     let (mut whole, mut line, mut number) = (0, Vec::new(), 0u64);
     loop {
@@ -110,9 +137,12 @@ fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
         }
         number += 1;
         if number == 1 {
-            anyhow::ensure!(line == HEADER.as_bytes(), "it is not a joblog");
+            let more = line.strip_prefix(HEADER.as_bytes());
+            *measured = more == Some(MEASURED.as_bytes());
+            anyhow::ensure!(*measured || more == Some(b""), "it is not a joblog");
         } else {
-            let (seq, success, name) = parse(&line)
+            let columns = if *measured { MEASURED_COLUMNS } else { COLUMNS };
+            let (seq, success, name) = parse(&line, columns)
                 .ok_or_else(|| anyhow::anyhow!("its line {number} is not that of a joblog"))?;
             ended.note(seq, success);
             // GNU parallel's own may have in it what ours escapes.
@@ -123,13 +153,13 @@ fn read(file: &File, ended: &mut Ended) -> anyhow::Result<u64> {
     }
 }
 
-/// The number of a line's task, and whether it went well.
-fn parse(line: &[u8]) -> Option<(u64, bool, &[u8])> {
-    let columns: Vec<&[u8]> = line.splitn(COLUMNS, |byte| *byte == b'\t').collect();
+/// The number of a line's task, whether it went well, and its name.
+fn parse(line: &[u8], most: usize) -> Option<(u64, bool, &[u8])> {
+    let columns: Vec<&[u8]> = line.splitn(most, |byte| *byte == b'\t').collect();
     let number = |at: usize| std::str::from_utf8(columns.get(at)?).ok()?.trim().parse::<i64>().ok();
     let (exitval, signal) = (number(EXITVAL)?, number(SIGNAL)?);
     let seq = u64::try_from(number(0)?).ok().filter(|seq| *seq > 0)?;
-    (columns.len() == COLUMNS).then(|| (seq, exitval == 0 && signal == 0, columns[COLUMNS - 1]))
+    (columns.len() == most).then(|| (seq, exitval == 0 && signal == 0, columns[COLUMNS - 1]))
 }
 
 /// A number for a name or a line, the same for the same bytes always: 64-bit FNV-1a.
@@ -322,7 +352,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let scratch = Scratch::new("written", "");
-        let (mut log, _) = JobLog::open(&scratch.0, false).unwrap();
+        let (mut log, _) = JobLog::open(&scratch.0, false, false).unwrap();
         let ends = [
             None,
             Some(Error::Task("no".into())),
@@ -344,7 +374,7 @@ mod tests {
             [("1", "0", "0"), ("2", "1", "0"), ("3", "3", "0"), ("4", "0", "9"), ("5", "1", "0")];
         assert_eq!(ends, due);
         assert_eq!((columns[1][4], columns[1][5], columns[1][8]), ("7", "5", "a\\tb\\nc"));
-        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        let (_, ended) = JobLog::open(&scratch.0, true, false).unwrap();
         assert_eq!(skipped(&ended), [1, 2, 3, 4, 5]);
         assert_eq!(skipped(&ended.retry_failed(true)), [1]);
     }
@@ -355,11 +385,11 @@ mod tests {
         let torn = line(2, 0, 0);
         for cut in 0..torn.len() {
             let scratch = Scratch::new("torn", &format!("{whole}{}", &torn[..cut]));
-            let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+            let (_, ended) = JobLog::open(&scratch.0, true, false).unwrap();
             assert_eq!((skipped(&ended), scratch.text()), (vec![1], whole.clone()));
         }
         let scratch = Scratch::new("torn", &HEADER[..5]);
-        drop(JobLog::open(&scratch.0, true).unwrap());
+        drop(JobLog::open(&scratch.0, true, false).unwrap());
         assert_eq!(scratch.text(), format!("{HEADER}\n"));
     }
 
@@ -367,14 +397,14 @@ mod tests {
     fn the_last_line_of_a_task_counts() {
         let lines = [line(1, 1, 0), line(2, 0, 9), line(1, 0, 0)].concat();
         let scratch = Scratch::new("last", &format!("{HEADER}\n{lines}"));
-        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        let (_, ended) = JobLog::open(&scratch.0, true, false).unwrap();
         assert_eq!(skipped(&ended.retry_failed(true)), [1]);
     }
 
     #[test]
     fn without_resume_a_log_begins_anew() {
         let scratch = Scratch::new("anew", &format!("{HEADER}\n{}", line(1, 0, 0)));
-        let (_, ended) = JobLog::open(&scratch.0, false).unwrap();
+        let (_, ended) = JobLog::open(&scratch.0, false, false).unwrap();
         assert_eq!((skipped(&ended), scratch.text()), (vec![], format!("{HEADER}\n")));
     }
 
@@ -386,7 +416,7 @@ mod tests {
             format!("{HEADER}\n{}", line(0, 0, 0)),
         ] {
             let scratch = Scratch::new("novel", &text);
-            assert!(JobLog::open(&scratch.0, true).is_err(), "{text}");
+            assert!(JobLog::open(&scratch.0, true, false).is_err(), "{text}");
             assert_eq!(scratch.text(), text);
         }
     }
@@ -396,7 +426,7 @@ mod tests {
         let named = |content: &str| with_hash("line 1", hash(content.as_bytes()));
         let line = format!("1\t:\t1.000\t0.001\t1\t2\t0\t0\t{}\n", named("a"));
         let scratch = Scratch::new("hash", &format!("{HEADER}\n{line}"));
-        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        let (_, ended) = JobLog::open(&scratch.0, true, false).unwrap();
         assert!(ended.check(1, || named("a")).is_ok() && ended.check(2, || named("b")).is_ok());
         assert!(ended.check(1, || named("b")).is_err());
         assert!(ended.check_number(1).is_ok() && ended.check_number(0).is_err());
@@ -405,15 +435,54 @@ mod tests {
     #[test]
     fn a_log_without_hashes_is_of_any_lines() {
         let scratch = Scratch::new("old", &format!("{HEADER}\n{}", line(1, 0, 0)));
-        let (_, ended) = JobLog::open(&scratch.0, true).unwrap();
+        let (_, ended) = JobLog::open(&scratch.0, true, false).unwrap();
         assert!(ended.check(1, || with_hash("line 1", 7)).is_ok() && ended.check_number(0).is_ok());
+    }
+
+    #[test]
+    fn what_was_measured_is_in_columns_of_its_own() {
+        let scratch = Scratch::new("measured", "");
+        let (mut log, _) = JobLog::open(&scratch.0, false, true).unwrap();
+        let mut used = TaskUsage::default();
+        (used.attempts, used.cpu_time) = (2, Some(std::time::Duration::from_millis(1500)));
+        used.peak_memory = Some(4096);
+        let end = End { used: Some(used), ..End::now(None) };
+        log.note(&Input::for_test(1, "a\tb", 7), &end, 5);
+        log.note(&Input::for_test(2, "c", 7), &End::unread(), 0);
+        log.commit().unwrap();
+        drop(log);
+        let text = scratch.text();
+        let columns: Vec<Vec<&str>> = text.lines().map(|l| l.split('\t').collect()).collect();
+        assert_eq!(columns[0][8..], ["Command", "Cputime", "Maxmem", "Attempts"]);
+        assert_eq!(columns[1][8..], ["a\\tb", "1.500000", "4096", "2"]);
+        assert_eq!(columns[2][8..], ["c", "-", "-", "-"]);
+        // Gone on with as it is, whatever is measured now.
+        let (mut log, ended) = JobLog::open(&scratch.0, true, false).unwrap();
+        assert_eq!(skipped(&ended), [1, 2]);
+        assert!(ended.check_all(&["a\tb".into(), "c".into()]).is_ok());
+        log.note(&Input::for_test(3, "d", 7), &End::now(None), 5);
+        log.commit().unwrap();
+        drop(log);
+        assert!(scratch.text().ends_with("\td\t-\t-\t-\n"), "{}", scratch.text());
+        let (_, ended) = JobLog::open(&scratch.0, true, true).unwrap();
+        assert_eq!(skipped(&ended), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_log_of_before_is_gone_on_with_in_its_columns() {
+        let scratch = Scratch::new("before", &format!("{HEADER}\n{}", line(1, 0, 0)));
+        let (mut log, ended) = JobLog::open(&scratch.0, true, true).unwrap();
+        assert_eq!(skipped(&ended), [1]);
+        log.note(&Input::for_test(2, "c", 7), &End::now(None), 5);
+        log.commit().unwrap();
+        assert!(scratch.text().ends_with("\t0\t0\tc\n"), "{}", scratch.text());
     }
 
     #[test]
     fn two_do_not_write_one_log() {
         let scratch = Scratch::new("two", "");
-        let _first = JobLog::open(&scratch.0, true).unwrap();
-        assert!(JobLog::open(&scratch.0, true).is_err());
+        let _first = JobLog::open(&scratch.0, true, false).unwrap();
+        assert!(JobLog::open(&scratch.0, true, false).is_err());
     }
 
     proptest! {

@@ -57,6 +57,7 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
     signals::answer()?;
     let deadline = args.timeout.and_then(|t| Instant::now().checked_add(t));
     args.program.compile_timeout = args.timeout;
+    args.program.limits.measured = tells_of_usage(&args);
     let plan = args.plan()?;
     if args.dry_run {
         return dry_run(&args, &plan);
@@ -78,7 +79,7 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
     {
         say(&hint);
     }
-    let (log, ended) = joblog(&args, &plan)?;
+    let (log, ended) = joblog(&args, &plan, is_measured(&args, &ctx, &plan, prints))?;
     let resumable = log.is_some();
     let total = match &plan.source {
         Source::Files(files) => Some(files.len()),
@@ -245,11 +246,11 @@ fn dry_run(args: &MapArgs, plan: &Plan) -> anyhow::Result<u8> {
 }
 
 /// The log, and what it says has ended.
-fn joblog(args: &MapArgs, plan: &Plan) -> anyhow::Result<(Option<JobLog>, Ended)> {
+fn joblog(args: &MapArgs, plan: &Plan, measured: bool) -> anyhow::Result<(Option<JobLog>, Ended)> {
     let Some(path) = &args.joblog else {
         return Ok((None, Ended::default()));
     };
-    let (log, ended) = JobLog::open(path, args.resume || args.resume_failed)
+    let (log, ended) = JobLog::open(path, args.resume || args.resume_failed, measured)
         .with_context(|| format!("--joblog {}", path.display()))?;
     let names = match (&plan.source, &plan.command) {
         (Source::Files(files), _) => files.iter().map(|path| path.display().to_string()).collect(),
@@ -296,22 +297,28 @@ fn places(args: &MapArgs, prints: bool, log: Option<JobLog>) -> anyhow::Result<(
 fn workers(ctx: &Context, args: &MapArgs, plan: &Plan) -> anyhow::Result<(Workers, bool)> {
     if plan.command.is_some() {
         let pool = ctx.pool_of_commands().stderr(Output::Capture);
-        return Ok((Workers::Commands(with_options(pool, ctx, args, plan).build()?), true));
+        return Ok((Workers::Commands(with_options(pool, ctx, args, plan, true).build()?), true));
     }
     let (builder, prints) = match choose_worker(ctx, args.program.worker.as_deref())? {
         Some(name) => (ctx.pool(name.as_str()), false),
         None => (ctx.pool_of_main(Vec::<String>::new()).stderr(Output::Capture), true),
     };
-    Ok((Workers::Bytes(with_options(builder, ctx, args, plan).build()?), prints))
+    Ok((Workers::Bytes(with_options(builder, ctx, args, plan, prints).build()?), prints))
 }
 
-/// A pool as the options say.
-fn with_options<P, R>(
-    builder: PoolBuilder<P, R>,
-    ctx: &Context,
-    args: &MapArgs,
-    plan: &Plan,
-) -> PoolBuilder<P, R> {
+/// Whether there is a place where it is said what a task has used.
+fn tells_of_usage(args: &MapArgs) -> bool {
+    args.joblog.is_some() || args.json
+}
+
+/// Whether what each task uses is measured: not if several travel together.
+fn is_measured(args: &MapArgs, ctx: &Context, plan: &Plan, prints: bool) -> bool {
+    let alone = prints || is_fresh(args, ctx.backend()) || chunk_size(args, plan) == 1;
+    tells_of_usage(args) && alone
+}
+
+/// How many tasks travel together.
+fn chunk_size(args: &MapArgs, plan: &Plan) -> usize {
     let is_gated = args.halt.is_some()
         || args.delay.is_some()
         || args.memfree.is_some()
@@ -321,9 +328,20 @@ fn with_options<P, R>(
         _ => 1,
     };
     let per_chunk = args.chunk_size.map_or(per_chunk, NonZeroUsize::get);
+    // What is let through one by one cannot wait for company.
+    if is_gated { 1 } else { per_chunk }
+}
+
+/// A pool as the options say. Of one that `prints` each task is a run of the program.
+fn with_options<P, R>(
+    builder: PoolBuilder<P, R>,
+    ctx: &Context,
+    args: &MapArgs,
+    plan: &Plan,
+    prints: bool,
+) -> PoolBuilder<P, R> {
     let mut builder = builder
-        // What is let through one by one cannot wait for company.
-        .chunk_size(if is_gated { 1 } else { per_chunk })
+        .chunk_size(chunk_size(args, plan))
         .retries(args.retries)
         // What a worker prints is not a result.
         .stdout(Output::Stderr)
@@ -342,6 +360,9 @@ fn with_options<P, R>(
     }
     if is_fresh(args, ctx.backend()) {
         builder = builder.fresh_per_task();
+    }
+    if is_measured(args, ctx, plan, prints) {
+        builder = builder.measured();
     }
     builder
 }

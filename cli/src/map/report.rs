@@ -47,6 +47,18 @@ pub(super) fn json(input: &Input, end: &End, stdout: &[u8], stderr: &[u8]) -> St
     if let (Some(stderr), Some(fields)) = (stderr, object.as_object_mut()) {
         fields.insert("stderr".into(), stderr.into());
     }
+    if let (Some(used), Some(fields)) = (&end.used, object.as_object_mut()) {
+        fields.insert("attempts".into(), used.attempts.into());
+        if let Some(time) = used.cpu_time {
+            fields.insert("cpu_seconds".into(), time.as_secs_f64().into());
+        }
+        if let Some(bytes) = used.peak_memory {
+            fields.insert("peak_memory".into(), bytes.into());
+        }
+        if let Some(units) = used.fuel {
+            fields.insert("fuel".into(), units.into());
+        }
+    }
     if let (Some(error), Some(fields)) = (&end.error, object.as_object_mut()) {
         fields.insert("error".into(), error.clone().into());
     }

@@ -74,6 +74,10 @@ impl Subscriber for ToTracing {
                     lock(&self.tasks).extend(spans);
                 }
             }
+            Event::TaskMeasured { pool, task, usage } => {
+                let (cpu, memory) = (usage.cpu_time, usage.peak_memory);
+                tracing::debug!(target: "procbox", pool, task, ?cpu, ?memory, "used");
+            }
             Event::TaskDone { pool, task } => {
                 self.task_ended(pool, task, || tracing::debug!(target: "procbox", "done"));
             }

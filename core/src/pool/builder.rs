@@ -265,6 +265,26 @@ impl<P, R> PoolBuilder<P, R> {
         self
     }
 
+    /// Measures what each task uses, which [`TaskResult::usage`](crate::TaskResult::usage) then says, and
+    /// [`Event::TaskMeasured`](crate::observe::Event::TaskMeasured) to those who watch. Implies a chunk
+    /// size of 1, and that a worker gets its next task when it has answered the one before: so it costs
+    /// some microseconds of each, and with [`PoolBuilder::fresh_per_task`] a result comes when its
+    /// process has ended.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").fresh_per_task().measured().build()?;
+    /// let result = pool.apply_async((7u64,))?;
+    /// assert!(result.wait(Duration::from_secs(60))?);
+    /// assert_eq!(result.usage().map(|usage| usage.attempts), Some(1));
+    /// # Ok(()) }
+    /// ```
+    pub fn measured(mut self) -> Self {
+        self.options.measured = true;
+        self
+    }
+
     /// The destination of what its workers print. Default: the parent's.
     ///
     /// ```no_run

@@ -6,11 +6,12 @@
 
 #[cfg(not(target_family = "wasm"))]
 use super::background::{Background, Round};
+use super::exchange::{Action, Counters, Death, Refusal};
 use super::link::{Link, News, TaskChunk};
 use super::options::Options;
 use super::sink::{Deferred, Sink, Tell};
 use super::slot::LEAVING;
-use super::state::{Action, Counters, Death, Refusal, State};
+use super::state::State;
 use super::waiters::Waiters;
 use crate::observe::{self, Event};
 use crate::raw::{Entry, Message, Output};
@@ -21,6 +22,7 @@ use crate::{Context, Error, ExitStatus, Result, Wait};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 /// The number of the pool that was made last.
 static LAST_POOL: AtomicU64 = AtomicU64::new(0);
@@ -137,6 +139,35 @@ impl Driver {
         Ok(())
     }
 
+    /// Ends the tasks of the sink at this address that have not ended; whether there were any.
+    pub(super) fn cancel(&self, sink: *const ()) -> bool {
+        let is = |other: &Arc<dyn Sink>| std::ptr::addr_eq(Arc::as_ptr(other), sink);
+        let mut shared = lock(&self.shared);
+        for slot in shared.state.slots_of(is) {
+            // First its queue, so that it can begin nothing more; then what it has answered, which has
+            // ended. What is left of them after that is what it is at.
+            let most = shared.state.recallable(slot);
+            let Some(link) = &shared.links[slot] else { continue };
+            let ids: Vec<u64> = std::iter::from_fn(|| link.take_back()).take(most).collect();
+            shared.state.recalled(slot, &ids);
+            while shared.state.is_trusted(slot)
+                && let Some(News::Answer(message)) =
+                    shared.links[slot].as_ref().map(|link| link.news(true))
+            {
+                self.take_answer(&mut shared, slot, message);
+            }
+        }
+        let mut any = shared.state.cancel_waiting(is);
+        for slot in shared.state.slots_of(is) {
+            any |= shared.state.cancel_begun(slot, is);
+        }
+        self.perform(&mut shared);
+        unlock(shared);
+        self.waiters.progressed();
+        self.waiters.notify();
+        any
+    }
+
     pub(super) fn close(&self) {
         lock(&self.shared).state.close();
     }
@@ -191,7 +222,7 @@ impl Driver {
                 let listen = shared.state.is_trusted(slot);
                 match shared.links[slot].as_ref().map_or(News::None, |link| link.news(listen)) {
                     News::None => break,
-                    News::Answer(message) => self.answer(&mut shared, slot, &message),
+                    News::Answer(message) => self.answer(&mut shared, slot, message),
                     News::Closed => shared.state.lied(slot),
                     News::Ended(status) => {
                         self.ended(&mut shared, slot, status);
@@ -215,38 +246,83 @@ impl Driver {
     }
 
     /// A worker's report on one chunk.
-    fn answer(&self, shared: &mut Shared, slot: usize, message: &Message) {
-        let mut parts = Reader::new(message);
-        let Some(chunk) = shared.state.answered(slot, parts.u64().ok()) else { return };
-        let most = chunk.work.len();
-        let tell = Tell::new(self.number, chunk.first, chunk.base);
-        let deferred = &mut shared.deferred;
-        let ended = chunk.sink.complete_all(chunk.base, most, &mut parts, tell, deferred);
-        shared.state.settled(chunk, ended);
+    fn answer(&self, shared: &mut Shared, slot: usize, message: Message) {
+        self.take_answer(shared, slot, message);
         if shared.state.is_hungry(slot) {
             self.perform(shared);
         }
     }
 
+    fn take_answer(&self, shared: &mut Shared, slot: usize, message: Message) {
+        let id = Reader::new(&message).u64().ok();
+        let Some(chunk) = shared.state.answered(slot, id) else { return };
+        if !self.options.measured {
+            self.settle(shared, slot, chunk, &message);
+        } else if let Some(link) = &mut shared.links[slot]
+            && let Some((chunk, message)) = link.hold((chunk, message))
+        {
+            self.settle_measured(shared, slot, chunk, &message);
+        }
+    }
+
+    /// A worker's report on one chunk is told to those who wait for it.
+    fn settle(&self, shared: &mut Shared, slot: usize, chunk: TaskChunk, message: &Message) {
+        let mut ends = Reader::new(message);
+        // The number has been looked at.
+        let _ = ends.u64();
+        let most = chunk.work.len();
+        let tell = Tell::new(self.number, chunk.first, chunk.base, chunk.used.as_deref());
+        let deferred = &mut shared.deferred;
+        let ended = chunk.sink.complete_all(chunk.base, most, &mut ends, tell, deferred);
+        shared.state.settled(slot, chunk, ended);
+    }
+
+    /// The same, with what its task has used.
+    fn settle_measured(
+        &self,
+        shared: &mut Shared,
+        slot: usize,
+        mut chunk: TaskChunk,
+        message: &Message,
+    ) {
+        let mut ends = Reader::new(message);
+        let _ = ends.u64();
+        let received = ends.next_end().and_then(Result::ok).map_or(0, |(bytes, _)| bytes.len());
+        if let Some(link) = &mut shared.links[slot] {
+            link.measure(&mut chunk, self.clock.now(), received);
+        }
+        self.settle(shared, slot, chunk, message);
+    }
+
     /// The process of a slot has ended.
     fn ended(&self, shared: &mut Shared, slot: usize, status: ExitStatus) {
-        let Some(link) = shared.links[slot].take() else { return };
+        if let Some((chunk, message)) = shared.links[slot].as_mut().and_then(Link::held) {
+            self.settle_measured(shared, slot, chunk, &message);
+        }
+        let Some(mut link) = shared.links[slot].take() else { return };
         let status = shared.state.verdict(slot, status);
         let delivers = matches!(self.entry, Entry::Main(_)) && status.success();
         if matches!(self.entry, Entry::Main(_)) && observe::is_observed() {
             self.tell_of_output(shared, slot, &link, status.success());
         }
-        let printed = delivers.then(|| shared.state.oldest(slot)).flatten().map(|chunk| {
-            let printed = link.printed();
+        // Another worker may have been handed its queue, and put into it for ever: not any more.
+        link.close();
+        let unbegun: Vec<u64> = std::iter::from_fn(|| link.take_back()).collect();
+        let printed = delivers.then(|| link.printed());
+        if self.options.measured
+            && let Some(chunk) = shared.state.oldest_mut(slot)
+            && !unbegun.contains(&chunk.id)
+        {
+            let received = printed.iter().flatten().map(|message| message.bytes.len()).sum();
+            link.measure(chunk, self.clock.now(), received);
+        }
+        let printed = shared.state.oldest(slot).zip(printed).map(|(chunk, printed)| {
             let outcome = printed.as_ref().map(|m| (&m.bytes[..], &m.handles[..]));
-            let tell = Tell::new(self.number, chunk.first, chunk.base);
+            let tell = Tell::new(self.number, chunk.first, chunk.base, chunk.used.as_deref());
             chunk.sink.complete(chunk.base, outcome.map_err(Clone::clone), tell)
         });
         let delivered = printed.is_some();
         shared.deferred.extend(printed.flatten());
-        // Another worker may have been handed its queue, and put into it for ever: not any more.
-        link.close();
-        let unbegun = std::iter::from_fn(|| link.take_back()).collect();
         let death = Death { worker: link.name(), status, unbegun, delivered };
         let replaced = shared.state.counters().replaced;
         shared.state.ended(slot, &death);
@@ -295,8 +371,8 @@ impl Driver {
                 shared.state.taken_back(slot, id);
             }
             Action::Kill(slot) => shared.links[slot].iter().for_each(Link::kill),
-            Action::Fail { sink, base, first, count, error } => {
-                let tell = Tell::new(self.number, first, base);
+            Action::Fail { sink, base, first, count, error, used } => {
+                let tell = Tell::new(self.number, first, base, used.as_deref());
                 for index in base..base + count {
                     shared.deferred.extend(sink.complete(index, Err(error.clone()), tell));
                 }
@@ -312,7 +388,12 @@ impl Driver {
         let Shared { state, links, .. } = shared;
         let Some(chunk) = state.given(slot, id) else { return };
         let (task, count) = (chunk.first, chunk.work.len());
-        if let Err(why) = self.send(&mut links[slot], chunk) {
+        let now = self.options.measured.then(|| self.clock.now());
+        // Before it has the task, or some of its work would be missed.
+        if let (Some(now), Some(link)) = (now, &mut links[slot]) {
+            link.begins(now);
+        }
+        if let Err(why) = self.send(&mut links[slot], chunk, now) {
             return state.refused(slot, id, why);
         }
         // The name is worth its copy only to somebody who watches.
@@ -322,15 +403,22 @@ impl Driver {
         }
     }
 
-    fn send(&self, link: &mut Option<Link>, chunk: &mut TaskChunk) -> Result<(), Refusal> {
+    fn send(
+        &self,
+        link: &mut Option<Link>,
+        chunk: &mut TaskChunk,
+        now: Option<Instant>,
+    ) -> Result<(), Refusal> {
         if let Some(link) = link {
             return link.send(chunk).map_err(|e| match e {
-                Error::Full | Error::Closed => Refusal::NoRoom,
+                Error::Full => Refusal::NoRoom,
+                Error::Closed => Refusal::Closed,
                 e => Refusal::Unfit(e),
             });
         }
         match Link::plain(&self.ctx, &self.entry, &self.options, chunk) {
-            Ok(started) => {
+            Ok(mut started) => {
+                now.into_iter().for_each(|now| started.begins(now));
                 *link = Some(started);
                 Ok(())
             }

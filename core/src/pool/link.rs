@@ -7,10 +7,11 @@ use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
 use crate::runner::Terms;
 use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
 use crate::{
-    Bytes, Context, Error, ExitStatus, Process, ProcessBuilder, Queue, Result, Wait, codec,
+    Bytes, Context, Error, ExitStatus, Process, ProcessBuilder, Queue, Result, TaskUsage, Wait,
+    codec,
 };
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 impl Work for Tasks {
     fn len(&self) -> usize {
@@ -34,6 +35,13 @@ pub(super) struct Link {
     process: Process,
     /// To it and from it, where it serves the pool; a plain program has none.
     queues: Option<(Queue<()>, Queue<()>)>,
+    /// `true` if the process does one task and no other.
+    of_one: bool,
+    /// When it was given the task that is measured, and its CPU time then.
+    since: Option<(Instant, Option<Duration>)>,
+    /// A chunk that it has answered, and the answer: it waits for the process's end, which tells what
+    /// was used.
+    held: Option<(TaskChunk, Message)>,
 }
 
 /// News of a worker.
@@ -79,7 +87,8 @@ impl Link {
             .own_names(options.fresh)
             .daemon(true);
         let process = limited(process, options).start()?;
-        Ok(Link { process, queues: Some((tasks, results)) })
+        let queues = Some((tasks, results));
+        Ok(Link { process, queues, of_one: options.fresh, since: None, held: None })
     }
 
     /// Starts a plain program with the one task of a chunk: on its standard input, and in its
@@ -109,7 +118,7 @@ impl Link {
             .own_names(true)
             .daemon(true);
         let process = limited(process, options).start()?;
-        Ok(Link { process, queues: None })
+        Ok(Link { process, queues: None, of_one: true, since: None, held: None })
     }
 
     pub(super) fn name(&self) -> String {
@@ -122,8 +131,8 @@ impl Link {
     /// [`Error::Full`] and [`Error::Closed`] if there is no room now, others if it cannot be sent.
     pub(super) fn send(&self, chunk: &mut TaskChunk) -> Result<()> {
         let Some((tasks, _)) = &self.queues else { return Err(Error::Full) };
-        let message = chunk.work.message(chunk.id);
-        tasks.raw().put(&message.bytes, &message.handles, Wait::Never)
+        let (bytes, handles) = chunk.work.message(chunk.id);
+        tasks.raw().put(bytes, handles, Wait::Never)
     }
 
     /// The next thing that it has to say; nothing but its end if it is not listened to.
@@ -152,6 +161,50 @@ impl Link {
         };
         // The initialiser's comes once, before all chunks: a second one is of the worker's making.
         next().and_then(|id| if id == INITIALIZER { next() } else { Some(id) })
+    }
+
+    /// It is given a task that is measured.
+    pub(super) fn begins(&mut self, now: Instant) {
+        let before = if self.of_one { None } else { self.process.cpu_time_now() };
+        self.since = Some((now, before));
+    }
+
+    /// Keeps the answer of a process that does one task until it has ended. The two are given back
+    /// where that is not so.
+    pub(super) fn hold(&mut self, answered: (TaskChunk, Message)) -> Option<(TaskChunk, Message)> {
+        if !self.of_one {
+            return Some(answered);
+        }
+        self.held.replace(answered)
+    }
+
+    /// What was kept.
+    pub(super) fn held(&mut self) -> Option<(TaskChunk, Message)> {
+        self.held.take()
+    }
+
+    /// Adds to a chunk's usage what its one task has used since it was given to this worker, which has
+    /// answered it with so many bytes or has ended.
+    pub(super) fn measure(&mut self, chunk: &mut TaskChunk, now: Instant, received: usize) {
+        let Some((since, before)) = self.since.take() else { return };
+        let mut used = TaskUsage {
+            attempts: 1,
+            wall_time: now.saturating_duration_since(since),
+            sent: chunk.work.each().map(|(bytes, _)| bytes.len() as u64).sum(),
+            received: received as u64,
+            ..TaskUsage::default()
+        };
+        if self.of_one {
+            // Where it is not known it is unsupported.
+            let usage = self.process.usage().unwrap_or_default();
+            used.cpu_time = usage.cpu_time;
+            (used.fuel, used.peak_memory) = (usage.fuel, usage.peak_memory);
+        } else if let Some(before) = before {
+            let after = self.process.cpu_time_now();
+            let after = after.or_else(|| self.process.usage().ok()?.cpu_time);
+            used.cpu_time = after.map(|after| after.saturating_sub(before));
+        }
+        chunk.used.get_or_insert_default().add(&used);
     }
 
     /// The output of a plain program.

@@ -4,7 +4,8 @@
 //!
 //! 1. `options`, `sink` (where the ends of tasks go); what pool and workers say to each other is
 //!    `runner::wire`;
-//! 2. `slot` and `state`, the bookkeeping: events in, actions out, and nothing else;
+//! 2. `record`, `slot` and `state`, the bookkeeping: events in, actions out (`exchange`), and nothing
+//!    else;
 //! 3. `link` (a worker's process and queues), `waiters` (who drives), `background`, and `driver`,
 //!    which does what the state says;
 //! 4. `builder`, `result`, and the typed surface: `pool`, its `map` and its `stream` of results.
@@ -13,11 +14,13 @@
 mod background;
 mod builder;
 mod driver;
+mod exchange;
 mod link;
 mod map;
 mod options;
 #[expect(clippy::module_inception, reason = "the typed surface is the pool")]
 mod pool;
+mod record;
 mod result;
 mod sink;
 mod slot;
@@ -26,7 +29,7 @@ mod stream;
 mod waiters;
 
 pub use builder::{PoolBuilder, Serves};
+pub use exchange::Counters;
 pub use pool::Pool;
 pub use result::TaskResult;
-pub use state::Counters;
 pub use stream::{AtHand, Bell, TaskResults};

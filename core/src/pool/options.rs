@@ -27,6 +27,8 @@ pub(super) struct Options {
     pub(super) stderr: Output,
     /// `true` if each task has the arguments of its `main` with it.
     pub(super) commands: bool,
+    /// `true` if it is to be known what each task has used.
+    pub(super) measured: bool,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             stdout: Output::Inherit,
             stderr: Output::Inherit,
             commands: false,
+            measured: false,
         }
     }
 }
@@ -51,8 +54,13 @@ impl Default for Options {
 impl Options {
     /// Chunks that a worker may have at hand.
     pub(super) fn depth(&self) -> usize {
-        // One more than what it works on would only have to be taken back.
-        if self.fresh { 1 } else { DEPTH.min(usize::try_from(self.max_tasks).unwrap_or(DEPTH)) }
+        // One more than what it works on would only have to be taken back, and what a worker uses is one
+        // task's only if it has no other at hand.
+        if self.fresh || self.measured {
+            1
+        } else {
+            DEPTH.min(usize::try_from(self.max_tasks).unwrap_or(DEPTH))
+        }
     }
 
     /// The chunk size for a `map` over at least so many inputs.

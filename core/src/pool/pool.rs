@@ -2,9 +2,9 @@
 
 use super::builder::PoolBuilder;
 use super::driver::Driver;
+use super::exchange::Counters;
 use super::result::TaskResult;
 use super::sink::{Callback, Single};
-use super::state::Counters;
 use crate::runner::wire::Tasks;
 use crate::worker::Args;
 use crate::{Error, Result};
@@ -204,7 +204,8 @@ impl<P, R> PoolBuilder<P, R> {
         if self.options.fresh {
             self.options.max_tasks = 1;
         }
-        if self.options.fresh || self.options.task_timeout.is_some() {
+        let alone = self.options.fresh || self.options.measured;
+        if alone || self.options.task_timeout.is_some() {
             self.options.chunk_size = Some(1);
         }
         let driver = Driver::start(self.context, self.entry, self.options)?;

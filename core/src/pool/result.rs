@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::sink::Promise;
-use crate::{Error, Result, Wait};
+use crate::{Error, Result, TaskUsage, Wait};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +120,42 @@ impl<R> TaskResult<R> {
     /// ```
     pub fn successful(&self) -> Option<bool> {
         self.promise.peek()
+    }
+
+    /// Ends the task, or what has not ended of a `map`, with [`Error::Cancelled`], and says whether there
+    /// was something to end. One that no worker has begun is taken back. If one is at it, that worker is
+    /// killed and replaced, and loses no other task; a worker whose initializer may still run is, too.
+    /// An ended task stays as it is.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Error;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let result = pool.apply_async((7u64,))?;
+    /// if result.cancel() {
+    ///     assert_eq!(result.get(), Err(Error::Cancelled));
+    /// } else {
+    ///     assert!(result.get()?); // it had ended
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel(&self) -> bool {
+        self.driver.cancel(Arc::as_ptr(&self.promise).cast())
+    }
+
+    /// What the task has used, or all tasks of a `map` together, once the result is there; also if it
+    /// failed, and after it was taken. `None` if its pool does not
+    /// [measure](crate::PoolBuilder::measured) that, and for a task that was not begun.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").measured().build()?;
+    /// let flags = pool.map_async(0..100u64)?;
+    /// flags.get()?;
+    /// println!("{:?}", flags.usage().and_then(|usage| usage.cpu_time));
+    /// # Ok(()) }
+    /// ```
+    pub fn usage(&self) -> Option<TaskUsage> {
+        self.promise.used()
     }
 }
 

@@ -4,13 +4,13 @@ use crate::observe::{self, Event};
 use crate::raw::Handle;
 use crate::runner::wire::Reader;
 use crate::sync::lock;
-use crate::{Error, Result, codec};
+use crate::{Error, Result, TaskUsage, codec};
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// The encoded result of a task, or why there is none.
 pub(super) type TaskOutcome<'a> = Result<(&'a [u8], &'a [Handle])>;
@@ -21,33 +21,41 @@ pub(super) type Deferred = Box<dyn FnOnce() + Send>;
 /// The telling of how tasks ended to those who watch, for one sink: it alone knows what could be
 /// decoded.
 #[derive(Clone, Copy)]
-pub(super) struct Tell {
+pub(super) struct Tell<'a> {
     pool: u64,
     /// The pool's number of the task whose index is 0.
     origin: u64,
+    /// What the task has used, if it is one and that was measured.
+    used: Option<&'a TaskUsage>,
 }
 
-impl Tell {
+impl<'a> Tell<'a> {
     /// For a sink whose index `base` is the pool's task `first`.
-    pub(super) fn new(pool: u64, first: u64, base: usize) -> Tell {
-        Tell { pool, origin: first.wrapping_sub(base as u64) }
+    pub(super) fn new(pool: u64, first: u64, base: usize, used: Option<&'a TaskUsage>) -> Tell<'a> {
+        Tell { pool, origin: first.wrapping_sub(base as u64), used }
+    }
+
+    /// What the task has used, to be kept.
+    pub(super) fn used(self) -> Option<Box<TaskUsage>> {
+        self.used.map(|used| Box::new(*used))
     }
 
     #[inline]
     fn end<T>(self, index: usize, result: &Result<T>) {
-        observe::emit(|| {
-            let (pool, task) = (self.pool, self.origin.wrapping_add(index as u64));
-            match result {
-                Ok(_) => Event::TaskDone { pool, task },
-                Err(error) => Event::TaskFailed { pool, task, error },
-            }
+        let (pool, task) = (self.pool, self.origin.wrapping_add(index as u64));
+        if let Some(usage) = self.used {
+            observe::emit(|| Event::TaskMeasured { pool, task, usage });
+        }
+        observe::emit(|| match result {
+            Ok(_) => Event::TaskDone { pool, task },
+            Err(error) => Event::TaskFailed { pool, task, error },
         });
     }
 }
 
 /// The receiver of the ends of tasks, which the driver puts there. Each index comes exactly once.
 pub(super) trait Sink: Send + Sync {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred>;
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell<'_>) -> Option<Deferred>;
 
     /// Takes the ends of a chunk's tasks, from index `base` on: at most `most`, and no more than there
     /// are or make sense. Says how many.
@@ -56,7 +64,7 @@ pub(super) trait Sink: Send + Sync {
         base: usize,
         most: usize,
         ends: &mut Reader<'_>,
-        tell: Tell,
+        tell: Tell<'_>,
         deferred: &mut Vec<Deferred>,
     ) -> usize {
         let mut index = base;
@@ -94,7 +102,7 @@ fn panicked<R>(panic: &(dyn Any + Send)) -> Error {
 pub(super) fn decoded<R: DeserializeOwned>(
     outcome: TaskOutcome<'_>,
     index: usize,
-    tell: Tell,
+    tell: Tell<'_>,
 ) -> Result<R> {
     let result = catch_unwind(AssertUnwindSafe(|| decode(outcome)));
     let result = result.unwrap_or_else(|panic| Err(panicked::<R>(&*panic)));
@@ -107,6 +115,8 @@ pub(super) trait Promise<R>: Sink {
     fn is_ready(&self) -> bool;
     fn peek(&self) -> Option<bool>;
     fn take(&self) -> Option<Result<R>>;
+    /// What it took, if it is ready and that was measured.
+    fn used(&self) -> Option<TaskUsage>;
 }
 
 /// A value that may have come, and the callback that waits for it.
@@ -116,6 +126,7 @@ type Slot<R> = (Option<Result<R>>, Option<Callback<R>>);
 struct Cell<R> {
     ready: AtomicBool,
     value: Mutex<Slot<R>>,
+    used: OnceLock<Box<TaskUsage>>,
 }
 
 /// A value that is published once its callback has been called, also if that panicked.
@@ -132,13 +143,18 @@ impl<R> Drop for Promised<R> {
 
 impl<R> Cell<R> {
     fn new(then: Option<Callback<R>>) -> Cell<R> {
-        Cell { ready: AtomicBool::new(false), value: Mutex::new((None, then)) }
+        let value = Mutex::new((None, then));
+        Cell { ready: AtomicBool::new(false), value, used: OnceLock::new() }
     }
 
-    fn set(self: &Arc<Self>, value: Result<R>) -> Option<Deferred>
+    fn set(self: &Arc<Self>, value: Result<R>, used: Option<Box<TaskUsage>>) -> Option<Deferred>
     where
         R: Send + 'static,
     {
+        if let Some(used) = used {
+            // It is set once.
+            let _ = self.used.set(used);
+        }
         let then = lock(&self.value).1.take();
         let Some(then) = then else {
             self.publish(value);
@@ -160,6 +176,10 @@ impl<R> Cell<R> {
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
+
+    fn used(&self) -> Option<TaskUsage> {
+        if self.is_ready() { self.used.get().map(|used| **used) } else { None }
+    }
 }
 
 /// The sink of `apply`: one task, one value.
@@ -172,8 +192,8 @@ impl<R> Single<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Single<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
-        self.0.set(decoded(outcome, index, tell))
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell<'_>) -> Option<Deferred> {
+        self.0.set(decoded(outcome, index, tell), tell.used())
     }
 }
 
@@ -187,6 +207,9 @@ impl<R: DeserializeOwned + Send + 'static> Promise<R> for Single<R> {
     fn take(&self) -> Option<Result<R>> {
         lock(&self.0.value).0.take()
     }
+    fn used(&self) -> Option<TaskUsage> {
+        self.0.used()
+    }
 }
 
 /// The values of a `map`, as they come.
@@ -199,6 +222,8 @@ struct Gathered<R> {
     sealed: bool,
     /// The error with the lowest index. From then on values are of no use.
     error: Option<(usize, Error)>,
+    /// What all have used so far, if that is measured.
+    used: Option<Box<TaskUsage>>,
 }
 
 /// The sink of `map`: many tasks, one list.
@@ -216,6 +241,7 @@ impl<R> Gather<R> {
             missing: 0,
             sealed: false,
             error: None,
+            used: None,
         };
         Gather { parts: Mutex::new(parts), whole: Arc::new(Cell::new(then)) }
     }
@@ -246,8 +272,9 @@ impl<R> Gather<R> {
                 Some((_, e)) => Err(e),
                 None => Ok(std::mem::take(&mut parts.values)),
             };
+            let used = parts.used.take();
             drop(parts);
-            return self.whole.set(whole);
+            return self.whole.set(whole, used);
         }
         None
     }
@@ -260,8 +287,11 @@ impl<R: DeserializeOwned> Gathered<R> {
         base: usize,
         outcomes: impl Iterator<Item = TaskOutcome<'a>>,
         most: usize,
-        tell: Tell,
+        tell: Tell<'_>,
     ) -> usize {
+        if let Some(used) = tell.used {
+            self.used.get_or_insert_default().add(used);
+        }
         let ahead = base != self.values.len();
         let mut run =
             if ahead { Vec::with_capacity(most) } else { std::mem::take(&mut self.values) };
@@ -312,7 +342,7 @@ impl<R: DeserializeOwned> Gathered<R> {
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell<'_>) -> Option<Deferred> {
         let mut parts = lock(&self.parts);
         parts.put(index, std::iter::once(outcome), 1, tell);
         self.finish(parts)
@@ -323,7 +353,7 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
         base: usize,
         most: usize,
         ends: &mut Reader<'_>,
-        tell: Tell,
+        tell: Tell<'_>,
         deferred: &mut Vec<Deferred>,
     ) -> usize {
         // Locked once for all of them.
@@ -344,6 +374,9 @@ impl<R: DeserializeOwned + Send + 'static> Promise<Vec<R>> for Gather<R> {
     fn take(&self) -> Option<Result<Vec<R>>> {
         lock(&self.whole.value).0.take()
     }
+    fn used(&self) -> Option<TaskUsage> {
+        self.whole.used()
+    }
 }
 
 #[cfg(test)]
@@ -356,7 +389,7 @@ mod tests {
     /// The ends of a chunk's tasks: a number each, or `None` for one that fails.
     type Chunk = Vec<Option<u8>>;
 
-    const TELL: Tell = Tell { pool: 0, origin: 0 };
+    const TELL: Tell<'_> = Tell { pool: 0, origin: 0, used: None };
 
     /// The chunk's ends, as its worker would send them.
     fn sent(ends: &[Option<u8>]) -> Message {

@@ -2,6 +2,8 @@
 //! do. No process and no queue: those are in `link`.
 
 use super::options::Rules;
+use super::record::Record;
+use crate::TaskUsage;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,8 @@ pub(super) struct Chunk<W, S> {
     pub(super) first: u64,
     /// Times that it was begun and not ended.
     pub(super) attempts: u32,
+    /// What it has used, if that is measured and it was begun.
+    pub(super) used: Option<Box<TaskUsage>>,
 }
 
 impl<W: Work, S: Clone> Chunk<W, S> {
@@ -42,6 +46,7 @@ impl<W: Work, S: Clone> Chunk<W, S> {
             base: self.base + i,
             first: self.first + i as u64,
             attempts: self.attempts,
+            used: None,
         })
     }
 
@@ -94,6 +99,12 @@ pub(super) struct Slot<W, S> {
     pub(super) timed_out: bool,
     /// `true` if it lied, and was killed for that: nothing that it says counts any more.
     pub(super) condemned: bool,
+    /// `true` if it was killed because a task of its was cancelled.
+    pub(super) cancelled: bool,
+    /// `true` if it said that it ends: it did not come to the end of a chunk.
+    leaves: bool,
+    /// That of the processes before, too.
+    pub(super) record: Record,
 }
 
 impl<W, S> Slot<W, S> {
@@ -106,6 +117,9 @@ impl<W, S> Slot<W, S> {
             timer: Timer::default(),
             timed_out: false,
             condemned: false,
+            cancelled: false,
+            leaves: false,
+            record: Record::default(),
         }
     }
 
@@ -116,11 +130,16 @@ impl<W, S> Slot<W, S> {
             Life::Down => rules.plain && load == 0,
             Life::Up => {
                 let has_room = load < rules.depth && self.given < rules.max_chunks;
-                !rules.plain && !self.condemned && has_room
+                !rules.plain && !self.is_to_end() && has_room
             }
             _ => false,
         };
         open.then_some(load)
+    }
+
+    /// `true` if it is about to end, or to be ended.
+    fn is_to_end(&self) -> bool {
+        self.condemned || self.timed_out || self.leaves
     }
 
     pub(super) fn give(&mut self, chunk: Chunk<W, S>, rules: &Rules) {
@@ -136,9 +155,9 @@ impl<W, S> Slot<W, S> {
 
     /// Winds the timer for what the worker does from now on.
     fn wind(&mut self, rules: &Rules) {
-        let limit = if !self.outstanding.is_empty() {
+        let limit = if !self.outstanding.is_empty() && !self.leaves {
             rules.task_timeout
-        } else if self.is_done(rules) {
+        } else if self.leaves || self.is_done(rules) {
             // It is to end by itself. One that does not must not keep its place for ever.
             Some(rules.task_timeout.map_or(LEAVING, |limit| limit.min(LEAVING)))
         } else {
@@ -154,25 +173,52 @@ impl<W, S> Slot<W, S> {
 
     /// Takes out a chunk that was not begun.
     pub(super) fn take_back(&mut self, id: u64) -> Option<Chunk<W, S>> {
-        let chunk = self.remove(id)?;
+        let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
+        let chunk = self.outstanding.remove(at);
         self.given -= 1;
         if self.outstanding.is_empty() {
             self.timer = Timer::Off;
         }
-        Some(chunk)
+        chunk
     }
 
-    /// Takes out a chunk that was answered; the next one begins.
+    /// Takes out a chunk that was answered; the next one begins. It has to be the oldest: a worker that
+    /// answered others while it keeps that one would have all the time there is for it.
     pub(super) fn answered(&mut self, id: u64, rules: &Rules) -> Option<Chunk<W, S>> {
-        let chunk = self.remove(id)?;
+        if self.leaves || self.outstanding.front()?.id != id {
+            return None;
+        }
         self.answered += 1;
+        self.record.answered();
+        let chunk = self.outstanding.pop_front();
         self.wind(rules);
-        Some(chunk)
+        chunk
     }
 
-    fn remove(&mut self, id: u64) -> Option<Chunk<W, S>> {
-        let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
-        self.outstanding.remove(at)
+    /// What it answered last was not the whole chunk: only one that is about to end does that.
+    pub(super) fn leaves(&mut self, rules: &Rules) {
+        self.leaves = true;
+        self.wind(rules);
+    }
+
+    /// Takes out the chunks of such a sink. If there are any, it is to be killed, and what it says
+    /// counts no more.
+    pub(super) fn cancel(&mut self, is: impl Fn(&S) -> bool) -> VecDeque<Chunk<W, S>> {
+        let all = std::mem::take(&mut self.outstanding).into_iter();
+        let (those, others): (VecDeque<_>, _) = all.partition(|chunk| is(&chunk.sink));
+        self.outstanding = others;
+        if !those.is_empty() {
+            (self.cancelled, self.condemned, self.timer) = (true, true, Timer::Off);
+        }
+        those
+    }
+
+    /// Its process has ended, and there is none. What that was given: what it had begun, and what was
+    /// still in its queue, each in the order in which it was given.
+    pub(super) fn vacate(&mut self, in_queue: &[u64]) -> (Vec<Chunk<W, S>>, Vec<Chunk<W, S>>) {
+        let had = Slot { record: self.record, ..Slot::new(Life::Down) };
+        let had = std::mem::replace(self, had);
+        had.outstanding.into_iter().partition(|chunk| !in_queue.contains(&chunk.id))
     }
 
     /// `true` if it has a chunk at hand that it has not begun, as far as the pool knows. An

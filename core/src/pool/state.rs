@@ -6,9 +6,10 @@
 //! [`State::next_action`], what is to be done until there is nothing more. What an action came to is
 //! an event again, if it can fail.
 
+use super::exchange::{Action, Counters, Death, Refusal};
 use super::options::Rules;
 use super::slot::{Chunk, Life, Slot, Work};
-use crate::{Error, ExitStatus, Result, signal};
+use crate::{Error, ExitStatus, Result};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -18,81 +19,6 @@ const START_TRIES: u32 = 4;
 const KILLED_START_TRIES: u32 = 200;
 /// The first of those pauses; each is ten times the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-
-/// The counts of what happened in a pool so far.
-///
-/// ```no_run
-/// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
-/// let so_far: procbox_core::Counters = pool.counters();
-/// println!("{} of {} tasks have ended", so_far.done + so_far.failed, so_far.submitted);
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Tasks taken.
-    pub submitted: u64,
-    /// Tasks that ended with a result or with an error of their own.
-    pub done: u64,
-    /// Tasks that failed with their worker.
-    pub failed: u64,
-    /// Times that a task was run again.
-    pub retried: u64,
-    /// Workers that were replaced after they died.
-    pub replaced: u64,
-}
-
-/// Something that the driver is to do.
-#[derive(Debug, PartialEq)]
-pub(super) enum Action<S> {
-    /// Start a process in this slot, and report it by [`State::started`].
-    Start(usize),
-    /// Send this chunk to the worker in this slot (in a plain pool: start a process with it), and
-    /// report only a failure, by [`State::refused`].
-    Give { slot: usize, chunk: u64 },
-    /// Take out of this worker's queue what it has not begun, one chunk, and report it by
-    /// [`State::taken_back`].
-    TakeBack(usize),
-    /// Kill the process in this slot. Its death is reported when it is there, by [`State::ended`].
-    Kill(usize),
-    /// End so many tasks with an error: the sink's indices from `base` on.
-    Fail { sink: S, base: usize, first: u64, count: usize, error: Error },
-    /// Tell those who watch: so many tasks from this one on are run again.
-    Retry { first: u64, count: usize, attempts: u32 },
-}
-
-/// The reason why a chunk could not be given out.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// There is no room for it now.
-    NoRoom,
-    /// The chunk can never be sent.
-    Unfit(Error),
-    /// The chunk's process could not be started.
-    NotStarted(Error),
-}
-
-/// The end of a process, as the driver saw it.
-pub(super) struct Death {
-    pub(super) worker: String,
-    pub(super) status: ExitStatus,
-    /// The chunks that were still in its queue, in order.
-    pub(super) unbegun: Vec<u64>,
-    /// `true` if what it printed was taken as the result of its task.
-    pub(super) delivered: bool,
-}
-
-impl Death {
-    /// By SIGKILL or SIGTERM, and not for a limit of its own.
-    fn was_a_kill(&self) -> bool {
-        let signal = self.status.signal();
-        self.status.limit().is_none() && matches!(signal, Some(signal::KILL | signal::TERM))
-    }
-
-    fn error(&self, attempts: u32) -> Error {
-        Error::WorkerDied { worker: self.worker.clone(), status: self.status, attempts }
-    }
-}
 
 /// A pool's tasks and workers. `W` is what is given to workers, `S` where the ends of tasks go.
 pub(super) struct State<W, S> {
@@ -163,6 +89,11 @@ impl<W: Work, S: Clone> State<W, S> {
     /// The oldest chunk that the worker in this slot has.
     pub(super) fn oldest(&self, slot: usize) -> Option<&Chunk<W, S>> {
         self.slots[slot].outstanding.front()
+    }
+
+    /// The same, to be written to.
+    pub(super) fn oldest_mut(&mut self, slot: usize) -> Option<&mut Chunk<W, S>> {
+        self.slots[slot].outstanding.front_mut()
     }
 
     /// The status that the worker in this slot ended with, if its process ended with `status`.
@@ -247,7 +178,8 @@ impl<W: Work, S: Clone> State<W, S> {
         let (base, first, count) = (chunk.base, chunk.first, chunk.work.len());
         self.pending -= count;
         self.counters.failed += count as u64;
-        self.actions.push_back(Action::Fail { sink: chunk.sink, base, first, count, error });
+        let (sink, used) = (chunk.sink, chunk.used);
+        self.actions.push_back(Action::Fail { sink, base, first, count, error, used });
     }
 
     /// Ends everything that is pending with one error.
@@ -289,7 +221,7 @@ impl<W: Work, S: Clone> State<W, S> {
         self.pending += work.len();
         self.counters.submitted += work.len() as u64;
         let id = self.new_id();
-        self.backlog.push_back(Chunk { id, work, sink, base, first, attempts: 0 });
+        self.backlog.push_back(Chunk { id, work, sink, base, first, attempts: 0, used: None });
         Ok(())
     }
 
@@ -345,6 +277,10 @@ impl<W: Work, S: Clone> State<W, S> {
                     false => self.no_room = true,
                 }
             }
+            Refusal::Closed => {
+                self.backlog.push_front(chunk);
+                self.lied(slot);
+            }
             Refusal::Unfit(error) => {
                 let count = chunk.work.len() as u64;
                 self.fail(chunk, error);
@@ -368,8 +304,8 @@ impl<W: Work, S: Clone> State<W, S> {
     }
 
     /// A worker has answered this chunk. The driver hands the ends to the chunk's sink and gives it
-    /// back by [`State::settled`]. `None`, and the worker is killed, if it does not have it: only one
-    /// that lies names such a chunk, and its death will fail the rest.
+    /// back by [`State::settled`]. `None`, and the worker is killed, if it is not the oldest that it has:
+    /// only one that lies names another, and its death will fail the rest.
     pub(super) fn answered(&mut self, slot: usize, id: Option<u64>) -> Option<Chunk<W, S>> {
         let chunk = id.and_then(|id| self.slots[slot].answered(id, &self.rules));
         match chunk {
@@ -390,7 +326,7 @@ impl<W: Work, S: Clone> State<W, S> {
     /// The sink has taken the ends of a chunk's first `ended` tasks. What is left is tried again: a
     /// sandboxed worker that panicked ends before the tasks behind the one that did. An answer of no
     /// ends makes no sense, and fails all.
-    pub(super) fn settled(&mut self, mut chunk: Chunk<W, S>, ended: usize) {
+    pub(super) fn settled(&mut self, slot: usize, mut chunk: Chunk<W, S>, ended: usize) {
         let most = chunk.work.len();
         self.pending -= ended;
         self.counters.done += ended as u64;
@@ -402,20 +338,25 @@ impl<W: Work, S: Clone> State<W, S> {
         }
         chunk.drop_first(ended);
         self.backlog.push_front(chunk);
+        self.slots[slot].leaves(&self.rules);
     }
 
     /// The process of a slot has ended and said all that it will.
     pub(super) fn ended(&mut self, at: usize, death: &Death) {
         let slot = &mut self.slots[at];
-        let condemned = slot.condemned;
-        let unbegun: Vec<_> = death.unbegun.iter().filter_map(|id| slot.take_back(*id)).collect();
-        let begun = std::mem::take(&mut slot.outstanding);
-        let useful = slot.answered > 0 || !begun.is_empty();
+        let (condemned, done) = (slot.condemned, slot.is_done(&self.rules));
+        // One that was killed for its task has had one.
+        let worked = slot.answered > 0 || slot.cancelled;
+        let (begun, unbegun) = slot.vacate(&death.unbegun);
+        if !begun.is_empty() {
+            slot.record.began();
+        }
+        let useful = worked || !begun.is_empty();
+        let deserts = death.status.success() && !unbegun.is_empty();
         // One that returns before it has done its share, though nobody told it to, has failed: it
         // would do so again and again.
-        let may_end = slot.is_done(&self.rules) || self.closed && self.pending == 0;
+        let may_end = done || self.closed && self.pending == 0;
         let finished = death.status.success() && begun.is_empty() && may_end;
-        *slot = Slot::new(Life::Down);
         self.look_again();
 
         let mut again = Vec::new();
@@ -432,13 +373,23 @@ impl<W: Work, S: Clone> State<W, S> {
         if !finished {
             self.counters.replaced += 1;
         }
+        let record = &mut self.slots[at].record;
+        if deserts && record.deserted() {
+            let why = format!("{} returns again and again before its tasks are done", death.worker);
+            return self.give_up(Error::PoolBroken(why));
+        }
         if useful || finished {
             self.slots[at].life = Life::Due;
-        } else {
-            let attempts = self.failed_starts + 1;
-            // One that was condemned has itself to blame for the kill.
-            let killed = death.was_a_kill() && !condemned;
-            self.start_failed(at, &death.error(attempts), killed);
+            return;
+        }
+        // One that was condemned has itself to blame for the kill.
+        let killed = death.was_a_kill() && !condemned;
+        match record.idled(killed) {
+            Some(times) => self.give_up(Error::PoolBroken(death.error(times).to_string())),
+            None => {
+                let attempts = self.failed_starts + 1;
+                self.start_failed(at, &death.error(attempts), killed);
+            }
         }
     }
 
@@ -482,10 +433,24 @@ impl<W: Work, S: Clone> State<W, S> {
         }
         let error =
             if why.is_permanent() { why.clone() } else { Error::PoolBroken(why.to_string()) };
+        self.give_up(error);
+    }
+
+    /// The pool is broken: nothing of it goes on.
+    fn give_up(&mut self, error: Error) {
         self.fail_all(&error);
         self.broken = Some(error);
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            match slot.life {
+                Life::Up => self.actions.push_back(Action::Kill(at)),
+                _ => slot.life = Life::Down,
+            }
+        }
     }
 }
 
+mod cancel;
+#[cfg(test)]
+mod held;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use crate::runner::wire::Tasks;
 use crate::sync::lock;
 use crate::time::Deadline;
 use crate::worker::Args;
-use crate::{Error, Result, Wait};
+use crate::{Error, Result, TaskUsage, Wait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
@@ -68,22 +68,25 @@ struct Stream<R> {
     arrived: Mutex<Arrived<R>>,
 }
 
+/// A task's result, and what the task has used if that was measured.
+type Ended<R> = (Result<R>, Option<Box<TaskUsage>>);
+
 struct Arrived<R> {
-    by_index: BTreeMap<usize, Result<R>>,
+    by_index: BTreeMap<usize, Ended<R>>,
     in_order_of_arrival: VecDeque<usize>,
 }
 
 impl<R: DeserializeOwned + Send + 'static> Sink for Stream<R> {
-    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell) -> Option<Deferred> {
-        self.arrive(index, decoded(outcome, index, tell));
+    fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell<'_>) -> Option<Deferred> {
+        self.arrive(index, decoded(outcome, index, tell), tell.used());
         None
     }
 }
 
 impl<R> Stream<R> {
-    fn arrive(&self, index: usize, value: Result<R>) {
+    fn arrive(&self, index: usize, value: Result<R>, used: Option<Box<TaskUsage>>) {
         let mut arrived = lock(&self.arrived);
-        arrived.by_index.insert(index, value);
+        arrived.by_index.insert(index, (value, used));
         arrived.in_order_of_arrival.push_back(index);
     }
 }
@@ -249,6 +252,8 @@ pub struct TaskResults<R, I> {
     refused: Option<Error>,
     /// `true` if the inputs said that there is none now, but will be.
     idle: bool,
+    /// What the task has used whose result was given out last.
+    used: Option<Box<TaskUsage>>,
 }
 
 impl<R, I, T> TaskResults<R, I>
@@ -270,6 +275,7 @@ where
             broken: false,
             refused: None,
             idle: false,
+            used: None,
         }
     }
 
@@ -300,7 +306,7 @@ where
                 Some(Poll::Ready(item)) => {
                     let Err(e) = tasks.push(&(item,)) else { continue };
                     self.broken = true;
-                    self.stream.arrive(self.taken + tasks.len(), Err(e));
+                    self.stream.arrive(self.taken + tasks.len(), Err(e), None);
                     self.taken += 1;
                     break;
                 }
@@ -322,9 +328,10 @@ where
             // Counted before the inputs are looked at, so that no ring is missed.
             let rings = self.driver.rings();
             self.feed();
-            if let Some(item) = self.take_next() {
+            if let Some((index, (result, used))) = self.take_next() {
                 self.given += 1;
-                return Some(Ok(item));
+                self.used = used;
+                return Some(Ok((index, result)));
             }
             if self.taken == self.given && !self.idle {
                 return self.refused.take().map(Err);
@@ -350,7 +357,7 @@ where
     }
 
     /// The next result, if it is there.
-    fn take_next(&self) -> Option<(usize, Result<R>)> {
+    fn take_next(&self) -> Option<(usize, Ended<R>)> {
         let mut arrived = lock(&self.stream.arrived);
         if self.ordered {
             let value = arrived.by_index.remove(&self.given)?;
@@ -360,6 +367,22 @@ where
         }
         let index = arrived.in_order_of_arrival.pop_front()?;
         Some((index, arrived.by_index.remove(&index)?))
+    }
+
+    /// What the task has used whose result came last, if its pool
+    /// [measures](crate::PoolBuilder::measured) that and it was begun.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = ctx.pool::<(u64,), bool>("is_prime").measured().build()?;
+    /// let mut results = pool.imap(0..100u64);
+    /// while let Some((n, prime)) = results.next() {
+    ///     println!("{n}: {}, in {:?}", prime?, results.usage().and_then(|usage| usage.cpu_time));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn usage(&self) -> Option<TaskUsage> {
+        self.used.as_deref().copied()
     }
 
     /// Like `next`, for at most `timeout`; a wait that runs out can be tried again.

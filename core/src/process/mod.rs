@@ -425,6 +425,11 @@ impl Process {
         self.raw()?.usage()
     }
 
+    /// CPU time of it alone up to this moment, where that is known.
+    pub(crate) fn cpu_time_now(&self) -> Option<std::time::Duration> {
+        self.raw().ok()?.cpu_time_now()
+    }
+
     /// The same of its standard error, if that is captured.
     ///
     /// ```no_run

@@ -213,6 +213,12 @@ pub trait RawProcess: Any + Send + Sync {
         Err(crate::Error::Unsupported("saying what a process has used"))
     }
 
+    /// CPU time of it alone up to this very moment, while it runs; `None` where that is known only
+    /// later, or not at all.
+    fn cpu_time_now(&self) -> Option<std::time::Duration> {
+        None
+    }
+
     /// The output so far, if [`ProcessSpec::stdout`] was [`Output::Capture`]; taken out.
     fn output(&self) -> Vec<u8>;
 

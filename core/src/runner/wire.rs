@@ -100,6 +100,8 @@ impl Writer {
 pub(crate) struct Tasks {
     message: Message,
     count: usize,
+    /// Where the message to send begins: before that are tasks that are forgotten.
+    from: usize,
 }
 
 impl Tasks {
@@ -112,12 +114,12 @@ impl Tasks {
     pub(crate) fn with_room(bytes: usize) -> Tasks {
         let mut writer = Writer(Message { bytes: Vec::with_capacity(bytes), ..Message::default() });
         writer.begin(0);
-        Tasks { message: writer.finish(), count: 0 }
+        Tasks { message: writer.finish(), count: 0, from: 0 }
     }
 
     /// The bytes that they have.
     pub(crate) fn bytes(&self) -> usize {
-        self.message.bytes.len()
+        self.message.bytes.len() - self.from
     }
 
     /// Just one.
@@ -165,26 +167,35 @@ impl Tasks {
 
     /// The arguments of each.
     pub(crate) fn each(&self) -> impl Iterator<Item = (&[u8], &[Handle])> {
-        let mut parts = Reader::new(&self.message);
+        let mut parts = self.reader();
         // These are our own bytes: they have all the parts that they say.
         let _ = parts.u64();
         std::iter::from_fn(move || if parts.is_done() { None } else { parts.part().ok() })
     }
 
-    /// Forgets the first so many.
+    fn reader(&self) -> Reader<'_> {
+        let Message { bytes, handles } = &self.message;
+        Reader { bytes: &bytes[self.from..], handles }
+    }
+
+    /// Forgets the first so many. What is left stays where it is: a worker may end one task at a time
+    /// of many, which must not cost a copy of all the others each time.
     pub(crate) fn drop_first(&mut self, n: usize) {
-        if n == 0 {
-            return;
-        }
-        let mut rest = Tasks::new();
-        self.each().skip(n).for_each(|(bytes, handles)| rest.push_encoded(bytes, handles));
-        *self = rest;
+        let forgotten = self.each().take(n);
+        let (count, bytes, handles) = forgotten.fold((0, 0, 0), |sum, (bytes, handles)| {
+            (sum.0 + 1, sum.1 + PART_HEADER + bytes.len(), sum.2 + handles.len())
+        });
+        // The number of the chunk goes over the end of what is forgotten.
+        self.from += bytes;
+        self.message.handles.drain(..handles);
+        self.count -= count;
     }
 
     /// The message to send, under this number.
-    pub(crate) fn message(&mut self, id: u64) -> &Message {
-        self.message.bytes[..8].copy_from_slice(&id.to_le_bytes());
-        &self.message
+    pub(crate) fn message(&mut self, id: u64) -> (&[u8], &[Handle]) {
+        let bytes = &mut self.message.bytes[self.from..];
+        bytes[..8].copy_from_slice(&id.to_le_bytes());
+        (bytes, &self.message.handles)
     }
 }
 
@@ -299,7 +310,7 @@ mod tests {
             tasks.push(&(n,)).unwrap();
             writer.part(&Message::of(&(n,)).unwrap().bytes, &[]);
         }
-        assert_eq!((tasks.len(), &tasks.message(7).bytes), (3, &writer.finish().bytes));
+        assert_eq!((tasks.len(), tasks.message(7).0), (3, &writer.finish().bytes[..]));
         tasks.drop_first(2);
         let left: Vec<_> = tasks.each().map(|(bytes, _)| bytes.to_vec()).collect();
         assert_eq!((tasks.len(), left), (1, vec![Message::of(&(70_000u64,)).unwrap().bytes]));
@@ -316,8 +327,8 @@ mod tests {
             let left = &tasks[dropped.min(tasks.len())..];
             let each: Vec<_> = sent.each().map(|(bytes, _)| bytes.to_vec()).collect();
             prop_assert_eq!(&each[..], left);
-            let message = sent.message(id);
-            let mut reader = Reader::new(message);
+            let (bytes, handles) = sent.message(id);
+            let mut reader = Reader { bytes, handles };
             prop_assert_eq!(reader.u64(), Ok(id));
             for bytes in left {
                 prop_assert_eq!(reader.part_and_count(), Ok((&bytes[..], 0)));

@@ -19,6 +19,7 @@
 //! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
 //!    the backend's own to say, where it runs the trial.
 
+mod cancel;
 mod conformance;
 mod connection;
 mod context;
@@ -29,6 +30,7 @@ mod exit;
 mod healing;
 mod lock;
 mod main_loop;
+mod measured;
 mod naming;
 mod pipe;
 mod pool;
@@ -281,6 +283,21 @@ cases! { $
         another_child_is_joined_after_a_pool_was_used_too;
         another_child_outlives_its_killed_parent;
         a_daemon_may_not_start_processes;
+    }
+    cancel {
+        a_task_that_has_not_begun_is_taken_back;
+        a_task_that_runs_is_ended_with_its_worker;
+        a_task_that_has_ended_stays_as_it_is;
+        a_map_is_cancelled_whole;
+        a_task_whose_worker_is_not_ready_is_cancelled;
+        a_callback_hears_that_its_task_was_cancelled;
+    }
+    measured {
+        what_a_task_has_used_is_said;
+        what_a_task_with_a_process_of_its_own_has_used_is_said;
+        what_a_task_that_failed_has_used_is_said_too;
+        what_each_of_many_tasks_has_used_is_said;
+        nothing_is_measured_unasked;
     }
     pool {
         apply_runs_one_task;

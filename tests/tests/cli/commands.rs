@@ -345,3 +345,46 @@ fn what_a_name_would_do_to_a_terminal_is_escaped_in_the_log_and_on_stderr() {
     let resumed = run(&mut map(&format!("{options} --resume"), &["false", "{}", ":::", name]));
     check(&resumed, 0, "");
 }
+
+#[test]
+fn what_tasks_have_used_is_in_the_log_and_in_json() {
+    let dir = folder();
+    let log = dir.path().join("log");
+    let options = |more: &str| format!("map --quiet --json --joblog {} {more}", log.display());
+    let measured = |command: &mut Command, input: &str| {
+        let ran = run_on(command, input);
+        let task: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let logged = std::fs::read_to_string(&log).unwrap();
+        let lines: Vec<Vec<&str>> = logged.lines().map(|line| line.split('\t').collect()).collect();
+        let [header, line] = &lines[..] else { panic!("{logged}") };
+        assert_eq!(header[8..], ["Command", "Cputime", "Maxmem", "Attempts"]);
+        let number = |text: &str| text.parse::<f64>().ok();
+        assert_eq!(number(line[9]), task["cpu_seconds"].as_f64().map(|s| (s * 1e6).round() / 1e6));
+        assert_eq!(number(line[10]), task["peak_memory"].as_f64());
+        assert_eq!(number(line[11]), task["attempts"].as_f64());
+        (number(line[9]), number(line[10]), number(line[11]))
+    };
+    // A command, which has to be begun twice.
+    let failing = ["sh", "-c", "exit 3", ":::", "a"];
+    let mut command_of = command(&options("--retries 1"), &[]);
+    let (cpu, memory, attempts) = measured(command_of.args(failing), "");
+    assert!(cpu > Some(0.0) && memory > Some(65536.0) && attempts == Some(2.0));
+    // A worker, with a process of its own and without.
+    for backend in BOTH {
+        let program = program("conformance", backend);
+        let worker = "--worker does_as_told --fresh";
+        let (cpu, memory, attempts) = measured(&mut command(&options(worker), &[&program]), "a\n");
+        assert!(cpu > Some(0.0) && memory > Some(65536.0) && attempts == Some(1.0), "{backend:?}");
+        let worker = "--worker does_as_told --reuse --chunk-size 1";
+        let (cpu, memory, attempts) = measured(&mut command(&options(worker), &[&program]), "a\n");
+        assert_eq!(
+            (cpu.is_some(), memory, attempts),
+            (backend == Backend::Native, None, Some(1.0))
+        );
+    }
+    // Several that travel together are not told apart.
+    let mut together = command(&options("--worker does_as_told"), &[]);
+    check(&run_on(together.arg(program("conformance", Backend::Native)), ""), 0, "");
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.ends_with("\tCommand\n"), "{logged}");
+}

@@ -166,3 +166,92 @@ fn a_worker_that_answers_and_does_not_end_is_ended_and_its_answers_count() {
         },
     );
 }
+
+#[test]
+fn a_worker_that_answers_another_task_than_its_first_is_ended_with_both() {
+    // The first would have all the time there is, as long as others come.
+    let body = "(call $take) (call $take) (call $answer) (call $spin)";
+    each_fails("to keep a task and answer the next", body, killed);
+}
+
+#[test]
+fn workers_that_do_one_task_and_leave_the_others_break_the_pool() {
+    let tries = "to do one task and return with more at hand";
+    beside_an_honest_one(
+        tries,
+        |b| b,
+        |sandbox, honest| {
+            let body = "(call $take) (call $answer)";
+            let (ends, replaced) = attempt(sandbox, body, 300, |builder| builder);
+            let done = ends.iter().filter(|end| end.is_ok()).count();
+            let why = |end: &Result<()>| match end {
+                Err(Error::PoolBroken(why)) => why.contains("returns again and again"),
+                end => end.is_ok(),
+            };
+            assert!(ends.iter().all(why), "{ends:?}");
+            // Each slot has had sixteen that left, and one for what was done.
+            assert!(
+                (17..=40).contains(&done) && replaced <= 40,
+                "{done} done, {replaced} replaced"
+            );
+            honest.answers(1);
+        },
+    );
+    // Told to do one task each, they do their share.
+    let body = "(call $take) (call $answer)";
+    beside_an_honest_one(
+        "to do its one task",
+        |b| b,
+        |sandbox, _| {
+            let (ends, replaced) =
+                attempt(sandbox, body, 300, |builder| builder.max_tasks_per_child(1));
+            assert!(ends.iter().all(Result::is_ok), "{ends:?}");
+            assert_eq!(replaced, 0);
+        },
+    );
+}
+
+#[test]
+fn a_worker_that_answers_one_task_of_a_chunk_at_a_time_is_ended_each_time() {
+    let tries = "to answer one task of many and go on";
+    beside_an_honest_one(
+        tries,
+        |b| b,
+        |sandbox, honest| {
+            let body = worker("(loop $l (call $take) (call $answer) (br $l))");
+            let program = Program::from_bytes("workers", wat::parse_str(body).unwrap()).unwrap();
+            let ctx = sandbox.context_with(program, Grants::default().quiet(true)).unwrap();
+            let pool = ctx.pool::<(), ()>("w").workers(2).chunk_size(10).build().unwrap();
+            let results = pool.starmap_async(std::iter::repeat_n((), 40)).unwrap();
+            assert_eq!(results.get_timeout(PATIENCE).map(|all| all.len()), Ok(40));
+            let replaced = pool.counters().replaced;
+            assert!((18..=40).contains(&replaced), "{replaced} were replaced");
+            honest.answers(1);
+        },
+    );
+}
+
+#[test]
+fn a_task_that_is_held_is_cancelled() {
+    let tries = "to keep a task that is cancelled";
+    beside_an_honest_one(
+        tries,
+        |b| b,
+        |sandbox, honest| {
+            for body in ["(call $take) (call $spin)", "(call $spin)"] {
+                let program = Program::from_bytes("workers", wat::parse_str(worker(body)).unwrap());
+                let grants = Grants::default().quiet(true);
+                let ctx = sandbox.context_with(program.unwrap(), grants).unwrap();
+                let pool = ctx.pool::<(), ()>("w").workers(2).chunk_size(1).build().unwrap();
+                for _ in 0..10 {
+                    let tasks: Vec<_> = (0..6).map(|_| pool.apply_async(()).unwrap()).collect();
+                    assert!(tasks.iter().all(|task| task.cancel()), "{tries}");
+                    let ends: Vec<_> = tasks.iter().map(|task| task.get()).collect();
+                    assert_eq!(ends, vec![Err(Error::Cancelled); 6], "{tries}");
+                }
+                assert_eq!(pool.counters().failed, 60, "{tries}");
+            }
+            honest.answers(1);
+        },
+    );
+}

@@ -1,12 +1,13 @@
 //! The bookkeeping by itself, with simulated workers that answer, lie, die, and are refused.
 
 use super::*;
+use crate::signal;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 /// Tasks by their pool-wide numbers.
 #[derive(Clone, Debug)]
-struct Numbers(Vec<u64>);
+pub(super) struct Numbers(pub(super) Vec<u64>);
 
 impl Work for Numbers {
     fn len(&self) -> usize {
@@ -36,6 +37,8 @@ enum Step {
     Refuse(u8, usize),
     /// So many of the next starts fail, for good or for now.
     FailStarts(bool, usize),
+    /// The tasks of one submission are cancelled.
+    Cancel(usize),
     Close,
     Terminate,
 }
@@ -52,6 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u64..3000).prop_map(Step::Pass),
         1 => (0u8..3, 1usize..4).prop_map(|(why, times)| Step::Refuse(why, times)),
         1 => (prop::bool::weighted(0.1), 1usize..3).prop_map(|(ever, n)| Step::FailStarts(ever, n)),
+        2 => (0usize..20).prop_map(Step::Cancel),
         1 => Just(Step::Close),
         1 => Just(Step::Terminate),
     ]
@@ -185,7 +189,7 @@ impl World {
         let Some(chunk) = self.state.answered(slot, Some(id)) else { return };
         let ended = ends.min(chunk.work.len());
         self.end(chunk.sink, chunk.base, ended);
-        self.state.settled(chunk, ended);
+        self.state.settled(slot, chunk, ended);
     }
 
     fn die(&mut self, slot: usize, code: i32) {
@@ -204,6 +208,24 @@ impl World {
         let unbegun = worker.queue.into_iter().collect();
         let death = Death { worker: "w".into(), status, unbegun, delivered };
         self.state.ended(slot, &death);
+    }
+
+    /// As the driver does it.
+    fn cancel(&mut self, sink: usize) -> bool {
+        let is = |other: &usize| *other == sink;
+        for slot in self.state.slots_of(is) {
+            let most = self.state.recallable(slot);
+            let queue = self.workers[slot].as_mut().map(|worker| &mut worker.queue);
+            let ids: Vec<u64> =
+                queue.map_or(Vec::new(), |q| q.drain(..most.min(q.len())).collect());
+            self.state.recalled(slot, &ids);
+        }
+        let mut any = self.state.cancel_waiting(is);
+        for slot in self.state.slots_of(is) {
+            any |= self.state.cancel_begun(slot, is);
+        }
+        assert!(self.state.slots_of(is).is_empty());
+        any
     }
 
     fn take(&mut self, step: Step) {
@@ -252,6 +274,11 @@ impl World {
             Step::Refuse(why, times) => self.refusals.extend(std::iter::repeat_n(why, times)),
             Step::FailStarts(ever, times) => {
                 self.failing_starts.extend(std::iter::repeat_n(ever, times));
+            }
+            Step::Cancel(n) => {
+                let before = self.state.pending();
+                let cancelled = self.cancel(n % self.submissions.max(1));
+                assert_eq!(self.state.pending() < before, cancelled);
             }
             Step::Close => self.state.close(),
             Step::Terminate => self.state.terminate(),
@@ -310,7 +337,7 @@ proptest! {
     }
 }
 
-fn plain_rules() -> Rules {
+pub(super) fn plain_rules() -> Rules {
     Rules {
         plain: false,
         depth: 2,
@@ -322,12 +349,12 @@ fn plain_rules() -> Rules {
     }
 }
 
-fn submit(state: &mut State<Numbers, usize>, n: u64) {
+pub(super) fn submit(state: &mut State<Numbers, usize>, n: u64) {
     let first = state.counters().submitted;
     state.submit(Numbers((first..first + n).collect()), 0, first as usize).unwrap();
 }
 
-fn actions(state: &mut State<Numbers, usize>) -> Vec<Action<usize>> {
+pub(super) fn actions(state: &mut State<Numbers, usize>) -> Vec<Action<usize>> {
     std::iter::from_fn(|| state.next_action()).collect()
 }
 
@@ -358,7 +385,7 @@ fn an_idle_worker_gets_what_a_busy_one_has_not_begun() {
     assert_eq!(actions(&mut state).len(), 6);
     for (slot, id) in [(0, 0), (0, 2)] {
         let chunk = state.answered(slot, Some(id)).unwrap();
-        state.settled(chunk, 1);
+        state.settled(slot, chunk, 1);
     }
     assert_eq!(state.next_steal(), Some(Action::TakeBack(1)));
     state.taken_back(1, Some(3));
@@ -391,7 +418,7 @@ fn a_worker_that_has_done_its_share_and_does_not_end_is_killed() {
     state.tick(now);
     assert_eq!(state.due(), None, "a task has all the time there is");
     let chunk = state.answered(0, Some(0)).unwrap();
-    state.settled(chunk, 1);
+    state.settled(0, chunk, 1);
     state.tick(now);
     state.tick(now + crate::pool::slot::LEAVING);
     assert_eq!(actions(&mut state), [Action::Kill(0)]);

@@ -12,6 +12,12 @@ pub(crate) fn double(n: u64) -> u64 {
     n * 2
 }
 
+/// Takes so many rounds of CPU time.
+#[worker]
+fn computes(rounds: u64) -> u64 {
+    (0..rounds).fold(7, |sum, n| std::hint::black_box(sum ^ n).rotate_left(1))
+}
+
 #[worker]
 fn add(a: u64, b: u64) -> u64 {
     a + b

@@ -1,4 +1,8 @@
 //! `Signal` of the native backend, between threads for processes and with a futex made of a mutex.
+//!
+//! Seen to fail when a fence is left out, where a change is told or where one announces itself, by its own
+//! word or by the shared one; when the word is read after the flag is raised, or is not changed; and when
+//! those on the shared word are not told.
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::signal::Signal;

@@ -5,7 +5,7 @@
 //!
 //! - the pacer does not look again after it has said that it rests, or looks before;
 //! - its state or the count of ready tasks is read relaxed;
-//! - a task is ready before the pacer is told, or without;
+//! - the pacer is told of a task before it is there, or not at all;
 //! - it wakes no runner, or a runner sleeps unlisted;
 //! - a ring unparks nobody, or is relaxed, as its answer is;
 //! - going to sleep, or waking up, overwrites a ring; who helps does not look at the bell;

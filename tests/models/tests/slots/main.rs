@@ -9,7 +9,8 @@
 //! - a start whose zygote is gone does not withdraw its claim, or that leaves the state as it is;
 //! - slots that are starting are recovered unwithdrawn, or slots that were withdrawn are left;
 //! - a slot is free before its record, or the record is not freed;
-//! - the entry stays on the record when its reference is given back.
+//! - the entry stays on the record when its reference is given back;
+//! - what a dead process has committed is not finished.
 
 #![cfg(loom)]
 

@@ -1,8 +1,8 @@
 //! The memory that the processes share, and its atomics: flat, as an arena is, and all of it zero when a
 //! run begins.
 //!
-//! What is read by others without the arena's lock is the process table; so its words, and the length
-//! of the log that commits a transaction, are what an access makes a step of.
+//! What is read by others without the arena's lock is the process table; so an access to its words is a
+//! step of its own, and each write of a transaction that is committed.
 
 use crate::arena::layout::{HEAP, Header, LogEntry, TABLE};
 use procbox_models::explore::{self, mix, saw, step};
@@ -107,13 +107,11 @@ impl AtomicU64 {
 
     pub(crate) fn store(&self, value: u64, _: Ordering) {
         let offset = offset_of_word(self).expect("a word of the memory");
-        if is_step(offset) {
-            step("a store to the table");
+        // Of a transaction that is committed, each write is one.
+        if is_step(offset) || peek(LOG_LENGTH) != 0 {
+            step("a store");
         }
         poke(offset, value);
-        if offset == LOG_LENGTH && value != 0 {
-            step("a commit");
-        }
     }
 }
 

@@ -31,7 +31,7 @@
 //!
 //! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
-//! 2. the primitives: `lock`, `semaphore` on `taken`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
+//! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
 //! 3. `context`, `process`, `connection`, `main_loop`;
 //! 4. `pool`.
@@ -65,7 +65,6 @@ mod process;
 mod queue;
 mod semaphore;
 mod sync;
-mod taken;
 mod usage;
 
 pub use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! A counting semaphore between processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
-use crate::raw::{self, Handle, RawSemaphore};
-use crate::{Result, Wait, taken};
+use crate::raw::{self, Handle, RawSemaphore, Taken};
+use crate::{Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,11 @@ use std::time::Duration;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Semaphore(Arc<dyn RawSemaphore>);
+pub struct Semaphore {
+    raw: Arc<dyn RawSemaphore>,
+    /// Which thread has which permits.
+    taken: Option<Arc<Taken>>,
+}
 
 impl Semaphore {
     /// The most permits that a semaphore counts: 2^31 - 1.
@@ -41,7 +45,7 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub fn from_raw(raw: Arc<dyn RawSemaphore>) -> Semaphore {
-        Semaphore(raw)
+        Semaphore { taken: raw.clone().taken(), raw }
     }
 
     /// Waits for a permit, which is given back when dropped.
@@ -60,7 +64,7 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::Interrupted`] on Ctrl-C.
     pub fn permit(&self) -> Result<Permit<'_>> {
-        self.0.acquire(Wait::Forever).map(|()| self.taken())
+        self.raw.acquire(Wait::Forever).map(|()| self.taken())
     }
 
     /// Like [`Semaphore::permit`], for at most `timeout`.
@@ -78,7 +82,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`Semaphore::permit`], and [`crate::Error::TimedOut`].
     pub fn permit_timeout(&self, timeout: Duration) -> Result<Permit<'_>> {
-        self.0.acquire(Wait::AtMost(timeout)).map(|()| self.taken())
+        self.raw.acquire(Wait::AtMost(timeout)).map(|()| self.taken())
     }
 
     /// Like [`Semaphore::permit`], without waiting.
@@ -96,7 +100,7 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::TimedOut`] if there is none.
     pub fn try_permit(&self) -> Result<Permit<'_>> {
-        self.0.acquire(Wait::Never).map(|()| self.taken())
+        self.raw.acquire(Wait::Never).map(|()| self.taken())
     }
 
     /// Waits for a permit and keeps it until [`Semaphore::release`].
@@ -113,7 +117,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`Semaphore::permit`].
     pub fn acquire(&self) -> Result<()> {
-        self.0.acquire(Wait::Forever).map(|()| self.keep())
+        self.raw.acquire(Wait::Forever).map(|()| self.keep())
     }
 
     /// Like [`Semaphore::acquire`], for at most `timeout`.
@@ -134,7 +138,7 @@ impl Semaphore {
     /// # Errors
     /// Those of [`Semaphore::permit_timeout`].
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<()> {
-        self.0.acquire(Wait::AtMost(timeout)).map(|()| self.keep())
+        self.raw.acquire(Wait::AtMost(timeout)).map(|()| self.keep())
     }
 
     /// Like [`Semaphore::acquire`], without waiting.
@@ -151,7 +155,7 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::TimedOut`] if there is none.
     pub fn try_acquire(&self) -> Result<()> {
-        self.0.acquire(Wait::Never).map(|()| self.keep())
+        self.raw.acquire(Wait::Never).map(|()| self.keep())
     }
 
     /// Gives a permit back. Any process may, as in Python: it need not have acquired one.
@@ -167,20 +171,34 @@ impl Semaphore {
     /// # Errors
     /// [`crate::Error::Invalid`] if there would be more permits than the count can hold.
     pub fn release(&self) -> Result<()> {
-        taken::gives(&self.0);
-        self.0.release()
+        if let Some(taken) = &self.taken {
+            taken.gives();
+        }
+        self.raw.release()
     }
 
     /// Notes a permit that was taken just now.
     #[inline]
     fn keep(&self) {
-        let _ = taken::took(&self.0);
+        let _ = self.note();
+    }
+
+    /// The same; whose it is.
+    #[inline]
+    fn note(&self) -> u64 {
+        self.taken.as_ref().map_or(0, Taken::took)
+    }
+
+    /// Strikes out a permit of this thread's that is about to be given back; `false` if it has come back.
+    #[inline]
+    fn gives_of(&self, thread: u64) -> bool {
+        self.taken.as_ref().is_none_or(|taken| taken.gives_of(thread))
     }
 
     /// The guard of a permit that was taken just now.
     #[inline]
     fn taken(&self) -> Permit<'_> {
-        Permit { semaphore: self, thread: taken::took(&self.0) }
+        Permit { semaphore: self, thread: self.note() }
     }
 
     /// The permits that are free now; another process may change that at any moment.
@@ -192,13 +210,15 @@ impl Semaphore {
     /// # Ok(()) }
     /// ```
     pub fn available(&self) -> usize {
-        self.0.available()
+        self.raw.available()
     }
 }
 
 impl Drop for Semaphore {
     fn drop(&mut self) {
-        taken::handle_goes(&self.0);
+        if let Some(taken) = &self.taken {
+            taken.handle_goes(&self.raw);
+        }
     }
 }
 
@@ -210,14 +230,14 @@ impl fmt::Debug for Semaphore {
 
 impl Serialize for Semaphore {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        serialize_handle(Handle::Semaphore(self.0.clone()), s)
+        serialize_handle(Handle::Semaphore(self.raw.clone()), s)
     }
 }
 
 impl<'de> Deserialize<'de> for Semaphore {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Semaphore, D::Error> {
         match deserialize_handle(d)? {
-            Handle::Semaphore(raw) => Ok(Semaphore(raw)),
+            Handle::Semaphore(raw) => Ok(Semaphore::from_raw(raw)),
             other => {
                 Err(serde::de::Error::custom(format!("a {} is not a semaphore", other.kind())))
             }
@@ -254,8 +274,8 @@ impl Permit<'_> {
     /// # Ok(()) }
     /// ```
     pub fn forget(self) {
-        if taken::gives_of(self.thread, &self.semaphore.0) {
-            self.semaphore.0.forget();
+        if self.semaphore.gives_of(self.thread) {
+            self.semaphore.raw.forget();
         }
         std::mem::forget(self);
     }
@@ -263,9 +283,9 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if taken::gives_of(self.thread, &self.semaphore.0) {
+        if self.semaphore.gives_of(self.thread) {
             // It fails only on overflow, which a permit that was taken cannot cause.
-            let _ = self.semaphore.0.release();
+            let _ = self.semaphore.raw.release();
         }
     }
 }

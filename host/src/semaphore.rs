@@ -5,22 +5,25 @@ use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{MAX_PERMITS, RawSemaphore, too_many_permits};
+use procbox_core::raw::{MAX_PERMITS, RawSemaphore, Taken, too_many_permits};
 use procbox_core::{Result, Wait};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub(crate) struct HostSemaphore {
     pub(crate) runtime: Arc<Runtime>,
     permits: AtomicUsize,
     released: WaitList,
+    /// Which thread of the embedding program has which permits.
+    taken: OnceLock<Arc<Taken>>,
     _charge: Charge,
 }
 
 impl HostSemaphore {
     pub(crate) fn new(runtime: Arc<Runtime>, permits: usize, charge: Charge) -> HostSemaphore {
         let permits = AtomicUsize::new(permits);
-        HostSemaphore { runtime, permits, released: WaitList::new(), _charge: charge }
+        let taken = OnceLock::new();
+        HostSemaphore { runtime, permits, released: WaitList::new(), taken, _charge: charge }
     }
 
     /// `None` if there is no permit.
@@ -70,5 +73,15 @@ impl RawSemaphore for HostSemaphore {
 
     fn available(&self) -> usize {
         self.permits.load(Ordering::Relaxed)
+    }
+
+    fn taken(self: Arc<Self>) -> Option<Arc<Taken>> {
+        let weak = Arc::downgrade(&self);
+        let taken = || {
+            Taken::new(move || {
+                weak.upgrade().into_iter().for_each(|semaphore| semaphore.take_back(1))
+            })
+        };
+        Some(self.taken.get_or_init(taken).clone())
     }
 }

@@ -14,7 +14,7 @@ use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 use procbox_core::observe::{Operation, Waiting};
-use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, too_many_permits};
+use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, Taken, too_many_permits};
 use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
@@ -224,7 +224,14 @@ impl RawSemaphore for NativeSemaphore {
         self.core().free.load(Ordering::Acquire) as usize
     }
 
-    fn number(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
+    fn taken(self: Arc<Self>) -> Option<Arc<Taken>> {
+        let held = Arc::downgrade(&self.0);
+        let taken = || {
+            Taken::new(move || {
+                // It fails only on overflow, which a permit that was taken cannot cause.
+                let _ = held.upgrade().map(|held| NativeSemaphore(held).release());
+            })
+        };
+        Some(self.0.taken.get_or_init(taken).clone())
     }
 }

@@ -22,6 +22,7 @@ mod pipe;
 mod process;
 mod queue;
 mod semaphore;
+mod taken;
 mod waitable;
 
 pub use address::Address;
@@ -34,4 +35,5 @@ pub use pipe::RawPipe;
 pub use process::{Entry, Identity, Input, Output, ProcessSpec, RawProcess, WorkerInfo};
 pub use queue::{Bounds, RawQueue};
 pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
+pub use taken::Taken;
 pub use waitable::Waitable;

@@ -1,7 +1,9 @@
 //! Semaphores, as a backend makes them.
 
+use super::Taken;
 use crate::{Error, Result, Wait};
 use std::any::Any;
+use std::sync::Arc;
 
 /// The most permits that a semaphore counts.
 pub const MAX_PERMITS: usize = i32::MAX as usize;
@@ -37,11 +39,10 @@ pub trait RawSemaphore: Any + Send + Sync {
     /// The permits that are free now.
     fn available(&self) -> usize;
 
-    /// A number that all handles of this semaphore have in common in this process, as long as there is
-    /// one, and no other semaphore has: by it a thread's permits are known. By default the
-    /// handle's address, for a backend that has one handle only.
-    fn number(&self) -> usize {
-        std::ptr::from_ref(self).cast::<()>().addr()
+    /// The account of which thread has which permits, the same for all handles of this semaphore in
+    /// this process; `None`, the default, if they are the process's.
+    fn taken(self: Arc<Self>) -> Option<Arc<Taken>> {
+        None
     }
 }
 

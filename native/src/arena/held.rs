@@ -7,10 +7,11 @@ use super::layout::Hold;
 use super::put_off::Left;
 use super::record::{By, HELD_ONCE, take_over};
 use crate::sync::patience::Patience;
+use procbox_core::raw::Taken;
 use procbox_core::{Error, Result};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// Holdings of this process.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Held {
     pub(crate) offset: u64,
     /// Entry in the record.
     entry: u64,
+    /// If it is a semaphore: which thread has which permits.
+    pub(crate) taken: OnceLock<Arc<Taken>>,
 }
 
 /// Locks that threads of this process hold, of which it has no handle any more. The list of held locks
@@ -182,7 +185,8 @@ impl Arena {
 
 impl Registry {
     pub(super) fn adopt(&mut self, arena: &Arc<Arena>, offset: u64, entry: u64) -> Arc<Held> {
-        let held = Arc::new(Held { arena: arena.clone(), offset, entry });
+        let taken = OnceLock::new();
+        let held = Arc::new(Held { arena: arena.clone(), offset, entry, taken });
         self.held.insert(offset, Arc::downgrade(&held));
         held
     }

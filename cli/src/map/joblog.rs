@@ -139,7 +139,7 @@ fn read(file: &File, ended: &mut Ended, measured: &mut bool) -> anyhow::Result<u
         if number == 1 {
             let more = line.strip_prefix(HEADER.as_bytes());
             *measured = more == Some(MEASURED.as_bytes());
-            anyhow::ensure!(*measured || more == Some(b""), "it is not a joblog");
+            anyhow::ensure!(*measured || more.is_some_and(<[u8]>::is_empty), "it is not a joblog");
         } else {
             let columns = if *measured { MEASURED_COLUMNS } else { COLUMNS };
             let (seq, success, name) = parse(&line, columns)

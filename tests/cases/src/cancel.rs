@@ -3,7 +3,7 @@
 use crate::support::*;
 use anyhow::ensure;
 use procbox_guest::{Context, Error, Event, Pool, PoolBuilder, Queue, TaskResult, Worker};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// The arguments of a task that says that it has begun, and waits.
@@ -110,13 +110,11 @@ pub(crate) fn a_task_whose_worker_is_not_ready_is_cancelled(ctx: &Context) -> Ve
 
 pub(crate) fn a_callback_hears_that_its_task_was_cancelled(ctx: &Context) -> Verdict {
     let (pool, begun, go) = waiting(ctx, |builder| builder)?;
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let tells = heard.clone();
-    let hears = move |end: &procbox_guest::Result<u64>| tells.lock().unwrap().push(end.clone());
+    let (tells, heard) = channel();
+    let hears = move |end: &procbox_guest::Result<u64>| drop(tells.send(end.clone()));
     let result = pool.apply_async_with((&begun, &go), hears)?;
     until_begun(&begun, 1, &result);
     ensure!(result.cancel());
     refused(result.get(), Error::Cancelled)?;
-    let heard = heard.lock().unwrap().clone();
-    same(heard, vec![Err(Error::Cancelled)])
+    same(heard.try_iter().collect::<Vec<_>>(), vec![Err(Error::Cancelled)])
 }

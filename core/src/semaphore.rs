@@ -57,6 +57,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`] on Ctrl-C.
+    #[inline]
     pub fn permit(&self) -> Result<Permit<'_>> {
         self.0.acquire(Wait::Forever).map(|()| Permit(self))
     }
@@ -235,6 +236,7 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
         // It fails only on overflow, which a permit that was taken cannot cause.
         let _ = self.0.0.release();

@@ -7,7 +7,7 @@
 
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Types that may be viewed in shared memory.
 ///
@@ -171,8 +171,18 @@ shared! {
     pub(crate) struct Hold {
         /// The object; 0 if the entry is free.
         pub(crate) object: AtomicU64,
-        /// If it is a semaphore: the permits that the process has taken and not given back.
-        pub(crate) permits: AtomicU64,
+        /// If it is a semaphore: the permits that the process has taken; changed under its lock.
+        pub(crate) permits: AtomicU32,
+        /// Those of them that it has given back without that lock.
+        pub(crate) returned: AtomicU32,
+    }
+}
+
+impl Hold {
+    /// The permits that the process has taken and not given back.
+    pub(crate) fn taken(&self) -> u32 {
+        let returned = self.returned.load(Ordering::Acquire);
+        self.permits.load(Ordering::Acquire).saturating_sub(returned)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::account::Account;
 use crate::blocked;
-use crate::limits::{self, MemoryLimit};
+use crate::limits::MemoryLimit;
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
@@ -86,7 +86,6 @@ pub(crate) struct State {
     pub(crate) stdio: [i32; 3],
     /// Its place in its tree.
     pub(crate) member: tree::Place,
-    _place: limits::Place,
 }
 
 impl State {
@@ -97,7 +96,6 @@ impl State {
         arguments: Stored,
         limits: MemoryLimit,
         member: tree::Place,
-        place: limits::Place,
     ) -> State {
         State {
             table: Table::new(crate::limits::HANDLES, process.tree.account.clone()),
@@ -113,7 +111,6 @@ impl State {
             wasi: None,
             stdio: STDIO,
             member,
-            _place: place,
         }
     }
 

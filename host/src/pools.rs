@@ -162,6 +162,9 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::Program;
+    use crate::sandbox::Sandbox;
+    use procbox_core::ExitStatus;
 
     fn limits() -> Limits {
         Limits { memory: 1 << 20, tree: Default::default(), fuel: None }
@@ -176,6 +179,24 @@ mod tests {
             assert_eq!(heaps, engine::heaps(&limits(), most));
             assert!(sizes[0].processes <= FIRST && sizes.len() <= 7, "{sizes:?}");
         }
+    }
+
+    #[test]
+    fn a_place_is_free_when_its_process_has_been_joined() {
+        const MODULE: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+        let sandbox = Sandbox::builder().max_processes(2).cache(false).build().unwrap();
+        let program = Program::from_bytes("program", wat::parse_str(MODULE).unwrap()).unwrap();
+        let ctx = sandbox.context(program).unwrap();
+        let start_many = || {
+            for _ in 0..300 {
+                let process = ctx.main(["program"]).start().unwrap();
+                assert_eq!(process.join(), Ok(ExitStatus::SUCCESS));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(start_many);
+            start_many();
+        });
     }
 
     #[test]

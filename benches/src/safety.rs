@@ -40,10 +40,10 @@ pub(super) fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
         let ctx = ctx.clone();
         cases.push(Case { group, contender, ops: None, run: Box::new(move |n| run(&ctx, n)) });
     };
-    add("safety/deadlocks", "native, ignored", &native_unwatched, pipe);
-    add("safety/deadlocks", "native, found", &native, pipe);
-    add("safety/deadlocks", "sandbox, ignored", &unwatched, pipe);
-    add("safety/deadlocks", "sandbox, found", &plain, pipe);
+    add("safety/deadlocks/native", "ignored", &native_unwatched, pipe);
+    add("safety/deadlocks/native", "found", &native, pipe);
+    add("safety/deadlocks/sandbox", "ignored", &unwatched, pipe);
+    add("safety/deadlocks/sandbox", "found", &plain, pipe);
     add("safety/limits", "as built", &plain, spawn);
     add("safety/limits", "CPU time of a tree", &limited, spawn);
     add("safety/limits", "time of a tree", &timed_out, spawn);
@@ -81,7 +81,7 @@ fn compute(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
 
 /// A context for a program that the cache has, and for one that a child compiles.
 fn compile(program: &Program) -> [Case; 2] {
-    [("from the cache", true), ("in a child", false)].map(|(contender, cached)| {
+    [("from the cache", true, 10), ("in a child", false, 1)].map(|(contender, cached, ops)| {
         let program = program.clone();
         let run = move |n| {
             let sandbox = Sandbox::builder().max_processes(1).cache(cached).build()?;
@@ -89,6 +89,6 @@ fn compile(program: &Program) -> [Case; 2] {
             drop(sandbox.context(program.clone())?);
             timed(n, || Ok(drop(sandbox.context(program.clone())?)))
         };
-        Case { group: "safety/compile", contender, ops: None, run: Box::new(run) }
+        Case { group: "safety/compile", contender, ops: Some(ops), run: Box::new(run) }
     })
 }

@@ -202,6 +202,7 @@ impl Start {
     fn run(&self) -> wasmtime::Result<()> {
         let mut store = Store::new(self.program.module().engine(), ());
         store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
         let code = finished(async {
             let instance = self.program.instantiate_async(&mut store).await?;
             let worker = instance.get_typed_func::<i32, i32>(&mut store, &self.worker)?;

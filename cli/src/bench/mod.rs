@@ -99,7 +99,7 @@ fn show(text: &str) {
 
 fn print_table(figures: &[Figure]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<22} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x first")?;
+    writeln!(out, "{:<24} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x first")?;
     let mut group = "";
     for figure in figures {
         if figure.group != group && !group.is_empty() {
@@ -110,7 +110,7 @@ fn print_table(figures: &[Figure]) -> std::io::Result<()> {
         let ratio = figure.ns_per_op / first.ns_per_op;
         writeln!(
             out,
-            "{:<22} {:<18} {:>14.1} {:>10.2}",
+            "{:<24} {:<18} {:>14.1} {:>10.2}",
             group, figure.contender, figure.ns_per_op, ratio
         )?;
     }

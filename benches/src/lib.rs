@@ -1,4 +1,5 @@
-//! What is measured: the same operations on both backends, and what fairness in the sandbox comes to.
+//! What is measured: the same operations on both backends, what fairness in the sandbox comes to, and
+//! what safety costs.
 //!
 //! A group is one operation, a contender one way to do it. `procbox bench` measures these cases, and
 //! by a program of their own (`benches/peers`) those of the peers, which are not linked here. The
@@ -7,6 +8,7 @@
 mod fair;
 mod measure;
 mod ours;
+mod safety;
 
 pub use measure::{Effort, Figure, timed};
 pub use ours::cases;
@@ -34,7 +36,7 @@ pub struct Case {
     /// The operation.
     pub group: &'static str,
     /// `native`, `sandbox`, or a peer by its crate's name; in the groups `fair/`, which are of the
-    /// sandbox alone, beside whom.
+    /// sandbox alone, beside whom; in `safety/`, without what and with what.
     pub contender: &'static str,
     /// Operations that a sample has; `None` for as many as fit its time.
     pub ops: Option<u64>,

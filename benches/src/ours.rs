@@ -24,6 +24,7 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let native = Native::builder().program(native).build()?;
     let sandbox = procbox_host::Program::wasm(programs.join("bench.wasm"))?;
     let mut cases = crate::fair::cases(&sandbox)?;
+    cases.extend(crate::safety::cases(programs)?);
     let sandbox = Sandbox::builder().build()?.context(sandbox)?;
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
@@ -35,6 +36,7 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
         add("spawn", spawn);
         add("queue/64B/1p1c", queue);
         add("lock/uncontended", lock);
+        add("semaphore/uncontended", semaphore);
         add("pipe/ping-pong", pipe);
         add("pool/empty", pool);
         add("pool/fresh", pool_fresh);
@@ -42,7 +44,7 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn spawn(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+pub(super) fn spawn(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     timed(n, || {
         let status = ctx.process("nothing").start()?.join()?;
         anyhow::ensure!(status.success(), "the worker {status}");
@@ -69,6 +71,15 @@ fn lock(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
+fn semaphore(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+    let semaphore = ctx.semaphore(1)?;
+    let took: Queue<u64> = ctx.queue(1)?;
+    let p = ctx.process("semaphore_many").args((&semaphore, n, &took)).start()?;
+    let nanos = took.get()?;
+    p.join()?;
+    Ok(Duration::from_nanos(nanos))
+}
+
 pub(super) fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let (a, b) = ctx.pipe::<Bytes>()?;
     let took: Queue<u64> = ctx.queue(1)?;
@@ -81,7 +92,7 @@ pub(super) fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
-fn pool(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+pub(super) fn pool(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx).chunk_size(1), n)
 }
 
@@ -89,7 +100,7 @@ fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx), n)
 }
 
-fn pool_fresh(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+pub(super) fn pool_fresh(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx).fresh_per_task(), n)
 }
 

@@ -74,8 +74,7 @@ pub(crate) fn wasm_program(path: &Path) -> Result<sandbox::Program> {
     sandbox::Program::from_bytes(path.display().to_string(), module(path)?)
 }
 
-/// The room that a program needs: what cannot start a process is only ever one. Room for a thousand
-/// takes more time than most small programs run.
+/// The room that a program needs: what cannot start a process is only ever one.
 fn room(module: &[u8], args: &ProgramArgs, at_once: Option<usize>) -> usize {
     let speaks = module.windows(PROCBOX.len()).any(|bytes| bytes == PROCBOX);
     match (args.limits.max_processes, at_once) {

@@ -53,6 +53,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::AlreadyHeld`] if the caller has it, [`Error::Interrupted`] on Ctrl-C.
+    #[inline]
     pub fn lock(&self) -> Result<LockGuard<'_>> {
         self.guard(Wait::Forever)
     }
@@ -99,6 +100,7 @@ impl Lock {
         self.guard(Wait::Never)
     }
 
+    #[inline]
     fn guard(&self, wait: Wait) -> Result<LockGuard<'_>> {
         let acquired = self.0.acquire(wait)?;
         Ok(LockGuard { lock: self, acquired, not_send: PhantomData })
@@ -239,6 +241,7 @@ impl LockGuard<'_> {
 }
 
 impl Drop for LockGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
         // The one way to fail is that the caller released it by hand, which is its business.
         let _: Result<(), Error> = self.lock.0.release();

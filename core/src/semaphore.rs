@@ -63,6 +63,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`] on Ctrl-C.
+    #[inline]
     pub fn permit(&self) -> Result<Permit<'_>> {
         self.raw.acquire(Wait::Forever).map(|()| self.taken())
     }
@@ -282,6 +283,7 @@ impl Permit<'_> {
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
         if self.semaphore.gives_of(self.thread) {
             // It fails only on overflow, which a permit that was taken cannot cause.

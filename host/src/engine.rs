@@ -18,8 +18,6 @@ const MOST_FULL_RESERVATIONS: usize = 20_000;
 const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
 /// What host calls need of a process's stack, on top of what its WebAssembly code may have.
 const HOST_STACK: usize = 512 << 10;
-/// Stacks beyond those of live processes: the ones of processes that end just now.
-const SPARE_STACKS: u32 = 64;
 /// Elements of each table of a module: functions that can be called by pointer.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// Freed instances that keep their memory for the next ones.
@@ -36,6 +34,14 @@ const FRAMES: usize = 16;
 /// The granularity of reservations: a page of WebAssembly.
 const PAGE: u64 = 64 << 10;
 
+/// What a pool has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) processes: usize,
+    /// How many of them may have a heap of garbage-collected values.
+    pub(crate) heaps: usize,
+}
+
 /// How programs are compiled for so many processes at once; for a simulation nothing is left to the
 /// machine.
 pub(crate) fn settings(limits: &Limits, processes: usize, simulated: bool) -> Settings {
@@ -43,14 +49,14 @@ pub(crate) fn settings(limits: &Limits, processes: usize, simulated: bool) -> Se
     Settings { fuel: limits.fuel.is_some(), simulated, reservation }
 }
 
-/// An engine for so many processes at once.
+/// An engine with a pool for so many processes.
 ///
 /// # Errors
 /// [`Error::Os`] if the address space cannot be reserved.
-pub(crate) fn engine(limits: &Limits, processes: usize, settings: Settings) -> Result<Engine> {
+pub(crate) fn engine(limits: &Limits, size: Size, settings: Settings) -> Result<Engine> {
     let mut config = settings.config();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, processes)))
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, size, settings)))
         .max_wasm_stack(limits.stack)
         .async_stack_size(limits.stack.saturating_add(HOST_STACK))
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
@@ -67,16 +73,15 @@ fn reservation(limits: &Limits, processes: usize) -> u64 {
 
 /// Heaps for garbage-collected values, of which a process has at most one: as many as there is room for
 /// beside the memories, and one for each up to half of [`MOST_FULL_RESERVATIONS`].
-fn heaps(limits: &Limits, processes: usize) -> u32 {
+pub(crate) fn heaps(limits: &Limits, processes: usize) -> usize {
     let slots = ADDRESS_SPACE / reservation(limits, processes);
-    let room = usize::try_from(slots).unwrap_or(usize::MAX).saturating_sub(processes);
-    u32::try_from(room.min(processes)).unwrap_or(u32::MAX)
+    usize::try_from(slots).unwrap_or(usize::MAX).saturating_sub(processes).min(processes)
 }
 
 /// The pool that instances and stacks come from.
-fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
-    let most = u32::try_from(processes).unwrap_or(u32::MAX);
-    let heaps = heaps(limits, processes);
+fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationConfig {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (most, heaps) = (number(size.processes), number(size.heaps));
     // Where the kernel says which pages were written (PAGEMAP_SCAN, Linux 6.7), only those are
     // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
@@ -89,8 +94,8 @@ fn pool(limits: &Limits, processes: usize) -> PoolingAllocationConfig {
         .total_memories(most.saturating_add(heaps))
         .total_gc_heaps(heaps)
         .total_tables(most)
-        .total_stacks(most.saturating_add(SPARE_STACKS))
-        .max_memory_size(limits.memory.min(reservation(limits, processes) as usize))
+        .total_stacks(most)
+        .max_memory_size(limits.memory.min(settings.reservation as usize))
         .table_elements(TABLE_ELEMENTS)
         .max_unused_warm_slots(WARM_SLOTS)
         .linear_memory_keep_resident(keep)

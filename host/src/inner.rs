@@ -1,25 +1,23 @@
-//! What is inside a sandbox: its runtime, its engine, and its processes.
+//! What is inside a sandbox: its runtime, its pools, and its processes.
 
 use crate::compile::Compiler;
 use crate::connection::Names;
 use crate::cycles::OTHERS;
 use crate::deadlock::Detector;
-use crate::limits::{Limits, Room};
+use crate::limits::Limits;
+use crate::pools::Pools;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
-use crate::state::State;
 use std::sync::Arc;
-use wasmtime::{Engine, Linker};
 
 /// The inside of a sandbox. Its contexts and processes hold it.
 pub(crate) struct Inner {
     pub(crate) runtime: Arc<Runtime>,
-    pub(crate) engine: Engine,
-    pub(crate) linker: Linker<State>,
     pub(crate) parallelism: usize,
     pub(crate) limits: Limits,
     pub(crate) compiler: Compiler,
-    pub(crate) room: Room,
+    /// Where its processes have their places.
+    pub(crate) pools: Arc<Pools>,
     pub(crate) registry: Arc<Registry>,
     /// Who looks for deadlocks.
     pub(crate) detector: Arc<Detector>,

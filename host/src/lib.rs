@@ -42,8 +42,8 @@
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
-//!    `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
-//!    processes of a context share and how one starts; `context`; `sandbox`.
+//!    `program`; `engine` and `pools`, where its instances get their places; `inner`, what a sandbox is
+//!    inside; `start`, what the processes of a context share and how one starts; `context`; `sandbox`.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
 //! there are messages.
@@ -79,6 +79,7 @@ mod object;
 mod ops;
 mod permits;
 mod pipe;
+mod pools;
 mod print;
 mod process;
 mod program;

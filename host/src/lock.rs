@@ -94,6 +94,7 @@ impl HostLock {
     }
 
     /// `None` if another has it.
+    #[inline]
     pub(crate) fn try_acquire(&self, me: Holder) -> Option<Result<Acquired>> {
         let free = Holder::FREE;
         match self.holder.compare_exchange(free, me.0, Ordering::Acquire, Ordering::Relaxed) {
@@ -111,12 +112,13 @@ impl HostLock {
         waiting::until(&self.runtime, &self.released, || self.try_acquire(me)).await
     }
 
+    #[inline]
     pub(crate) fn release_as(&self, me: Holder) -> Result<()> {
         let free = Holder::FREE;
         self.holder
-            .compare_exchange(me.0, free, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(me.0, free, Ordering::SeqCst, Ordering::Relaxed)
             .map_err(|_| Error::NotHolder)?;
-        self.released.wake(1);
+        self.released.wake_swapped(1);
         Ok(())
     }
 

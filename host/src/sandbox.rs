@@ -8,7 +8,8 @@ use crate::deadlock::Detector;
 use crate::engine;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
-use crate::limits::{Limits, Room};
+use crate::limits::Limits;
+use crate::pools::Pools;
 use crate::program::Program;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
@@ -328,7 +329,7 @@ impl SandboxBuilder {
             None => Cache::of_user(),
         };
         let settings = engine::settings(&limits, self.max_processes, self.seed.is_some());
-        let engine = engine::engine(&limits, self.max_processes, settings)?;
+        let pools = Pools::new(limits, self.max_processes, settings)?;
         let admission = Admission {
             module: self.module_size,
             memory: self.memory,
@@ -341,22 +342,20 @@ impl SandboxBuilder {
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let parallelism = self.parallelism.unwrap_or_else(cpus);
-        let epoch = engine.clone();
+        let running = pools.clone();
         let runtime = match self.seed {
             Some(seed) => Runtime::sim(seed),
-            None => Runtime::threads(parallelism, Box::new(move || epoch.increment_epoch())),
+            None => Runtime::threads(parallelism, Box::new(move || running.preempt())),
         };
         ctrl_c::register(&runtime);
         let registry = Arc::new(Registry::new(OWN_PID));
         let detector = Detector::begin(&runtime, &registry, self.deadlocks);
         let inner = Inner {
             runtime,
-            linker: engine::linker(&engine)?,
             compiler,
-            engine,
             parallelism,
             limits,
-            room: Room::new(self.max_processes),
+            pools,
             registry,
             detector,
             names: Arc::default(),
@@ -481,7 +480,7 @@ impl Sandbox {
     /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn processes(&self) -> usize {
-        self.0.0.room.taken()
+        self.0.0.pools.taken()
     }
 
     /// A number that stands for all that a simulation has done so far: who went on at each switch

@@ -27,6 +27,7 @@ impl HostSemaphore {
     }
 
     /// `None` if there is no permit.
+    #[inline]
     pub(crate) fn try_take(&self) -> Option<Result<()>> {
         self.permits
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |n| n.checked_sub(1))
@@ -38,12 +39,13 @@ impl HostSemaphore {
         waiting::until(&self.runtime, &self.released, || self.try_take()).await
     }
 
+    #[inline]
     pub(crate) fn give(&self, n: usize) -> Result<()> {
         let sum = |now: usize| now.checked_add(n).filter(|sum| *sum <= MAX_PERMITS);
         self.permits
-            .fetch_update(Ordering::Release, Ordering::Relaxed, sum)
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, sum)
             .map_err(|_| too_many_permits())?;
-        self.released.wake(n);
+        self.released.wake_swapped(n);
         Ok(())
     }
 

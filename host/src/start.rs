@@ -7,19 +7,20 @@ use crate::grants::Grants;
 use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::object::Stored;
+use crate::pools::Place;
 use crate::print::{self, Stream};
 use crate::process::{Captured, HostProcess};
 use crate::program::{Export, Prepared};
 use crate::runtime::Share;
 use crate::state::{Environment, State};
-use crate::task::{Life, Task};
+use crate::task::{FAULT, Life, Task};
 use crate::trap;
 use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
 use procbox_core::raw::{Entry, Output, ProcessSpec};
 use procbox_core::time::Deadline;
-use procbox_core::{ExitStatus, Limit, Result, Wait};
+use procbox_core::{ExitStatus, Identity, Limit, Result, Wait};
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime_wasi::WasiCtxBuilder;
@@ -54,16 +55,17 @@ impl Shared {
         parent: Deadline,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
-        let place = sandbox.room.take()?;
+        let place = sandbox.pools.take()?;
+        self.program.load(&sandbox.pools, place.pool())?;
         let bytes = sandbox.limits.stack + size_of(&spec.entry);
         let member = tree.enter(bytes, self.grants.directories().count())?;
-        spec.identity.pid = sandbox.registry.next_pid();
+        let mut identity = std::mem::replace(&mut spec.identity, Identity::new("", 0));
+        identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
         let own = spec.timeout.map_or(Wait::Forever, Wait::AtMost).deadline(&**runtime.clock());
         let deadline = own.min(parent);
         let counts_fuel = sandbox.limits.fuel.is_some();
-        let process =
-            HostProcess::new(runtime, spec.identity.clone(), tree, output, deadline, counts_fuel)?;
+        let process = HostProcess::new(runtime, identity, tree, output, deadline, counts_fuel)?;
         let fuel = process.tree.take_fuel(sandbox.limits.fuel)?;
         sandbox.registry.enter(&process);
         observe::show(&process);
@@ -75,9 +77,8 @@ impl Shared {
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
         let limits = sandbox.limits.of_store(&process.tree.account);
-        let state =
-            State::new(process.clone(), environment, spec, arguments, limits, member, place);
-        let life = lives(self.clone(), state, export, fuel);
+        let state = State::new(process.clone(), environment, spec, arguments, limits, member);
+        let life = lives(self.clone(), state, export, fuel, place);
         let registry = sandbox.registry.clone();
         let task = Task::new(life, process.clone(), registry, deadline, cpu_time);
         sandbox.runtime.spawn(process.seat.clone(), task);
@@ -119,12 +120,12 @@ impl Environment for Shared {
 }
 
 /// The whole life of a process, beside the threads for its file calls.
-fn lives(shared: Arc<Shared>, state: State, export: Export, fuel: Given) -> Life {
-    match shared.files.clone() {
-        None => Box::pin(live(shared, state, export, fuel)),
-        Some(files) => {
-            Box::pin(async move { files.serve(live(shared, state, export, fuel)).await })
-        }
+fn lives(shared: Arc<Shared>, state: State, export: Export, fuel: Given, place: Place) -> Life {
+    let files = shared.files.clone();
+    let life = live(shared, state, export, fuel, place);
+    match files {
+        None => Box::pin(life),
+        Some(files) => Box::pin(async move { files.serve(life).await }),
     }
 }
 
@@ -141,11 +142,19 @@ fn size_of(entry: &Entry) -> usize {
     }
 }
 
-/// The whole life of a process.
-async fn live(shared: Arc<Shared>, state: State, export: Export, mut fuel: Given) -> ExitStatus {
+/// The whole life of a process, in its place in a pool for which the program was loaded.
+async fn live(
+    shared: Arc<Shared>,
+    state: State,
+    export: Export,
+    mut fuel: Given,
+    place: Place,
+) -> ExitStatus {
     let units = fuel.begin();
     let cpu_time = state.spec.cpu_time;
-    let mut store = Store::new(&shared.sandbox.engine, state);
+    let Some(program) = shared.program.loaded(place.pool()) else { return FAULT };
+    // The place is given back after the store.
+    let mut store = Store::new(program.instance.module().engine(), state);
     store.limiter(|state| &mut state.limits);
     if units.is_some() {
         fuel::charge_host_calls(&mut store);
@@ -156,7 +165,7 @@ async fn live(shared: Arc<Shared>, state: State, export: Export, mut fuel: Given
         if shared.grants.has_directories() {
             wasi::begin(store.data_mut()).map_err(wasmtime::Error::new)?;
         }
-        shared.program.call(&mut store, &export).await
+        program.call(&mut store, &export).await
     }
     .await;
     let refused = store.data().limits.has_refused();

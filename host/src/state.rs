@@ -3,7 +3,7 @@
 use crate::account::Account;
 use crate::blocked;
 use crate::fuel::Work;
-use crate::limits::{self, MemoryLimit};
+use crate::limits::MemoryLimit;
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
@@ -89,7 +89,6 @@ pub(crate) struct State {
     pub(crate) member: tree::Place,
     /// What the host does for it.
     pub(crate) work: Work,
-    _place: limits::Place,
 }
 
 impl State {
@@ -100,7 +99,6 @@ impl State {
         arguments: Stored,
         limits: MemoryLimit,
         member: tree::Place,
-        place: limits::Place,
     ) -> State {
         State {
             table: Table::new(crate::limits::HANDLES, process.tree.account.clone()),
@@ -117,7 +115,6 @@ impl State {
             stdio: STDIO,
             member,
             work: Work::default(),
-            _place: place,
         }
     }
 

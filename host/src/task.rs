@@ -17,8 +17,8 @@ use std::time::Duration;
 /// The whole life of a process: it owns the store, and comes to how the process has ended.
 pub(crate) type Life = Pin<Box<dyn Future<Output = ExitStatus> + Send>>;
 
-/// The end of a process in which there was a panic of our own.
-const FAULT: ExitStatus = ExitStatus::signaled(signal::ABRT);
+/// The end of a process in which there was a fault of our own.
+pub(crate) const FAULT: ExitStatus = ExitStatus::signaled(signal::ABRT);
 
 /// The task of a process.
 pub(crate) struct Task {

@@ -29,6 +29,15 @@ impl WaitList {
         self.wake_ordered(n);
     }
 
+    /// Wakes up to `n`, after a change by a sequentially consistent operation, which is before the look
+    /// here in the one order of all of them, as the fence in [`WaitList::wake`] would be.
+    #[inline]
+    pub(crate) fn wake_swapped(&self, n: usize) {
+        if self.asleep.load(Ordering::SeqCst) != 0 {
+            self.wake_ordered(n);
+        }
+    }
+
     /// Wakes up to `n`, after a change under a mutex that sleepers take for their second look; the
     /// mutex gives the order.
     pub(crate) fn wake_ordered(&self, n: usize) {

@@ -90,10 +90,24 @@ impl NativeLock {
         })
     }
 
-    /// The lock, for somebody who watches: he is told before it is asked for in earnest, not in the
-    /// middle. Apart, so that nobody else pays for it.
+    /// The lock, if it was not free just now, or its last holder died with it. Apart, so that one that
+    /// is free costs nothing of it.
     #[cold]
     #[inline(never)]
+    fn acquire_taken(&self, wait: Wait) -> Result<Acquired> {
+        if observe::is_observed() {
+            return self.acquire_watched(wait);
+        }
+        // SAFETY: as in `acquire`.
+        match unsafe { self.lock().acquire(wait) } {
+            Ok(owner_died) => Ok(Acquired::new(owner_died)),
+            Err(Error::TimedOut) if wait == Wait::Forever => self.wait_on().map(Acquired::new),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The lock, for somebody who watches: he is told before it is asked for in earnest, not in the
+    /// middle.
     fn acquire_watched(&self, wait: Wait) -> Result<Acquired> {
         // SAFETY: as in `acquire`.
         match unsafe { self.lock().acquire(Wait::Never) } {
@@ -121,18 +135,16 @@ impl Visible for NativeLock {
 
 impl RawLock for NativeLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
-        if observe::is_observed() {
-            return self.acquire_watched(wait);
-        }
+        // One that is free is had without a wait, of which there would be nothing to tell.
         // SAFETY: the arena stays mapped as long as this process has the object, and one of which it
         // lets go while a thread of it has the lock keeps the arena: `LockKind::rest`.
-        match unsafe { self.lock().acquire(wait) } {
-            Ok(owner_died) => Ok(Acquired::new(owner_died)),
-            Err(Error::TimedOut) if wait == Wait::Forever => self.wait_on().map(Acquired::new),
-            Err(e) => Err(e),
+        if unsafe { self.lock().acquire_free() } {
+            return Ok(Acquired::new(false));
         }
+        self.acquire_taken(wait)
     }
 
+    #[inline]
     fn release(&self) -> Result<()> {
         self.lock().release()
     }

@@ -1,9 +1,11 @@
-//! What procbox is compared with: the same operations by other crates and by Python.
+//! What procbox is compared with: the same operations by other crates, by Python, and by
+//! what lies below.
 //!
 //! Nothing of this is linked into the command: `procbox bench` runs the program
 //! `procbox-bench-peers`, which is `main.rs` here.
 
 mod crates;
+mod floor;
 mod python;
 
 use procbox_benches::Case;
@@ -24,6 +26,7 @@ pub fn init() {
 /// ```
 pub fn cases() -> Vec<Case> {
     let mut cases = crates::cases();
+    cases.extend(floor::cases());
     cases.extend(python::cases());
     cases
 }

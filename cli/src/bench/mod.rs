@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(after_help = "\
-Runs in a minute or so with --quick. Ratios within one run mean something; times do not travel.
+Runs in a minute or two with --quick. Ratios within one run mean something; times do not travel. The
+last column is the ratio to the first of the group: to native, or to what goes without what the
+others have.
 
 Examples:
   procbox bench --quick --json figures.json
@@ -97,21 +99,18 @@ fn show(text: &str) {
 
 fn print_table(figures: &[Figure]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<22} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x native")?;
+    writeln!(out, "{:<24} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x first")?;
     let mut group = "";
     for figure in figures {
         if figure.group != group && !group.is_empty() {
             writeln!(out)?;
         }
         group = &figure.group;
-        let native = figures.iter().find(|f| f.group == group && f.contender == "native");
-        let ratio = native.map_or_else(
-            || "-".into(),
-            |native| format!("{:.2}", figure.ns_per_op / native.ns_per_op),
-        );
+        let first = figures.iter().find(|f| f.group == group).unwrap_or(figure);
+        let ratio = figure.ns_per_op / first.ns_per_op;
         writeln!(
             out,
-            "{:<22} {:<18} {:>14.1} {:>10}",
+            "{:<24} {:<18} {:>14.1} {:>10.2}",
             group, figure.contender, figure.ns_per_op, ratio
         )?;
     }

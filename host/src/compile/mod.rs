@@ -217,6 +217,11 @@ impl Compiler {
     }
 }
 
+/// A module that is compiled, for another engine of the same settings.
+pub(crate) fn again(module: &Module, engine: &Engine) -> wasmtime::Result<Module> {
+    load(engine, &module.serialize()?)
+}
+
 /// Takes in what our own compiler has made.
 fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Module> {
     // SAFETY: the bytes are what wasmtime made of a module: in a child of this process, which gave

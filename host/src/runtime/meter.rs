@@ -34,6 +34,8 @@ impl Unit {
         store.epoch_deadline_async_yield_and_update(1);
         match self {
             Unit::CpuTime => {
+                // Otherwise it would have passed already, and every guest would yield before it begins.
+                store.set_epoch_deadline(1);
                 if let Some(fuel) = fuel {
                     store.set_fuel(fuel)?;
                 }

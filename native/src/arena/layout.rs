@@ -5,7 +5,7 @@
 //! exception, which is the kernel's: the links of a held lock are addresses of its holder's.) What an
 //! object is made of beyond its header is its kind's own business, declared by [`shared!`] too.
 
-use crate::sync::atomic::{AtomicU32, AtomicU64};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 
@@ -187,8 +187,18 @@ shared! {
     pub(crate) struct Hold {
         /// The object; 0 if the entry is free.
         pub(crate) object: AtomicU64,
-        /// If it is a semaphore: the permits that the process has taken and not given back.
-        pub(crate) permits: AtomicU64,
+        /// If it is a semaphore: the permits that the process has taken; changed under its lock.
+        pub(crate) permits: AtomicU32,
+        /// Those of them that it has given back without that lock.
+        pub(crate) returned: AtomicU32,
+    }
+}
+
+impl Hold {
+    /// The permits that the process has taken and not given back.
+    pub(crate) fn taken(&self) -> u32 {
+        let returned = self.returned.load(Ordering::Acquire);
+        self.permits.load(Ordering::Acquire).saturating_sub(returned)
     }
 }
 

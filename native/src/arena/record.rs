@@ -131,6 +131,7 @@ impl Map {
         for entry in &holds.entries {
             entry.object.store(0, Ordering::Relaxed);
             entry.permits.store(0, Ordering::Relaxed);
+            entry.returned.store(0, Ordering::Relaxed);
         }
         txn.set(words.holds(), block)?;
         Ok(entries_of(block).collect())
@@ -177,7 +178,7 @@ impl Map {
             let used = (0..slots).filter(|i| self.slot(*i).state.load(Ordering::Relaxed) != FREE);
             let holds = used.flat_map(|i| self.entries(i)).map(|entry| self.at::<Hold>(entry));
             let of_it = holds.filter(|hold| hold.object.load(Ordering::Relaxed) == semaphore);
-            Ok(of_it.map(|hold| hold.permits.load(Ordering::Relaxed)).sum())
+            Ok(of_it.map(|hold| u64::from(hold.taken())).sum())
         })
     }
 }

@@ -118,17 +118,44 @@ impl RobustLock {
     /// As for [`RobustLock::acquire`].
     #[inline(always)]
     unsafe fn acquire_as(&self, waiting: Waiting<'_>) -> Result<bool> {
+        // The fast path ends here: a result that is carried on costs more than the lock.
+        // SAFETY: the caller promises it.
+        if unsafe { self.acquire_free() } {
+            return Ok(false);
+        }
+        // SAFETY: as above.
+        unsafe { self.acquire_otherwise(waiting) }
+    }
+
+    /// Takes the lock if it is free and nobody died with it; whether it did.
+    ///
+    /// # Safety
+    /// As for [`RobustLock::acquire`].
+    #[inline(always)]
+    pub(crate) unsafe fn acquire_free(&self) -> bool {
         let (tid, head) = me();
         head.pending.store(self.entry(), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        // The fast path ends here: a result that is carried on costs more than the lock.
-        if self.word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        let free = self.word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if free {
             // SAFETY: this thread has just taken it, and the head is its own.
             unsafe { self.enqueue(head) };
-            compiler_fence(Ordering::SeqCst);
-            head.pending.store(0, Ordering::Relaxed);
-            return Ok(false);
         }
+        compiler_fence(Ordering::SeqCst);
+        head.pending.store(0, Ordering::Relaxed);
+        free
+    }
+
+    /// Takes the lock if it was not to be had like that.
+    ///
+    /// # Safety
+    /// As for [`RobustLock::acquire`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn acquire_otherwise(&self, waiting: Waiting<'_>) -> Result<bool> {
+        let (tid, head) = me();
+        head.pending.store(self.entry(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
         let acquired = self.acquire_slowly(tid, waiting);
         if acquired.is_ok() {
             // SAFETY: as above.
@@ -139,7 +166,6 @@ impl RobustLock {
         acquired
     }
 
-    #[cold]
     fn acquire_slowly(&self, tid: u32, waiting: Waiting<'_>) -> Result<bool> {
         let mut spins = SPINS;
         let mut deadline: Option<Deadline> = None;
@@ -277,6 +303,30 @@ impl RobustLock {
         // to release it.
         let owner_died = unsafe { self.acquire_as(Waiting::ForMoments(patience)) }?;
         self.work(owner_died, work)
+    }
+
+    /// Holds the lock for a few loads and stores; `None`, without them, if it is not free or its last
+    /// holder died with it. It does not join the thread's list: meanwhile it is the one lock that
+    /// `list_op_pending` names, at which the kernel looks just so when the thread dies.
+    ///
+    /// # Safety
+    /// `work` takes no other robust lock, and does not panic.
+    #[inline(always)]
+    pub(crate) unsafe fn hold_shortly<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+        let (tid, head) = me();
+        head.pending.store(self.entry(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        let free = self.word.compare_exchange(0, tid, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let done = free.then(|| {
+            let done = work();
+            if self.word.swap(0, Ordering::Release) & WAITERS != 0 {
+                futex::wake(&self.word, 1);
+            }
+            done
+        });
+        compiler_fence(Ordering::SeqCst);
+        head.pending.store(0, Ordering::Relaxed);
+        done
     }
 
     /// Like [`RobustLock::hold`], but `None`, without `work`, if somebody holds it now.

@@ -65,6 +65,13 @@ impl Signal {
         }
     }
 
+    /// Whether anybody said that it sleeps; for who holds a lock under which the change was made, and
+    /// under which those who announce themselves look: the lock gives the order.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) != 0
+    }
+
     /// Tells all, whether they said that they sleep or not.
     pub(crate) fn bump(&self, shared: &AtomicU32, wake_all: impl Fn(&AtomicU32)) {
         for word in [&self.word, shared] {

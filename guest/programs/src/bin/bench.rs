@@ -54,6 +54,28 @@ fn lock_many(lock: Lock, n: u64, took: Queue<u64>) -> Result<()> {
     took.put(&(began.elapsed().as_nanos() as u64))
 }
 
+/// Takes a permit and gives it back `n` times and says how many nanoseconds that took.
+#[worker]
+fn semaphore_many(semaphore: Semaphore, n: u64, took: Queue<u64>) -> Result<()> {
+    let began = Instant::now();
+    for _ in 0..n {
+        drop(semaphore.permit()?);
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// Goes round a loop `n` times and says how many nanoseconds that took.
+#[worker]
+fn compute_many(n: u64, took: Queue<u64>) -> Result<()> {
+    let began = Instant::now();
+    let mut sum = n;
+    for i in 0..n {
+        sum = std::hint::black_box(sum.rotate_left(5) ^ i);
+    }
+    std::hint::black_box(sum);
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
 /// Says that it has begun, and computes until it is killed.
 #[worker]
 fn compute(begun: Queue<()>) -> Result<()> {

@@ -1,0 +1,217 @@
+//! The pools that a sandbox's processes get their places from, each with an engine of its own.
+//!
+//! A pool is laid out when it is made, and that takes time for each of its places. So the first is
+//! small, and the others are made when more processes live at once: each has thrice the places of all
+//! before it. Processes take the first place that is free. A program is loaded into a pool when it
+//! first runs there (`program`).
+
+use crate::compile::Settings;
+use crate::engine::{self, Size};
+use crate::limits::Limits;
+use crate::state::State;
+use crate::sync::lock;
+use procbox_core::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use wasmtime::{Engine, Linker};
+
+/// The places of the first pool: what most programs are content with, and many contexts keep warm.
+const FIRST: usize = 64;
+/// How many times the places of all pools before it the next one has.
+const GROWTH: usize = 3;
+
+/// A pool that is laid out, and what guests in it may import.
+pub(crate) struct Made {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+}
+
+impl Made {
+    fn new(limits: &Limits, size: Size, settings: Settings) -> Result<Made> {
+        let engine = engine::engine(limits, size, settings)?;
+        let linker = engine::linker(&engine)?;
+        Ok(Made { engine, linker })
+    }
+}
+
+struct Pool {
+    size: Size,
+    taken: AtomicUsize,
+    made: OnceLock<Made>,
+}
+
+/// The pools of a sandbox.
+pub(crate) struct Pools {
+    limits: Limits,
+    settings: Settings,
+    pools: Vec<Pool>,
+    /// Held while a pool is made.
+    making: Mutex<()>,
+    /// Processes that live now.
+    taken: AtomicUsize,
+    most: usize,
+}
+
+impl Pools {
+    /// The pools for so many processes; the first is there at once.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if there is no address space for it.
+    pub(crate) fn new(limits: Limits, most: usize, settings: Settings) -> Result<Arc<Pools>> {
+        let pool = |size| Pool { size, taken: AtomicUsize::new(0), made: OnceLock::new() };
+        let pools = sizes(&limits, most).into_iter().map(pool).collect();
+        let (making, taken) = (Mutex::default(), AtomicUsize::new(0));
+        let pools = Pools { limits, settings, pools, making, taken, most };
+        pools.get(0)?;
+        Ok(Arc::new(pools))
+    }
+
+    /// How many there are or will be.
+    pub(crate) fn len(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// A pool, which is made if it is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if there is no address space for it.
+    pub(crate) fn get(&self, index: usize) -> Result<&Made> {
+        let pool = &self.pools[index];
+        if let Some(made) = pool.made.get() {
+            return Ok(made);
+        }
+        let _making = lock(&self.making);
+        if let Some(made) = pool.made.get() {
+            return Ok(made);
+        }
+        let made = Made::new(&self.limits, pool.size, self.settings)?;
+        Ok(pool.made.get_or_init(|| made))
+    }
+
+    /// Has every guest that runs yield soon.
+    pub(crate) fn preempt(&self) {
+        let made = self.pools.iter().filter_map(|pool| pool.made.get());
+        made.for_each(|made| made.engine.increment_epoch());
+    }
+
+    /// A place for one more process.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    pub(crate) fn take(self: &Arc<Pools>) -> Result<Place> {
+        if !take(&self.taken, self.most) {
+            let why = format!("room for more than {} sandboxed processes", self.most);
+            return Err(Error::Exhausted(why));
+        }
+        loop {
+            // There is one: who leaves gives the place back first. It may be where we have looked.
+            let free = |pool: &Pool| take(&pool.taken, pool.size.processes);
+            if let Some(pool) = self.pools.iter().position(free) {
+                return Ok(Place { pools: self.clone(), pool });
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Processes that live now.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+}
+
+/// One more, unless there are so many.
+fn take(taken: &AtomicUsize, most: usize) -> bool {
+    let more = |n: usize| (n < most).then_some(n + 1);
+    taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
+}
+
+/// The sizes of the pools for so many processes. The heaps that there is room for are spread evenly.
+fn sizes(limits: &Limits, most: usize) -> Vec<Size> {
+    let heaps = engine::heaps(limits, most);
+    let heaps_of = |processes: usize| (heaps as u128 * processes as u128 / most as u128) as usize;
+    let (mut sizes, mut before) = (Vec::new(), 0);
+    while before < most {
+        let next = if before == 0 { FIRST } else { before.saturating_mul(GROWTH) };
+        let all = before.saturating_add(next).min(most);
+        sizes.push(Size { processes: all - before, heaps: heaps_of(all) - heaps_of(before) });
+        before = all;
+    }
+    sizes
+}
+
+/// The place of a live process: it has it until its store is gone.
+pub(crate) struct Place {
+    pools: Arc<Pools>,
+    pool: usize,
+}
+
+impl Place {
+    /// The pool that it is in.
+    pub(crate) fn pool(&self) -> usize {
+        self.pool
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pools.pools[self.pool].taken.fetch_sub(1, Ordering::AcqRel);
+        self.pools.taken.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Program;
+    use crate::sandbox::Sandbox;
+    use procbox_core::ExitStatus;
+
+    fn limits() -> Limits {
+        Limits { memory: 1 << 20, stack: 512 << 10, tree: Default::default(), fuel: None }
+    }
+
+    #[test]
+    fn the_pools_have_room_for_all_and_the_first_is_small() {
+        for most in [1, 63, 64, 65, 256, 1000, 10_000, 100_000] {
+            let sizes = sizes(&limits(), most);
+            assert_eq!(sizes.iter().map(|size| size.processes).sum::<usize>(), most);
+            let heaps: usize = sizes.iter().map(|size| size.heaps).sum();
+            assert_eq!(heaps, engine::heaps(&limits(), most));
+            assert!(sizes[0].processes <= FIRST && sizes.len() <= 7, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_free_when_its_process_has_been_joined() {
+        const MODULE: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+        let sandbox = Sandbox::builder().max_processes(2).cache(false).build().unwrap();
+        let program = Program::from_bytes("program", wat::parse_str(MODULE).unwrap()).unwrap();
+        let ctx = sandbox.context(program).unwrap();
+        let start_many = || {
+            for _ in 0..300 {
+                let process = ctx.main(["program"]).start().unwrap();
+                assert_eq!(process.join(), Ok(ExitStatus::SUCCESS));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(start_many);
+            start_many();
+        });
+    }
+
+    #[test]
+    fn a_further_pool_is_made_for_who_has_no_place_in_the_first_and_places_come_back() {
+        const MOST: usize = FIRST + 2;
+        let settings = engine::settings(&limits(), MOST, false);
+        let pools = Pools::new(limits(), MOST, settings).unwrap();
+        let mut places: Vec<Place> = (0..MOST).map(|_| pools.take().unwrap()).collect();
+        assert!(matches!(pools.take(), Err(Error::Exhausted(_))));
+        assert_eq!(places.iter().filter(|place| place.pool() == 1).count(), 2);
+        assert!(pools.pools[1].made.get().is_none());
+        assert!(!Engine::same(&pools.get(0).unwrap().engine, &pools.get(1).unwrap().engine));
+        drop(places.swap_remove(0));
+        assert_eq!(pools.take().unwrap().pool(), 0);
+        drop(places);
+        assert_eq!(pools.taken(), 0);
+    }
+}

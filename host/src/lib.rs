@@ -42,7 +42,7 @@
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
-//!    `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
+//!    `warm`, programs that begin with the image of a process; `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
 //!    processes of a context share and how one starts; `context`; `sandbox`.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
@@ -98,6 +98,7 @@ mod tree;
 mod tree_limits;
 mod wait_list;
 mod waiting;
+mod warm;
 mod wasi;
 
 pub use compile::Compiled;

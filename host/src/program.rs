@@ -5,14 +5,15 @@ use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::section;
 use crate::state::State;
-use procbox_abi::{MAIN, MEMORY, WORKER_PREFIX, mode};
+use crate::warm::{self, Capture, Ready};
+use procbox_abi::{MAIN, MEMORY, RESEED, RESUME, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
 use procbox_core::runner::{find_worker, find_worker_briefly, listed_workers};
 use procbox_core::{Bytes, Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::{ExternType, InstancePre, Store};
+use wasmtime::{ExternType, Instance, InstancePre, Module, Store};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -83,28 +84,73 @@ impl Program {
         Ok(Program { name, bytes: bytes.into() })
     }
 
-    /// Compiles it ahead of time, for the cache.
-    pub(crate) fn keep(&self, sandbox: &Inner) -> Result<Compiled> {
-        sandbox.compiler.keep(&sandbox.engine, &self.name, &self.bytes)
+    /// Its bytes: those of the file, or of the image that it was made of.
+    ///
+    /// ```
+    /// let empty = b"\0asm\x01\0\0\0";
+    /// let program = procbox_host::Program::from_bytes("empty", empty.to_vec())?;
+    /// assert_eq!(program.bytes(), empty);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Compiles it ahead of time, for the cache; these functions are not compiled again.
+    pub(crate) fn keep(&self, sandbox: &Inner, functions: &[u8]) -> Result<Compiled> {
+        sandbox.compiler.keep(&sandbox.engine, &self.name, &self.bytes, functions)
     }
 
     /// Checks, compiles and links it.
     pub(crate) fn prepare(&self, sandbox: &Inner) -> Result<Prepared> {
-        let refuse = |why: String| Error::NotRunnable { program: self.name.clone(), why };
-        let module = sandbox.compiler.compile(&sandbox.engine, &self.name, &self.bytes)?;
-        let linked = sandbox.linker.instantiate_pre(&module);
-        let instance = linked.map_err(|e| refuse(first_line(&e)))?;
+        self.prepare_with(sandbox, &[])
+    }
+
+    /// The same, where these functions are not compiled again.
+    pub(crate) fn prepare_with(&self, sandbox: &Inner, functions: &[u8]) -> Result<Prepared> {
+        let Inner { compiler, engine, .. } = sandbox;
+        let module = compiler.compile(engine, &self.name, &self.bytes, functions)?;
+        self.link(sandbox, &module, None)
+    }
+
+    /// The same for one whose first process is to become an image; and its functions.
+    pub(crate) fn prepare_first(
+        &self,
+        sandbox: &Inner,
+        capture: Arc<Capture>,
+    ) -> Result<(Prepared, Vec<u8>)> {
+        if warm::is_warm(&self.bytes) {
+            return Err(self.refuse("an image of it cannot be made: it is one already".into()));
+        }
+        let Inner { compiler, engine, .. } = sandbox;
+        let (module, functions) = compiler.instrument(engine, &self.name, &self.bytes)?;
+        Ok((self.link(sandbox, &module, Some(capture))?, functions))
+    }
+
+    /// The program that begins with this image of a process of it.
+    pub(crate) fn rewritten(&self, sandbox: &Inner, image: &[u8]) -> Result<Program> {
+        let memory = sandbox.limits.memory;
+        let bytes = sandbox.compiler.rewrite(&self.name, &self.bytes, image, memory)?;
+        Program::from_bytes(self.name.clone(), bytes)
+    }
+
+    pub(crate) fn refuse(&self, why: String) -> Error {
+        Error::NotRunnable { program: self.name.clone(), why }
+    }
+
+    fn link(
+        &self,
+        sandbox: &Inner,
+        module: &Module,
+        capture: Option<Arc<Capture>>,
+    ) -> Result<Prepared> {
+        let linked = sandbox.linker.instantiate_pre(module);
+        let instance = linked.map_err(|e| self.refuse(first_line(&e)))?;
         let workers: Vec<String> = module
             .exports()
             .filter(|export| matches!(export.ty(), ExternType::Func(_)))
             .filter_map(|export| export.name().strip_prefix(WORKER_PREFIX).map(str::to_string))
             .collect();
-        let has_main = module.get_export(MAIN).is_some();
-        let is_reactor = match module.get_export(INITIALIZE) {
-            None => false,
-            Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0 => true,
-            Some(_) => return Err(refuse(format!("its `{INITIALIZE}` is no function of nothing"))),
-        };
         let signatures = section::signatures(&self.bytes, workers.iter().map(String::as_str));
         let info = |name: &String| {
             let signature = signatures.get(name.as_str()).copied().flatten();
@@ -112,8 +158,29 @@ impl Program {
         };
         let listed = Listed::new(listed_workers(workers.iter().map(info).collect()));
         let places = workers.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
-        let name = self.name.clone();
-        Ok(Prepared { name, instance, workers, places, listed, has_main, is_reactor })
+        let plain = |name: &str| match module.get_export(name) {
+            None => Ok(false),
+            Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0 => Ok(true),
+            Some(_) => Err(self.refuse(format!("its `{name}` is no function of nothing"))),
+        };
+        let is_reactor = plain(INITIALIZE)?;
+        let is_warm = warm::is_warm(&self.bytes);
+        let reseeds = (is_warm || capture.is_some()) && plain(RESEED)?;
+        let main = if is_warm && plain(RESUME)? { RESUME } else { MAIN };
+        let has_main = module.get_export(main).is_some();
+        let source = self.clone();
+        Ok(Prepared {
+            source,
+            instance,
+            workers,
+            places,
+            listed,
+            main,
+            has_main,
+            is_reactor,
+            reseeds,
+            capture,
+        })
     }
 }
 
@@ -126,20 +193,30 @@ pub(crate) enum Export {
 
 /// A program that is ready to be instantiated.
 pub(crate) struct Prepared {
-    name: String,
+    source: Program,
     instance: InstancePre<State>,
     workers: Vec<String>,
     /// Where each of them is. A module exports a name once only.
     places: HashMap<String, usize>,
     listed: Listed,
+    /// The export that is its `main`.
+    main: &'static str,
     has_main: bool,
     /// It is initialized before a worker is called.
     is_reactor: bool,
+    /// It is told when a process begins with its image.
+    reseeds: bool,
+    /// Where the image of its first process goes.
+    capture: Option<Arc<Capture>>,
 }
 
 impl Prepared {
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.source.name
+    }
+
+    pub(crate) fn source(&self) -> &Program {
+        &self.source
     }
 
     /// The export to call for an entry.
@@ -181,7 +258,7 @@ impl Prepared {
                 }
             }
             Entry::Main(_) => Err(Error::NotRunnable {
-                program: self.name.clone(),
+                program: self.source.name.clone(),
                 why: format!("it has no `{MAIN}`: not a WASI command"),
             }),
             Entry::Call(name) => worker(name, mode::CALL),
@@ -202,9 +279,31 @@ impl Prepared {
         let instance = self.instance.instantiate_async(&mut *store).await?;
         let memory = instance.get_memory(&mut *store, MEMORY);
         store.data_mut().memory = memory;
+        let capture = self.capture.as_ref().filter(|capture| capture.begin());
+        store.data_mut().is_first = capture.is_some();
+        if self.reseeds && self.capture.is_none() {
+            reseed(store, &instance).await?;
+        }
+        let called = self.enter(store, &instance, export).await;
+        let Some(capture) = capture else { return called };
+        let Some(ready) = Ready::of(&called, export) else { return called };
+        store.data_mut().is_first = false;
+        if self.reseeds {
+            reseed(store, &instance).await?;
+        }
+        capture.read(store, &instance, ready);
+        Ok(0)
+    }
+
+    async fn enter(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        export: &Export,
+    ) -> wasmtime::Result<i32> {
         match export {
             Export::Main => {
-                let main = instance.get_typed_func::<(), ()>(&mut *store, MAIN)?;
+                let main = instance.get_typed_func::<(), ()>(&mut *store, self.main)?;
                 main.call_async(store, ()).await.map(|()| 0)
             }
             Export::Worker { export, mode } => {
@@ -221,6 +320,12 @@ impl Prepared {
     pub(crate) fn listed(&self) -> &Listed {
         &self.listed
     }
+}
+
+/// Has a program make its seeds anew.
+async fn reseed(store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<()> {
+    let reseed = instance.get_typed_func::<(), ()>(&mut *store, RESEED)?;
+    reseed.call_async(store, ()).await
 }
 
 /// True for a file that begins as a WebAssembly module does.

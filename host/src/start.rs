@@ -83,6 +83,21 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The same around another program.
+    pub(crate) fn with(&self, program: Prepared) -> Shared {
+        Shared {
+            sandbox: self.sandbox.clone(),
+            program,
+            grants: self.grants.clone(),
+            account: self.account.clone(),
+            names: self.names.clone(),
+            files: self.files.clone(),
+            share: self.share.clone(),
+        }
+    }
+}
+
 impl Environment for Shared {
     fn start(
         self: Arc<Self>,
@@ -109,6 +124,10 @@ impl Environment for Shared {
 
     fn cpu_count(&self) -> usize {
         self.sandbox.parallelism
+    }
+
+    fn directories(&self) -> usize {
+        self.grants.directories().count()
     }
 
     fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {

@@ -7,6 +7,7 @@ mod identity;
 mod primitives;
 mod process;
 mod ready;
+mod reseed;
 mod sys;
 
 pub use entry::{Registered, enter, init};

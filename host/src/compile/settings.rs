@@ -1,6 +1,12 @@
 //! How modules are compiled: what a compiler in another process has to know to make the same.
 
+use crate::warm;
 use wasmtime::Config;
+
+/// Bytes of an image that may be zeros without its being copied into each process, for any module.
+const IMAGE: u64 = 16 << 20;
+/// Bytes of it on top for each byte of a warm module: a heap has gaps.
+const IMAGE_PER_BYTE: u64 = 4;
 
 /// All that differs between two sandboxes' compiled modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,17 @@ impl Settings {
         if self.simulated {
             // The specification leaves these to the machine.
             config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+        }
+        config
+    }
+
+    /// The same for this module. The image of a warm one is mapped, gaps and all, as long as what it
+    /// comes to is in proportion to the module: copied, it would cost each process as much as it holds.
+    pub(super) fn config_of(self, module: &[u8]) -> Config {
+        let mut config = self.config();
+        if warm::is_warm(module) {
+            let gaps = IMAGE_PER_BYTE.saturating_mul(module.len() as u64);
+            config.memory_guaranteed_dense_image_size(IMAGE.saturating_add(gaps));
         }
         config
     }

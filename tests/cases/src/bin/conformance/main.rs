@@ -13,6 +13,7 @@ mod primitives;
 mod processes;
 mod simulated;
 mod tasks;
+mod warm;
 
 use procbox_guest::prelude::*;
 use std::io::Write;

@@ -76,10 +76,10 @@ impl Root {
         let (prepared, functions) = source.prepare_first(&self.shared.sandbox, capture.clone())?;
         let worker = first.identity.name.clone();
         let process = self.with(prepared).start(first)?;
-        let status = process.join(Wait::Forever).inspect_err(|_| {
-            // Nobody else would: it is nobody's child.
-            let _ = process.kill_tree();
-        })?;
+        let status = process.join(Wait::Forever);
+        // Whatever is left of it: it is nobody's child.
+        process.kill_tree()?;
+        let status = status?;
         match capture.take() {
             Some(Ok(image)) if status.success() => {
                 Ok((source.rewritten(&self.shared.sandbox, &image)?, functions))

@@ -474,7 +474,7 @@ impl<P> ProcessBuilder<P> {
                 handle.kind()
             )));
         }
-        if self.spec.identity.daemon && self.context.raw().identity().daemon {
+        if self.context.raw().identity().daemon {
             return Err(Error::DaemonStart);
         }
         if !self.named {

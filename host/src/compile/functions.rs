@@ -100,7 +100,53 @@ impl CacheStore for Kept {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Settings;
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use wasmtime::Engine;
+
+    /// Counts what was there and what was not.
+    #[derive(Debug)]
+    struct Counting(Kept, AtomicUsize, AtomicUsize);
+
+    impl CacheStore for Counting {
+        fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+            let found = self.0.get(key);
+            let count = if found.is_some() { &self.1 } else { &self.2 };
+            count.fetch_add(1, Ordering::Relaxed);
+            found
+        }
+
+        fn insert(&self, key: &[u8], code: Vec<u8>) -> bool {
+            self.0.insert(key, code)
+        }
+    }
+
+    #[test]
+    fn a_function_is_not_compiled_again_where_only_data_has_changed() {
+        let compile = |store: Arc<dyn CacheStore>, n: u32| {
+            let settings = Settings { fuel: false, simulated: false, reservation: 4 << 30 };
+            let mut config = settings.config();
+            config.enable_incremental_compilation(store).unwrap();
+            let module = format!(
+                r#"(module (memory (export "memory") {n}) (global $g (mut i32) (i32.const {n}))
+                (data (i32.const {n}) "{n}") (func (export "f") (result i32) (global.get $g))
+                (func (export "g") (result i32) (i32.load (i32.const {n}))))"#
+            );
+            let module = wat::parse_str(module).unwrap();
+            Engine::new(&config).unwrap().precompile_module(&module).unwrap()
+        };
+        let seen = Arc::new(Seen::new(1 << 20));
+        compile(seen.clone(), 1);
+        let kept = Kept::from_bytes(seen.to_bytes());
+        let counting = Arc::new(Counting(kept, AtomicUsize::new(0), AtomicUsize::new(0)));
+        let with = compile(counting.clone(), 2);
+        // `g` is another; `f` and what calls either of them are not.
+        let counts = [&counting.1, &counting.2].map(|count| count.load(Ordering::Relaxed));
+        assert!(counts[0] > 0 && counts[1] == 1, "{counts:?}");
+        assert_eq!(with, compile(Arc::new(Kept::from_bytes(Vec::new())), 2));
+    }
 
     #[test]
     fn what_was_seen_is_kept_as_far_as_there_is_room() {

@@ -242,6 +242,33 @@ pub fn interrupted() -> bool {
     backend::interrupted()
 }
 
+/// Says that an image can be made of this process, and goes on: where `procbox snapshot` makes one, in
+/// each process of the image and not here; everywhere else, here.
+///
+/// ```no_run
+/// use procbox_guest::prelude::*;
+/// use std::sync::OnceLock;
+///
+/// static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+///
+/// fn answer() {
+///     println!("{} words", WORDS.get().map_or(0, Vec::len));
+/// }
+///
+/// fn main() -> Result<()> {
+///     let _ctx = procbox_guest::init()?;
+///     let text = std::fs::read_to_string("words.txt").unwrap_or_default();
+///     WORDS.get_or_init(|| text.lines().map(str::to_string).collect());
+///     procbox_guest::snapshot(answer); // an image has the words, and begins here
+///     Ok(())
+/// }
+/// ```
+pub fn snapshot(go_on: fn()) {
+    #[cfg(target_arch = "wasm32")]
+    sandbox::ready(go_on);
+    go_on();
+}
+
 /// Has a function called first in each process that begins with this one's memory: one of an image, or
 /// one that is forked after the worker of [`Context::warm`]. The keys of `HashMap` are made anew without it.
 ///

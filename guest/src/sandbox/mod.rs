@@ -4,13 +4,14 @@ mod connection;
 mod context;
 mod entry;
 mod identity;
+mod image;
 mod primitives;
 mod process;
 mod ready;
-mod reseed;
 mod sys;
 
 pub use entry::{Registered, enter, init};
+pub use image::ready;
 pub use inventory;
 
 use context::GuestContext;

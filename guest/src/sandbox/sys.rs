@@ -12,7 +12,7 @@ pub(super) use procbox_abi::imports::{
     lock_acquire, lock_new, lock_release, lock_try_acquire, process_interrupt, process_kill,
     process_pid, process_terminate, queue_close, queue_len, queue_new, self_interrupt,
     semaphore_acquire, semaphore_available, semaphore_forget, semaphore_new, semaphore_release,
-    semaphore_try_acquire,
+    semaphore_try_acquire, snapshot,
 };
 
 unsafe extern "C" {
@@ -41,7 +41,14 @@ static CONSTRUCTOR: extern "C" fn() = {
 // SAFETY: no other function of a program has this name: it is the ABI's.
 #[unsafe(export_name = "procbox_reseed")]
 extern "C" fn reseed() {
-    super::reseed::reseed();
+    super::image::reseed();
+}
+
+/// What the host calls as the `main` of a process of an image.
+// SAFETY: as above.
+#[unsafe(export_name = "procbox_resume")]
+extern "C" fn resume() {
+    super::image::resume();
 }
 
 /// The statics, std's among them.

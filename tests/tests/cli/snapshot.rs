@@ -150,9 +150,9 @@ fn a_program_that_does_not_get_ready_leaves_nothing() {
     let dir = folder();
     let start = |what: &str| format!(r#"(func (export "_start") {what})"#);
     for (options, functions, status, why) in [
-        ("", start("(call $exit (i32.const 3))"), 3, "exited with 3"),
+        ("", start("(call $exit (i32.const 3))"), 3, "before it was ready"),
         ("", start("(unreachable)"), 134, "before it was ready"),
-        ("--timeout 1s", start("(loop $l (br $l))"), 124, "before it was ready"),
+        ("--timeout 5s", start("(loop $l (br $l))"), 124, "before it was ready"),
         ("--cpu 100ms", start("(loop $l (br $l))"), 152, "before it was ready"),
     ] {
         let (ran, warm) = snapshot(dir.path(), options, &functions);
@@ -165,6 +165,35 @@ fn a_program_that_does_not_get_ready_leaves_nothing() {
     assert_eq!(ran.status, 0, "{ran:?}");
     let native = run(&mut command("snapshot -o", &[&dir.path().join("x"), Path::new("/bin/true")]));
     assert_eq!(native.status, 2, "{native:?}");
+}
+
+#[test]
+fn a_program_with_the_sdk_goes_on_where_it_says_and_its_workers_begin_warm() {
+    let dir = folder();
+    let conformance = program("conformance", Backend::Sandbox);
+    let warm = dir.path().join("warm.wasm");
+    let of = |words: &str| {
+        let words: Vec<&Path> = words.split_whitespace().map(Path::new).collect();
+        let made = [&[Path::new("-o"), &warm, &conformance], &words[..]].concat();
+        run(&mut command("snapshot", &made))
+    };
+    let ran = of("get-ready");
+    assert_eq!((ran.status, ran.stdout.lines().count()), (0, 1), "{ran:?}");
+    for program in [&warm, &conformance] {
+        check(&run(&mut command("run", &[program, Path::new("get-ready")])), 0, "ready\n");
+    }
+    let asked = [&*warm, Path::new("7")];
+    let hashes: Vec<String> = (0..3)
+        .map(|_| run(&mut command("run --invoke hash_and_random", &asked)))
+        .inspect(|ran| assert_eq!(ran.status, 0, "{ran:?}"))
+        .map(|ran| ran.stdout.split(',').next().unwrap_or_default().to_string())
+        .collect();
+    assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2], "{hashes:?}");
+    // One that is over has nowhere to go on.
+    assert_eq!(of("echo hi").status, 0);
+    let over = run(&mut command("run", &[&warm]));
+    check(&over, 1, "");
+    says(&over, &["did not call `snapshot`"]);
 }
 
 #[test]

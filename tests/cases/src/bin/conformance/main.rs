@@ -32,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         ["echo", words @ ..] => words.iter().for_each(|word| println!("{word}")),
         ["cat"] => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())?),
         ["exit", code] => std::process::exit(code.parse()?),
+        ["get-ready"] => procbox_guest::snapshot(|| println!("ready")),
         ["fail"] => anyhow::bail!("as it should"),
         ["panic"] => panic!("as it should"),
         ["abort"] => std::process::abort(),

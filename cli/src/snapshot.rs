@@ -1,5 +1,6 @@
 //! `procbox snapshot`: a program for the sandbox that begins where it had got to.
 
+use crate::compile::size;
 use crate::open::open;
 use crate::options::{ProgramArgs, duration};
 use crate::signals;
@@ -68,10 +69,10 @@ pub(crate) fn snapshot(mut args: SnapshotArgs) -> anyhow::Result<u8> {
     let failed = |e| Error::os("write", format!("{}: {e}", args.output.display()));
     std::fs::write(&args.output, &module).map_err(failed)?;
     if !args.program.quiet {
-        let mebibytes = module.len() as f64 / f64::from(1 << 20);
+        let size = size(module.len());
         let seconds = began.elapsed().as_secs_f64();
         let path = args.output.display();
-        writeln!(std::io::stdout(), "{path}: {mebibytes:.1} MiB in {seconds:.2} s")?;
+        writeln!(std::io::stdout(), "{path}: {size} in {seconds:.2} s")?;
     }
     Ok(0)
 }

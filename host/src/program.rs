@@ -129,8 +129,7 @@ impl Program {
 
     /// The program that begins with this image of a process of it.
     pub(crate) fn rewritten(&self, sandbox: &Inner, image: &[u8]) -> Result<Program> {
-        let memory = sandbox.limits.memory;
-        let bytes = sandbox.compiler.rewrite(&self.name, &self.bytes, image, memory)?;
+        let bytes = sandbox.compiler.rewrite(&self.name, &self.bytes, image)?;
         Program::from_bytes(self.name.clone(), bytes)
     }
 

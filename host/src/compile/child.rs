@@ -17,6 +17,8 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+/// How often a compiler has an image: as it comes, as it is mapped, and in what it makes.
+const COPIES: usize = 3;
 /// What is kept of what a child says.
 const SAID: usize = 4096;
 /// How many times its CPU time a compiler may take by the clock: one that others keep from the CPU
@@ -70,11 +72,11 @@ pub(super) fn perform(job: &Job<'_>, patience: Patience) -> Result<Vec<u8>, Fail
 fn orders(job: &Job<'_>) -> Orders {
     let time = job.time;
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    let result = (job.memory / RESULT) as u64;
-    let memory = job.memory.saturating_add(job.image) as u64;
+    let result = (job.memory / RESULT).saturating_add(job.image) as u64;
+    let memory = job.memory.saturating_add(job.image.saturating_mul(COPIES)) as u64;
+    let (work, settings, image) = (job.work, job.settings, job.image as u64);
     let parent = std::process::id();
-    let (work, settings) = (job.work, job.settings);
-    Orders { work, settings, time: seconds.max(1), memory, result, parent }
+    Orders { work, settings, image, time: seconds.max(1), memory, result, parent }
 }
 
 /// A compiler that has its job, and the file that it writes to; `None` if there can be none.

@@ -29,6 +29,8 @@ pub(super) const INVALID: &[u8] = b"invalid ";
 pub(super) struct Orders {
     pub(super) work: Work,
     pub(super) settings: Settings,
+    /// Bytes of an image that is mapped.
+    pub(super) image: u64,
     /// Seconds of CPU time.
     pub(super) time: u64,
     /// Bytes of memory.
@@ -42,19 +44,19 @@ pub(super) struct Orders {
 impl Orders {
     pub(super) fn to_text(self) -> String {
         let [fuel, simulated, reservation] = self.settings.to_numbers();
-        let Orders { time, memory, result, parent, .. } = self;
+        let Orders { image, time, memory, result, parent, .. } = self;
         let work = self.work.to_number();
-        format!("{work} {fuel} {simulated} {reservation} {time} {memory} {result} {parent}")
+        format!("{work} {fuel} {simulated} {reservation} {image} {time} {memory} {result} {parent}")
     }
 
     fn from_text(text: &str) -> Option<Orders> {
         let numbers: Vec<u64> = text.split(' ').map_while(|word| word.parse().ok()).collect();
-        let [work, fuel, simulated, reservation, time, memory, result, parent] =
+        let [work, fuel, simulated, reservation, image, time, memory, result, parent] =
             numbers.try_into().ok()?;
         let work = Work::from_number(work)?;
         let settings = Settings::from_numbers([fuel, simulated, reservation]);
         let parent = u32::try_from(parent).ok()?;
-        Some(Orders { work, settings, time, memory, result, parent })
+        Some(Orders { work, settings, image, time, memory, result, parent })
     }
 }
 
@@ -182,7 +184,7 @@ fn data() -> u64 {
 fn perform(orders: Orders) -> Result<(), String> {
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input).map_err(|e| e.to_string())?;
-    let done = work::perform(orders.work, orders.settings, &input)?;
+    let done = work::perform(orders.work, orders.settings, orders.image, &input)?;
     let mut out = std::io::stdout().lock();
     out.write_all(&done).and_then(|()| out.flush()).map_err(|e| e.to_string())
 }
@@ -194,16 +196,16 @@ mod tests {
     #[test]
     fn orders_arrive_as_they_were_given() {
         let settings = Settings { fuel: true, simulated: false, reservation: 4 << 30 };
-        let work = Work::Rewrite;
-        let orders = Orders { work, settings, time: 5, memory: u64::MAX, result: 9, parent: 7 };
+        let (work, memory) = (Work::Rewrite, u64::MAX);
+        let orders = Orders { work, settings, image: 3, time: 5, memory, result: 9, parent: 7 };
         assert_eq!(Orders::from_text(&orders.to_text()), Some(orders));
         for text in [
             "",
             "1 2 3",
-            "1 1 0 1 1 1 1 x",
-            "1 1 0 1 1 1 1 1 1",
-            "1 1 0 1 1 1 1 4294967296",
-            "3 1 0 1 1 1 1 1",
+            "1 1 0 1 1 1 1 1 x",
+            "1 1 0 1 1 1 1 1 1 1",
+            "1 1 0 1 1 1 1 1 4294967296",
+            "3 1 0 1 1 1 1 1 1",
         ] {
             assert_eq!(Orders::from_text(text), None, "{text}");
         }

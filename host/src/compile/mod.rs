@@ -23,6 +23,7 @@ pub(crate) use work::Work;
 use crate::check::Admission;
 use crate::ctrl_c;
 use crate::grants::Grants;
+use crate::warm;
 use procbox_core::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ const BASE_MEMORY: usize = 160 << 20;
 const MEMORY_PER_BYTE: usize = 40;
 /// The part of the memory that what a module compiles to may have: this process holds it.
 const RESULT: usize = 4;
+/// Bytes of a warm module's memory from the first to the last that is not zero, up to which it is mapped
+/// and not copied, however many of them are zeros.
+const IMAGE: usize = 256 << 20;
 /// Between two looks for whether the caller was interrupted.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -145,7 +149,7 @@ struct Job<'a> {
     parts: [&'a [u8]; 2],
     time: Duration,
     memory: usize,
-    /// Memory besides, for an image of this many bytes.
+    /// Bytes of an image that there may be, for which there is memory besides.
     image: usize,
 }
 
@@ -181,14 +185,8 @@ impl Compiler {
     ///
     /// # Errors
     /// Those of [`Compiler::compile`].
-    pub(crate) fn rewrite(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        image: &[u8],
-        memory: usize,
-    ) -> Result<Vec<u8>> {
-        let done = self.produce(Work::Rewrite, [bytes, image], memory).and_then(|done| {
+    pub(crate) fn rewrite(&self, name: &str, bytes: &[u8], image: &[u8]) -> Result<Vec<u8>> {
+        let done = self.produce(Work::Rewrite, [bytes, image]).and_then(|done| {
             let [module, _] = work::split(&done).ok_or_else(torn)?;
             Ok(module.to_vec())
         });
@@ -214,7 +212,7 @@ impl Compiler {
         {
             return Ok((module, more.to_vec()));
         }
-        let done = self.produce(work, [bytes, more], 0).map_err(|failure| failure.of(name))?;
+        let done = self.produce(work, [bytes, more]).map_err(|failure| failure.of(name))?;
         let [compiled, more] = work::split(&done).ok_or_else(|| torn().of(name))?;
         let module = load(engine, compiled).map_err(|e| refuse(first_line(&e)))?;
         if let Some((cache, key)) = &key {
@@ -248,7 +246,7 @@ impl Compiler {
         {
             return Ok(Compiled { size: compiled.len(), was_there: true, file });
         }
-        let done = self.produce(Work::Compile, [bytes, functions], 0);
+        let done = self.produce(Work::Compile, [bytes, functions]);
         let done = done.map_err(|failure| failure.of(name))?;
         let [compiled, _] = work::split(&done).ok_or_else(|| torn().of(name))?;
         let failed = |e: std::io::Error| Error::os("keep", format!("{}: {e}", file.display()));
@@ -281,11 +279,16 @@ impl Compiler {
         Ok(())
     }
 
-    /// What the work comes to; of an image for a process with so much memory.
-    fn produce(&self, work: Work, parts: [&[u8]; 2], image: usize) -> Result<Vec<u8>, Failure> {
+    /// What the work comes to.
+    fn produce(&self, work: Work, parts: [&[u8]; 2]) -> Result<Vec<u8>, Failure> {
         let patience = Patience(self.costs.timeout.and_then(|t| Instant::now().checked_add(t)));
         let size = parts[0].len() + parts[1].len();
         let (time, memory) = (self.costs.time(size), self.costs.memory(size));
+        let image = match work {
+            Work::Rewrite => self.admission.memory,
+            _ if warm::is_warm(parts[0]) => self.admission.memory.min(IMAGE),
+            _ => 0,
+        };
         let job = Job { work, settings: self.settings, parts, time, memory, image };
         #[cfg(target_os = "linux")]
         match child::perform(&job, patience) {

@@ -3,11 +3,6 @@
 use crate::warm;
 use wasmtime::Config;
 
-/// Bytes of an image that may be zeros without its being copied into each process, for any module.
-const IMAGE: u64 = 16 << 20;
-/// Bytes of it on top for each byte of a warm module: a heap has gaps.
-const IMAGE_PER_BYTE: u64 = 4;
-
 /// All that differs between two sandboxes' compiled modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -35,13 +30,12 @@ impl Settings {
         config
     }
 
-    /// The same for this module. The image of a warm one is mapped, gaps and all, as long as what it
-    /// comes to is in proportion to the module: copied, it would cost each process as much as it holds.
-    pub(super) fn config_of(self, module: &[u8]) -> Config {
+    /// The same for this module. The image of a warm one is mapped, gaps and all, if it has no more bytes
+    /// than this: copied, it would cost each process as much as it holds.
+    pub(super) fn config_of(self, module: &[u8], image: u64) -> Config {
         let mut config = self.config();
         if warm::is_warm(module) {
-            let gaps = IMAGE_PER_BYTE.saturating_mul(module.len() as u64);
-            config.memory_guaranteed_dense_image_size(IMAGE.saturating_add(gaps));
+            config.memory_guaranteed_dense_image_size(image);
         }
         config
     }

@@ -31,12 +31,13 @@ pub(super) fn perform(job: &Job<'_>, patience: Patience) -> Result<Vec<u8>, Fail
     let failed = |why: &str| Failure::Refused(format!("it cannot be compiled: {why}"));
     let place = Place::take().ok_or_else(|| failed("too many modules are being compiled"))?;
     let (done, result) = channel();
-    let (what, settings, most) = (job.work, job.settings, job.time);
+    let (what, settings, image) = (job.work, job.settings, job.image as u64);
+    let most = job.time;
     let input = work::join(job.parts);
     let work = move || {
         let _place = place;
         // Nobody may want it any more.
-        let _ = done.send(work::perform(what, settings, &input));
+        let _ = done.send(work::perform(what, settings, image, &input));
     };
     let thread = std::thread::Builder::new().name("procbox-compile".into());
     thread.spawn(work).map_err(|e| failed(&e.to_string()))?;

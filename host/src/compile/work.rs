@@ -49,15 +49,20 @@ pub(super) fn split(bytes: &[u8]) -> Option<[&[u8]; 2]> {
     rest.split_at_checked(length).map(|(first, second)| [first, second])
 }
 
-/// Does it.
+/// Does it, for images of at most so many bytes.
 ///
 /// # Errors
 /// Why it cannot be done, in one line.
-pub(super) fn perform(work: Work, settings: Settings, input: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn perform(
+    work: Work,
+    settings: Settings,
+    image: u64,
+    input: &[u8],
+) -> Result<Vec<u8>, String> {
     let [module, second] = split(input).ok_or("half of it is missing")?;
     match work {
         Work::Compile => {
-            let mut config = settings.config_of(module);
+            let mut config = settings.config_of(module, image);
             if !second.is_empty() {
                 let kept = Arc::new(Kept::from_bytes(second.to_vec()));
                 config.enable_incremental_compilation(kept).map_err(|e| first_line(&e))?;
@@ -68,7 +73,7 @@ pub(super) fn perform(work: Work, settings: Settings, input: &[u8]) -> Result<Ve
         }
         Work::Instrument => {
             let seen = Arc::new(Seen::new(module.len()));
-            let mut config = settings.config_of(module);
+            let mut config = settings.config_of(module, image);
             config.enable_incremental_compilation(seen.clone()).map_err(|e| first_line(&e))?;
             let engine = Engine::new(&config).map_err(|e| first_line(&e))?;
             let readable = instrument(module)?;

@@ -26,14 +26,14 @@ const PRINT: &str = r#"
 "#;
 
 /// A program of these functions.
-fn program(folder: &Path, functions: &str) -> PathBuf {
+fn written(folder: &Path, functions: &str) -> PathBuf {
     let path = folder.join("program.wat");
     std::fs::write(&path, format!("(module {PRINT} {functions})")).unwrap();
     path
 }
 
 fn snapshot(folder: &Path, options: &str, functions: &str) -> (Ran, PathBuf) {
-    let (program, warm) = (program(folder, functions), folder.join("warm.wasm"));
+    let (program, warm) = (written(folder, functions), folder.join("warm.wasm"));
     let ran = run(command(&format!("snapshot {options} -o"), &[&warm, &program])
         .env("XDG_CACHE_HOME", folder));
     (ran, warm)
@@ -94,7 +94,7 @@ fn a_program_that_says_when_it_is_ready_goes_on_where_it_says() {
     assert_eq!((ran.status, ran.stdout.lines().count()), (0, 1), "{ran:?}");
     assert_eq!(printed(dir.path(), &warm), "8\n");
     // Of which no image is made it does nothing either.
-    assert_eq!(printed(dir.path(), &program(dir.path(), functions)), "9\n");
+    assert_eq!(printed(dir.path(), &written(dir.path(), functions)), "9\n");
 }
 
 #[test]

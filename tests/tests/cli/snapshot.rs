@@ -100,9 +100,11 @@ fn a_program_that_says_when_it_is_ready_goes_on_where_it_says() {
 #[test]
 fn what_an_image_cannot_have_is_refused_by_its_name() {
     let dir = folder();
-    std::fs::write(dir.path().join("file"), "").unwrap();
+    let granted = dir.path().join("granted");
+    std::fs::create_dir(&granted).unwrap();
+    std::fs::write(granted.join("file"), "").unwrap();
     let start = |what: &str| format!(r#"(func (export "_start") {what})"#);
-    let grants = format!("--dir {}::/d", dir.path().display());
+    let grants = format!("--dir {}::/d", granted.display());
     for (functions, why) in [
         (start("(drop (call $queue (i64.const -1) (i64.const 100)))"), "it still has a queue"),
         (start("(drop (call $snapshot))"), "exports no `procbox_resume`"),

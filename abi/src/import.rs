@@ -228,4 +228,6 @@ imports! {
     safe fn self_interrupt(what: i32) -> i32;
     /// The number of processes that the sandbox runs at once.
     safe fn cpu_count() -> i32;
+    /// Says that an image of this process can be made: there it does not return.
+    safe fn snapshot() -> i32;
 }

@@ -35,7 +35,7 @@ pub use import::{IMPORTS, Import, MODULE, Parameter, ValueType};
 pub use layout::{
     Field, Identity, LAYOUTS, Layout, Pointer, QueueBounds, Received, Sizes, Start, Status,
 };
-pub use name::{MAIN, MEMORY, NAMES, SECTION, Text, WORKER_PREFIX};
+pub use name::{MAIN, MEMORY, NAMES, RESEED, RESUME, SECTION, Text, WORKER_PREFIX};
 pub use number::{
     NUMBERS, Number, code, exit_code, flag, interrupt, kind, limit, max, mode, start,
 };

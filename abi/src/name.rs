@@ -33,6 +33,20 @@ pub const MEMORY: &str = "memory";
 /// ```
 pub const MAIN: &str = "_start";
 
+/// The export that is the `main` of an image of a program, where there is one; else it is [`MAIN`].
+///
+/// ```
+/// assert_eq!(procbox_abi::RESUME, "procbox_resume");
+/// ```
+pub const RESUME: &str = "procbox_resume";
+
+/// The export that is called before an image of a process is made, and first in each process of it.
+///
+/// ```
+/// assert_eq!(procbox_abi::RESEED, "procbox_reseed");
+/// ```
+pub const RESEED: &str = "procbox_reseed";
+
 /// A text of the ABI, with the name that it has in C.
 ///
 /// ```
@@ -60,4 +74,6 @@ pub const NAMES: &[Text] = &[
     Text { name: "PROCBOX_SECTION", value: SECTION },
     Text { name: "PROCBOX_MEMORY", value: MEMORY },
     Text { name: "PROCBOX_MAIN", value: MAIN },
+    Text { name: "PROCBOX_RESUME", value: RESUME },
+    Text { name: "PROCBOX_RESEED", value: RESEED },
 ];

@@ -54,7 +54,7 @@ pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<u8> {
 }
 
 /// A size as people read it.
-fn size(bytes: usize) -> String {
+pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         0..=0xf_ffff => format!("{} KiB", bytes.div_ceil(1 << 10)),
         _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),

@@ -18,6 +18,7 @@ mod options;
 mod run;
 mod samples;
 mod signals;
+mod snapshot;
 mod stats;
 mod status;
 mod top;
@@ -77,6 +78,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Compile programs for the sandbox ahead of time
     Compile(compile::CompileArgs),
+    /// Write a program that begins where it had got to
+    Snapshot(Box<snapshot::SnapshotArgs>),
     /// Show what runs and what it waits for, as top does
     Top(top::TopArgs),
     /// Say which workers a program offers
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Compile(args) => compile::compile(&args),
+        Command::Snapshot(args) => snapshot::snapshot(*args),
         Command::Top(args) => top::top(&args),
         Command::Workers(args) => workers::workers(&args),
         Command::Completions(args) => manual::completions(&args, Cli::command()),

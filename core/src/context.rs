@@ -18,6 +18,10 @@ pub(crate) struct ContextInner {
 }
 
 impl ContextInner {
+    pub(crate) fn raw(&self) -> &Arc<dyn RawContext> {
+        &self.raw
+    }
+
     pub(crate) fn next_name(&self) -> String {
         format!("Process-{}", self.started.fetch_add(1, Ordering::Relaxed) + 1)
     }

@@ -40,6 +40,12 @@ extern "C" {
 /* The exports that are the memory and the main of a program. */
 #define PROCBOX_MEMORY "memory"
 #define PROCBOX_MAIN "_start"
+/*
+ * Exports of programs of which images are made, void (void) both: the main of an image, if it is there; and
+ * what is called before an image is made, and first in each process of it, so that seeds are made anew.
+ */
+#define PROCBOX_RESUME "procbox_resume"
+#define PROCBOX_RESEED "procbox_reseed"
 
 /* A pointer in a structure is PROCBOX_POINTER. Elsewhere than in a guest it is the number that it is there. */
 #ifdef __wasm__
@@ -442,6 +448,14 @@ int32_t procbox_self_interrupt(int32_t what);
 /* How many processes the sandbox runs at once. */
 PROCBOX_IMPORT("cpu_count")
 int32_t procbox_cpu_count(void);
+
+/*
+ * Says that the process is ready for its image. Where one is made of it (`procbox snapshot`) this does not
+ * return, and each process of the image begins with the export PROCBOX_RESUME; its frames are still on the
+ * stack in memory, under that one. Everywhere else it is OK, and nothing happens.
+ */
+PROCBOX_IMPORT("snapshot")
+int32_t procbox_snapshot(void);
 
 #ifdef __cplusplus
 }

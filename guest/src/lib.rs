@@ -242,6 +242,59 @@ pub fn interrupted() -> bool {
     backend::interrupted()
 }
 
+/// Says that an image can be made of this process, and goes on: where `procbox snapshot` makes one, in
+/// each process of the image and not here; everywhere else, here.
+///
+/// ```no_run
+/// use procbox_guest::prelude::*;
+/// use std::sync::OnceLock;
+///
+/// static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+///
+/// fn answer() {
+///     println!("{} words", WORDS.get().map_or(0, Vec::len));
+/// }
+///
+/// fn main() -> Result<()> {
+///     let _ctx = procbox_guest::init()?;
+///     let text = std::fs::read_to_string("words.txt").unwrap_or_default();
+///     WORDS.get_or_init(|| text.lines().map(str::to_string).collect());
+///     procbox_guest::snapshot(answer); // an image has the words, and begins here
+///     Ok(())
+/// }
+/// ```
+pub fn snapshot(go_on: fn()) {
+    #[cfg(target_arch = "wasm32")]
+    sandbox::ready(go_on);
+    go_on();
+}
+
+/// Has a function called first in each process that begins with this one's memory: one of an image, or
+/// one that is forked after the worker of [`Context::warm`]. The keys of `HashMap` are made anew without it.
+///
+/// Call it in that worker, or in the `main` of which `procbox snapshot` makes an image. It is called in
+/// that process once, too, when that has ended.
+///
+/// ```no_run
+/// use procbox_guest::prelude::*;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// static SEED: AtomicU64 = AtomicU64::new(0);
+///
+/// fn seed() {
+///     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+///     SEED.store(now.as_nanos() as u64, Ordering::Relaxed);
+/// }
+///
+/// #[worker]
+/// fn prepare() {
+///     procbox_guest::on_reseed(seed);
+/// }
+/// ```
+pub fn on_reseed(hook: fn()) {
+    procbox_core::runner::on_reseed(hook);
+}
+
 #[cfg(all(doctest, target_os = "linux"))]
 #[doc = include_str!("../../docs/testing.md")]
 mod testing {}

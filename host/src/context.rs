@@ -9,7 +9,7 @@ use crate::inner::{Inner, Owner};
 use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
-use crate::program::Prepared;
+use crate::program::{Prepared, Program};
 use crate::queue;
 use crate::ready;
 use crate::runtime::{Runtime, Share};
@@ -18,6 +18,7 @@ use crate::start::Shared;
 use crate::state::Environment;
 use crate::tree::Tree;
 use crate::waiting::OWN_PID;
+use crate::warm::Capture;
 use crate::wasi::Files;
 use procbox_core::observe;
 use procbox_core::random::Random;
@@ -26,7 +27,7 @@ use procbox_core::raw::{
     RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
 };
 use procbox_core::time::Clock;
-use procbox_core::{Bytes, Result, Wait};
+use procbox_core::{Bytes, Error, Result, Wait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,35 @@ impl Root {
         let files = if needs_files { Some(Arc::new(Files::new()?)) } else { None };
         let shared = Arc::new(Shared { sandbox, program, grants, account, names, files, share });
         Ok(Root { shared, identity, _owner: owner })
+    }
+
+    /// The same for another program.
+    fn with(&self, program: Prepared) -> Root {
+        Root {
+            shared: Arc::new(self.shared.with(program)),
+            identity: self.identity.clone(),
+            _owner: self._owner.clone(),
+        }
+    }
+
+    /// The program that begins where this process has returned, and its functions.
+    fn image_of(&self, first: ProcessSpec) -> Result<(Program, Vec<u8>)> {
+        let source = self.shared.program.source();
+        let capture = Arc::new(Capture::default());
+        let (prepared, functions) = source.prepare_first(&self.shared.sandbox, capture.clone())?;
+        let worker = first.identity.name.clone();
+        let process = self.with(prepared).start(first)?;
+        let status = process.join(Wait::Forever);
+        // Whatever is left of it: it is nobody's child.
+        process.kill_tree()?;
+        let status = status?;
+        match capture.take() {
+            Some(Ok(image)) if status.success() => {
+                Ok((source.rewritten(&self.shared.sandbox, &image)?, functions))
+            }
+            Some(Err(why)) if status.success() => Err(source.refuse(why)),
+            _ => Err(Error::WorkerDied { worker, status, attempts: 1 }),
+        }
     }
 
     fn runtime(&self) -> &Arc<Runtime> {
@@ -140,6 +170,22 @@ impl RawContext for Root {
         let process =
             self.shared.clone().begin(export, spec, arguments, tree, Arc::default(), deadline)?;
         Ok(process)
+    }
+
+    fn warm(&self, first: ProcessSpec) -> Result<Arc<dyn RawContext>> {
+        let (program, functions) = self.image_of(first)?;
+        let sandbox = &self.shared.sandbox;
+        Ok(Arc::new(self.with(program.prepare_with(sandbox, &functions)?)))
+    }
+
+    fn snapshot(&self, first: ProcessSpec) -> Result<Vec<u8>> {
+        let (program, functions) = self.image_of(first)?;
+        // It is compiled for the cache, where there is one: here its functions are at hand.
+        match program.keep(&self.shared.sandbox, &functions) {
+            Ok(_) | Err(Error::Invalid(_) | Error::Os { .. }) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(program.bytes().to_vec())
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {

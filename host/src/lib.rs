@@ -42,8 +42,9 @@
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
-//!    `program`; `engine` and `pools`, where its instances get their places; `inner`, what a sandbox is
-//!    inside; `start`, what the processes of a context share and how one starts; `context`; `sandbox`.
+//!    `warm`, programs that begin with the image of a process; `program`; `engine` and `pools`, where its
+//!    instances get their places; `inner`, what a sandbox is inside; `start`, what the processes of a
+//!    context share and how one starts; `context`; `sandbox`.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
 //! there are messages.
@@ -100,6 +101,7 @@ mod tree;
 mod tree_limits;
 mod wait_list;
 mod waiting;
+mod warm;
 mod wasi;
 
 pub use compile::Compiled;

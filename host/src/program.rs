@@ -6,7 +6,8 @@ use crate::listed::Listed;
 use crate::pools::Pools;
 use crate::section;
 use crate::state::State;
-use procbox_abi::{MAIN, MEMORY, WORKER_PREFIX, mode};
+use crate::warm::{self, Capture, Ready};
+use procbox_abi::{MAIN, MEMORY, RESEED, RESUME, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
 use procbox_core::runner::{find_worker, find_worker_briefly, listed_workers};
 use procbox_core::{Bytes, Error, Result};
@@ -87,31 +88,72 @@ impl Program {
         Ok(Program { name, bytes: bytes.into() })
     }
 
-    /// Compiles it ahead of time, for the cache.
-    pub(crate) fn keep(&self, sandbox: &Inner) -> Result<Compiled> {
-        sandbox.compiler.keep(&sandbox.pools.get(0)?.engine, &self.name, &self.bytes)
+    /// Its bytes: those of the file, or of the image that it was made of.
+    ///
+    /// ```
+    /// let empty = b"\0asm\x01\0\0\0";
+    /// let program = procbox_host::Program::from_bytes("empty", empty.to_vec())?;
+    /// assert_eq!(program.bytes(), empty);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Compiles it ahead of time, for the cache; these functions are not compiled again.
+    pub(crate) fn keep(&self, sandbox: &Inner, functions: &[u8]) -> Result<Compiled> {
+        sandbox.compiler.keep(&sandbox.pools.get(0)?.engine, &self.name, &self.bytes, functions)
     }
 
     /// Checks, compiles and links it.
     pub(crate) fn prepare(&self, sandbox: &Inner) -> Result<Prepared> {
-        let refuse = |why: String| Error::NotRunnable { program: self.name.clone(), why };
-        let first = sandbox.pools.get(0)?;
-        let module = sandbox.compiler.compile(&first.engine, &self.name, &self.bytes)?;
-        let linked = first.linker.instantiate_pre(&module);
-        let instance = linked.map_err(|e| refuse(first_line(&e)))?;
+        self.prepare_with(sandbox, &[])
+    }
+
+    /// The same, where these functions are not compiled again.
+    pub(crate) fn prepare_with(&self, sandbox: &Inner, functions: &[u8]) -> Result<Prepared> {
+        let engine = &sandbox.pools.get(0)?.engine;
+        let module = sandbox.compiler.compile(engine, &self.name, &self.bytes, functions)?;
+        self.link(sandbox, module, None)
+    }
+
+    /// The same for one whose first process is to become an image; and its functions.
+    pub(crate) fn prepare_first(
+        &self,
+        sandbox: &Inner,
+        capture: Arc<Capture>,
+    ) -> Result<(Prepared, Vec<u8>)> {
+        if warm::is_warm(&self.bytes) {
+            return Err(self.refuse("an image of it cannot be made: it is one already".into()));
+        }
+        let engine = &sandbox.pools.get(0)?.engine;
+        let (module, functions) = sandbox.compiler.instrument(engine, &self.name, &self.bytes)?;
+        Ok((self.link(sandbox, module, Some(capture))?, functions))
+    }
+
+    /// The program that begins with this image of a process of it.
+    pub(crate) fn rewritten(&self, sandbox: &Inner, image: &[u8]) -> Result<Program> {
+        let bytes = sandbox.compiler.rewrite(&self.name, &self.bytes, image)?;
+        Program::from_bytes(self.name.clone(), bytes)
+    }
+
+    pub(crate) fn refuse(&self, why: String) -> Error {
+        Error::NotRunnable { program: self.name.clone(), why }
+    }
+
+    fn link(
+        &self,
+        sandbox: &Inner,
+        module: Module,
+        capture: Option<Arc<Capture>>,
+    ) -> Result<Prepared> {
+        let linked = sandbox.pools.get(0)?.linker.instantiate_pre(&module);
+        let instance = linked.map_err(|e| self.refuse(first_line(&e)))?;
         let workers: Vec<String> = module
             .exports()
             .filter(|export| matches!(export.ty(), ExternType::Func(_)))
             .filter_map(|export| export.name().strip_prefix(WORKER_PREFIX).map(str::to_string))
             .collect();
-        let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
-        let _ = instances[0].set(Loaded::new(instance, &module, &workers));
-        let has_main = module.get_export(MAIN).is_some();
-        match module.get_export(INITIALIZE) {
-            None => {}
-            Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0 => {}
-            Some(_) => return Err(refuse(format!("its `{INITIALIZE}` is no function of nothing"))),
-        }
         let signatures = section::signatures(&self.bytes, workers.iter().map(String::as_str));
         let info = |name: &String| {
             let signature = signatures.get(name.as_str()).copied().flatten();
@@ -119,9 +161,32 @@ impl Program {
         };
         let listed = Listed::new(listed_workers(workers.iter().map(info).collect()));
         let places = workers.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
-        let name = self.name.clone();
-        let found = Default::default();
-        Ok(Prepared { name, module, instances, workers, places, found, listed, has_main })
+        let plain = |name: &str| match module.get_export(name) {
+            None => Ok(false),
+            Some(ExternType::Func(ty)) if ty.params().len() + ty.results().len() == 0 => Ok(true),
+            Some(_) => Err(self.refuse(format!("its `{name}` is no function of nothing"))),
+        };
+        plain(INITIALIZE)?;
+        let is_warm = warm::is_warm(&self.bytes);
+        let reseeds = (is_warm || capture.is_some()) && plain(RESEED)?;
+        let main = if is_warm && plain(RESUME)? { RESUME } else { MAIN };
+        let has_main = module.get_export(main).is_some();
+        let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
+        let prepared = Prepared {
+            source: self.clone(),
+            module,
+            instances,
+            workers,
+            places,
+            found: Default::default(),
+            listed,
+            main,
+            has_main,
+            reseeds,
+            capture,
+        };
+        prepared.is_loaded(0, instance);
+        Ok(prepared)
     }
 }
 
@@ -138,7 +203,7 @@ pub(crate) enum Export {
 
 /// A program that is ready to be instantiated.
 pub(crate) struct Prepared {
-    name: String,
+    source: Program,
     module: Module,
     /// Ready for each pool in which it has run.
     instances: Vec<OnceLock<Loaded>>,
@@ -148,12 +213,22 @@ pub(crate) struct Prepared {
     /// The first names, other than those, by which some of them were found.
     found: [OnceLock<(String, usize)>; NAMES],
     listed: Listed,
+    /// The export that is its `main`.
+    main: &'static str,
     has_main: bool,
+    /// It is told when a process begins with its image.
+    reseeds: bool,
+    /// Where the image of its first process goes.
+    capture: Option<Arc<Capture>>,
 }
 
 impl Prepared {
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.source.name
+    }
+
+    pub(crate) fn source(&self) -> &Program {
+        &self.source
     }
 
     /// The export to call for an entry.
@@ -196,7 +271,7 @@ impl Prepared {
                 }
             }
             Entry::Main(_) => Err(Error::NotRunnable {
-                program: self.name.clone(),
+                program: self.source.name.clone(),
                 why: format!("it has no `{MAIN}`: not a WASI command"),
             }),
             Entry::Call(name) => worker(name, mode::CALL),
@@ -231,9 +306,28 @@ impl Prepared {
         let made = pools.get(pool).map_err(|e| Error::Exhausted(format!("room: {e}")))?;
         let module = compile::again(&self.module, &made.engine).map_err(full)?;
         let instance = made.linker.instantiate_pre(&module).map_err(full)?;
-        // Another may have done the same.
-        let _ = self.instances[pool].set(Loaded::new(instance, &module, &self.workers));
+        self.is_loaded(pool, instance);
         Ok(())
+    }
+
+    /// It is ready for a pool, unless another has done the same.
+    fn is_loaded(&self, pool: usize, instance: InstancePre<State>) {
+        let module = instance.module();
+        let export = |name: &str| module.get_export_index(name);
+        let worker = |name: &String| export(&format!("{WORKER_PREFIX}{name}"));
+        let _ = self.instances[pool].set(Loaded {
+            memory: export(MEMORY),
+            main: export(self.main),
+            initialize: export(INITIALIZE),
+            reseed: export(RESEED).filter(|_| self.reseeds),
+            workers: self.workers.iter().map(worker).collect(),
+            instance,
+        });
+    }
+
+    /// Where the image of its first process goes, if it is to become one.
+    pub(crate) fn capture(&self) -> Option<&Capture> {
+        self.capture.as_deref()
     }
 
     /// It, ready to run in a pool for which it was loaded.
@@ -253,23 +347,14 @@ pub(crate) struct Loaded {
     main: Option<ModuleExport>,
     /// If it is a reactor: called before a worker.
     initialize: Option<ModuleExport>,
+    /// Called first in a process that begins with an image.
+    reseed: Option<ModuleExport>,
     workers: Vec<Option<ModuleExport>>,
 }
 
 impl Loaded {
-    fn new(instance: InstancePre<State>, module: &Module, workers: &[String]) -> Loaded {
-        let export = |name: &str| module.get_export_index(name);
-        let worker = |name: &String| export(&format!("{WORKER_PREFIX}{name}"));
-        Loaded {
-            instance,
-            memory: export(MEMORY),
-            main: export(MAIN),
-            initialize: export(INITIALIZE),
-            workers: workers.iter().map(worker).collect(),
-        }
-    }
-
-    /// Makes an instance in a store and calls its entry: what that returned.
+    /// Makes an instance in a store and calls its entry: what that returned. Where there is a `capture`,
+    /// it is to get the image of the first process.
     ///
     /// # Errors
     /// A trap, an exit, or why there is no instance.
@@ -277,10 +362,40 @@ impl Loaded {
         &self,
         store: &mut Store<State>,
         export: &Export,
+        capture: Option<&Capture>,
     ) -> wasmtime::Result<i32> {
         let instance = self.instance.instantiate_async(&mut *store).await?;
         let memory = self.memory.and_then(|at| instance.get_module_export(&mut *store, &at));
         store.data_mut().memory = memory.and_then(Extern::into_memory);
+        let first = capture.filter(|capture| capture.begin());
+        store.data_mut().is_first = first.is_some();
+        if capture.is_none() {
+            self.reseed(store, instance).await?;
+        }
+        let called = self.enter(store, instance, export).await;
+        let Some(capture) = first else { return called };
+        let Some(ready) = Ready::of(&called, export) else { return called };
+        store.data_mut().is_first = false;
+        self.reseed(store, instance).await?;
+        capture.read(store, &instance, ready);
+        Ok(0)
+    }
+
+    /// Has the program make its seeds anew, if it can.
+    async fn reseed(&self, store: &mut Store<State>, instance: Instance) -> wasmtime::Result<()> {
+        if self.reseed.is_none() {
+            return Ok(());
+        }
+        let reseed = function(instance, store, self.reseed)?.typed::<(), ()>(&*store)?;
+        reseed.call_async(store, ()).await
+    }
+
+    async fn enter(
+        &self,
+        store: &mut Store<State>,
+        instance: Instance,
+        export: &Export,
+    ) -> wasmtime::Result<i32> {
         match export {
             Export::Main => {
                 let main = function(instance, store, self.main)?.typed::<(), ()>(&*store)?;

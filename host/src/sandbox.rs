@@ -465,7 +465,7 @@ impl Sandbox {
     /// Those of [`Sandbox::context`]; [`Error::Invalid`] if there is no cache, [`Error::Os`] if it
     /// cannot be written.
     pub fn compile(&self, program: &Program) -> Result<Compiled> {
-        program.keep(&self.0.0)
+        program.keep(&self.0.0, &[])
     }
 
     /// Processes that live in it now.

@@ -37,6 +37,11 @@ fn custom_sections<'a>(wasm: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     found
 }
 
+/// True if there is a custom section of this name.
+pub(crate) fn has_section(wasm: &[u8], name: &str) -> bool {
+    !custom_sections(wasm, name).is_empty()
+}
+
 /// An unsigned LEB128 number of at most 32 bits, as WebAssembly encodes sizes.
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value = 0u64;

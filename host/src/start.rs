@@ -86,6 +86,21 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The same around another program.
+    pub(crate) fn with(&self, program: Prepared) -> Shared {
+        Shared {
+            sandbox: self.sandbox.clone(),
+            program,
+            grants: self.grants.clone(),
+            account: self.account.clone(),
+            names: self.names.clone(),
+            files: self.files.clone(),
+            share: self.share.clone(),
+        }
+    }
+}
+
 impl Environment for Shared {
     fn start(
         self: Arc<Self>,
@@ -112,6 +127,10 @@ impl Environment for Shared {
 
     fn cpu_count(&self) -> usize {
         self.sandbox.parallelism
+    }
+
+    fn directories(&self) -> usize {
+        self.grants.directories().count()
     }
 
     fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {
@@ -165,7 +184,7 @@ async fn live(
         if shared.grants.has_directories() {
             wasi::begin(store.data_mut()).map_err(wasmtime::Error::new)?;
         }
-        program.call(&mut store, &export).await
+        program.call(&mut store, &export, shared.program.capture()).await
     }
     .await;
     let refused = store.data().limits.has_refused();

@@ -48,6 +48,9 @@ pub(crate) trait Environment: Send + Sync {
     /// The number of processes that run at once.
     fn cpu_count(&self) -> usize;
 
+    /// The number of directories that were granted.
+    fn directories(&self) -> usize;
+
     /// Adds the directories and variables that were granted.
     ///
     /// # Errors
@@ -56,7 +59,7 @@ pub(crate) trait Environment: Send + Sync {
 }
 
 /// stdin, stdout and stderr.
-const STDIO: [i32; 3] = [0, 1, 2];
+pub(crate) const STDIO: [i32; 3] = [0, 1, 2];
 /// No descriptor.
 pub(crate) const NONE: i32 = -1;
 /// For how many children there is room at once.
@@ -85,6 +88,8 @@ pub(crate) struct State {
     pub(crate) wasi: Option<WasiP1Ctx>,
     /// The descriptors that WASI has of its stdio; [`NONE`] for one that was closed.
     pub(crate) stdio: [i32; 3],
+    /// An image is made of it: it may say when it is ready.
+    pub(crate) is_first: bool,
     /// Its place in its tree.
     pub(crate) member: tree::Place,
     /// What the host does for it.
@@ -113,6 +118,7 @@ impl State {
             limits,
             wasi: None,
             stdio: STDIO,
+            is_first: false,
             member,
             work: Work::default(),
         }
@@ -138,6 +144,11 @@ impl State {
             self.orphans.reserve(self.orphans.len().max(MIN_ORPHANS));
         }
         self.orphans.push(lock);
+    }
+
+    /// True if there are locks that it may hold without a handle.
+    pub(crate) fn has_orphans(&self) -> bool {
+        self.orphans.iter().any(|lock| lock.is_held_by(self.holder()))
     }
 
     /// The process as one who waits.

@@ -249,6 +249,11 @@ impl Place {
         opened
     }
 
+    /// Files that it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        self.files
+    }
+
     /// It has closed one.
     pub(crate) fn close_file(&mut self) {
         if self.files > 0 {

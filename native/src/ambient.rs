@@ -6,6 +6,7 @@ use crate::start::request::ENVIRONMENT;
 use procbox_core::random::{Random, SystemRandom};
 use procbox_core::raw::RawContext;
 use procbox_core::{Bytes, Context, Error, Identity, Result, WeakContext};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Random bytes in an authkey.
@@ -17,6 +18,9 @@ static AMBIENT: OnceLock<Arc<dyn RawContext>> = OnceLock::new();
 static INHERITED: OnceLock<(Arc<Arena>, Identity)> = OnceLock::new();
 /// The context around it, if the process has asked for it.
 static CURRENT: Mutex<Current> = Mutex::new(Current::None);
+
+/// True while a zygote runs the worker after which its processes begin: it is none of them.
+static WITHHELD: AtomicBool = AtomicBool::new(false);
 
 enum Current {
     None,
@@ -36,6 +40,10 @@ pub(crate) fn context(
 ) -> Result<Context> {
     if std::env::var_os(ENVIRONMENT).is_some() {
         return Err(Error::Invalid("a zygote has no context".into()));
+    }
+    if WITHHELD.load(Ordering::Relaxed) {
+        let why = "a worker after which processes begin has no context: they would not have it";
+        return Err(Error::Invalid(why.into()));
     }
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
     match &*current {
@@ -66,6 +74,11 @@ pub(crate) fn context(
         Current::Borrowed(context.downgrade())
     };
     Ok(context)
+}
+
+/// Says whether there is none.
+pub(crate) fn withhold(yes: bool) {
+    WITHHELD.store(yes, Ordering::Relaxed);
 }
 
 /// In a worker: what the ambient context is going to be made of.

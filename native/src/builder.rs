@@ -161,7 +161,8 @@ impl NativeBuilder {
         let confined = confined.transpose()?.map(Arc::new);
         let arena = Arena::create(&kinds::ABOVE, self.shared_memory)?;
         arena.set_deadlocks(self.deadlocks);
-        let setup = Setup { program, environment: self.environment, confined };
+        let environment = self.environment;
+        let setup = Setup { program, environment, confined, first: None };
         let native = NativeContext::new(arena, ambient::identity()?, setup);
         Ok(Context::from_raw(Arc::new(native)))
     }

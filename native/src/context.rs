@@ -125,6 +125,12 @@ impl RawContext for NativeContext {
         Ok(Arc::new(NativeProcess(child)))
     }
 
+    fn warm(&self, first: ProcessSpec) -> Result<Arc<dyn RawContext>> {
+        let starter = self.starter.after(first)?;
+        let (arena, identity) = (self.arena.clone(), self.identity.clone());
+        Ok(Arc::new(NativeContext { arena, identity, starter }))
+    }
+
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {
         ready::ready(&self.arena, self.starter.deaths(), those, wait)
     }

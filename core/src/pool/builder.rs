@@ -1,9 +1,10 @@
 //! Pools before their workers start.
 
 use super::options::Options;
+use crate::process::Starts;
 use crate::raw::{Entry, Message, Output};
 use crate::worker::Args;
-use crate::{Bytes, Context, Error, Worker};
+use crate::{Bytes, Context, Error, Result, Worker};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -334,5 +335,48 @@ impl<P, R> PoolBuilder<P, R> {
             Err(e) => self.error = Some(e),
         }
         self
+    }
+
+    /// Calls another worker of the program, with these arguments, once, when the pool is built: all its
+    /// processes begin where that has returned, as those of [`Context::warm`] do. So what takes long to
+    /// set up is there in each fresh process. In a sandboxed process, which cannot make such contexts,
+    /// each process of the pool calls it, as it does an [initializer](PoolBuilder::initializer).
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let builder = ctx.pool::<(String,), bool>("is_word").warm("load_words", ("words.txt",));
+    /// let pool = builder.fresh_per_task().build()?;
+    /// assert!(pool.apply(("procbox",))?); // no task loads them again
+    /// # Ok(()) }
+    /// ```
+    pub fn warm<Q, A: Args<Q>>(mut self, worker: impl Starts<Q>, args: A) -> Self {
+        match Message::of(&args) {
+            Ok(message) => self.options.warm = Some((worker.name().to_string(), message)),
+            Err(e) => self.error = Some(e),
+        }
+        self
+    }
+
+    /// Makes the context warm, if it is to be; where that cannot be, each process does it.
+    pub(super) fn warm_up(&mut self) -> Result<()> {
+        let Some((name, message)) = self.options.warm.take() else { return Ok(()) };
+        if matches!(self.entry, Entry::Main(_)) {
+            let why = "a pool of a program's `main` begins with it: make a snapshot of the program";
+            return Err(Error::Invalid(why.into()));
+        }
+        let first = self.context.process(name.as_str()).raw_args(message.clone());
+        let first = first.stdout(self.options.stdout);
+        let first = match self.options.cpu_time {
+            Some(limit) => first.cpu_time(limit),
+            None => first,
+        };
+        match first.warm() {
+            Ok(context) => self.context = context,
+            Err(Error::Unsupported(_)) if self.options.initializer.is_none() => {
+                self.options.initializer = Some((name, message));
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(())
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Options {
     pub(super) max_tasks: u64,
     pub(super) fresh: bool,
     pub(super) initializer: Option<(String, Message)>,
+    /// Worker after which its processes begin.
+    pub(super) warm: Option<(String, Message)>,
     pub(super) stdout: Output,
     /// That of the runs of a `main`.
     pub(super) stderr: Output,
@@ -43,6 +45,7 @@ impl Default for Options {
             max_tasks: u64::MAX,
             fresh: false,
             initializer: None,
+            warm: None,
             stdout: Output::Inherit,
             stderr: Output::Inherit,
             commands: false,

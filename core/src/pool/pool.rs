@@ -208,6 +208,7 @@ impl<P, R> PoolBuilder<P, R> {
         if alone || self.options.task_timeout.is_some() {
             self.options.chunk_size = Some(1);
         }
+        self.warm_up()?;
         let driver = Driver::start(self.context, self.entry, self.options)?;
         Ok(Pool { driver, types: PhantomData })
     }

@@ -2,7 +2,7 @@
 
 use super::{Phase, Process, Shared, State};
 use crate::context::{Context, ContextInner};
-use crate::raw::{Entry, Identity, Input, Message, Output, ProcessSpec};
+use crate::raw::{Entry, Identity, Input, Message, Output, ProcessSpec, RawContext};
 use crate::worker::{Args, Runnable, Untyped, Worker};
 use crate::{Bytes, Error, Result};
 use std::fmt;
@@ -118,6 +118,34 @@ impl Context {
     /// ```
     pub fn main<S: Into<Bytes>>(&self, args: impl IntoIterator<Item = S>) -> ProcessBuilder<()> {
         self.of_entry(Entry::Main(args.into_iter().map(Into::into).collect()))
+    }
+
+    /// A context whose processes begin where this worker has returned: it runs once, now, and what it
+    /// has left in memory each of them finds there, and none of them sees what another makes of it. In the
+    /// sandbox that is an image of the process; natively, the processes are forked after it.
+    ///
+    /// What it has open (handles, files, processes, threads) would not be theirs: it has to be gone when the
+    /// worker returns. What hashes of `HashMap` and random numbers depend on is each process's own; a
+    /// program tells by `on_reseed` of `procbox-guest` what else is to differ. Clocks go on.
+    ///
+    /// The processes share primitives with this context's, and their parent is the same. They are the
+    /// children of the context that this gives.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let warm = ctx.warm("load_words", ("words.txt",))?;
+    /// let pool = warm.pool::<(String,), bool>("is_word").fresh_per_task().build()?;
+    /// assert!(pool.apply(("procbox",))?); // the words were there
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the arguments have a handle in them, [`Error::WorkerDied`] if the worker ends
+    /// otherwise than by returning, or with an `Err`; [`Error::NotRunnable`] if it leaves something open, or
+    /// the program is one of which no image can be made; [`Error::Unsupported`] in a sandboxed
+    /// process; and those of [`Process::start`].
+    pub fn warm<P, A: Args<P>>(&self, worker: impl Starts<P>, args: A) -> Result<Context> {
+        self.process(worker).args(args).warm()
     }
 
     /// A process of any entry.
@@ -391,5 +419,67 @@ impl<P> ProcessBuilder<P> {
         let started = process.start();
         drop(context);
         started.map(|()| process)
+    }
+
+    /// Runs it to its end, and gives a context whose processes begin there: what [`Context::warm`] does,
+    /// with limits and streams.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let first = ctx.process("load_model").args(("model.bin",));
+    /// let warm = first.timeout(Duration::from_secs(10)).warm()?;
+    /// warm.process("predict").args((1.5f64,)).start()?.join()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Context::warm`].
+    pub fn warm(self) -> Result<Context>
+    where
+        P: Complete,
+    {
+        let (context, first) = self.first()?;
+        context.warm(first).map(Context::from_raw)
+    }
+
+    /// Runs it until it returns, or calls `snapshot`, and gives the WebAssembly module whose processes
+    /// begin there, to be run as any program: what `procbox snapshot` does. In the sandbox only.
+    ///
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let module = ctx.main(["--load", "model.bin"]).snapshot()?;
+    /// std::fs::write("warm.wasm", module).expect("the disk is full");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Context::warm`].
+    pub fn snapshot(self) -> Result<Vec<u8>>
+    where
+        P: Complete,
+    {
+        let (context, first) = self.first()?;
+        context.snapshot(first)
+    }
+
+    /// The process from which others are to begin.
+    fn first(mut self) -> Result<(Arc<dyn RawContext>, ProcessSpec)> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if let Some(handle) = self.spec.handles().first() {
+            return Err(Error::Invalid(format!(
+                "a process from which others begin cannot be given a {}: those would not have it",
+                handle.kind()
+            )));
+        }
+        if self.context.raw().identity().daemon {
+            return Err(Error::DaemonStart);
+        }
+        if !self.named {
+            self.spec.identity.name = "Warm".into();
+        }
+        Ok((self.context.raw().clone(), self.spec))
     }
 }

@@ -107,6 +107,27 @@ pub trait RawContext: Any + Send + Sync {
     /// [`crate::Error::NotGranted`], [`crate::Error::Exhausted`], [`crate::Error::ForeignHandle`].
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>>;
 
+    /// A context of the same program whose processes begin where this one has returned. It runs once,
+    /// here; its message has no handles. See [`crate::Context::warm`].
+    ///
+    /// # Errors
+    /// Those of [`RawContext::start`]; [`crate::Error::WorkerDied`] if it ends otherwise than by
+    /// returning, [`crate::Error::NotRunnable`] if it leaves what others cannot begin with.
+    fn warm(&self, first: ProcessSpec) -> Result<Arc<dyn RawContext>> {
+        let _ = first;
+        Err(Error::Unsupported("warm processes"))
+    }
+
+    /// A module whose processes begin where this one has returned, or said that it is ready. See
+    /// [`crate::ProcessBuilder::snapshot`].
+    ///
+    /// # Errors
+    /// Those of [`RawContext::warm`].
+    fn snapshot(&self, first: ProcessSpec) -> Result<Vec<u8>> {
+        let _ = first;
+        Err(Error::Unsupported("snapshots of processes"))
+    }
+
     /// Waits until at least one is ready; the answer is the indices of those that are.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod function;
 pub(crate) mod name;
+mod reseed;
 mod serve;
 pub(crate) mod wire;
 
@@ -14,6 +15,7 @@ pub use function::{
     end_of_result,
 };
 pub use name::{find_worker, find_worker_briefly, listed_workers};
+pub use reseed::{call_reseed_hooks, on_reseed, place_of_keys, renew_key};
 pub(crate) use serve::Terms;
 pub use serve::{panicked, serve};
 pub use wire::TaskEnd;

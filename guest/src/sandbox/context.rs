@@ -7,14 +7,19 @@ use procbox_core::raw::{
     RawQueue, RawSemaphore,
 };
 use procbox_core::{Address, Backend, Bounds, Identity, Result, Wait, Waitable, WorkerInfo};
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 pub(super) struct GuestContext;
 
 thread_local! {
-    /// The identity of this process, which does not change and which every start needs.
-    static IDENTITY: OnceCell<Identity> = const { OnceCell::new() };
+    /// The identity of this process, which every start needs.
+    static IDENTITY: RefCell<Option<Identity>> = const { RefCell::new(None) };
+}
+
+/// Has the host be asked again: this process begins with the memory of another.
+pub(super) fn forget_identity() {
+    IDENTITY.set(None);
 }
 
 fn own(code: i32) -> Result<Own> {
@@ -71,9 +76,9 @@ impl RawContext for GuestContext {
     }
 
     fn identity(&self) -> Identity {
-        IDENTITY.with(|known| {
+        IDENTITY.with_borrow_mut(|known| {
             let unknown = |_| Identity::new("Process", 0);
-            known.get_or_init(|| identity::identity().unwrap_or_else(unknown)).clone()
+            known.get_or_insert_with(|| identity::identity().unwrap_or_else(unknown)).clone()
         })
     }
 

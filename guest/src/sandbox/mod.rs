@@ -4,12 +4,14 @@ mod connection;
 mod context;
 mod entry;
 mod identity;
+mod image;
 mod primitives;
 mod process;
 mod ready;
 mod sys;
 
 pub use entry::{Registered, enter, init};
+pub use image::ready;
 pub use inventory;
 
 use context::GuestContext;

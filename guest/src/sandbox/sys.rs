@@ -5,18 +5,61 @@
 use procbox_abi::imports;
 use procbox_abi::{QueueBounds, Received, Sizes, Start, Status, code, limit};
 use procbox_core::{Bounds, Error, ExitStatus, Limit, Result, Wait};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) use procbox_abi::imports::{
     cpu_count, event_clear, event_is_set, event_new, event_set, event_wait, handle_close,
     lock_acquire, lock_new, lock_release, lock_try_acquire, process_interrupt, process_kill,
     process_pid, process_terminate, queue_close, queue_len, queue_new, self_interrupt,
     semaphore_acquire, semaphore_available, semaphore_forget, semaphore_new, semaphore_release,
-    semaphore_try_acquire,
+    semaphore_try_acquire, snapshot,
 };
 
 unsafe extern "C" {
     /// Made by the linker: calls the program's static constructors.
     fn __wasm_call_ctors();
+    /// Where the statics begin, and where they end: addresses,
+    /// of which there is nothing to read.
+    static __global_base: u8;
+    static __data_end: u8;
+}
+
+/// True once the static constructors have run, of which this is one.
+static CONSTRUCTED: AtomicBool = AtomicBool::new(false);
+
+#[used]
+// SAFETY: the section is of pointers to such functions, which `__wasm_call_ctors` calls.
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = {
+    extern "C" fn constructed() {
+        CONSTRUCTED.store(true, Ordering::Relaxed);
+    }
+    constructed
+};
+
+/// What the host calls before it makes an image of a process, and first in each process of one.
+// SAFETY: no other function of a program has this name: it is the ABI's.
+#[unsafe(export_name = "procbox_reseed")]
+extern "C" fn reseed() {
+    super::image::reseed();
+}
+
+/// What the host calls as the `main` of a process of an image.
+// SAFETY: as above.
+#[unsafe(export_name = "procbox_resume")]
+extern "C" fn resume() {
+    super::image::resume();
+}
+
+/// The statics, std's among them.
+pub(super) fn statics() -> &'static [AtomicU64] {
+    let (from, end) = (&raw const __global_base, &raw const __data_end);
+    let from = from.addr().next_multiple_of(align_of::<AtomicU64>());
+    let count = end.addr().saturating_sub(from) / size_of::<AtomicU64>();
+    let from: *const AtomicU64 = std::ptr::with_exposed_provenance(from);
+    // SAFETY: that is memory from the beginning to the end of the process, which has one thread; all
+    // that is read or written here is whole words.
+    unsafe { std::slice::from_raw_parts(from, count) }
 }
 
 /// The error that a negative code stands for.
@@ -57,10 +100,14 @@ pub(super) fn try_then_wait(
     }
 }
 
-/// Runs the program's static constructors, as `_start` would have done.
+/// Runs the program's static constructors, as `_start` would have done, unless they have run: in the
+/// process whose image this one began with.
 pub(super) fn run_constructors() {
-    // SAFETY: a worker's export is called once, first, in a new instance, and `_start` is not.
-    unsafe { __wasm_call_ctors() }
+    std::hint::black_box(&CONSTRUCTOR);
+    if !CONSTRUCTED.load(Ordering::Relaxed) {
+        // SAFETY: they run once, before all else.
+        unsafe { __wasm_call_ctors() }
+    }
 }
 
 pub(super) fn queue_bounds(handle: i32) -> Result<QueueBounds> {

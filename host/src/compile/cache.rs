@@ -6,6 +6,7 @@
 //! hash of what it holds: one that was cut, mixed up or changed is not used either. No program can be
 //! granted the directory (`meets`).
 
+use super::Work;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
@@ -21,7 +22,7 @@ use std::time::SystemTime;
 use wasmtime::Engine;
 
 /// What a file begins with; another layout would be another word.
-const HEAD: &[u8; 8] = b"procbox1";
+const HEAD: &[u8; 8] = b"procbox2";
 /// Bytes of a hash.
 const HASH: usize = 32;
 /// The most bytes of all files together. When there are more, the oldest go.
@@ -54,10 +55,12 @@ impl Hasher for Sha {
 }
 
 impl Key {
-    pub(crate) fn new(engine: &Engine, module: &[u8]) -> Key {
+    /// That of what this work makes of a module.
+    pub(crate) fn new(engine: &Engine, module: &[u8], work: Work) -> Key {
         let mut hash = Sha(Sha256::new());
         env!("CARGO_PKG_VERSION").hash(&mut hash);
         engine.precompile_compatibility_hash().hash(&mut hash);
+        work.to_number().hash(&mut hash);
         hash.0.update(module);
         Key(hash.0.finalize().into())
     }
@@ -307,7 +310,7 @@ mod tests {
     fn what_decides_how_a_module_is_compiled_is_in_its_key() {
         let engine =
             |fuel| wasmtime::Engine::new(wasmtime::Config::new().consume_fuel(fuel)).unwrap();
-        let file = |fuel, module: &[u8]| Key::new(&engine(fuel), module).file();
+        let file = |fuel, module: &[u8]| Key::new(&engine(fuel), module, Work::Compile).file();
         assert_eq!(file(true, b"one"), file(true, b"one"));
         assert_ne!(file(true, b"one"), file(true, b"other"));
         assert_ne!(file(true, b"one"), file(false, b"one"));

@@ -5,7 +5,7 @@
 //! that the child has ended.
 
 use super::entry::{DONE, ENVIRONMENT, HELLO, INVALID, Orders};
-use super::{Costs, Failure, Patience, RESULT, Settings, entry};
+use super::{Failure, Job, Patience, RESULT, entry};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -17,6 +17,8 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+/// How often a compiler has an image: as it comes, as it is mapped, and in what it makes.
+const COPIES: usize = 3;
 /// What is kept of what a child says.
 const SAID: usize = 4096;
 /// How many times its CPU time a compiler may take by the clock: one that others keep from the CPU
@@ -40,16 +42,11 @@ impl Drop for Compiler {
     }
 }
 
-/// The compiled module.
-pub(super) fn compile(
-    module: &[u8],
-    settings: Settings,
-    costs: &Costs,
-    patience: Patience,
-) -> Result<Vec<u8>, Failure> {
+/// What the job comes to.
+pub(super) fn perform(job: &Job<'_>, patience: Patience) -> Result<Vec<u8>, Failure> {
     patience.next()?;
-    let orders = orders(module.len(), settings, costs);
-    let (mut compiler, mut output) = start(module, orders).ok_or(Failure::NoChild)?;
+    let orders = orders(job);
+    let (mut compiler, mut output) = start(job, orders).ok_or(Failure::NoChild)?;
     let said = match compiler.0.stderr.take() {
         Some(stderr) => {
             listen(stderr, patience, Duration::from_secs(orders.time.saturating_mul(STUCK)))?
@@ -72,22 +69,29 @@ pub(super) fn compile(
     Ok(compiled)
 }
 
-fn orders(module: usize, settings: Settings, costs: &Costs) -> Orders {
-    let time = costs.time(module);
+fn orders(job: &Job<'_>) -> Orders {
+    let time = job.time;
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    let memory = costs.memory(module) as u64;
-    let result = memory / RESULT as u64;
-    Orders { settings, time: seconds.max(1), memory, result, parent: std::process::id() }
+    let result = (job.memory / RESULT).saturating_add(job.image) as u64;
+    let memory = job.memory.saturating_add(job.image.saturating_mul(COPIES)) as u64;
+    let (work, settings, image) = (job.work, job.settings, job.image as u64);
+    let parent = std::process::id();
+    Orders { work, settings, image, time: seconds.max(1), memory, result, parent }
 }
 
-/// A compiler that has its module, and the file that it writes to; `None` if there can be none.
-fn start(module: &[u8], orders: Orders) -> Option<(Compiler, File)> {
+/// A compiler that has its job, and the file that it writes to; `None` if there can be none.
+fn start(job: &Job<'_>, orders: Orders) -> Option<(Compiler, File)> {
     if !*HAS_ENTRY {
         return None;
     }
     let file = || memfd_create(c"procbox-module", MFdFlags::MFD_CLOEXEC).ok().map(File::from);
     let (mut input, output) = (file()?, file()?);
-    input.write_all(module).and_then(|()| input.rewind()).ok()?;
+    let [first, second] = job.parts;
+    let length = (first.len() as u64).to_le_bytes();
+    for part in [&length, first, second] {
+        input.write_all(part).ok()?;
+    }
+    input.rewind().ok()?;
     let mut command = Command::new("/proc/self/exe");
     command
         .env_clear()

@@ -6,14 +6,14 @@
 //! it went, and ends: nothing of the program's own runs. What may be used before `main` is what rests on
 //! the C library, and that is all that a compiler needs.
 
-use super::{Settings, first_line};
+use super::Settings;
+use super::work::{self, Work};
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use std::ffi::{CStr, c_char, c_int};
 use std::io::{Read, Write};
-use wasmtime::Engine;
 
 /// The variable that says that a process is to be a compiler, and how.
 pub(super) const ENVIRONMENT: &str = "PROCBOX_COMPILE";
@@ -27,7 +27,10 @@ pub(super) const INVALID: &[u8] = b"invalid ";
 /// What a compiler is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Orders {
+    pub(super) work: Work,
     pub(super) settings: Settings,
+    /// Bytes of an image that is mapped.
+    pub(super) image: u64,
     /// Seconds of CPU time.
     pub(super) time: u64,
     /// Bytes of memory.
@@ -41,16 +44,19 @@ pub(super) struct Orders {
 impl Orders {
     pub(super) fn to_text(self) -> String {
         let [fuel, simulated, reservation] = self.settings.to_numbers();
-        let Orders { time, memory, result, parent, .. } = self;
-        format!("{fuel} {simulated} {reservation} {time} {memory} {result} {parent}")
+        let Orders { image, time, memory, result, parent, .. } = self;
+        let work = self.work.to_number();
+        format!("{work} {fuel} {simulated} {reservation} {image} {time} {memory} {result} {parent}")
     }
 
     fn from_text(text: &str) -> Option<Orders> {
         let numbers: Vec<u64> = text.split(' ').map_while(|word| word.parse().ok()).collect();
-        let [fuel, simulated, reservation, time, memory, result, parent] =
+        let [work, fuel, simulated, reservation, image, time, memory, result, parent] =
             numbers.try_into().ok()?;
+        let work = Work::from_number(work)?;
         let settings = Settings::from_numbers([fuel, simulated, reservation]);
-        Some(Orders { settings, time, memory, result, parent: u32::try_from(parent).ok()? })
+        let parent = u32::try_from(parent).ok()?;
+        Some(Orders { work, settings, image, time, memory, result, parent })
     }
 }
 
@@ -133,7 +139,7 @@ fn run(orders: Orders) -> i32 {
     if !limit(orders) || said.write_all(HELLO).is_err() {
         return 2;
     }
-    match compile(orders.settings) {
+    match perform(orders) {
         Ok(()) => i32::from(said.write_all(DONE).is_err()),
         Err(why) => {
             let _ = said.write_all(&[INVALID, why.as_bytes()].concat());
@@ -175,13 +181,12 @@ fn data() -> u64 {
 }
 
 /// From standard input to standard output, as the file that both are.
-fn compile(settings: Settings) -> Result<(), String> {
-    let mut module = Vec::new();
-    std::io::stdin().read_to_end(&mut module).map_err(|e| e.to_string())?;
-    let engine = Engine::new(&settings.config()).map_err(|e| first_line(&e))?;
-    let compiled = engine.precompile_module(&module).map_err(|e| first_line(&e))?;
+fn perform(orders: Orders) -> Result<(), String> {
+    let mut input = Vec::new();
+    std::io::stdin().read_to_end(&mut input).map_err(|e| e.to_string())?;
+    let done = work::perform(orders.work, orders.settings, orders.image, &input)?;
     let mut out = std::io::stdout().lock();
-    out.write_all(&compiled).and_then(|()| out.flush()).map_err(|e| e.to_string())
+    out.write_all(&done).and_then(|()| out.flush()).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
@@ -191,9 +196,17 @@ mod tests {
     #[test]
     fn orders_arrive_as_they_were_given() {
         let settings = Settings { fuel: true, simulated: false, reservation: 4 << 30 };
-        let orders = Orders { settings, time: 5, memory: u64::MAX, result: 9, parent: 7 };
+        let (work, memory) = (Work::Rewrite, u64::MAX);
+        let orders = Orders { work, settings, image: 3, time: 5, memory, result: 9, parent: 7 };
         assert_eq!(Orders::from_text(&orders.to_text()), Some(orders));
-        for text in ["", "1 2 3", "1 0 1 1 1 1 x", "1 0 1 1 1 1 1 1", "1 0 1 1 1 1 4294967296"] {
+        for text in [
+            "",
+            "1 2 3",
+            "1 1 0 1 1 1 1 1 x",
+            "1 1 0 1 1 1 1 1 1 1",
+            "1 1 0 1 1 1 1 1 4294967296",
+            "3 1 0 1 1 1 1 1 1",
+        ] {
             assert_eq!(Orders::from_text(text), None, "{text}");
         }
     }

@@ -11,15 +11,19 @@ mod cache;
 mod child;
 #[cfg(target_os = "linux")]
 mod entry;
+mod functions;
 mod settings;
 mod thread;
+mod work;
 
 pub(crate) use cache::Cache;
 pub(crate) use settings::Settings;
+pub(crate) use work::Work;
 
 use crate::check::Admission;
 use crate::ctrl_c;
 use crate::grants::Grants;
+use crate::warm;
 use procbox_core::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +40,9 @@ const BASE_MEMORY: usize = 160 << 20;
 const MEMORY_PER_BYTE: usize = 40;
 /// The part of the memory that what a module compiles to may have: this process holds it.
 const RESULT: usize = 4;
+/// Bytes of a warm module's memory from the first to the last that is not zero, up to which it is mapped
+/// and not copied, however many of them are zeros.
+const IMAGE: usize = 256 << 20;
 /// Between two looks for whether the caller was interrupted.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -134,28 +141,85 @@ pub(crate) struct Compiler {
     pub(crate) cache: Option<Cache>,
 }
 
+/// A piece of work with all that it may cost.
+struct Job<'a> {
+    work: Work,
+    settings: Settings,
+    /// The module, and what else it needs.
+    parts: [&'a [u8]; 2],
+    time: Duration,
+    memory: usize,
+    /// Bytes of an image that there may be, for which there is memory besides.
+    image: usize,
+}
+
 impl Compiler {
-    /// The compiled module.
+    /// The compiled module, where these functions are not compiled again.
     ///
     /// # Errors
     /// [`Error::NotRunnable`], [`Error::TimedOut`], [`Error::Interrupted`].
-    pub(crate) fn compile(&self, engine: &Engine, name: &str, bytes: &Arc<[u8]>) -> Result<Module> {
+    pub(crate) fn compile(
+        &self,
+        engine: &Engine,
+        name: &str,
+        bytes: &Arc<[u8]>,
+        functions: &[u8],
+    ) -> Result<Module> {
+        self.cached(engine, name, bytes, Work::Compile, functions).map(|(module, _)| module)
+    }
+
+    /// The compiled module whose state can be read, and its functions.
+    ///
+    /// # Errors
+    /// Those of [`Compiler::compile`].
+    pub(crate) fn instrument(
+        &self,
+        engine: &Engine,
+        name: &str,
+        bytes: &Arc<[u8]>,
+    ) -> Result<(Module, Vec<u8>)> {
+        self.cached(engine, name, bytes, Work::Instrument, &[])
+    }
+
+    /// The module that begins with this image of a process of it.
+    ///
+    /// # Errors
+    /// Those of [`Compiler::compile`].
+    pub(crate) fn rewrite(&self, name: &str, bytes: &[u8], image: &[u8]) -> Result<Vec<u8>> {
+        let done = self.produce(Work::Rewrite, [bytes, image]).and_then(|done| {
+            let [module, _] = work::split(&done).ok_or_else(torn)?;
+            Ok(module.to_vec())
+        });
+        done.map_err(|failure| failure.of(name))
+    }
+
+    /// The module that the work comes to, and what else; out of the cache if that has it.
+    fn cached(
+        &self,
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        work: Work,
+        more: &[u8],
+    ) -> Result<(Module, Vec<u8>)> {
         let refuse = |why: String| Failure::Refused(why).of(name);
         self.admission.check(bytes).map_err(refuse)?;
-        let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes)));
+        let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes, work)));
         if let Some((cache, key)) = &key
-            && let Some(compiled) = cache.get(key)
-            && let Ok(module) = load(engine, &compiled)
+            && let Some(kept) = cache.get(key)
+            && let Some([compiled, more]) = work::split(&kept)
+            && let Ok(module) = load(engine, compiled)
         {
-            return Ok(module);
+            return Ok((module, more.to_vec()));
         }
-        let compiled = self.produce(engine, bytes).map_err(|failure| failure.of(name))?;
-        let module = load(engine, &compiled).map_err(|e| refuse(first_line(&e)))?;
+        let done = self.produce(work, [bytes, more]).map_err(|failure| failure.of(name))?;
+        let [compiled, more] = work::split(&done).ok_or_else(|| torn().of(name))?;
+        let module = load(engine, compiled).map_err(|e| refuse(first_line(&e)))?;
         if let Some((cache, key)) = &key {
             // Whoever cannot keep it compiles it again the next time.
-            let _ = cache.put(key, &compiled);
+            let _ = cache.put(key, &done);
         }
-        Ok(module)
+        Ok((module, more.to_vec()))
     }
 
     /// Sees to it that the cache has a program.
@@ -163,21 +227,30 @@ impl Compiler {
     /// # Errors
     /// Those of [`Compiler::compile`]; [`Error::Invalid`] without a cache, [`Error::Os`] if it cannot be
     /// written.
-    pub(crate) fn keep(&self, engine: &Engine, name: &str, bytes: &Arc<[u8]>) -> Result<Compiled> {
+    pub(crate) fn keep(
+        &self,
+        engine: &Engine,
+        name: &str,
+        bytes: &Arc<[u8]>,
+        functions: &[u8],
+    ) -> Result<Compiled> {
         let none = "there is no cache of compiled programs: neither XDG_CACHE_HOME nor HOME names a \
                     directory of this user's alone, or it was switched off";
         let cache = self.cache.as_ref().ok_or_else(|| Error::Invalid(none.into()))?;
         self.admission.check(bytes).map_err(|why| Failure::Refused(why).of(name))?;
-        let key = cache::Key::new(engine, bytes);
+        let key = cache::Key::new(engine, bytes, Work::Compile);
         let file = cache.file_of(&key);
-        if let Some(compiled) = cache.get(&key)
-            && load(engine, &compiled).is_ok()
+        if let Some(kept) = cache.get(&key)
+            && let Some([compiled, _]) = work::split(&kept)
+            && load(engine, compiled).is_ok()
         {
             return Ok(Compiled { size: compiled.len(), was_there: true, file });
         }
-        let compiled = self.produce(engine, bytes).map_err(|failure| failure.of(name))?;
+        let done = self.produce(Work::Compile, [bytes, functions]);
+        let done = done.map_err(|failure| failure.of(name))?;
+        let [compiled, _] = work::split(&done).ok_or_else(|| torn().of(name))?;
         let failed = |e: std::io::Error| Error::os("keep", format!("{}: {e}", file.display()));
-        cache.put(&key, &compiled).map_err(failed)?;
+        cache.put(&key, &done).map_err(failed)?;
         Ok(Compiled { size: compiled.len(), was_there: false, file })
     }
 
@@ -206,20 +279,34 @@ impl Compiler {
         Ok(())
     }
 
-    fn produce(&self, engine: &Engine, bytes: &Arc<[u8]>) -> Result<Vec<u8>, Failure> {
+    /// What the work comes to.
+    fn produce(&self, work: Work, parts: [&[u8]; 2]) -> Result<Vec<u8>, Failure> {
         let patience = Patience(self.costs.timeout.and_then(|t| Instant::now().checked_add(t)));
+        let size = parts[0].len() + parts[1].len();
+        let (time, memory) = (self.costs.time(size), self.costs.memory(size));
+        let image = match work {
+            Work::Rewrite => self.admission.memory,
+            _ if warm::is_warm(parts[0]) => self.admission.memory.min(IMAGE),
+            _ => 0,
+        };
+        let job = Job { work, settings: self.settings, parts, time, memory, image };
         #[cfg(target_os = "linux")]
-        match child::compile(bytes, self.settings, &self.costs, patience) {
+        match child::perform(&job, patience) {
             Err(Failure::NoChild) => {}
             done => return done,
         }
-        thread::compile(engine, bytes, self.costs.time(bytes.len()), patience)
+        thread::perform(&job, patience)
     }
 }
 
 /// A module that is compiled, for another engine of the same settings.
 pub(crate) fn again(module: &Module, engine: &Engine) -> wasmtime::Result<Module> {
     load(engine, &module.serialize()?)
+}
+
+/// What a compiler has made is not as one makes it.
+fn torn() -> Failure {
+    Failure::Refused("what it comes to is torn".into())
 }
 
 /// Takes in what our own compiler has made.

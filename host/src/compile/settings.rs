@@ -1,5 +1,6 @@
 //! How modules are compiled: what a compiler in another process has to know to make the same.
 
+use crate::warm;
 use wasmtime::Config;
 
 /// All that differs between two sandboxes' compiled modules.
@@ -25,6 +26,16 @@ impl Settings {
         if self.simulated {
             // The specification leaves these to the machine.
             config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+        }
+        config
+    }
+
+    /// The same for this module. The image of a warm one is mapped, gaps and all, if it has no more bytes
+    /// than this: copied, it would cost each process as much as it holds.
+    pub(super) fn config_of(self, module: &[u8], image: u64) -> Config {
+        let mut config = self.config();
+        if warm::is_warm(module) {
+            config.memory_guaranteed_dense_image_size(image);
         }
         config
     }

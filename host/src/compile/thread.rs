@@ -1,12 +1,10 @@
 //! Compiling where there can be no child: on a thread of its own, which nobody can end. Who waits for
 //! it goes on when the time is up.
 
-use super::{Failure, Patience, first_line};
-use std::sync::Arc;
+use super::{Failure, Job, Patience, work};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-use wasmtime::Engine;
+use std::time::Instant;
 
 /// The most such threads, those that were left behind among them.
 const MOST: usize = 4;
@@ -28,28 +26,25 @@ impl Drop for Place {
     }
 }
 
-/// The compiled module, if it takes no longer than this.
-pub(super) fn compile(
-    engine: &Engine,
-    module: &Arc<[u8]>,
-    most: Duration,
-    patience: Patience,
-) -> Result<Vec<u8>, Failure> {
+/// What the job comes to, if it takes no longer than it may.
+pub(super) fn perform(job: &Job<'_>, patience: Patience) -> Result<Vec<u8>, Failure> {
     let failed = |why: &str| Failure::Refused(format!("it cannot be compiled: {why}"));
     let place = Place::take().ok_or_else(|| failed("too many modules are being compiled"))?;
     let (done, result) = channel();
-    let (engine, module) = (engine.clone(), module.clone());
+    let (what, settings, image) = (job.work, job.settings, job.image as u64);
+    let most = job.time;
+    let input = work::join(job.parts);
     let work = move || {
         let _place = place;
         // Nobody may want it any more.
-        let _ = done.send(engine.precompile_module(&module));
+        let _ = done.send(work::perform(what, settings, image, &input));
     };
     let thread = std::thread::Builder::new().name("procbox-compile".into());
     thread.spawn(work).map_err(|e| failed(&e.to_string()))?;
     let began = Instant::now();
     loop {
         match result.recv_timeout(patience.next()?) {
-            Ok(compiled) => return compiled.map_err(|e| Failure::Refused(first_line(&e))),
+            Ok(compiled) => return compiled.map_err(Failure::Refused),
             Err(RecvTimeoutError::Disconnected) => return Err(failed("the compiler failed")),
             Err(RecvTimeoutError::Timeout) if began.elapsed() > most => {
                 return Err(failed(&format!("it takes more than {most:?}")));

@@ -1,6 +1,7 @@
 //! The life of a worker process: it finds its worker, calls it or has it serve a pool, reports how that
 //! ended, and exits.
 
+use super::reseed;
 use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::slots::Claim;
@@ -53,9 +54,19 @@ pub(super) fn warm_up() {
     ambient::leave();
 }
 
+/// In a zygote: calls the worker after which its processes begin; the exit code.
+///
+/// # Errors
+/// [`Error::NoSuchWorker`], [`Error::AmbiguousWorker`].
+pub(super) fn call_first(name: &str, bytes: Vec<u8>) -> Result<i32> {
+    let arguments = Message { bytes, handles: Vec::new() };
+    Ok(call(Task { entry: find(name)?, serves: false, arguments }))
+}
+
 /// In the new process: everything, to the end.
 pub(super) fn live(arena: Arc<Arena>, start: Start) -> ! {
     thread::after_fork();
+    reseed::reseed();
     let code = match begin(&arena, start) {
         Ok(task) => call(task),
         Err(e) => {

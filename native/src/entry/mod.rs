@@ -5,7 +5,9 @@
 //! of the process table, where the parent has put the rest; docs/native.md has the protocol.
 
 mod early;
+mod first;
 mod life;
+mod reseed;
 
 use crate::arena::Arena;
 use crate::arena::slots::Claim;
@@ -14,6 +16,7 @@ use crate::sync::thread;
 use crate::syscalls::os;
 use crate::syscalls::{self, Fork};
 use crate::{kinds, signals};
+use first::First;
 use life::Start;
 use nix::sys::prctl;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
@@ -66,7 +69,14 @@ fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
     thread::before_fork();
     life::warm_up();
     reply(&socket, HELLO)?;
-    while let Some(start) = next_request(&socket)? {
+    while let Some(request) = next_request(&socket)? {
+        let start = match request {
+            Request::Fork(start) => start,
+            Request::First(first) => {
+                reply(&socket, first.run())?;
+                continue;
+            }
+        };
         // SAFETY: there was one thread in `enter`, and a zygote starts none.
         match unsafe { syscalls::fork_sibling() } {
             Ok(Fork::Child) => {
@@ -80,6 +90,12 @@ fn run(socket: OwnedFd, arena: OwnedFd) -> Result<()> {
     Ok(())
 }
 
+/// What the parent wants.
+enum Request {
+    Fork(Start),
+    First(First),
+}
+
 fn reply(socket: &OwnedFd, value: i64) -> Result<()> {
     match send(socket.as_raw_fd(), &value.to_ne_bytes(), MsgFlags::MSG_NOSIGNAL) {
         // A parent that is gone is found out by the next request that does not come.
@@ -89,10 +105,10 @@ fn reply(socket: &OwnedFd, value: i64) -> Result<()> {
 }
 
 /// The next request with the descriptors sent along; `None` when the parent is gone.
-fn next_request(socket: &OwnedFd) -> Result<Option<Start>> {
+fn next_request(socket: &OwnedFd) -> Result<Option<Request>> {
     let mut request = [0; ForkRequest::SIZE];
     let mut bytes = [IoSliceMut::new(&mut request)];
-    let mut control = nix::cmsg_space!([RawFd; 2]);
+    let mut control = nix::cmsg_space!([RawFd; 3]);
     let received = loop {
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         match recvmsg::<()>(socket.as_raw_fd(), &mut bytes, Some(&mut control), flags) {
@@ -113,8 +129,12 @@ fn next_request(socket: &OwnedFd) -> Result<Option<Start>> {
     }
     let request = ForkRequest::decode(request);
     let mut fds = fds.into_iter();
+    let file = if request.first { fds.next() } else { None };
     let stdin = if request.stdin { fds.next() } else { None };
     let stdout = if request.stdout { fds.next() } else { None };
     let claim = Claim { slot: request.slot, generation: request.generation };
-    Ok(Some(Start { claim, stdin, stdout }))
+    Ok(Some(match file {
+        Some(file) => Request::First(First { file, stdin, stdout }),
+        None => Request::Fork(Start { claim, stdin, stdout }),
+    }))
 }

@@ -1,6 +1,7 @@
 //! The parent's side of starting: what a context's processes run, the thread and the zygote that make
 //! them, and the reaper that watches them.
 
+mod first;
 pub(crate) mod request;
 mod settle;
 mod spawner;
@@ -15,7 +16,7 @@ use crate::reaper::Reaper;
 use crate::stdio::Streams;
 use crate::sync::interrupted;
 use crate::{recover, signals, syscalls};
-use procbox_core::raw::{Message, ProcessSpec};
+use procbox_core::raw::{Entry, Message, ProcessSpec};
 use procbox_core::{Bytes, Error, Result};
 use request::StartRequest;
 use settle::settle;
@@ -33,12 +34,24 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(String, String)>,
     /// The kernel's restrictions of them.
     pub(crate) confined: Option<Arc<Confined>>,
+    /// The worker after which they begin.
+    pub(crate) first: Option<Arc<ProcessSpec>>,
 }
 
 impl Setup {
     /// The program as this process would run it.
     pub(crate) fn of(program: Program) -> Setup {
-        Setup { program, environment: Vec::new(), confined: None }
+        Setup { program, environment: Vec::new(), confined: None, first: None }
+    }
+
+    /// The same for processes that begin after this worker.
+    fn after(&self, first: ProcessSpec) -> Setup {
+        Setup {
+            program: self.program.clone(),
+            environment: self.environment.clone(),
+            confined: self.confined.clone(),
+            first: Some(Arc::new(first)),
+        }
     }
 
     /// A command that runs the program.
@@ -77,6 +90,29 @@ impl Starter {
             deaths: Arc::new(AtomicU32::new(0)),
             setup,
         }
+    }
+
+    /// The starter of processes that begin after this worker, which has returned.
+    ///
+    /// # Errors
+    /// Those of starting a worker; [`Error::WorkerDied`] and [`Error::NotRunnable`] by how it ended.
+    pub(crate) fn after(&self, first: ProcessSpec) -> Result<Starter> {
+        let (Entry::Call(name) | Entry::Serve(name)) = &first.entry else {
+            return Err(Error::Unsupported("processes that begin after a `main`"));
+        };
+        self.setup.program.check_worker(name)?;
+        let starter = Starter {
+            arena: self.arena.clone(),
+            threads: OnceLock::new(),
+            zygote: Mutex::new(None),
+            deaths: self.deaths.clone(),
+            setup: self.setup.after(first),
+        };
+        let mut zygote = starter.zygote.lock().unwrap_or_else(PoisonError::into_inner);
+        let (spawner, _) = starter.threads()?;
+        *zygote = Some(Zygote::start(spawner, &starter.setup, starter.arena.raw_fd())?);
+        drop(zygote);
+        Ok(starter)
     }
 
     /// The program that its processes run.

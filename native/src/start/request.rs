@@ -1,7 +1,8 @@
 //! Messages between a parent, its zygote and a new process.
 //!
 //! The parent tells the zygote the number of a slot of the process table, and passes descriptors
-//! along; the zygote answers with a pid. What the process is to do stands in the slot.
+//! along; the zygote answers with a pid. What the process is to do stands in the slot. A zygote of a
+//! warm context is told before all that to run a worker itself, and answers with what that came to.
 
 use procbox_core::{Bytes, Identity};
 use serde::{Deserialize, Serialize};
@@ -42,9 +43,27 @@ pub(crate) struct StartRequest {
     pub(crate) answers_ctrl_c: bool,
 }
 
-/// The request for one fork.
+/// The worker that a zygote runs before it forks; it stands in the file that is passed along.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct FirstRequest {
+    /// The worker's name.
+    pub(crate) worker: String,
+    /// The encoded arguments, without handles.
+    pub(crate) arguments: Bytes,
+}
+
+/// What that worker has left which the processes would not have; the answer is its negative number.
+pub(crate) const LEFT: [&str; 3] = ["a thread", "a process that it has started", "a file open"];
+/// The places of these.
+pub(crate) const THREAD: usize = 0;
+pub(crate) const PROCESS: usize = 1;
+pub(crate) const FILE: usize = 2;
+
+/// The request for one fork, or for the worker that is run before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ForkRequest {
+    /// It is for that worker; its file is passed along, before all else.
+    pub(crate) first: bool,
     /// The slot of the new process.
     pub(crate) slot: u32,
     /// Which reservation of it: one that was taken back is void.
@@ -57,6 +76,7 @@ pub(crate) struct ForkRequest {
 
 const STDIN: u32 = 1;
 const STDOUT: u32 = 2;
+const FIRST: u32 = 4;
 
 impl ForkRequest {
     /// The bytes of it.
@@ -64,7 +84,7 @@ impl ForkRequest {
 
     pub(crate) fn encode(self) -> [u8; ForkRequest::SIZE] {
         let flag = |set, flag| if set { flag } else { 0 };
-        let flags = flag(self.stdin, STDIN) | flag(self.stdout, STDOUT);
+        let flags = flag(self.stdin, STDIN) | flag(self.stdout, STDOUT) | flag(self.first, FIRST);
         let request =
             u128::from(self.generation) << 64 | u128::from(flags) << 32 | u128::from(self.slot);
         request.to_ne_bytes()
@@ -74,6 +94,7 @@ impl ForkRequest {
         let request = u128::from_ne_bytes(bytes);
         let flags = (request >> 32) as u32;
         ForkRequest {
+            first: flags & FIRST != 0,
             slot: request as u32,
             generation: (request >> 64) as u64,
             stdin: flags & STDIN != 0,
@@ -88,8 +109,10 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for (stdin, stdout) in [(false, false), (true, false), (false, true), (true, true)] {
-            let request = ForkRequest { slot: u32::MAX, generation: u64::MAX - 1, stdin, stdout };
+        for flags in 0..8 {
+            let [first, stdin, stdout] = [1, 2, 4].map(|flag| flags & flag != 0);
+            let (slot, generation) = (u32::MAX, u64::MAX - 1);
+            let request = ForkRequest { first, slot, generation, stdin, stdout };
             assert_eq!(ForkRequest::decode(request.encode()), request);
         }
     }

@@ -1,10 +1,10 @@
 //! The link to a zygote, which makes the worker processes on requests that any thread of the parent
 //! may send.
 
-use super::Setup;
 use super::request::{ENVIRONMENT, ForkRequest, HELLO, environment};
 use super::settle::Answer;
 use super::spawner::Spawner;
+use super::{Setup, first};
 use crate::arena::slots::Claim;
 use crate::program::Program;
 use crate::syscalls::os;
@@ -17,7 +17,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use procbox_core::{Error, Result};
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 /// Seconds that a program has to become a zygote: its constructors run before.
 const HELLO_SECONDS: i64 = 10;
@@ -49,7 +49,36 @@ impl Zygote {
         drop(theirs);
         let mut zygote = Zygote { socket: Some(ours), process };
         zygote.expect_hello(&setup.program)?;
+        if let Some(first) = &setup.first {
+            first::run(&mut zygote, &setup.program, first)?;
+        }
         Ok(zygote)
+    }
+
+    /// The socket to it.
+    pub(super) fn socket(&self) -> Result<&OwnedFd> {
+        self.socket.as_ref().ok_or(Error::Closed)
+    }
+
+    /// Its number; it was not reaped.
+    pub(super) fn pid(&self) -> i32 {
+        self.process.id() as i32
+    }
+
+    /// How it has ended, when it has.
+    pub(super) fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        self.process.wait()
+    }
+
+    /// Sends a request with these descriptors.
+    pub(super) fn send(&self, request: ForkRequest, fds: &[RawFd]) -> Result<()> {
+        let request = request.encode();
+        let rights = [ControlMessage::ScmRights(fds)];
+        let control = if fds.is_empty() { &[][..] } else { &rights[..] };
+        let bytes = [IoSlice::new(&request)];
+        let socket = self.socket()?.as_raw_fd();
+        let sent = sendmsg::<()>(socket, &bytes, control, MsgFlags::MSG_NOSIGNAL, None);
+        sent.map(drop).map_err(|e| os("zygote", e))
     }
 
     fn expect_hello(&mut self, program: &Program) -> Result<()> {
@@ -78,27 +107,23 @@ impl Zygote {
         stdin: Option<RawFd>,
         stdout: Option<RawFd>,
     ) -> Answer {
-        let Some(socket) = &self.socket else { return Err(Error::Closed) };
         let request = ForkRequest {
+            first: false,
             slot: claim.slot,
             generation: claim.generation,
             stdin: stdin.is_some(),
             stdout: stdout.is_some(),
         };
-        let request = request.encode();
         let fds: Vec<RawFd> = stdin.into_iter().chain(stdout).collect();
-        let rights = [ControlMessage::ScmRights(&fds)];
-        let control = if fds.is_empty() { &[][..] } else { &rights[..] };
-        let bytes = [IoSlice::new(&request)];
-        sendmsg::<()>(socket.as_raw_fd(), &bytes, control, MsgFlags::MSG_NOSIGNAL, None)
-            .map_err(|e| os("zygote", e))?;
+        self.send(request, &fds)?;
         Ok(match self.reply()? {
             error if error < 0 => Err(std::io::Error::from_raw_os_error(-error as i32)),
             pid => Ok(pid as i32),
         })
     }
 
-    fn reply(&self) -> Result<i64> {
+    /// Its next answer.
+    pub(super) fn reply(&self) -> Result<i64> {
         let Some(socket) = &self.socket else { return Err(Error::Closed) };
         let mut reply = [0; 8];
         loop {

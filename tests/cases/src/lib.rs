@@ -38,6 +38,7 @@ mod process;
 mod queue;
 mod semaphore;
 mod support;
+mod warm;
 
 pub use conformance::{Place, Trial, run_case};
 
@@ -344,6 +345,18 @@ cases! { $
         what_does_not_decode_is_named;
         handles_travel_in_tasks_and_results;
         several_threads_share_a_pool except guest "a sandboxed process has one thread";
+    }
+    warm {
+        what_a_worker_has_made_is_there_in_each_warm_process;
+        a_warm_context_starts_processes_as_any_other except guest "a sandboxed process makes no image";
+        what_a_warm_process_writes_no_other_finds;
+        warm_processes_have_hashes_and_random_numbers_of_their_own;
+        a_hook_is_called_in_each_warm_process except guest "a sandboxed process makes no image";
+        a_warm_process_knows_who_it_is except guest "a sandboxed process makes no image";
+        a_worker_that_does_not_return_makes_nothing_warm except guest "a sandboxed process makes no image";
+        a_worker_that_takes_too_long_makes_nothing_warm except guest "a sandboxed process makes no image";
+        a_worker_that_leaves_something_open_makes_nothing_warm except guest "a sandboxed process makes no image";
+        a_sandboxed_process_makes_no_image;
     }
     deadlock {
         two_locks_taken_crosswise_are_a_deadlock;

@@ -10,6 +10,7 @@ mod pages;
 mod refusals;
 mod run;
 mod signals;
+mod snapshot;
 mod terminal;
 mod top;
 mod watch;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Memory of each process of an attack.
 pub(crate) const MEMORY: usize = 64 << 20;
 /// What this process may grow by meanwhile, at its peak.
-const HOST_MEMORY: usize = 256 << 20;
+pub(crate) const HOST_MEMORY: usize = 256 << 20;
 /// How many answers of the honest process an attack has to last for, if it lasts.
 const ROUNDS: u32 = 20;
 
@@ -352,16 +352,16 @@ impl Drop for Honest {
 }
 
 /// How far this process's memory rises above what it is.
-struct Peak(usize);
+pub(crate) struct Peak(usize);
 
 impl Peak {
-    fn begin() -> Peak {
+    pub(crate) fn begin() -> Peak {
         // The kernel forgets the highest so far. Where it does not, that was higher already.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         Peak(status("VmRSS:"))
     }
 
-    fn end(self) -> usize {
+    pub(crate) fn end(self) -> usize {
         status("VmHWM:").saturating_sub(self.0)
     }
 }

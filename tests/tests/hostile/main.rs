@@ -20,4 +20,5 @@ mod modules;
 mod pool;
 mod processes;
 mod traps;
+mod warm;
 mod wasi;

@@ -102,6 +102,7 @@ functions! {
     now   "self_workers" own::workers;
     now   "self_interrupt" own::interrupt;
     now   "cpu_count" own::cpu_count;
+    now   "snapshot" own::snapshot;
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::message::Body;
 use crate::object::Stored;
 use crate::ops;
 use crate::state::State;
+use crate::warm::Paused;
 use procbox_abi::{Identity, Line, interrupt as request};
 use procbox_core::raw::WorkerInfo;
 use std::fmt::Write;
@@ -71,6 +72,11 @@ pub(super) fn interrupt(caller: Caller<'_, State>, what: i32) -> Code {
         _ => return refuse(Refusal::INVALID),
     }
     ().code()
+}
+
+/// Does not return in the process that an image is made of; does nothing in any other.
+pub(super) fn snapshot(caller: Caller<'_, State>) -> wasmtime::Result<Code> {
+    if caller.data().is_first { Err(Paused.into()) } else { Ok(().code()) }
 }
 
 pub(super) fn cpu_count(caller: Caller<'_, State>) -> Code {

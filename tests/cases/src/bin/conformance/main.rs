@@ -13,6 +13,7 @@ mod primitives;
 mod processes;
 mod simulated;
 mod tasks;
+mod warm;
 
 use procbox_guest::prelude::*;
 use std::io::Write;
@@ -31,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         ["echo", words @ ..] => words.iter().for_each(|word| println!("{word}")),
         ["cat"] => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())?),
         ["exit", code] => std::process::exit(code.parse()?),
+        ["get-ready"] => procbox_guest::snapshot(|| println!("ready")),
         ["fail"] => anyhow::bail!("as it should"),
         ["panic"] => panic!("as it should"),
         ["abort"] => std::process::abort(),

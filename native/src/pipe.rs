@@ -84,6 +84,12 @@ impl Kind for EndKind {
             && own.side.load(Ordering::Relaxed) != other.side.load(Ordering::Relaxed)
     }
 
+    fn carried(&self, arena: &Arena, object: u64, left: &mut usize) -> Option<Vec<u64>> {
+        let end: &End = arena.body(object);
+        let side = end.side.load(Ordering::Relaxed) as usize & 1;
+        ring::carried(arena, queues_of(end.pipe.load(Ordering::Relaxed))[side], left)
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
         let pipe = arena.body::<End>(object).pipe.load(Ordering::Relaxed);
         queues_of(pipe).into_iter().try_for_each(|core| ring::recover(arena, core, patience))

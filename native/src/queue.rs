@@ -41,6 +41,10 @@ impl Kind for QueueKind {
         ring::needs(arena, awaits.object + BODY, awaits)
     }
 
+    fn carried(&self, arena: &Arena, object: u64, left: &mut usize) -> Option<Vec<u64>> {
+        ring::carried(arena, object + BODY, left)
+    }
+
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, patience: &Patience) -> Result<()> {
         ring::recover(arena, object + BODY, patience)
     }

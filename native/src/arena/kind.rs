@@ -57,6 +57,12 @@ pub(crate) trait Kind: Sync {
         awaits.object == other
     }
 
+    /// The objects whose handles lie in messages that can be received by a handle for it, each as often
+    /// as it is there; `None` if that is more than `left` to look at. Asked with the arena's lock.
+    fn carried(&self, _arena: &Arena, _object: u64, _left: &mut usize) -> Option<Vec<u64>> {
+        Some(Vec::new())
+    }
+
     /// Takes apart one that nobody refers to. Each step is a transaction or can be done twice; the last
     /// one is [`reclaimed`].
     ///

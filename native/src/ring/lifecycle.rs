@@ -157,6 +157,30 @@ fn drop_oldest(arena: &Arena, core: &Core, offset: u64, patience: &Patience) -> 
     Ok(true)
 }
 
+/// The objects whose handles lie in the messages of a queue, each as often as it is there; `None` if
+/// that is more than `left` to look at. To be called with the arena's lock: no message with handles comes
+/// or goes meanwhile, and no segment.
+pub(crate) fn carried(arena: &Arena, offset: u64, left: &mut usize) -> Option<Vec<u64>> {
+    let core: &Core = arena.at(offset);
+    let mut place = Place::unpack(core.got.0.at.load(Ordering::Acquire));
+    let tail = core.put.0.at.load(Ordering::Acquire);
+    let mut objects = Vec::new();
+    while place.pack() != tail {
+        *left = left.checked_sub(1)?;
+        let at = place.offset();
+        if arena.word(at).load(Ordering::Relaxed) == JUMP {
+            let segment = arena.word(at + RECORD).load(Ordering::Relaxed);
+            place = Place { segment, position: FIRST };
+            continue;
+        }
+        let record = read_record(arena, place).ok()?;
+        let handles = (0..record.handles as u64).map(|i| arena.word(at + RECORD + 8 * i));
+        objects.extend(handles.map(|object| object.load(Ordering::Relaxed)));
+        place = record.next;
+    }
+    Some(objects)
+}
+
 /// Frees the segment that a drained queue still has, as part of freeing the queue.
 pub(crate) fn free_last(arena: &Arena, txn: &mut Txn<'_>, offset: u64) -> Result<()> {
     let core: &Core = arena.at(offset);

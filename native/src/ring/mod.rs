@@ -12,7 +12,7 @@
 mod lifecycle;
 mod segment;
 
-pub(crate) use lifecycle::{Core, SIZE, close, drain, fill, free_last, recover};
+pub(crate) use lifecycle::{Core, SIZE, carried, close, drain, fill, free_last, recover};
 
 use crate::arena::Arena;
 use crate::arena::alloc::Txn;

@@ -43,7 +43,8 @@
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
 //! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
 //!    `program`; `engine`; `inner`, what a sandbox is inside; `start`, what the
-//!    processes of a context share and how one starts; `context`; `sandbox`.
+//!    processes of a context share and how one starts; `context`; `sandbox`, and
+//!    `simulated`, what only a simulation has.
 //!
 //! `object`, `pipe` and `connection` are one circle: a message may carry an end of a pipe, in which
 //! there are messages.
@@ -88,6 +89,7 @@ mod runtime;
 mod sandbox;
 mod section;
 mod semaphore;
+mod simulated;
 mod start;
 mod state;
 mod sync;

@@ -35,7 +35,9 @@ mod pool;
 mod process;
 mod queue;
 mod semaphore;
+pub mod storm;
 mod support;
+pub mod walked;
 
 pub use conformance::{Place, Trial, run_case};
 

@@ -18,5 +18,6 @@ mod memory;
 mod modules;
 mod pool;
 mod processes;
+mod repeats;
 mod traps;
 mod wasi;

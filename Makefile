@@ -13,7 +13,7 @@ FUZZ_TARGETS := abi decode
 # Seconds for each of them.
 FUZZ_TIME ?= 30
 
-.PHONY: demo test models walk storm bench programs build setup lint features docs package deny arm fuzz clean
+.PHONY: demo test models walk walk-sandbox storm leaks bench programs build setup lint features docs package deny arm fuzz clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -33,18 +33,36 @@ test: build
 models:
 	RUSTFLAGS="--cfg loom" $(CARGO) test --release -p procbox-models --target-dir target/loom
 
-# Native processes ended after every machine instruction of every operation, one by one; STRIDE=16 takes
-# every sixteenth. In full it takes hours.
+# The tests of the whole alone, with what they ask the environment for.
+WHOLE = $(CARGO) test --release --workspace --exclude procbox-programs
+
+# Sandboxed processes ended at every place at which one can end, in every operation, one by one, and so
+# many at random moments; then native ones after every machine instruction. STRIDE=16 takes every
+# sixteenth. Natively it takes hours in full, in the sandbox alone (`make walk-sandbox`) minutes.
 STRIDE ?= 1
-walk:
+WALK_KILLS ?= 10000
+walk: walk-sandbox
 	$(CARGO) test --release -p procbox-native --test processes -- --walk $(STRIDE)
 
-# 100,000 native processes killed at random, stopped ones and breeders among them, and 1,000 parents.
+walk-sandbox: programs
+	PROCBOX_WALK_STRIDE=$(STRIDE) PROCBOX_WALK_KILLS=$(WALK_KILLS) \
+	  $(WHOLE) --test walk -- --nocapture --test-threads 1
+
+# 100,000 native processes killed at random, stopped ones and breeders among them, and 1,000 parents; as
+# many of both backends in another storm; and philosophers, for so many seconds on each.
 KILLS ?= 100000
 PARENTS ?= 1000
-storm:
+PHILOSOPHERS ?= 60
+storm: programs
 	$(CARGO) test --release -p procbox-native --test processes -- --storm $(KILLS)
 	$(CARGO) test --release -p procbox-native --test processes -- --parents $(PARENTS)
+	PROCBOX_STORM_KILLS=$(KILLS) PROCBOX_PHILOSOPHERS=$(PHILOSOPHERS) \
+	  $(WHOLE) --test storm -- --nocapture --test-threads 1
+
+# Cheap attacks on one sandbox, all of them so many times: it has no more afterwards than before.
+REPEATS ?= 1000
+leaks:
+	PROCBOX_REPEATS=$(REPEATS) $(WHOLE) --test hostile -- --nocapture repeats
 
 # The criterion groups, with their peers.
 bench: build

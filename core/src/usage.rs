@@ -24,6 +24,9 @@ pub struct Usage {
     /// Fuel, in a sandbox that counts it, of the processes that have ended. One that was killed, or has
     /// trapped, counts with all that it was given.
     pub fuel: Option<u64>,
+    /// Memory now, in bytes, in the sandbox: all that the tree's account counts. Of one that has ended
+    /// that is what its [`Process`](crate::Process) keeps, and what it made that others have.
+    pub memory: Option<u64>,
     /// The most memory at any time, in bytes: in the sandbox all that the tree's account has counted,
     /// natively the largest resident set of one process.
     pub peak_memory: Option<u64>,

@@ -161,6 +161,11 @@ impl Account {
         true
     }
 
+    /// The bytes that there are now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// The most bytes that there were at any time.
     pub(crate) fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)

@@ -5,6 +5,7 @@
 //! not there: one that was woken and has not run yet ends its wait instead.
 
 use crate::ctrl_c;
+use crate::cycles::Carrier;
 use crate::sync::lock;
 use procbox_core::observe::Awaited;
 use procbox_core::{Error, Result};
@@ -58,6 +59,8 @@ pub(crate) struct Told {
     pub(crate) servers: Vec<Server>,
     /// The addresses of what it has, one for each reference.
     pub(crate) held: Vec<usize>,
+    /// Those queues and ends of pipes among it in whose messages there are others.
+    pub(crate) carriers: Vec<Weak<dyn Carrier>>,
     /// Ctrl-C ends the wait.
     pub(crate) answers: bool,
 }
@@ -238,7 +241,12 @@ impl Alarm {
             Arc::new(Outsider { holder, waiter: Waiter::default(), waker: Mutex::default() });
         let _listed = Listed::new(self, &outsider);
         let answers = ctrl_c::answers();
-        let tell = || Told { servers: vec![Server::One(server())], held: Vec::new(), answers };
+        let tell = || Told {
+            servers: vec![Server::One(server())],
+            held: Vec::new(),
+            carriers: Vec::new(),
+            answers,
+        };
         let mut wait = pin!(outsider.waiter.until(self, on, tell, future));
         poll_fn(|cx| {
             *lock(&outsider.waker) = Some(cx.waker().clone());

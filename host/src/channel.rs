@@ -44,6 +44,8 @@ struct Items<T> {
     reserve: Reserve,
     /// How many of them hold carriers.
     carrying: usize,
+    /// How often such a one came or went.
+    moves: u64,
     /// It is listed as a carrier itself.
     listed: bool,
 }
@@ -81,6 +83,7 @@ impl<T: Item> Channel<T> {
             closed: false,
             reserve: Reserve::default(),
             carrying: 0,
+            moves: 0,
             listed: false,
         };
         Ok(Channel {
@@ -196,6 +199,7 @@ impl<T: Item> Channel<T> {
             items.bytes += size;
             if item.carries() {
                 items.carrying += 1;
+                items.moves += 1;
                 is_new = !std::mem::replace(&mut items.listed, true);
             }
             items.queued.push_back(item);
@@ -243,7 +247,10 @@ impl<T: Item> Channel<T> {
                 if items.reserve.release(item.cost(), &self.account) {
                     items.shrink();
                 }
-                items.carrying -= usize::from(item.carries());
+                if item.carries() {
+                    items.carrying -= 1;
+                    items.moves += 1;
+                }
                 // Room in bytes may let several in, or another than who is first; a place lets in one.
                 let all = std::mem::take(&mut items.short_of_bytes);
                 drop(items);
@@ -297,6 +304,11 @@ impl<T: Item> Channel<T> {
         self.wake_all();
     }
 
+    /// True if there are carriers in its messages.
+    pub(crate) fn carries(&self) -> bool {
+        lock(&self.items).carrying > 0
+    }
+
     /// Its messages, locked, for who looks for circles.
     pub(crate) fn cargo(&self) -> Box<dyn Cargo + '_> {
         Box::new(Locked { items: lock(&self.items), account: &self.account })
@@ -322,6 +334,7 @@ impl<T> Items<T> {
         self.closed = true;
         self.forget(account);
         (self.bytes, self.carrying) = (0, 0);
+        self.moves += 1;
         std::mem::take(&mut self.queued)
     }
 
@@ -348,6 +361,10 @@ impl<T: Item> Cargo for Locked<'_, T> {
         let mut held = Vec::new();
         self.items.queued.iter().for_each(|item| item.carriers(&mut held));
         held
+    }
+
+    fn moves(&self) -> u64 {
+        self.items.moves
     }
 
     fn take(&mut self) -> Box<dyn Send> {

@@ -41,6 +41,9 @@ pub(crate) trait Cargo {
     /// The addresses of the carriers in them, each as often as it is there.
     fn held(&self) -> Vec<usize>;
 
+    /// How often a message with carriers in it came or went.
+    fn moves(&self) -> u64;
+
     /// Closes it, and takes the messages out.
     fn take(&mut self) -> Box<dyn Send>;
 }

@@ -7,8 +7,9 @@
 //! 1. who is in the same wait as at the look before is asked what it waits for, and what it has;
 //! 2. of those who have answered, the ones are suspects whose wait can be ended by no other than
 //!    suspects: the holder of the lock is one, or the process that is joined, or all the references
-//!    that there are to a queue are among what suspects have. References in messages and those of the
-//!    embedding program are never among that. From here on nobody but a suspect can reach these things;
+//!    that there are to a queue are among what suspects have, or in messages that only suspects can
+//!    receive (`transit`). References of the embedding program are never among that. From here on
+//!    nobody but a suspect can reach these things;
 //! 3. the suspects are asked again. One that was woken before, and has not run yet, ends its wait
 //!    instead of answering. Those that answer, and still are each other's only hope, wait for ever:
 //!    of these the circles are told, from which nothing leads on. Who merely waits for a circle sees
@@ -17,12 +18,16 @@
 //! A wait that has a bound does not take part, nor does a process that is ended after a while. Where
 //! one of the circle answers Ctrl-C, that may end it: those who watch are told, and the waits go on.
 
-use crate::blocked::{Alarm, Answer, Outsider, Server, Waiter};
+mod circles;
+mod transit;
+
+use crate::blocked::{Alarm, Answer, Outsider, Waiter};
 use crate::process::HostProcess;
 use crate::registry::Registry;
 use crate::runtime::{Runtime, Sleep};
 use crate::sync::lock;
 use crate::waiting::OWN_PID;
+use circles::{Found, circles, serves};
 use procbox_core::Wait;
 use procbox_core::observe::{self, Blocked, Deadlock, Deadlocks};
 use std::collections::BTreeMap;
@@ -260,9 +265,9 @@ impl Detector {
         }
         // Who has not answered is not known to wait.
         let answered = question.answered;
-        let stuck = stuck(&answered);
+        let found = Found::among(&answered);
         let suspects =
-            || answered.iter().zip(&stuck).filter(|(_, stuck)| **stuck).map(|(it, _)| it);
+            || answered.iter().zip(&found.stuck).filter(|(_, stuck)| **stuck).map(|(it, _)| it);
         if !question.again {
             let known = |asked: &Asked| state.reported.get(&asked.who.key()) == Some(&asked.turn);
             let suspects: Vec<Asked> = suspects().map(|(asked, _)| asked.clone()).collect();
@@ -273,15 +278,17 @@ impl Detector {
         }
         let suspects: Vec<_> = suspects().collect();
         let now = self.runtime.upgrade().map(|runtime| runtime.clock().now());
-        let circles = circles(&suspects);
-        let circles = circles.into_iter().map(|circle| self.tell(&suspects, &circle, now, state));
+        let circles = circles(&suspects, &found);
+        let tell =
+            |circle: Vec<usize>| self.tell((suspects.as_slice(), &found), &circle, now, state);
+        let circles = circles.into_iter().map(tell);
         circles.flatten().collect()
     }
 
     /// Has the waits of a circle end, if they are to; the report.
     fn tell(
         &self,
-        suspects: &[&(Asked, Box<Answer>)],
+        (suspects, found): (&[&(Asked, Box<Answer>)], &Found),
         circle: &[usize],
         now: Option<Instant>,
         state: &mut State,
@@ -295,8 +302,9 @@ impl Detector {
             return None;
         }
         let pids_of = |answer: &Answer| {
+            let things = found.serving(answer);
             let mut pids: Vec<u32> = members()
-                .filter(|(other, theirs)| serves(other, theirs, answer))
+                .filter(|(other, theirs)| serves(other, theirs, answer, &things))
                 .map(|(other, _)| other.who.pid_and_name().0)
                 .collect();
             pids.sort_unstable();
@@ -330,162 +338,3 @@ impl Wake for Looks {
         }
     }
 }
-
-/// The address of a thing that several may have.
-fn address(thing: &Weak<dyn std::any::Any + Send + Sync>) -> usize {
-    thing.as_ptr().cast::<()>().addr()
-}
-
-/// True if `other`, who has answered `theirs`, can end the wait of which `answer` tells.
-fn serves(other: &Asked, theirs: &Answer, answer: &Answer) -> bool {
-    answer.told.servers.iter().any(|server| match server {
-        Server::One(key) => *key == other.who.key(),
-        Server::Referrers { thing, .. } => theirs.told.held.contains(&address(thing)),
-        Server::Unknown => true,
-    })
-}
-
-/// Says of each whether only others like it can end its wait.
-fn stuck(all: &[(Asked, Box<Answer>)]) -> Vec<bool> {
-    let by_key: BTreeMap<u64, usize> =
-        all.iter().enumerate().map(|(at, (asked, _))| (asked.who.key(), at)).collect();
-    let mut references: BTreeMap<usize, usize> = BTreeMap::new();
-    for (_, answer) in all {
-        answer.told.held.iter().for_each(|thing| *references.entry(*thing).or_default() += 1);
-    }
-    // By whom or what each wait could be ended, the other way round.
-    let mut waits_for_one: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut waits_for_thing: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let mut stuck = vec![true; all.len()];
-    let mut free = Vec::new();
-    for (at, (_, answer)) in all.iter().enumerate() {
-        let mut is_free = answer.told.servers.is_empty();
-        for server in &answer.told.servers {
-            match server {
-                Server::One(key) => match by_key.get(key) {
-                    Some(one) => waits_for_one.entry(*one).or_default().push(at),
-                    None => is_free = true,
-                },
-                Server::Referrers { thing, .. } => {
-                    let known = references.get(&address(thing)).copied().unwrap_or(0);
-                    is_free |= thing.strong_count() != known;
-                    waits_for_thing.entry(address(thing)).or_default().push(at);
-                }
-                Server::Unknown => is_free = true,
-            }
-        }
-        if is_free {
-            stuck[at] = false;
-            free.push(at);
-        }
-    }
-    while let Some(at) = free.pop() {
-        let things = all[at].1.told.held.iter().filter_map(|thing| waits_for_thing.remove(thing));
-        let freed = things.chain(waits_for_one.remove(&at)).flatten();
-        for other in freed {
-            if std::mem::replace(&mut stuck[other], false) {
-                free.push(other);
-            }
-        }
-    }
-    stuck
-}
-
-/// The circles among those who are stuck: sets of them from which nothing leads to another.
-fn circles(stuck: &[&(Asked, Box<Answer>)]) -> Vec<Vec<usize>> {
-    let by_key: BTreeMap<u64, usize> =
-        stuck.iter().enumerate().map(|(at, (asked, _))| (asked.who.key(), at)).collect();
-    // Things are nodes too, behind the waits: from a wait to a thing, and from a thing to who has it.
-    let mut things: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut leads: Vec<Vec<usize>> = vec![Vec::new(); stuck.len()];
-    for (at, (_, answer)) in stuck.iter().enumerate() {
-        for server in &answer.told.servers {
-            match server {
-                Server::One(key) => leads[at].extend(by_key.get(key)),
-                Server::Referrers { thing, .. } => {
-                    let node = *things.entry(address(thing)).or_insert(leads.len());
-                    if node == leads.len() {
-                        leads.push(Vec::new());
-                    }
-                    leads[at].push(node);
-                }
-                Server::Unknown => {}
-            }
-        }
-    }
-    for (at, (_, answer)) in stuck.iter().enumerate() {
-        for node in answer.told.held.iter().filter_map(|thing| things.get(thing)) {
-            leads[*node].push(at);
-        }
-    }
-    let component = components(&leads);
-    let mut leads_on = vec![false; leads.len()];
-    for (from, to) in
-        leads.iter().enumerate().flat_map(|(from, to)| to.iter().map(move |to| (from, *to)))
-    {
-        leads_on[component[from]] |= component[from] != component[to];
-    }
-    let mut circles: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (at, own) in component[..stuck.len()].iter().enumerate() {
-        if !leads_on[*own] {
-            circles.entry(*own).or_default().push(at);
-        }
-    }
-    let sleeps = |at: usize| {
-        let told = &stuck[at].1.told;
-        let bed = |server: &Server| matches!(server, Server::Referrers { is_bed: true, .. });
-        told.answers || told.servers.iter().all(bed)
-    };
-    circles.into_values().filter(|circle| !matches!(circle[..], [one] if sleeps(one))).collect()
-}
-
-/// The strongly connected component that each node is of (Tarjan's algorithm, without recursion: guests
-/// say how deep it goes).
-fn components(leads: &[Vec<usize>]) -> Vec<usize> {
-    const NEW: usize = usize::MAX;
-    let mut index = vec![NEW; leads.len()];
-    let mut low = vec![0; leads.len()];
-    let mut component = vec![NEW; leads.len()];
-    let (mut next, mut count) = (0, 0);
-    let mut open = Vec::new();
-    for root in 0..leads.len() {
-        if index[root] != NEW {
-            continue;
-        }
-        let mut path = vec![(root, 0)];
-        while let Some((at, tried)) = path.last_mut() {
-            let at = *at;
-            if *tried == 0 && index[at] == NEW {
-                (index[at], low[at]) = (next, next);
-                next += 1;
-                open.push(at);
-            }
-            if let Some(to) = leads[at].get(*tried) {
-                *tried += 1;
-                if index[*to] == NEW {
-                    path.push((*to, 0));
-                } else if component[*to] == NEW {
-                    low[at] = low[at].min(index[*to]);
-                }
-                continue;
-            }
-            path.pop();
-            if let Some((above, _)) = path.last() {
-                low[*above] = low[*above].min(low[at]);
-            }
-            if low[at] == index[at] {
-                while let Some(member) = open.pop() {
-                    component[member] = count;
-                    if member == at {
-                        break;
-                    }
-                }
-                count += 1;
-            }
-        }
-    }
-    component
-}
-
-#[cfg(test)]
-mod tests;

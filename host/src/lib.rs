@@ -91,6 +91,7 @@ mod runtime;
 mod sandbox;
 mod section;
 mod semaphore;
+mod simulated;
 mod start;
 mod state;
 mod sync;

@@ -5,7 +5,7 @@ use crate::account::{HANDLE, MESSAGE};
 use crate::blocked;
 use crate::channel::{Channel, Item};
 use crate::connection::HostListener;
-use crate::cycles;
+use crate::cycles::{self, Carrier};
 use crate::discard::discard;
 use crate::event::HostEvent;
 use crate::lock::HostLock;
@@ -18,7 +18,7 @@ use crate::semaphore::HostSemaphore;
 use procbox_core::raw::{Handle, Message, PipeConnection, Waitable};
 use procbox_core::{Error, Result};
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A primitive of this sandbox, or a process that was started by the holder.
 #[derive(Clone)]
@@ -100,6 +100,21 @@ impl Object {
         match self {
             Object::Queue(queue) => Some(cycles::address(queue)),
             Object::Pipe(end) => Some(cycles::address(end)),
+            _ => None,
+        }
+    }
+
+    /// It as a carrier, if there are carriers in its messages.
+    pub(crate) fn carrying(&self) -> Option<Weak<dyn Carrier>> {
+        match self {
+            Object::Queue(queue) => {
+                let own: Weak<Channel<Stored>> = Arc::downgrade(queue);
+                queue.carries().then_some(own as _)
+            }
+            Object::Pipe(end) => {
+                let own: Weak<PipeEnd> = Arc::downgrade(end);
+                end.incoming().is_ok_and(|channel| channel.carries()).then_some(own as _)
+            }
             _ => None,
         }
     }

@@ -110,6 +110,10 @@ impl Cargo for Nothing {
         Vec::new()
     }
 
+    fn moves(&self) -> u64 {
+        0
+    }
+
     fn take(&mut self) -> Box<dyn Send> {
         Box::new(())
     }

@@ -80,6 +80,12 @@ impl Registry {
         live.processes.values().filter_map(Weak::upgrade).filter(waiting).collect()
     }
 
+    /// Kills one, if it lives.
+    pub(crate) fn kill(&self, pid: u32) {
+        let process = lock(&self.live).processes.get(&pid).and_then(Weak::upgrade);
+        process.iter().for_each(|process| process.end_with(ExitStatus::signaled(signal::KILL)));
+    }
+
     /// Kills all that live, and all that are started from now on.
     pub(crate) fn end(&self) {
         let mut live = lock(&self.live);

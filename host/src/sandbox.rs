@@ -17,6 +17,7 @@ use crate::tree_limits::TreeLimits;
 use crate::waiting::OWN_PID;
 use procbox_core::observe::Deadlocks;
 use procbox_core::{Context, Error, Result};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +55,8 @@ pub struct SandboxBuilder {
     compile: Costs,
     parallelism: Option<usize>,
     fuel: Option<u64>,
-    seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) interval: Option<NonZeroU64>,
     cache: bool,
     cache_directory: Option<PathBuf>,
     deadlocks: Deadlocks,
@@ -166,36 +168,6 @@ impl SandboxBuilder {
     /// ```
     pub fn fuel(mut self, units: u64) -> Self {
         self.fuel = Some(units);
-        self
-    }
-
-    /// Simulation: one process runs at a time, on the thread that waits in a call of procbox, and who
-    /// goes on at each switch point is chosen at random by `seed`. So are random bytes. Time is
-    /// virtual: it passes as guests compute, and jumps to the next timer when all wait, so a sleep of
-    /// an hour takes none. The same seed gives the same run on every machine: see
-    /// [`Sandbox::trace_hash`]. Default: no simulation.
-    ///
-    /// This is a first version:
-    /// - the sandbox is for one thread, and its processes run only while that is in a call that may
-    ///   wait: `try_get` and `join_timeout` let them, `is_empty` and `is_alive` do not;
-    /// - a wait that nothing can end any more is [`Error::Deadlock`];
-    /// - CPU time is counted in fuel, a nanosecond a unit, and [`Context::cpu_count`] is 1 unless
-    ///   [`SandboxBuilder::parallelism`] says otherwise;
-    /// - what comes from outside is not simulated: standard input, and the files of directories that
-    ///   are granted.
-    ///
-    /// ```no_run
-    /// # use procbox_host::{Program, Sandbox};
-    /// for seed in 0..200 {
-    ///     let sandbox = Sandbox::builder().simulate(seed).build()?;
-    ///     let ctx = sandbox.context(Program::wasm("workers.wasm")?)?;
-    ///     let p = ctx.process("greet").args(("world",)).start()?;
-    ///     assert!(p.join()?.success(), "not with seed {seed}");
-    /// }
-    /// # Ok::<(), procbox_core::Error>(())
-    /// ```
-    pub fn simulate(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
         self
     }
 
@@ -343,12 +315,15 @@ impl SandboxBuilder {
         };
         let parallelism = self.parallelism.unwrap_or_else(cpus);
         let running = pools.clone();
+        let registry = Arc::new(Registry::new(OWN_PID));
         let runtime = match self.seed {
-            Some(seed) => Runtime::sim(seed),
+            Some(seed) => {
+                let registry = registry.clone();
+                Runtime::sim(seed, self.interval, move |pid| registry.kill(pid))
+            }
             None => Runtime::threads(parallelism, Box::new(move || running.preempt())),
         };
         ctrl_c::register(&runtime);
-        let registry = Arc::new(Registry::new(OWN_PID));
         let detector = Detector::begin(&runtime, &registry, self.deadlocks);
         let inner = Inner {
             runtime,
@@ -378,7 +353,7 @@ impl SandboxBuilder {
 /// When the last clone and the last context of it are dropped, the processes that still live are
 /// killed.
 #[derive(Clone)]
-pub struct Sandbox(Arc<Owner>);
+pub struct Sandbox(pub(crate) Arc<Owner>);
 
 impl Sandbox {
     /// A builder with the defaults.
@@ -401,6 +376,7 @@ impl Sandbox {
             parallelism: None,
             fuel: None,
             seed: None,
+            interval: None,
             cache: true,
             cache_directory: None,
             deadlocks: Deadlocks::Fail,
@@ -481,20 +457,6 @@ impl Sandbox {
     /// ```
     pub fn processes(&self) -> usize {
         self.0.0.pools.taken()
-    }
-
-    /// A number that stands for all that a simulation has done so far: who went on at each switch
-    /// point, and when by its clock. `None` if this is no simulation.
-    ///
-    /// ```
-    /// # use procbox_host::Sandbox;
-    /// let simulated = || Sandbox::builder().max_processes(8).simulate(7).build();
-    /// assert_eq!(simulated()?.trace_hash(), simulated()?.trace_hash());
-    /// assert_eq!(Sandbox::builder().max_processes(8).build()?.trace_hash(), None);
-    /// # Ok::<(), procbox_core::Error>(())
-    /// ```
-    pub fn trace_hash(&self) -> Option<u64> {
-        self.0.0.runtime.trace_hash()
     }
 }
 

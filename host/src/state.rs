@@ -2,6 +2,7 @@
 
 use crate::account::Account;
 use crate::blocked;
+use crate::cycles::Carrier;
 use crate::fuel::Work;
 use crate::limits::MemoryLimit;
 use crate::listed::Listed;
@@ -16,7 +17,7 @@ use crate::tree;
 use procbox_core::raw::ProcessSpec;
 use procbox_core::{ExitStatus, Result, signal};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wasmtime::Memory;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -200,6 +201,11 @@ impl<'a> Standing<'a> {
         let objects = self.table.iter().chain(kept).filter_map(Object::address);
         let permits = self.permits.semaphores().map(blocked::address);
         objects.chain(permits).chain(self.sources.iter().map(blocked::address)).collect()
+    }
+
+    /// Those queues and ends of pipes that it has in whose messages there are others.
+    pub(crate) fn carriers(&self) -> Vec<Weak<dyn Carrier>> {
+        self.table.iter().chain(&self.kept.objects).filter_map(Object::carrying).collect()
     }
 }
 

@@ -158,6 +158,7 @@ impl Tree {
         if self.limits_cpu_time() {
             usage.cpu_time = load(&self.cpu_time).map(Duration::from_nanos);
         }
+        usage.memory = Some(self.account.used() as u64);
         usage.peak_memory = Some(self.account.peak() as u64);
         usage.processes = load(&self.started);
         usage.printed = load(&self.printed).map(|bytes| bytes.min(self.limits.output));

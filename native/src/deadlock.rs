@@ -7,14 +7,16 @@
 //! It is certain, because of the order in which it is looked:
 //!
 //! 1. with the arena's lock, so that no record of what processes hold changes: who holds what is waited
-//!    for. Messages hold too: an object with more references than holders is one that a message carries,
-//!    and could come to anybody. Every thread of every holder has to be one that sleeps here. From here
-//!    on nobody else can reach these things;
+//!    for. Messages hold too: an object with more references than holders is one that messages carry
+//!    (`transit`), and who has what these can be received from could come to it. Every thread of every
+//!    holder has to be one that sleeps here. From here on nobody else can reach these things;
 //! 2. then each wait is looked at again: what it waits for is not there (a woken sleeper that has not run
 //!    yet would find it), and it has not been awake since (its turn is the same).
 //!
 //! A wait that has a bound, or is for several things, is not on the list: its thread is free to act. So
 //! is one that does anything else, and all of a process that is ended after a while.
+
+mod transit;
 
 use crate::arena::Arena;
 use crate::arena::kind::{Kind, Needs};
@@ -24,8 +26,10 @@ use crate::pipe::EndKind;
 use crate::sync::patience::Patience;
 use crate::syscalls;
 use procbox_core::observe::{self, Awaited, Blocked, Deadlock, Deadlocks, Operation};
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use transit::Transit;
 
 /// Threads of procbox's own, which end nobody's wait.
 const HELPERS: [&str; 3] = ["procbox-reaper", "procbox-spawner", "procbox-ctrl-c"];
@@ -71,7 +75,8 @@ fn circle(arena: &Arena, index: u32) -> Option<Circle> {
     }
     let all = arena.sleepers();
     let place = all.iter().position(|it| it.index == index)?;
-    let mut looked = Looked { arena, all: &all, places: BTreeMap::new(), free: BTreeMap::new() };
+    let (places, free) = (BTreeMap::new(), BTreeMap::new());
+    let mut looked = Looked { arena, all: &all, places, free, transit: OnceCell::new() };
     let mut members = vec![place];
     looked.places.insert(place, 0);
     let mut serves: Vec<Vec<usize>> = Vec::new();
@@ -126,14 +131,20 @@ fn needs(arena: &Arena, sleeper: &Sleeper) -> Needs {
 fn holders<'a>(arena: &'a Arena, sleeper: &'a Sleeper) -> impl Iterator<Item = (u32, u64)> + 'a {
     let awaits = &sleeper.awaits;
     let kind = arena.kind(awaits.object);
-    let slots = arena.header().slots.load(Ordering::Acquire).min(SLOTS) as u32;
-    let used = (0..slots).filter(|slot| arena.slot(*slot).state.load(Ordering::Acquire) != FREE);
-    let holds = used.flat_map(|slot| arena.entries(slot).into_iter().map(move |hold| (slot, hold)));
+    let slots = used_slots(arena);
+    let holds =
+        slots.flat_map(|slot| arena.entries(slot).into_iter().map(move |hold| (slot, hold)));
     holds.filter_map(move |(slot, hold)| {
         let object = arena.at::<Hold>(hold).object.load(Ordering::Acquire);
         let serves = object != 0 && kind.is_some_and(|kind| kind.serves(arena, awaits, object));
         serves.then_some((slot, object))
     })
+}
+
+/// The slots that processes have, or had and are not recovered.
+fn used_slots(arena: &Arena) -> impl Iterator<Item = u32> {
+    let slots = arena.header().slots.load(Ordering::Acquire).min(SLOTS) as u32;
+    (0..slots).filter(|slot| arena.slot(*slot).state.load(Ordering::Acquire) != FREE)
 }
 
 /// What has been found out in one look.
@@ -144,6 +155,8 @@ struct Looked<'a> {
     places: BTreeMap<usize, usize>,
     /// By slot: whether any thread of the process is free to act.
     free: BTreeMap<u32, bool>,
+    /// What messages carry, once that is asked; `None` if it is not known.
+    transit: OnceCell<Option<Transit>>,
 }
 
 impl Looked<'_> {
@@ -169,11 +182,14 @@ impl Looked<'_> {
                 holders.iter().for_each(|(_, object)| *objects.entry(*object).or_default() += 1);
                 let held =
                     |(object, holders): (&u64, &u64)| self.arena.references(*object) == *holders;
-                if objects.is_empty() || !objects.iter().all(held) {
-                    return None;
-                }
+                let slots: BTreeSet<u32> = if !objects.is_empty() && objects.iter().all(held) {
+                    holders.into_iter().map(|(slot, _)| slot).collect()
+                } else {
+                    let transit = self.transit.get_or_init(|| Transit::look(self.arena));
+                    transit.as_ref()?.servers(self.arena, &sleeper.awaits)?
+                };
                 let mut servers = Vec::new();
-                for (slot, _) in holders {
+                for slot in slots {
                     servers.extend(self.threads(slot)?);
                 }
                 Some(servers)

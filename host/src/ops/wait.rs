@@ -29,7 +29,10 @@ pub(super) async fn within<T>(
     let is_watched = wait == Wait::Forever && alarm.is_on() && !standing.is_bounded;
     let result = if is_watched {
         let answers = process.interrupt.answers();
-        let tell = || Told { servers: servers(), held: standing.held(), answers };
+        let tell = || {
+            let (held, carriers) = (standing.held(), standing.carriers());
+            Told { servers: servers(), held, carriers, answers }
+        };
         process.waiter.until(alarm, Awaited { operation, object }, tell, bounded).await
     } else {
         bounded.await

@@ -30,6 +30,7 @@ use procbox_core::time::{Clock, Deadline};
 use procbox_core::{Error, Limit, Result};
 use scheduler::Scheduler;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -62,9 +63,14 @@ impl Runtime {
     }
 
     /// One task at a time, on the thread that waits, in virtual time. The guests have to be compiled
-    /// to count fuel.
-    pub(crate) fn sim(seed: u64) -> Arc<Runtime> {
-        Runtime::new(sim::Sim::new(seed))
+    /// to count fuel: they are interrupted after so much of it, or after what the seed says. `kill`
+    /// ends the process of a pid.
+    pub(crate) fn sim(
+        seed: u64,
+        interval: Option<NonZeroU64>,
+        kill: impl Fn(u32) + Send + Sync + 'static,
+    ) -> Arc<Runtime> {
+        Runtime::new(sim::Sim::new(seed, interval, kill))
     }
 
     fn new(scheduler: Arc<dyn Scheduler>) -> Arc<Runtime> {
@@ -182,6 +188,11 @@ impl Runtime {
     /// Every process is about to end: tasks that nobody would run any more are run now.
     pub(crate) fn settle(&self) {
         self.scheduler.settle();
+    }
+
+    /// Has a process end when it has gone on so many times; whether that is possible here.
+    pub(crate) fn kill_after(&self, pid: u32, times: u64) -> bool {
+        self.scheduler.kill_after(pid, times)
     }
 
     /// A number that stands for all choices made so far, where they are made from a seed.

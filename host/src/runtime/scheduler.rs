@@ -59,6 +59,11 @@ pub(super) trait Scheduler: Send + Sync {
     /// Makes every running guest yield, so that somebody can look at what has changed.
     fn preempt(&self) {}
 
+    /// Has a process end when it has gone on so many times; whether that is possible here.
+    fn kill_after(&self, _pid: u32, _times: u64) -> bool {
+        false
+    }
+
     /// A number that stands for all choices made so far, where they are made from a seed.
     fn trace_hash(&self) -> Option<u64> {
         None

@@ -7,9 +7,11 @@ use crate::cases::{Case, is_running};
 use crate::{until, workers};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procbox_core::observe::{self, Subscriber};
 use procbox_core::{Bytes, Context, Error, Event, Lock, Process, Queue, Result, Semaphore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,21 @@ pub(crate) struct Found {
     received: u64,
     fed: u64,
     in_dead_hands: u64,
+    /// The longest from a kill until the dead one's belongings were given back.
+    slowest: Duration,
+}
+
+/// Nobody waits in a circle here: whoever is told of one was told wrong. (In a child the wait fails, and
+/// so the child does.)
+struct NoDeadlocks(AtomicU64);
+
+impl Subscriber for NoDeadlocks {
+    fn event(&self, event: &observe::Event<'_>) {
+        if let observe::Event::Deadlock { deadlock } = event {
+            println!("a false alarm: {deadlock}");
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Numbers without chance in them.
@@ -159,6 +176,8 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> 
 
 /// Kills so many processes, one after the other, each at a random moment.
 pub(crate) fn storm(kills: u64) -> Result<Found> {
+    let alarms = Arc::new(NoDeadlocks(AtomicU64::new(0)));
+    let _watching = observe::subscribe_to_deadlocks(alarms.clone());
     let ctx = procbox_native::Native::builder().build()?;
     let world = World {
         out: ctx.queue(64)?,
@@ -198,6 +217,7 @@ pub(crate) fn storm(kills: u64) -> Result<Found> {
         while let Ok(event) = world.carry.try_get() {
             event.set();
         }
+        assert_eq!(alarms.0.load(Ordering::SeqCst), 0, "false alarms: {found:?}");
         Ok(found)
     })
 }
@@ -218,8 +238,10 @@ fn rage(world: &World, kills: u64) -> Result<(Found, u64)> {
             // Its neighbours meet it as it is.
             std::thread::yield_now();
         }
+        let began = Instant::now();
         process.kill()?;
         let ended = process.join_timeout(HANG)?;
+        found.slowest = found.slowest.max(began.elapsed());
         assert_eq!(ended.exitcode(), -9, "{role:?} after {} kills: {ended}", found.killed);
         found.killed += 1;
         found.breeders += u64::from(role == Role::Breeds);

@@ -103,6 +103,52 @@ pub(crate) fn two_queues_of_which_each_waits_for_the_other_are_a_deadlock(
     all_say_so(&out, &both)
 }
 
+/// Two that ask each other, and wait for their answers: the queue for these is in the request. Each
+/// has both inboxes.
+fn ask_each_other(
+    ctx: &Context,
+    inboxes: &[Inbox; 2],
+    out: &Queue<String>,
+) -> Result<[Process; 2]> {
+    let start = |at: usize| ctx.process("asks").args((&inboxes[1 - at], &inboxes[at], out)).start();
+    Ok([start(0)?, start(1)?])
+}
+
+type Inbox = Queue<Queue<u32>>;
+
+pub(crate) fn two_requests_whose_reply_queues_are_on_their_way_are_a_deadlock(
+    ctx: &Context,
+) -> Verdict {
+    let (inboxes, out) = ([ctx.queue(4)?, ctx.queue(4)?], ctx.queue::<String>(2)?);
+    let both = ask_each_other(ctx, &inboxes, &out)?;
+    drop(inboxes);
+    all_say_so(&out, &both)
+}
+
+pub(crate) fn two_requests_in_a_pipe_whose_ends_wait_for_replies_are_a_deadlock(
+    ctx: &Context,
+) -> Verdict {
+    let (here, there) = ctx.pipe::<Queue<u32>>()?;
+    let out = ctx.queue::<String>(2)?;
+    let start = |end| ctx.process("asks_by_pipe").args((end, &out)).start();
+    let both = [start(&here)?, start(&there)?];
+    drop((here, there));
+    all_say_so(&out, &both)
+}
+
+pub(crate) fn who_waits_for_a_reply_that_somebody_could_give_is_in_no_circle(
+    ctx: &Context,
+) -> Verdict {
+    let (inboxes, out) = ([ctx.queue::<Queue<u32>>(4)?, ctx.queue(4)?], ctx.queue::<String>(2)?);
+    let both = ask_each_other(ctx, &inboxes, &out)?;
+    // This process could receive both requests, and does something else meanwhile.
+    refused(out.get_timeout(4 * SHORT), Error::Empty)?;
+    inboxes[0].get()?.put(&7)?;
+    inboxes[1].get()?.put(&7)?;
+    both.iter().try_for_each(|_| same(out.get()?, "Ok(7)"))?;
+    both.iter().try_for_each(|p| same(exitcode(p)?, 0))
+}
+
 pub(crate) fn two_semaphores_taken_crosswise_are_a_deadlock(ctx: &Context) -> Verdict {
     let (one, other, out) = (ctx.semaphore(1)?, ctx.semaphore(1)?, ctx.queue::<String>(2)?);
     let held = [ctx.event()?, ctx.event()?];

@@ -37,7 +37,9 @@ mod pool;
 mod process;
 mod queue;
 mod semaphore;
+pub mod storm;
 mod support;
+pub mod walked;
 mod warm;
 
 pub use conformance::{Place, Trial, run_case};
@@ -368,6 +370,9 @@ cases! { $
         a_queue_that_nobody_can_drain_is_a_deadlock;
         both_ends_of_a_pipe_receiving_is_a_deadlock;
         two_queues_of_which_each_waits_for_the_other_are_a_deadlock;
+        two_requests_whose_reply_queues_are_on_their_way_are_a_deadlock;
+        two_requests_in_a_pipe_whose_ends_wait_for_replies_are_a_deadlock;
+        who_waits_for_a_reply_that_somebody_could_give_is_in_no_circle;
         two_semaphores_taken_crosswise_are_a_deadlock;
         two_events_of_which_each_waits_for_the_other_are_a_deadlock;
         a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;

@@ -146,22 +146,27 @@ fn with_a_handle(import: &Import, kind: (&str, &str, &str), bad: i32, error: i32
     worker(tries, program(&imports, &body), Gets::Exits(error))
 }
 
-#[test]
-fn no_bad_argument_is_a_trap_and_no_bad_handle_is_taken() {
+/// Those of each function with no handle at all.
+pub(crate) fn without_a_handle() -> impl Iterator<Item = Attack> {
     let errors = |import: &Import| match OTHERS.iter().find(|(name, _)| *name == import.name) {
         Some((_, errors)) => *errors,
         None => [BAD_HANDLE; 5],
     };
-    let attacks = |import: &'static Import| {
+    let attacks = move |import: &'static Import| {
         let with_error = BAD.into_iter().zip(errors(import));
         with_error.map(|(bad, error)| with_no_handle(import, bad, error))
     };
-    make(IMPORTS.iter().flat_map(attacks));
-    assert!(OTHERS.iter().all(|(name, _)| IMPORTS.iter().any(|import| import.name == *name)));
+    IMPORTS.iter().flat_map(attacks)
 }
 
 #[test]
-fn a_handle_of_any_kind_with_bad_arguments_is_no_trap_and_one_of_another_kind_is_not_taken() {
+fn no_bad_argument_is_a_trap_and_no_bad_handle_is_taken() {
+    make(without_a_handle());
+    assert!(OTHERS.iter().all(|(name, _)| IMPORTS.iter().any(|import| import.name == *name)));
+}
+
+/// Those of each function that takes a handle, with one of each kind.
+pub(crate) fn with_any_handle() -> impl Iterator<Item = Attack> {
     let errors = |import: &Import, kind: usize| match import.name {
         "handle_close" => [0; 2],
         name => TAKES
@@ -169,11 +174,16 @@ fn a_handle_of_any_kind_with_bad_arguments_is_no_trap_and_one_of_another_kind_is
             .find(|(taker, takes, _)| *taker == name && *takes == kind)
             .map_or([BAD_HANDLE; 2], |(_, _, errors)| *errors),
     };
-    let attacks = |import: &'static Import| {
+    let attacks = move |import: &'static Import| {
         KINDS.iter().enumerate().flat_map(move |(n, kind)| {
             let with_error = WITH_A_HANDLE.into_iter().zip(errors(import, n));
             with_error.map(|(bad, error)| with_a_handle(import, *kind, bad, error))
         })
     };
-    make(IMPORTS.iter().filter(|import| takes_handle(import)).flat_map(attacks));
+    IMPORTS.iter().filter(|import| takes_handle(import)).flat_map(attacks)
+}
+
+#[test]
+fn a_handle_of_any_kind_with_bad_arguments_is_no_trap_and_one_of_another_kind_is_not_taken() {
+    make(with_any_handle());
 }

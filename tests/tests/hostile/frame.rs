@@ -114,6 +114,36 @@ impl Attack {
         self
     }
 
+    /// What it tries.
+    pub(crate) fn tries(&self) -> &str {
+        &self.tries
+    }
+
+    /// The context in which it is made again and again, in a sandbox that others have too. It has to be
+    /// one that ends by itself.
+    pub(crate) fn context(&self, sandbox: &Sandbox) -> Context {
+        let program = Program::from_bytes("attack", self.module.clone());
+        let ctx = program
+            .and_then(|program| sandbox.context_with(program, self.grants.clone().quiet(true)));
+        ctx.unwrap_or_else(|e| panic!("{}: {e}", self.tries))
+    }
+
+    /// Makes it in that context; the process, which has ended.
+    #[track_caller]
+    pub(crate) fn make_again(&self, ctx: &Context) -> Process {
+        let process = match self.worker {
+            true => ctx.process("attack").raw_args(Message::default()),
+            false => ctx.main([""; 0]),
+        };
+        let ended = process.start().and_then(|process| {
+            let status = process.join_timeout(PATIENCE)?;
+            Ok((process, status))
+        });
+        let (process, status) = ended.unwrap_or_else(|e| panic!("{}: {e}", self.tries));
+        check(&self.tries, status, &self.gets);
+        process
+    }
+
     /// Makes it, beside an honest process.
     #[track_caller]
     pub(crate) fn make(self) {
@@ -265,7 +295,7 @@ impl Drop for Turn {
 
 /// What this process has, without the threads of tests that wait. They are counted first: one that
 /// comes to wait in between is counted as ours, for a moment, and never the other way round.
-fn ours() -> Belongings {
+pub(crate) fn ours() -> Belongings {
     let waiting = WAITING.load(Ordering::SeqCst);
     let all = belongings();
     Belongings { threads: all.threads.saturating_sub(waiting), ..all }

@@ -62,6 +62,18 @@ fn a_list_as_long_as_the_heap_goes_without_recursion() {
     ]);
 }
 
+/// A list that is let go, one that holds itself, and an exception that nobody catches.
+pub(crate) fn small() -> [Attack; 3] {
+    let circle = "(call $more (i32.const 1000))
+        (struct.set $list 0 (global.get $all) (global.get $all))
+        (global.set $all (ref.null $list))";
+    [
+        does("a short list to its end", "(call $more (i32.const 1000))", Gets::Exits(0)),
+        does("a short one that holds itself", circle, Gets::Exits(0)),
+        does("an exception that nobody catches", "(call $thrown)", Gets::Exits(-6)),
+    ]
+}
+
 #[test]
 fn exceptions_without_an_end_end_their_process_alone() {
     make([

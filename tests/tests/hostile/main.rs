@@ -19,6 +19,7 @@ mod memory;
 mod modules;
 mod pool;
 mod processes;
+mod repeats;
 mod traps;
 mod warm;
 mod wasi;

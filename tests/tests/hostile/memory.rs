@@ -163,6 +163,46 @@ fn objects_count_until_they_are_dropped() {
     ]);
 }
 
+/// Small structures that the host keeps for a guest, and what each of them ends with.
+pub(crate) fn small() -> Vec<Attack> {
+    let makes = |tries: &str, body: &str| {
+        worker(tries, program(body, "(i32.const -1)", "(i32.const 0)"), Gets::Exits(255))
+    };
+    // A handle of what is new, in a message in a queue of a guest's.
+    let hidden = |new: &str| {
+        format!(
+            "{QUEUE} (i32.store (i32.const {HANDLES}) {new})
+             (drop (call $put (i32.const 100) (i32.const 1)))
+             (drop (call $put (i32.const 100000) (i32.const 1)))"
+        )
+    };
+    vec![
+        makes("messages of all sizes", &hidden("(call $event_new)")),
+        makes("a lock in messages", &hidden("(call $lock_new)")),
+        makes("a queue in its own messages", &hidden("(global.get $q)")),
+        makes("queues in queues", &format!("{0} {0} {0}", hidden("(global.get $q)"))),
+        makes(
+            "an end of a pipe in its own messages",
+            &format!(
+                "(drop (call $pipe_new (i32.const 1) (i32.const {HANDLES})))
+                 (drop (call $message_try_put (i32.load (i32.const {HANDLES})) (i32.const {BYTES})
+                   (i32.const 10) (i32.const {HANDLES}) (i32.const 2)))"
+            ),
+        ),
+        makes(
+            "a listener and a client that is not accepted",
+            "(drop (call $connection_listen (i32.const 2048) (i32.const 4)))
+             (drop (call $connection_try_connect (i32.const 2048) (i32.const 4)))",
+        ),
+        makes("a lock that is held to the end", "(drop (call $lock_try_acquire (call $lock_new)))"),
+        makes(
+            "permits that are held to the end",
+            "(drop (call $semaphore_try_acquire (call $semaphore_new (i32.const 1))))",
+        ),
+        makes("children that are left behind", "(drop (call $start)) (drop (call $start))"),
+    ]
+}
+
 #[test]
 fn what_is_held_without_a_handle_is_noted_once() {
     // It is received again and again, and its handle closed while it is held.

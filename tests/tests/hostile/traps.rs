@@ -13,9 +13,9 @@ fn does(tries: &str, body: &str, gets: Gets) -> Attack {
     main(tries, text, gets)
 }
 
-#[test]
-fn a_crash_is_the_exit_code_of_who_crashed() {
-    make([
+/// One of each kind of crash.
+pub(crate) fn crashes() -> [Attack; 6] {
+    [
         does("unreachable", "unreachable", Gets::Exits(-6)),
         does(
             "a division by zero",
@@ -26,19 +26,28 @@ fn a_crash_is_the_exit_code_of_who_crashed() {
         does("a store outside", "(i32.store (i32.const 65533) (i32.const 1))", Gets::Exits(-11)),
         does("a call of no function", "(call_indirect (global.get $n))", Gets::Exits(-11)),
         does("a call outside the table", "(call_indirect (i32.const 7))", Gets::Exits(-11)),
-    ]);
+    ]
 }
 
 #[test]
-fn endless_recursion_ends_at_the_end_of_its_own_stack() {
-    let locals = [0, 1, 10, 100, 1000];
-    make(locals.map(|n| {
+fn a_crash_is_the_exit_code_of_who_crashed() {
+    make(crashes());
+}
+
+/// Recursions without an end, with stack frames of all sizes.
+pub(crate) fn recursions() -> [Attack; 5] {
+    [0, 1, 10, 100, 1000].map(|n| {
         let text = format!(
             r#"(module (memory (export "memory") 1) (func $f (export "_start") (local {}) (call $f)))"#,
             "i64 ".repeat(n)
         );
         main(format!("recursion with {n} locals"), text, Gets::Exits(-11))
-    }));
+    })
+}
+
+#[test]
+fn endless_recursion_ends_at_the_end_of_its_own_stack() {
+    make(recursions());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! jumps to the next timer.
 
 mod clock;
+mod faults;
 mod policy;
 mod source;
 mod trace;
@@ -18,11 +19,13 @@ use super::scheduler::{Runnable, Scheduler};
 use super::timers::Timers;
 use crate::sync::lock;
 use clock::VirtualClock;
+use faults::Faults;
 use policy::{Policy, RandomWalk};
 use procbox_core::random::Random;
 use procbox_core::time::{Clock, Deadline};
 use procbox_core::{Error, Result};
 use source::Source;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use trace::Trace;
@@ -42,6 +45,7 @@ pub(super) struct Sim {
     timers: Timers,
     interval: u64,
     choices: Mutex<Choices>,
+    faults: Faults,
 }
 
 struct Choices {
@@ -59,15 +63,27 @@ enum Next {
 }
 
 impl Sim {
-    /// One in which the order is random, by the seed.
-    pub(super) fn new(seed: u64) -> Arc<Sim> {
-        Sim::with_policy(seed, Box::new(RandomWalk::new(seed)))
+    /// One in which the order is random, by the seed. A guest is interrupted after so much fuel, or
+    /// after what the seed says; `kill` ends a process of this pid.
+    pub(super) fn new(
+        seed: u64,
+        interval: Option<NonZeroU64>,
+        kill: impl Fn(u32) + Send + Sync + 'static,
+    ) -> Arc<Sim> {
+        Sim::with_policy(seed, interval, kill, Box::new(RandomWalk::new(seed)))
     }
 
     /// One in which `policy` chooses; the seed is for the rest.
-    fn with_policy(seed: u64, policy: Box<dyn Policy>) -> Arc<Sim> {
+    fn with_policy(
+        seed: u64,
+        interval: Option<NonZeroU64>,
+        kill: impl Fn(u32) + Send + Sync + 'static,
+        policy: Box<dyn Policy>,
+    ) -> Arc<Sim> {
         let random = Source::new(seed);
-        let interval = INTERVAL.start + random.below(INTERVAL.end - INTERVAL.start);
+        // Drawn in any case: what comes of the seed beside it stays the same.
+        let drawn = INTERVAL.start + random.below(INTERVAL.end - INTERVAL.start);
+        let interval = interval.map_or(drawn, NonZeroU64::get);
         let choices = Choices { ready: Vec::new(), policy, trace: Trace::new(seed) };
         Arc::new(Sim {
             clock: Arc::new(VirtualClock::new()),
@@ -75,6 +91,7 @@ impl Sim {
             timers: Timers::default(),
             interval,
             choices: Mutex::new(choices),
+            faults: Faults::new(kill),
         })
     }
 
@@ -100,6 +117,8 @@ impl Sim {
 
     /// Runs a task until its guest waits, ends, or has used up its interval.
     fn run(&self, task: Runnable) {
+        // If it ends here, it does so now, and not when it is chosen next.
+        self.faults.pass(task.metadata().pid);
         // A guest that waits is woken by others, and they do not run now: one that can go on right
         // away was interrupted.
         if task.run() {
@@ -159,6 +178,11 @@ impl Scheduler for Sim {
         while let Next::Task(task) = self.next(|| false) {
             self.run(task);
         }
+    }
+
+    fn kill_after(&self, pid: u32, times: u64) -> bool {
+        self.faults.add(pid, times);
+        true
     }
 
     fn trace_hash(&self) -> Option<u64> {

@@ -21,8 +21,12 @@ impl Policy for InTurn {
     }
 }
 
+fn simulated(seed: u64) -> Arc<Runtime> {
+    Runtime::sim(seed, None, |_| {})
+}
+
 fn in_turn() -> Arc<Runtime> {
-    Runtime::new(Sim::with_policy(0, Box::new(InTurn)))
+    Runtime::new(Sim::with_policy(0, None, |_| {}, Box::new(InTurn)))
 }
 
 fn after(runtime: &Runtime, time: Duration) -> Deadline {
@@ -58,7 +62,7 @@ fn order(runtime: &Arc<Runtime>) -> Vec<u32> {
 #[test]
 fn the_same_seed_gives_the_same_order_and_trace() {
     for seed in 0..20 {
-        let (one, other) = (Runtime::sim(seed), Runtime::sim(seed));
+        let (one, other) = (simulated(seed), simulated(seed));
         assert_eq!(order(&one), order(&other));
         assert_eq!(one.trace_hash(), other.trace_hash());
     }
@@ -66,7 +70,7 @@ fn the_same_seed_gives_the_same_order_and_trace() {
 
 #[test]
 fn seeds_give_different_orders() {
-    let mut orders: Vec<Vec<u32>> = (0..20).map(|seed| order(&Runtime::sim(seed))).collect();
+    let mut orders: Vec<Vec<u32>> = (0..20).map(|seed| order(&simulated(seed))).collect();
     orders.sort();
     orders.dedup();
     assert!(orders.len() > 15, "there are only {}", orders.len());
@@ -79,14 +83,14 @@ fn another_policy_gives_another_order() {
 
 #[test]
 fn time_jumps_to_the_next_timer() {
-    let runtime = Runtime::sim(7);
+    let runtime = simulated(7);
     assert_eq!(sleep(&runtime, HOUR), Ok(()));
     assert_eq!(runtime.elapsed(), HOUR);
 }
 
 #[test]
 fn a_deadline_is_a_timer_too() {
-    let runtime = Runtime::sim(7);
+    let runtime = simulated(7);
     let never = std::future::pending::<Result<()>>();
     let ended = runtime.block_on(never, after(&runtime, HOUR), false);
     assert_eq!((ended, runtime.elapsed()), (Err(Error::TimedOut), HOUR));
@@ -94,14 +98,14 @@ fn a_deadline_is_a_timer_too() {
 
 #[test]
 fn a_wait_that_nobody_can_end_is_a_deadlock() {
-    let runtime = Runtime::sim(7);
+    let runtime = simulated(7);
     let never = std::future::pending::<Result<()>>();
     assert_eq!(runtime.block_on(never, Deadline::from(None), false), Err(Error::Deadlock));
 }
 
 #[test]
 fn a_timer_at_the_end_of_time_is_reached() {
-    let runtime = Runtime::sim(7);
+    let runtime = simulated(7);
     let eons = Duration::from_secs(u64::MAX >> 2);
     assert_eq!(sleep(&runtime, eons), Ok(()));
     let now = runtime.clock().now();
@@ -111,7 +115,7 @@ fn a_timer_at_the_end_of_time_is_reached() {
 
 #[test]
 fn whoever_tries_in_a_loop_sees_time_pass_and_others_go_on() {
-    let runtime = Runtime::sim(7);
+    let runtime = simulated(7);
     let done = Arc::new(AtomicBool::new(false));
     let (done2, runtime2) = (done.clone(), runtime.clone());
     runtime.spawn(Seat::new(2, Share::new(WEIGHT)), async move {
@@ -126,7 +130,7 @@ fn whoever_tries_in_a_loop_sees_time_pass_and_others_go_on() {
 
 #[test]
 fn what_is_about_to_end_can_be_run_without_a_wait() {
-    let runtime = Runtime::sim(7);
+    let runtime = simulated(7);
     let (list, done) = (Arc::new(WaitList::new()), Arc::new(AtomicBool::new(false)));
     let (list2, done2) = (list.clone(), done.clone());
     runtime.spawn(Seat::new(2, Share::new(WEIGHT)), async move {

@@ -107,3 +107,21 @@ fn puts_under_a_lock(lock: Lock, q: Queue<u32>, held: Event, out: Queue<String>)
     out.put(&format!("{locked:?}"))?;
     q.put(&1)
 }
+
+/// Puts a request that carries the queue for the answer, and waits for that.
+#[worker]
+fn asks(theirs: Queue<Queue<u32>>, mine: Queue<Queue<u32>>, out: Queue<String>) -> Result<()> {
+    let reply = procbox_guest::context()?.queue::<u32>(1)?;
+    theirs.put(&reply)?;
+    let got = reply.get();
+    drop(mine);
+    out.put(&format!("{got:?}"))
+}
+
+#[worker]
+fn asks_by_pipe(pipe: Pipe<Queue<u32>>, out: Queue<String>) -> Result<()> {
+    let reply = procbox_guest::context()?.queue::<u32>(1)?;
+    pipe.send(&reply)?;
+    let got = reply.get();
+    out.put(&format!("{got:?}"))
+}

@@ -12,7 +12,9 @@ mod namesakes;
 mod primitives;
 mod processes;
 mod simulated;
+mod storm;
 mod tasks;
+mod walked;
 mod warm;
 
 use procbox_guest::prelude::*;

@@ -8,7 +8,7 @@ use procbox_guest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[worker]
-fn nothing() {}
+pub(crate) fn nothing() {}
 
 #[worker]
 fn fails() -> anyhow::Result<()> {

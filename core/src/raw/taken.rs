@@ -297,24 +297,24 @@ mod tests {
     fn whatever_threads_take_and_give_all_is_back_when_they_have_ended() {
         let (semaphore, _) = new();
         for round in 0..200usize {
-            thread::scope(|scope| {
-                for thread in 0..3usize {
-                    let semaphore = &semaphore;
-                    scope.spawn(move || {
-                        // More semaphores than a thread's list keeps.
-                        let others: Vec<_> = (0..round % 40).map(|_| new().0).collect();
-                        others.iter().for_each(|other| drop(other.permit()));
-                        for step in 0..(round + thread) % 3 {
-                            std::mem::forget(semaphore.permit());
-                            if step % 2 == 0 {
-                                semaphore.acquire().unwrap();
-                                drop(semaphore.permit());
-                                semaphore.release().unwrap();
-                            }
+            let threads = [0, 1, 2].map(|thread| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || {
+                    // More semaphores than a thread's list keeps.
+                    let others: Vec<_> = (0..round % 40).map(|_| new().0).collect();
+                    others.iter().for_each(|other| drop(other.permit()));
+                    for step in 0..(round + thread) % 3 {
+                        std::mem::forget(semaphore.permit());
+                        if step % 2 == 0 {
+                            semaphore.acquire().unwrap();
+                            drop(semaphore.permit());
+                            semaphore.release().unwrap();
                         }
-                    });
-                }
+                    }
+                })
             });
+            // Not by a scope, which waits for the work alone.
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
             assert_eq!(semaphore.available(), 10, "round {round}");
         }
     }

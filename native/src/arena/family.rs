@@ -50,10 +50,8 @@ impl Arena {
                 return Ok(());
             }
             self.transaction(patience, |txn| {
-                let still = children.iter().filter(|slot| is_child(slot));
-                still
-                    .into_iter()
-                    .try_for_each(|slot| txn.set(SlotWords::of(*slot).ancestor(), ancestor))
+                let mut still = children.iter().filter(|slot| is_child(slot));
+                still.try_for_each(|slot| txn.set(SlotWords::of(*slot).ancestor(), ancestor))
             })?;
         }
     }

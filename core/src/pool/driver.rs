@@ -241,6 +241,11 @@ impl Driver {
             self.act(&mut shared, steal);
             self.perform(&mut shared);
         }
+        // What was begun just now has its time, which nobody may sleep through.
+        while shared.state.awaits_clock() {
+            shared.state.tick(self.clock.now());
+            self.perform(&mut shared);
+        }
         unlock(shared);
         any
     }

@@ -232,6 +232,11 @@ impl<W, S> Slot<W, S> {
         self.timer != Timer::Off || matches!(self.life, Life::Pausing(_) | Life::Resting(_))
     }
 
+    /// `true` if a time runs from the next look at the clock on: when it is over is not known before.
+    pub(super) fn awaits_clock(&self) -> bool {
+        matches!(self.timer, Timer::Beginning(_)) || matches!(self.life, Life::Pausing(_))
+    }
+
     /// The moment at which something is due.
     pub(super) fn due(&self) -> Option<Instant> {
         let life = match self.life {

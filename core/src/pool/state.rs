@@ -117,6 +117,11 @@ impl<W: Work, S: Clone> State<W, S> {
         self.slots.iter().any(Slot::keeps_time)
     }
 
+    /// `true` if [`State::due`] does not know of all that will be due before [`State::tick`] is called.
+    pub(super) fn awaits_clock(&self) -> bool {
+        self.slots.iter().any(Slot::awaits_clock)
+    }
+
     /// The moment at which [`State::tick`] has something to do.
     pub(super) fn due(&self) -> Option<Instant> {
         self.slots.iter().filter_map(Slot::due).min()

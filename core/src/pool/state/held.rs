@@ -200,3 +200,17 @@ fn a_worker_that_is_killed_for_a_cancelled_task_is_replaced_at_once_and_nothing_
     let counters = state.counters();
     assert_eq!((counters.failed, counters.retried, counters.replaced), (1000, 0, 1000));
 }
+
+#[test]
+fn the_time_of_a_task_that_was_just_given_is_known_after_one_look_at_the_clock() {
+    let mut state = Pool::new(plain_rules(), 1);
+    submit(&mut state, 1);
+    let now = crate::time::SystemClock.now();
+    // As after a pause: started and given its task between a look at the clock and a sleep.
+    state.tick(now);
+    assert_eq!(given(&mut state), [(0, 0)]);
+    assert!(state.awaits_clock() && state.due().is_none());
+    state.tick(now);
+    assert!(!state.awaits_clock());
+    assert_eq!(state.due(), Some(now + Duration::from_secs(1)));
+}

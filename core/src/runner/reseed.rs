@@ -39,7 +39,7 @@ pub fn on_reseed(hook: fn()) {
 /// static CALLS: AtomicU32 = AtomicU32::new(0);
 /// on_reseed(|| drop(CALLS.fetch_add(1, Ordering::Relaxed)));
 /// call_reseed_hooks();
-/// assert_eq!(CALLS.into_inner(), 1);
+/// assert_eq!(CALLS.load(Ordering::Relaxed), 1);
 /// ```
 pub fn call_reseed_hooks() {
     // Copied: a hook may add others.

@@ -9,7 +9,7 @@ use procbox_abi::{IMPORTS, Import, MODULE, ValueType, code};
 const BAD: [i32; 5] = [0, -1, 65_536, 65_533, i32::MIN];
 
 /// The functions without a handle, with what each of [`BAD`] comes to.
-const OTHERS: [(&str, [i32; 5]); 16] = [
+const OTHERS: [(&str, [i32; 5]); 17] = [
     ("lock_new", [0, 0, 0, 0, 0]),
     ("semaphore_new", [0, 15, 0, 0, 15]),
     ("event_new", [0, 0, 0, 0, 0]),
@@ -26,6 +26,7 @@ const OTHERS: [(&str, [i32; 5]); 16] = [
     ("self_workers", [0, 9, 9, 9, 9]),
     ("self_interrupt", [0, 15, 15, 15, 15]),
     ("cpu_count", [0, 0, 0, 0, 0]),
+    ("snapshot", [0, 0, 0, 0, 0]),
 ];
 
 /// The functions that take a handle, with the one of [`KINDS`] that each takes, and what they come to

@@ -73,13 +73,13 @@ pub mod watch;
 pub use procbox_core::observe;
 pub use procbox_core::{
     Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
-    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, TaskUsage, Usage, Wait, ready,
+    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]
 pub use procbox_core::{
     Address, Bounds, LockGuard, Permit, PoolBuilder, ProcessBuilder, Receiver, Sender, TaskResult,
-    TaskResults, Worker,
+    TaskResults, TaskUsage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;

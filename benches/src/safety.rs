@@ -87,7 +87,7 @@ fn compile(program: &Program) -> [Case; 2] {
             let sandbox = Sandbox::builder().max_processes(1).cache(cached).build()?;
             // The first of all may have to compile it for the cache.
             drop(sandbox.context(program.clone())?);
-            timed(n, || Ok(drop(sandbox.context(program.clone())?)))
+            timed(n, || Ok(sandbox.context(program.clone()).map(drop)?))
         };
         Case { group: "safety/compile", contender, ops: Some(ops), run: Box::new(run) }
     })

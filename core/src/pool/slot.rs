@@ -215,10 +215,12 @@ impl<W, S> Slot<W, S> {
 
     /// Its process has ended, and there is none. What that was given: what it had begun, and what was
     /// still in its queue, each in the order in which it was given.
-    pub(super) fn vacate(&mut self, in_queue: &[u64]) -> (Vec<Chunk<W, S>>, Vec<Chunk<W, S>>) {
+    pub(super) fn vacate(&mut self, in_queue: &[u64]) -> [Vec<Chunk<W, S>>; 2] {
         let had = Slot { record: self.record, ..Slot::new(Life::Down) };
         let had = std::mem::replace(self, had);
-        had.outstanding.into_iter().partition(|chunk| !in_queue.contains(&chunk.id))
+        let is_begun = |chunk: &Chunk<W, S>| !in_queue.contains(&chunk.id);
+        let (begun, others) = had.outstanding.into_iter().partition(is_begun);
+        [begun, others]
     }
 
     /// `true` if it has a chunk at hand that it has not begun, as far as the pool knows. An

@@ -352,7 +352,7 @@ impl<W: Work, S: Clone> State<W, S> {
         let (condemned, done) = (slot.condemned, slot.is_done(&self.rules));
         // One that was killed for its task has had one.
         let worked = slot.answered > 0 || slot.cancelled;
-        let (begun, unbegun) = slot.vacate(&death.unbegun);
+        let [begun, unbegun] = slot.vacate(&death.unbegun);
         if !begun.is_empty() {
             slot.record.began();
         }

@@ -56,7 +56,9 @@ pub fn call_reseed_hooks() {
 /// assert_eq!(procbox_core::runner::place_of_keys(&elsewhere), None);
 /// ```
 pub fn place_of_keys(memory: &[AtomicU64]) -> Option<usize> {
-    let next = || drop(black_box(RandomState::new()));
+    let next = || {
+        black_box(RandomState::new());
+    };
     next();
     let mut before = vec![0; memory.len()];
     for (word, before) in memory.iter().zip(&mut before) {

@@ -82,7 +82,7 @@ pub(crate) fn a_map_is_cancelled_whole(ctx: &Context) -> Verdict {
         let (pool, begun, go) = waiting(ctx, |builder| builder.workers(2).chunk_size(chunk))?;
         let inputs = (0..20).map(|_| (&begun, &go));
         let map = pool.starmap_async(inputs)?;
-        until(|| map.wait(Duration::from_millis(1)).is_err() || begun.len() >= 1);
+        until(|| map.wait(Duration::from_millis(1)).is_err() || !begun.is_empty());
         ensure!(map.cancel());
         refused(map.get(), Error::Cancelled)?;
         go.set();

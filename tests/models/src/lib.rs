@@ -3,7 +3,7 @@
 //!
 //! - by loom, which runs each test in every interleaving that the memory model of C11 allows. A wake that
 //!   is lost shows as a deadlock;
-//! - by [`explore`], which runs processes in every order of their steps, and kills them before each.
+//! - by `explore`, which runs processes in every order of their steps, and kills them before each.
 //!
 //! `make models` runs them.
 

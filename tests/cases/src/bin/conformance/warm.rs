@@ -61,7 +61,7 @@ fn leaves_a_file_open() -> std::io::Result<()> {
 /// Leaves a thread, if it can have one.
 #[worker]
 fn leaves_a_thread() -> std::io::Result<()> {
-    std::thread::Builder::new().spawn(|| std::thread::park()).map(drop)
+    std::thread::Builder::new().spawn(std::thread::park).map(drop)
 }
 
 /// Leaves a queue open, if there is a context to make one with.

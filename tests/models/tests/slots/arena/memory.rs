@@ -121,6 +121,14 @@ impl AtomicU64 {
 pub(crate) struct AtomicU32(std::sync::atomic::AtomicU32);
 
 impl AtomicU32 {
+    pub(crate) fn load(&self, _: Ordering) -> u32 {
+        0
+    }
+
+    pub(crate) fn store(&self, value: u32, _: Ordering) {
+        assert_eq!(value, 0, "nobody takes permits");
+    }
+
     pub(crate) fn fetch_add(&self, by: u32, _: Ordering) -> u32 {
         assert!(explore::current().is_some());
         by

@@ -79,6 +79,9 @@ pub(crate) fn pay_for_bytes(store: impl AsContextMut, n: usize) -> wasmtime::Res
 }
 
 fn take(mut store: impl AsContextMut, units: u64) -> wasmtime::Result<()> {
+    if units == 0 {
+        return Ok(());
+    }
     let mut store = store.as_context_mut();
     let Ok(left) = store.get_fuel() else { return Ok(()) };
     store.set_fuel(left.saturating_sub(units))?;

@@ -191,7 +191,8 @@ async fn live(
     if refused {
         store.data().process.tree.lacked_memory();
     }
-    if trap::is_regular(&ended) {
+    // Where fuel is not counted this would be an error, which takes longer to make than a process.
+    if units.is_some() && trap::is_regular(&ended) {
         fuel.settle(store.get_fuel().unwrap_or(0));
     }
     let ended = trap::status(ended, out_of_fuel, refused);

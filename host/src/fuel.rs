@@ -16,7 +16,7 @@ const CALL: u64 = 50;
 const WASI_CALL: u64 = 1_000;
 /// That of starting a process.
 const START: u64 = 10_000;
-/// That of a handle that travels, or that is waited for.
+/// That of a handle that travels, or of a thing that is waited for.
 const HANDLE: u64 = 20;
 /// How many bytes go for a unit.
 const BYTES: u64 = 8;
@@ -42,7 +42,7 @@ impl Work {
         self.add(n.into());
     }
 
-    /// It has gone through handles.
+    /// It has gone through handles, or through things that are waited for.
     #[inline]
     pub(crate) fn handles(&self, n: usize) {
         self.add(n as u64 * HANDLE);

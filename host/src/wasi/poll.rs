@@ -57,6 +57,8 @@ async fn poll_oneoff(
         return EINVAL;
     }
     let (memory, state) = Memory::of(caller);
+    state.work.wasi();
+    state.work.handles(n as usize);
     let runtime = state.process.runtime.clone();
     let mut wanted = Vec::with_capacity(n as usize);
     for i in 0..n as usize {

@@ -36,7 +36,8 @@ async fn random_get(caller: &mut Caller<'_, State>, at: usize, len: u32) -> wasm
     if len > MOST {
         return Ok(EINVAL);
     }
-    let (memory, _) = Memory::of(caller);
+    let (memory, state) = Memory::of(caller);
+    state.work.wasi();
     if memory.get(at, len as usize).is_none() {
         return Ok(EFAULT);
     }

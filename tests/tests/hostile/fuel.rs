@@ -16,6 +16,8 @@ fn program(times: u32, body: &str) -> String {
     format!(
         r#"(module
 (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "fd_pread" (func $pread (param i32 i32 i32 i64 i32) (result i32)))
 (import "wasi_snapshot_preview1" "path_open"
@@ -68,6 +70,10 @@ fn what_the_host_does_costs_fuel() {
         (i32.const 0)))";
     let any = "(drop (call $any (i32.const 1024) (i32.const 100) (i32.const 4096) (i64.const 0)))";
     let clock = "(drop (call $clock (i32.const 0) (i64.const 1) (i32.const 0)))";
+    // Clocks that have run out already, as many as one call takes.
+    let poll = "(drop (call $poll (i32.const 1048576) (i32.const 2097152) (i32.const 4096)
+        (i32.const 0)))";
+    let random = "(drop (call $random (i32.const 65536) (i32.const 8)))";
     for pair in [
         costs("calls for nothing", 5_000, "(drop (call $cpu_count))"),
         costs("a lock for nothing", 2_600, lock),
@@ -76,6 +82,8 @@ fn what_the_host_does_costs_fuel() {
         costs("processes for nothing", 24, start),
         costs("to wait for many for nothing", 120, any),
         costs("the time for nothing", 240, clock),
+        costs("to look for many things for nothing", 4, poll),
+        costs("a few random bytes for nothing", 240, random),
     ] {
         make(pair);
     }

@@ -188,6 +188,7 @@ pub(crate) fn choose_worker(ctx: &Context, asked: Option<&str>) -> Result<Option
     let workers = ctx.workers()?;
     let name = |index: usize| workers[index].name.clone();
     match (asked, workers.as_slice()) {
+        (Some(asked), [worker]) if worker.any_name => Ok(Some(asked.to_string())),
         (Some(asked), _) => {
             let identities = workers.iter().map(|worker| worker.identity.as_str());
             Ok(Some(name(find_worker(asked, identities)?)))

@@ -205,6 +205,15 @@ pub(crate) fn decode_owned<T: DeserializeOwned>(bytes: &[u8], handles: Vec<Handl
     if rest.is_empty() { Ok(value) } else { Err(failed(format!("{} bytes too many", rest.len()))) }
 }
 
+/// The value that a message begins with, and what is behind it.
+///
+/// # Errors
+/// [`Error::Decode`].
+pub(crate) fn first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8])> {
+    postcard::take_from_bytes(bytes)
+        .map_err(|e| Error::Decode { type_name: std::any::type_name::<T>(), why: e.to_string() })
+}
+
 /// Serialises a wrapper as the index of its handle.
 pub(crate) fn serialize_handle<S: Serializer>(handle: Handle, s: S) -> Result<S::Ok, S::Error> {
     let Sending { active, met } = SENDING.get();

@@ -1,6 +1,7 @@
 //! What can be said of a module without compiling it: whether it is too large, wants what nobody
 //! grants, or needs more than a process gets. One pass over its head; functions' bodies are skipped.
 
+use crate::component::{imported as imported_by_component, is_component};
 use procbox_abi::{IMPORTS, MODULE, ValueType};
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, FuncType, Import, MemoryType, Parser, Payload,
@@ -13,6 +14,8 @@ const TYPES: usize = 100_000;
 const IMPORTED: usize = 10_000;
 /// Functions: a compiler that is compiled to WebAssembly has a hundred thousand.
 const FUNCTIONS: u32 = 1_000_000;
+/// Modules and components in a component.
+const MODULES: u32 = 1_000;
 /// Globals, data segments and element segments, of each kind.
 const SEGMENTS: u32 = 100_000;
 /// Bytes of a page of memory, unless it says otherwise.
@@ -42,12 +45,28 @@ impl Admission {
                 self.module
             ));
         }
+        // What the modules of a component import is for the component to give.
+        let is_component = is_component(module);
+        let (mut modules, mut depth) = (0, 0i32);
         let mut types = Vec::new();
         for payload in Parser::new(0).parse_all(module) {
             match payload.map_err(in_short)? {
-                Payload::Version { encoding: wasmparser::Encoding::Component, .. } => {
-                    return Err("a component; procbox runs core modules (wasm32-wasip1)".into());
+                Payload::ComponentImportSection(reader) if depth == 0 => {
+                    for import in reader {
+                        let name = import.map_err(in_short)?.name;
+                        if !imported_by_component(name.name) {
+                            let name = printable(name.name);
+                            return Err(format!("it imports `{name}`, which is not granted"));
+                        }
+                    }
                 }
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                    (modules, depth) = (modules + 1, depth + 1);
+                    at_most(modules, MODULES, "modules and components in it")?;
+                    types.clear();
+                }
+                Payload::End(_) => depth -= 1,
+                Payload::ImportSection(_) if is_component => {}
                 Payload::TypeSection(reader) => {
                     for group in reader {
                         for declared in group.map_err(in_short)?.into_types() {

@@ -2,13 +2,15 @@
 //! import. How its programs are compiled is in `compile`.
 
 use crate::compile::Settings;
-use crate::guest::core_module;
+use crate::guest::{self, core_module};
 use crate::limits::Limits;
 use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
 use std::num::NonZeroUsize;
-use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
+use wasmtime::{
+    Enabled, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig, component,
+};
 
 /// Address space per instance up to which 32-bit indices need no bounds check.
 const RESERVATION: u64 = 4 << 30;
@@ -20,6 +22,10 @@ const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
 const HOST_STACK: usize = 512 << 10;
 /// Elements of each table of a module: functions that can be called by pointer.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
+/// Core modules that a component is made of, instantiated: an interpreter with its libraries has dozens.
+const MODULES: u32 = 128;
+/// Their tables: one for functions, and a few that join the modules.
+const TABLES: u32 = 16;
 /// Freed instances that keep their memory for the next ones.
 const WARM_SLOTS: u32 = 256;
 /// Bytes of a freed instance that are cleared in place rather than given back to the system: a
@@ -89,11 +95,15 @@ fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationCon
     // All that are kept together are no more than half of what one tree may have.
     let keep = keep.min(limits.tree.memory.unwrap_or(usize::MAX) / 2 / WARM_SLOTS as usize);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(most)
+    pool.total_component_instances(most)
+        .total_core_instances(most.saturating_mul(MODULES))
+        .max_core_instances_per_component(MODULES)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_component(1)
         // A heap is in a memory's place, so that no process keeps another from a memory by having one.
         .total_memories(most.saturating_add(heaps))
         .total_gc_heaps(heaps)
-        .total_tables(most)
+        .total_tables(most.saturating_mul(TABLES))
         .total_stacks(most)
         .max_memory_size(limits.memory.min(settings.reservation as usize))
         .table_elements(TABLE_ELEMENTS)
@@ -113,6 +123,18 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     core_module::link(&mut linker)
         .and_then(|()| wasi::link(&mut linker))
+        .map_err(|e| Error::os("link", format!("{e:#}")))?;
+    Ok(linker)
+}
+
+/// All that a component may import.
+///
+/// # Errors
+/// [`Error::Os`], which does not happen unless two interfaces have one name.
+pub(crate) fn component_linker(engine: &Engine) -> Result<component::Linker<State>> {
+    let mut linker = component::Linker::new(engine);
+    guest::component::link(&mut linker)
+        .and_then(|()| wasi::p2::link(&mut linker))
         .map_err(|e| Error::os("link", format!("{e:#}")))?;
     Ok(linker)
 }

@@ -59,6 +59,7 @@ mod blocked;
 mod channel;
 mod check;
 mod compile;
+mod component;
 mod connection;
 mod context;
 mod ctrl_c;

@@ -13,7 +13,7 @@ use crate::sync::lock;
 use procbox_core::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use wasmtime::{Engine, Linker};
+use wasmtime::{Engine, Linker, component};
 
 /// The places of the first pool: what most programs are content with, and many contexts keep warm.
 const FIRST: usize = 64;
@@ -24,13 +24,27 @@ const GROWTH: usize = 3;
 pub(crate) struct Made {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
+    /// The same for components; made when one is linked.
+    components: OnceLock<component::Linker<State>>,
 }
 
 impl Made {
     fn new(limits: &Limits, size: Size, settings: Settings) -> Result<Made> {
         let engine = engine::engine(limits, size, settings)?;
         let linker = engine::linker(&engine)?;
-        Ok(Made { engine, linker })
+        Ok(Made { engine, linker, components: OnceLock::new() })
+    }
+
+    /// What components in it may import.
+    ///
+    /// # Errors
+    /// [`Error::Os`], which does not happen unless two interfaces have one name.
+    pub(crate) fn components(&self) -> Result<&component::Linker<State>> {
+        if let Some(linker) = self.components.get() {
+            return Ok(linker);
+        }
+        let linker = engine::component_linker(&self.engine)?;
+        Ok(self.components.get_or_init(|| linker))
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The most that is written at once. A pipe that can be written to takes so much, whole.
-const PIECE: usize = 4096;
+pub(crate) const PIECE: usize = 4096;
 /// How long one waits who finds no room, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 /// How long a process that has ended waits for its last words to be taken.
@@ -43,24 +43,25 @@ impl Stream {
         }
     }
 
-    /// Writes all of it, suspended for as long as there is no room. Up to 4096 bytes into a pipe are
-    /// one write, so lines stay whole.
+    /// Writes some of it, at least a byte, suspended for as long as there is no room: how much. Up to
+    /// 4096 bytes into a pipe are one write, so lines stay whole.
     ///
     /// # Errors
     /// Those of the write.
-    pub(crate) async fn print(self, runtime: &Arc<Runtime>, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn print_some(
+        self,
+        runtime: &Arc<Runtime>,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
         let mut pause = PAUSE.0;
-        while !bytes.is_empty() {
+        loop {
             let written = self.try_print(&bytes[..bytes.len().min(PIECE)])?;
-            bytes = &bytes[written..];
-            if written > 0 {
-                pause = PAUSE.0;
-                continue;
+            if written > 0 || bytes.is_empty() {
+                return Ok(written);
             }
             runtime.sleep_until(Wait::AtMost(pause).deadline(&**runtime.clock())).await;
             pause = (pause * 2).min(PAUSE.1);
         }
-        Ok(())
     }
 
     /// Writes as much of a piece as there is room for, which may be nothing.

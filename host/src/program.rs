@@ -1,6 +1,7 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
-use crate::compile::{self, Compiled, first_line};
+use crate::compile::{self, Code, Compiled, first_line};
+use crate::component::{self, Entrance};
 use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::pools::Pools;
@@ -14,7 +15,10 @@ use procbox_core::{Bytes, Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use wasmtime::{Extern, ExternType, Func, Instance, InstancePre, Module, ModuleExport, Store};
+use wasmtime::component::Component;
+use wasmtime::{
+    Engine, Extern, ExternType, Func, Instance, InstancePre, Module, ModuleExport, Store,
+};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -113,8 +117,10 @@ impl Program {
     /// The same, where these functions are not compiled again.
     pub(crate) fn prepare_with(&self, sandbox: &Inner, functions: &[u8]) -> Result<Prepared> {
         let engine = &sandbox.pools.get(0)?.engine;
-        let module = sandbox.compiler.compile(engine, &self.name, &self.bytes, functions)?;
-        self.link(sandbox, module, None)
+        match sandbox.compiler.compile(engine, &self.name, &self.bytes, functions)? {
+            Code::Module(module) => self.link(sandbox, module, None),
+            Code::Component(component) => self.link_component(sandbox, component),
+        }
     }
 
     /// The same for one whose first process is to become an image; and its functions.
@@ -126,9 +132,18 @@ impl Program {
         if warm::is_warm(&self.bytes) {
             return Err(self.refuse("an image of it cannot be made: it is one already".into()));
         }
+        let component = "an image of it cannot be made: it is a component, and begins as it was built; \
+                         have its initialization run when it is built";
+        if component::is_component(&self.bytes) {
+            return Err(self.refuse(component.into()));
+        }
         let engine = &sandbox.pools.get(0)?.engine;
-        let (module, functions) = sandbox.compiler.instrument(engine, &self.name, &self.bytes)?;
-        Ok((self.link(sandbox, module, Some(capture))?, functions))
+        match sandbox.compiler.instrument(engine, &self.name, &self.bytes)? {
+            (Code::Module(module), functions) => {
+                Ok((self.link(sandbox, module, Some(capture))?, functions))
+            }
+            (Code::Component(_), _) => Err(self.refuse(component.into())),
+        }
     }
 
     /// The program that begins with this image of a process of it.
@@ -174,7 +189,7 @@ impl Program {
         let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
         let prepared = Prepared {
             source: self.clone(),
-            module,
+            code: Code::Module(module),
             instances,
             workers,
             places,
@@ -185,7 +200,28 @@ impl Program {
             reseeds,
             capture,
         };
-        prepared.is_loaded(0, instance);
+        prepared.is_loaded(0, Loaded::Module(prepared.loaded_module(instance)));
+        Ok(prepared)
+    }
+
+    fn link_component(&self, sandbox: &Inner, component: Component) -> Result<Prepared> {
+        let linker = sandbox.pools.get(0)?.components()?;
+        let loaded = component::Loaded::new(&component, linker).map_err(|why| self.refuse(why))?;
+        let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
+        let prepared = Prepared {
+            source: self.clone(),
+            code: Code::Component(component),
+            instances,
+            workers: Vec::new(),
+            places: HashMap::new(),
+            found: Default::default(),
+            listed: Listed::new(loaded.workers()),
+            main: MAIN,
+            has_main: loaded.is_command(),
+            reseeds: false,
+            capture: None,
+        };
+        prepared.is_loaded(0, Loaded::Component(loaded));
         Ok(prepared)
     }
 }
@@ -199,12 +235,17 @@ pub(crate) enum Export {
         index: usize,
         mode: i32,
     },
+    /// A component's worker of this name, and how it is called.
+    Named {
+        name: String,
+        mode: i32,
+    },
 }
 
 /// A program that is ready to be instantiated.
 pub(crate) struct Prepared {
     source: Program,
-    module: Module,
+    code: Code,
     /// Ready for each pool in which it has run.
     instances: Vec<OnceLock<Loaded>>,
     workers: Vec<String>,
@@ -253,6 +294,10 @@ impl Prepared {
 
     fn export(&self, entry: &Entry, find: impl Fn(&str) -> Result<usize>) -> Result<Export> {
         let worker = |name: &str, mode| {
+            // The program finds out itself whether there is such a one.
+            if self.listed.workers.iter().any(|worker| worker.any_name) {
+                return Ok(Export::Named { name: name.to_string(), mode });
+            }
             // By its identity, as an item is started, however many there are.
             let known = self.places.get(name).copied().or_else(|| self.found(name));
             let index = known.map_or_else(|| find(name).inspect(|at| self.note(name, *at)), Ok)?;
@@ -304,25 +349,37 @@ impl Prepared {
         }
         let full = |e: wasmtime::Error| Error::Exhausted(format!("room: {}", first_line(&e)));
         let made = pools.get(pool).map_err(|e| Error::Exhausted(format!("room: {e}")))?;
-        let module = compile::again(&self.module, &made.engine).map_err(full)?;
-        let instance = made.linker.instantiate_pre(&module).map_err(full)?;
-        self.is_loaded(pool, instance);
+        let loaded = match compile::again(&self.code, &made.engine).map_err(full)? {
+            Code::Module(module) => {
+                let instance = made.linker.instantiate_pre(&module).map_err(full)?;
+                Loaded::Module(self.loaded_module(instance))
+            }
+            Code::Component(component) => {
+                let loaded = component::Loaded::new(&component, made.components()?);
+                Loaded::Component(loaded.map_err(|why| self.source.refuse(why))?)
+            }
+        };
+        self.is_loaded(pool, loaded);
         Ok(())
     }
 
     /// It is ready for a pool, unless another has done the same.
-    fn is_loaded(&self, pool: usize, instance: InstancePre<State>) {
+    fn is_loaded(&self, pool: usize, loaded: Loaded) {
+        let _ = self.instances[pool].set(loaded);
+    }
+
+    fn loaded_module(&self, instance: InstancePre<State>) -> LoadedModule {
         let module = instance.module();
         let export = |name: &str| module.get_export_index(name);
         let worker = |name: &String| export(&format!("{WORKER_PREFIX}{name}"));
-        let _ = self.instances[pool].set(Loaded {
+        LoadedModule {
             memory: export(MEMORY),
             main: export(self.main),
             initialize: export(INITIALIZE),
             reseed: export(RESEED).filter(|_| self.reseeds),
             workers: self.workers.iter().map(worker).collect(),
             instance,
-        });
+        }
     }
 
     /// Where the image of its first process goes, if it is to become one.
@@ -340,9 +397,48 @@ impl Prepared {
     }
 }
 
-/// A program in a pool, and where its exports are.
-pub(crate) struct Loaded {
-    pub(crate) instance: InstancePre<State>,
+/// A program in a pool.
+pub(crate) enum Loaded {
+    Module(LoadedModule),
+    Component(component::Loaded),
+}
+
+impl Loaded {
+    /// The pool's engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        match self {
+            Loaded::Module(module) => module.instance.module().engine(),
+            Loaded::Component(component) => component.engine(),
+        }
+    }
+
+    /// Makes an instance in a store and calls its entry: what that returned. Where there is a `capture`,
+    /// it is to get the image of the first process.
+    ///
+    /// # Errors
+    /// A trap, an exit, or why there is no instance.
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<State>,
+        export: &Export,
+        capture: Option<&Capture>,
+    ) -> wasmtime::Result<i32> {
+        match (self, export) {
+            (Loaded::Module(module), _) => module.call(store, export, capture).await,
+            (Loaded::Component(component), Export::Named { name, mode }) => {
+                // A process of a component takes more of the stack than one of a module.
+                Box::pin(component.call(store, Entrance::Worker(name, *mode))).await
+            }
+            (Loaded::Component(component), _) => {
+                Box::pin(component.call(store, Entrance::Command)).await
+            }
+        }
+    }
+}
+
+/// A core module in a pool, and where its exports are.
+pub(crate) struct LoadedModule {
+    instance: InstancePre<State>,
     memory: Option<ModuleExport>,
     main: Option<ModuleExport>,
     /// If it is a reactor: called before a worker.
@@ -352,13 +448,9 @@ pub(crate) struct Loaded {
     workers: Vec<Option<ModuleExport>>,
 }
 
-impl Loaded {
-    /// Makes an instance in a store and calls its entry: what that returned. Where there is a `capture`,
-    /// it is to get the image of the first process.
-    ///
-    /// # Errors
-    /// A trap, an exit, or why there is no instance.
-    pub(crate) async fn call(
+impl LoadedModule {
+    /// See [`Loaded::call`].
+    async fn call(
         &self,
         store: &mut Store<State>,
         export: &Export,
@@ -401,6 +493,7 @@ impl Loaded {
                 let main = function(instance, store, self.main)?.typed::<(), ()>(&*store)?;
                 main.call_async(store, ()).await.map(|()| 0)
             }
+            Export::Named { .. } => Err(wasmtime::Error::msg("it is no component")),
             Export::Worker { index, mode } => {
                 if self.initialize.is_some() {
                     let initialize = function(instance, store, self.initialize)?;

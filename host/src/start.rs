@@ -173,7 +173,7 @@ async fn live(
     let cpu_time = state.spec.cpu_time;
     let Some(program) = shared.program.loaded(place.pool()) else { return FAULT };
     // The place is given back after the store.
-    let mut store = Store::new(program.instance.module().engine(), state);
+    let mut store = Store::new(program.engine(), state);
     store.limiter(|state| &mut state.limits);
     if units.is_some() {
         fuel::charge_host_calls(&mut store);

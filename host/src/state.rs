@@ -76,6 +76,8 @@ pub(crate) struct State {
     pub(crate) table: Table,
     /// A message that waits to be read by the guest; at first its arguments.
     pub(crate) kept: Stored,
+    /// A message that was received from this handle and found no room for its own handles.
+    pub(crate) late: Option<(i32, Stored)>,
     /// Locks whose handles were closed while this process may have held them.
     orphans: Vec<Arc<HostLock>>,
     /// Permits taken and not given back.
@@ -112,6 +114,7 @@ impl State {
             environment,
             spec,
             kept: arguments,
+            late: None,
             orphans: Vec::new(),
             permits: Permits::default(),
             children: Vec::new(),

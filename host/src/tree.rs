@@ -225,9 +225,25 @@ impl Tree {
         self.limits.written
     }
 
+    /// One more file is open, for as long as this is there; `None` if there are too many.
+    pub(crate) fn open_file(self: &Arc<Tree>) -> Option<OpenFile> {
+        let more = |n: usize| (n < self.limits.open_files).then_some(n + 1);
+        self.files.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(OpenFile(self.clone()))
+    }
+
     /// A file is to be made; whether that is possible.
     pub(crate) fn create(&self) -> bool {
         add(&self.created, 1, self.limits.created)
+    }
+}
+
+/// A file that is open, beside those that processes have descriptors of.
+pub(crate) struct OpenFile(Arc<Tree>);
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        self.0.files.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -285,6 +285,8 @@ pub struct WorkerInfo {
     pub signature: Option<String>,
     /// Identity that no other has; see [`crate::Worker::identity`].
     pub identity: String,
+    /// True if it answers to every other name too: which of them there are, the program alone knows.
+    pub any_name: bool,
 }
 
 impl WorkerInfo {
@@ -297,6 +299,16 @@ impl WorkerInfo {
     /// ```
     pub fn new(identity: impl Into<String>, signature: Option<String>) -> WorkerInfo {
         let identity = identity.into();
-        WorkerInfo { name: identity.clone(), signature, identity }
+        WorkerInfo { name: identity.clone(), signature, identity, any_name: false }
+    }
+
+    /// The same, which answers to every other name too.
+    ///
+    /// ```
+    /// use procbox_core::raw::WorkerInfo;
+    /// assert!(WorkerInfo::new("run", None).of_any_name().any_name);
+    /// ```
+    pub fn of_any_name(self) -> WorkerInfo {
+        WorkerInfo { any_name: true, ..self }
     }
 }

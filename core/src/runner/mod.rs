@@ -2,14 +2,17 @@
 //!
 //! For those who write the entry of a backend or of a guest; `#[worker]` of `procbox-guest` writes
 //! the functions. `function` is one call of a worker, `wire` what a pool and its workers say to each
-//! other, `serve` the worker's side of that, `name` which worker a name asks for.
+//! other, `serve` the worker's side of that, `foreign` the same for a program
+//! that cannot do it itself, `name` which worker a name asks for.
 
+mod foreign;
 mod function;
 pub(crate) mod name;
 mod reseed;
 mod serve;
 pub(crate) mod wire;
 
+pub use foreign::{Chunk, Ends, byte_string, chunks_of};
 pub use function::{
     AsResult, AsValue, Call, Ended, EndsAsResult, EndsAsValue, Fallible, Function, Outcome, end_of,
     end_of_result,

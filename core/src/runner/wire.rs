@@ -60,6 +60,11 @@ impl Writer {
         self.0.bytes.extend_from_slice(&id.to_le_bytes());
     }
 
+    /// Bytes of the message so far.
+    pub(super) fn size(&self) -> usize {
+        self.0.bytes.len()
+    }
+
     /// The message that was written.
     pub(crate) fn message_mut(&mut self) -> &mut Message {
         &mut self.0
@@ -200,6 +205,7 @@ impl Tasks {
 }
 
 /// Reads what a [`Writer`] wrote. A worker may be untrusted: every length is checked.
+#[derive(Debug)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     handles: &'a [Handle],
@@ -208,6 +214,11 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(message: &'a Message) -> Reader<'a> {
         Reader { bytes: &message.bytes, handles: &message.handles }
+    }
+
+    /// Of a message whose handles are somewhere else.
+    pub(super) fn of_bytes(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, handles: &[] }
     }
 
     #[inline]

@@ -28,7 +28,8 @@ use procbox_core::{Error, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::{Engine, Module};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module, Precompiled};
 
 /// CPU time for any module, however small.
 const BASE_TIME: Duration = Duration::from_secs(5);
@@ -133,6 +134,15 @@ pub struct Compiled {
     pub file: PathBuf,
 }
 
+/// A program's machine code.
+#[derive(Clone)]
+pub(crate) enum Code {
+    /// Of a core module.
+    Module(Module),
+    /// Of a component.
+    Component(Component),
+}
+
 /// What compiles the programs of a sandbox.
 pub(crate) struct Compiler {
     pub(crate) settings: Settings,
@@ -164,8 +174,8 @@ impl Compiler {
         name: &str,
         bytes: &Arc<[u8]>,
         functions: &[u8],
-    ) -> Result<Module> {
-        self.cached(engine, name, bytes, Work::Compile, functions).map(|(module, _)| module)
+    ) -> Result<Code> {
+        self.cached(engine, name, bytes, Work::Compile, functions).map(|(code, _)| code)
     }
 
     /// The compiled module whose state can be read, and its functions.
@@ -177,7 +187,7 @@ impl Compiler {
         engine: &Engine,
         name: &str,
         bytes: &Arc<[u8]>,
-    ) -> Result<(Module, Vec<u8>)> {
+    ) -> Result<(Code, Vec<u8>)> {
         self.cached(engine, name, bytes, Work::Instrument, &[])
     }
 
@@ -201,25 +211,25 @@ impl Compiler {
         bytes: &[u8],
         work: Work,
         more: &[u8],
-    ) -> Result<(Module, Vec<u8>)> {
+    ) -> Result<(Code, Vec<u8>)> {
         let refuse = |why: String| Failure::Refused(why).of(name);
         self.admission.check(bytes).map_err(refuse)?;
         let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes, work)));
         if let Some((cache, key)) = &key
             && let Some(kept) = cache.get(key)
             && let Some([compiled, more]) = work::split(&kept)
-            && let Ok(module) = load(engine, compiled)
+            && let Ok(code) = load(engine, compiled)
         {
-            return Ok((module, more.to_vec()));
+            return Ok((code, more.to_vec()));
         }
         let done = self.produce(work, [bytes, more]).map_err(|failure| failure.of(name))?;
         let [compiled, more] = work::split(&done).ok_or_else(|| torn().of(name))?;
-        let module = load(engine, compiled).map_err(|e| refuse(first_line(&e)))?;
+        let code = load(engine, compiled).map_err(|e| refuse(first_line(&e)))?;
         if let Some((cache, key)) = &key {
             // Whoever cannot keep it compiles it again the next time.
             let _ = cache.put(key, &done);
         }
-        Ok((module, more.to_vec()))
+        Ok((code, more.to_vec()))
     }
 
     /// Sees to it that the cache has a program.
@@ -299,9 +309,15 @@ impl Compiler {
     }
 }
 
-/// A module that is compiled, for another engine of the same settings.
-pub(crate) fn again(module: &Module, engine: &Engine) -> wasmtime::Result<Module> {
-    load(engine, &module.serialize()?)
+/// What is compiled, for another engine of the same settings.
+pub(crate) fn again(code: &Code, engine: &Engine) -> wasmtime::Result<Code> {
+    load(
+        engine,
+        &match code {
+            Code::Module(module) => module.serialize()?,
+            Code::Component(component) => component.serialize()?,
+        },
+    )
 }
 
 /// What a compiler has made is not as one makes it.
@@ -310,11 +326,15 @@ fn torn() -> Failure {
 }
 
 /// Takes in what our own compiler has made.
-fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Module> {
+fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Code> {
+    if Engine::detect_precompiled(compiled) == Some(Precompiled::Component) {
+        // SAFETY: the bytes are what wasmtime made of a component; below is where from.
+        return unsafe { Component::deserialize(engine, compiled) }.map(Code::Component);
+    }
     // SAFETY: the bytes are what wasmtime made of a module: in a child of this process, which gave
     // them by memory that nobody else has; or they come from a file in a directory that nobody but
     // this user can write to, and have the hash that was put there with them.
-    unsafe { Module::deserialize(engine, compiled) }
+    unsafe { Module::deserialize(engine, compiled) }.map(Code::Module)
 }
 
 /// The innermost message of a wasmtime error: the outer ones repeat what the caller knows.

@@ -4,6 +4,7 @@
 
 use super::functions::{Kept, Seen};
 use super::{Settings, first_line};
+use crate::component::is_component;
 use crate::warm::{Image, instrument, rewrite};
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -68,8 +69,11 @@ pub(super) fn perform(
                 config.enable_incremental_compilation(kept).map_err(|e| first_line(&e))?;
             }
             let engine = Engine::new(&config).map_err(|e| first_line(&e))?;
-            let compiled = engine.precompile_module(module).map_err(|e| first_line(&e))?;
-            Ok(join([&compiled, &[]]))
+            let compiled = match is_component(module) {
+                true => engine.precompile_component(module),
+                false => engine.precompile_module(module),
+            };
+            Ok(join([&compiled.map_err(|e| first_line(&e))?, &[]]))
         }
         Work::Instrument => {
             let seen = Arc::new(Seen::new(module.len()));

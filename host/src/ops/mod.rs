@@ -18,4 +18,4 @@ pub(crate) mod queue;
 pub(crate) mod semaphore;
 mod wait;
 
-pub(crate) use error::Error;
+pub(crate) use error::{Error, Result};

@@ -145,7 +145,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 }
 
 /// Whether a link to there leads nowhere that its own directory does not contain.
-fn stays_inside(target: &[u8]) -> bool {
+pub(super) fn stays_inside(target: &[u8]) -> bool {
     let parts = std::str::from_utf8(target).map(|text| Path::new(text).components());
     parts.is_ok_and(|mut parts| {
         parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

@@ -1,4 +1,5 @@
-//! WASI for a process: wasmtime's own implementation, with the process's grants and stdio.
+//! WASI for a process: wasmtime's own implementation, with the process's grants and stdio. Preview 1 is
+//! here, for core modules; 0.2, for components, in `p2`.
 //!
 //! Nothing of it holds a thread that runs guests: file calls are made on threads of their own (see
 //! `files`), and output suspends the guest while there is no room for it (see `crate::print`). Ours is also
@@ -8,6 +9,7 @@
 mod clock;
 mod exit;
 mod files;
+pub(crate) mod p2;
 mod poll;
 mod quota;
 mod random;
@@ -19,15 +21,17 @@ pub(crate) use files::Files;
 use crate::print::Stream;
 use crate::process::HostProcess;
 use crate::state::{Environment, State};
+use crate::tree;
 use procbox_core::Result;
 use procbox_core::raw::{Entry, Input, Output, ProcessSpec};
 use std::path::Path;
 use std::sync::Arc;
 use stdio::Sink;
 use wasmtime::Linker;
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::cli::StdoutStream;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 
 /// Adds WASI preview 1 to what a guest may import.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -45,14 +49,36 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// The WASI side of a process, made when it is first asked for.
 fn of(state: &mut State) -> &mut WasiP1Ctx {
-    let State { wasi, environment, spec, process, work, .. } = state;
+    parts(state).0
+}
+
+/// The same, beside the process and its place in its tree.
+fn parts(state: &mut State) -> (&mut WasiP1Ctx, &HostProcess, &mut tree::Place) {
+    let State { wasi, environment, spec, process, work, member, .. } = state;
     work.wasi();
-    wasi.get_or_insert_with(|| {
+    let wasi = wasi.get_or_insert_with(|| {
         let mut builder = context(&**environment, spec, process);
         // Where directories are granted it is made before the process begins.
         let _ = environment.grant(&mut builder);
-        builder.build_p1()
-    })
+        build(builder)
+    });
+    (wasi, process, member)
+}
+
+/// The most resources that a component may have of WASI: streams, descriptors, what it polls.
+const RESOURCES: usize = 10_000;
+
+fn build(mut builder: WasiCtxBuilder) -> WasiP1Ctx {
+    let mut wasi = builder.build_p1();
+    wasi.ctx().table.set_max_capacity(RESOURCES);
+    wasi
+}
+
+/// Prints something as the process, on its standard error.
+pub(crate) async fn say(state: &mut State, text: String) {
+    let sink = sink(state.spec.stderr, Stream::Stderr, &state.process);
+    // If stderr is gone there is nobody to tell.
+    let _ = sink.p2_stream().blocking_write_and_flush(text.into()).await;
 }
 
 /// Makes the WASI side of a process that is about to begin.
@@ -63,7 +89,7 @@ pub(crate) fn begin(state: &mut State) -> Result<()> {
     let State { wasi, environment, spec, process, .. } = state;
     let mut builder = context(&**environment, spec, process);
     environment.grant(&mut builder)?;
-    *wasi = Some(builder.build_p1());
+    *wasi = Some(build(builder));
     Ok(())
 }
 
@@ -75,6 +101,8 @@ fn context(
 ) -> WasiCtxBuilder {
     let runtime = &process.runtime;
     let mut builder = WasiCtxBuilder::new();
+    // Nobody has a network: a component that asks for a socket is told so.
+    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     // In a simulation there is the one thread.
     builder.allow_blocking_current_thread(runtime.clock().is_virtual());
     builder.monotonic_clock(clock::Monotonic(process.runtime.clone()));
@@ -94,14 +122,18 @@ fn context(
         // What this backend does not know reads nothing.
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
-    let sink = |output: Output, own: Stream| match output {
+    builder.stdout(sink(spec.stdout, Stream::Stdout, process));
+    builder.stderr(sink(spec.stderr, Stream::Stderr, process));
+    builder
+}
+
+/// Where what it prints goes.
+fn sink(output: Output, own: Stream, process: &Arc<HostProcess>) -> Sink {
+    match output {
         Output::Inherit => Sink::Host(own, process.clone()),
         Output::Stderr => Sink::Host(Stream::Stderr, process.clone()),
         Output::Capture => Sink::Kept(own, process.clone()),
-        // Nor does it write anywhere.
+        // What this backend does not know writes nowhere.
         _ => Sink::Null,
-    };
-    builder.stdout(sink(spec.stdout, Stream::Stdout));
-    builder.stderr(sink(spec.stderr, Stream::Stderr));
-    builder
+    }
 }

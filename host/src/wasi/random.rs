@@ -12,9 +12,9 @@ use std::task::Poll;
 use wasmtime::{Caller, Linker};
 
 /// The most bytes in one call, as in wasmtime-wasi.
-const MOST: u32 = 64 << 20;
+pub(super) const MOST: u32 = 64 << 20;
 /// The most at once: a fraction of a millisecond.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 const SUCCESS: i32 = 0;
 const EFAULT: i32 = 21;
@@ -58,7 +58,7 @@ async fn random_get(caller: &mut Caller<'_, State>, at: usize, len: u32) -> wasm
 }
 
 /// Has others go on, and whoever wants to end this process.
-async fn give_way() {
+pub(super) async fn give_way() {
     let mut given = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut given, true) {

@@ -2,11 +2,12 @@
 
 use crate::print::Stream;
 use crate::process::HostProcess;
+use bytes::Buf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 /// The most bytes that one write takes; a longer one is several.
 const PER_WRITE: usize = 64 << 10;
@@ -19,18 +20,24 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// Writes all of it.
-    async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let process = match self {
-            Sink::Host(_, process) | Sink::Kept(_, process) => process,
-            Sink::Null => return Ok(()),
-        };
-        let bytes = &bytes[..process.tree.print(bytes.len())];
-        match self {
-            Sink::Kept(stream, _) => process.keep_output(*stream, bytes),
-            Sink::Host(stream, _) => stream.print(&process.runtime, bytes).await,
-            Sink::Null => Ok(()),
+    /// What may be printed of these bytes. If that is not all, the process ends.
+    fn admit(&self, mut bytes: bytes::Bytes) -> bytes::Bytes {
+        if let Sink::Host(_, process) | Sink::Kept(_, process) = self {
+            bytes.truncate(process.tree.print(bytes.len()));
         }
+        bytes
+    }
+
+    /// Writes some of it: how much.
+    async fn put_some(&self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Sink::Null => {}
+            Sink::Kept(stream, process) => process.keep_output(*stream, bytes)?,
+            Sink::Host(stream, process) => {
+                return stream.print_some(&process.runtime, bytes).await;
+            }
+        }
+        Ok(bytes.len())
     }
 }
 
@@ -49,35 +56,73 @@ impl StdoutStream for Sink {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
+        Box::new(Printing { sink: self.clone(), left: bytes::Bytes::new(), failed: None })
+    }
+}
+
+/// Output of a process on its way. WASI preview 1 writes in one way only, which suspends the guest; of
+/// WASI 0.2, a guest may also leave some here and see later whether it is gone.
+struct Printing {
+    sink: Sink,
+    /// What is not written yet.
+    left: bytes::Bytes,
+    /// Why not.
+    failed: Option<std::io::Error>,
+}
+
+impl Printing {
+    fn fail(&mut self) -> StreamResult<()> {
+        match self.failed.take() {
+            None => Ok(()),
+            Some(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Err(StreamError::Closed),
+            Some(e) => Err(StreamError::LastOperationFailed(e.into())),
+        }
     }
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Sink {
-    async fn ready(&mut self) {}
+impl Pollable for Printing {
+    async fn ready(&mut self) {
+        while !self.left.is_empty() && self.failed.is_none() {
+            match self.sink.put_some(&self.left).await {
+                Ok(written) => self.left.advance(written),
+                Err(e) => self.failed = Some(e),
+            }
+        }
+    }
 }
 
-/// WASI preview 1 writes in one way only, which suspends the guest; the others there are for others.
 #[wasmtime_wasi::async_trait]
-impl OutputStream for Sink {
-    async fn blocking_write_and_flush(&mut self, bytes: bytes::Bytes) -> Result<(), StreamError> {
-        self.put(&bytes).await.map_err(|e| match e.kind() {
-            std::io::ErrorKind::BrokenPipe => StreamError::Closed,
-            _ => StreamError::LastOperationFailed(e.into()),
-        })
+impl OutputStream for Printing {
+    async fn blocking_write_and_flush(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        self.ready().await;
+        self.fail()?;
+        self.left = self.sink.admit(bytes);
+        self.ready().await;
+        self.fail()
     }
 
-    fn write(&mut self, _: bytes::Bytes) -> Result<(), StreamError> {
-        Err(StreamError::LastOperationFailed(unsupported().into()))
-    }
-
-    fn flush(&mut self) -> Result<(), StreamError> {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        self.fail()?;
+        if bytes.len() > PER_WRITE || !self.left.is_empty() {
+            return Err(StreamError::trap("it writes more than there is room for"));
+        }
+        self.left = self.sink.admit(bytes);
         Ok(())
     }
 
-    fn check_write(&mut self) -> Result<usize, StreamError> {
-        Ok(PER_WRITE)
+    fn flush(&mut self) -> StreamResult<()> {
+        self.fail()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.fail()?;
+        Ok(if self.left.is_empty() { PER_WRITE } else { 0 })
+    }
+
+    /// The guest drops it: what it has written is still to be printed.
+    async fn cancel(&mut self) {
+        self.ready().await;
     }
 }
 

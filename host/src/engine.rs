@@ -24,6 +24,8 @@ const HOST_STACK: usize = 512 << 10;
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// Core modules that a component is made of, instantiated: an interpreter with its libraries has dozens.
 const MODULES: u32 = 128;
+/// Their memories: a program has one, and what joins modules may have another.
+const MEMORIES: u32 = 4;
 /// Their tables: one for functions, and a few that join the modules.
 const TABLES: u32 = 16;
 /// Freed instances that keep their memory for the next ones.
@@ -99,7 +101,7 @@ fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationCon
         .total_core_instances(most.saturating_mul(MODULES))
         .max_core_instances_per_component(MODULES)
         .max_tables_per_component(TABLES)
-        .max_memories_per_component(1)
+        .max_memories_per_component(MEMORIES)
         // A heap is in a memory's place, so that no process keeps another from a memory by having one.
         .total_memories(most.saturating_add(heaps))
         .total_gc_heaps(heaps)

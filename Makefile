@@ -3,6 +3,8 @@
 CARGO ?= cargo
 PROGRAMS := word-count tour primes ring bench conformance plain
 WASM := wasm32-wasip1
+# The target of components.
+COMPONENT := wasm32-wasip2
 # The crates that are published, with `procbox` and `procbox-cli`.
 PUBLISHED := abi core native host guest-macros guest benches
 # Those whose first page users read, and the most names on it.
@@ -77,15 +79,20 @@ programs: setup
 	$(CARGO) build --release -p procbox-programs -p procbox-cases
 	$(CARGO) build --release -p procbox-programs -p procbox-cases --target $(WASM)
 	$(CARGO) build --release -p procbox-recipes --no-default-features --target $(WASM)
+	$(CARGO) build --release -p procbox-component --target $(COMPONENT)
 	@mkdir -p target/programs
 	@for p in $(PROGRAMS); do \
 	  cp -f target/release/$$p target/programs/$$p && \
 	  cp -f target/$(WASM)/release/$$p.wasm target/programs/$$p.wasm || exit 1; \
 	done
+	@cp -f target/$(COMPONENT)/release/procbox_component.wasm target/programs/component.wasm
+	@cp -f target/$(COMPONENT)/release/command.wasm target/programs/command.wasm
 
 # rust-toolchain.toml names the target and the components; this makes sure of them.
 setup:
-	@rustup target list --installed | grep -qx $(WASM) || rustup target add $(WASM)
+	@for t in $(WASM) $(COMPONENT); do \
+	  rustup target list --installed | grep -qx $$t || rustup target add $$t || exit 1; \
+	done
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 
@@ -95,6 +102,7 @@ lint: setup
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p procbox-guest -p procbox-programs -p procbox-cases --target $(WASM) -- -D warnings
 	$(CARGO) clippy --release -p procbox-recipes --no-default-features --target $(WASM) -- -D warnings
+	$(CARGO) clippy --release -p procbox-component --target $(COMPONENT) -- -D warnings
 
 # The library with each backend alone, and that no peer is linked into the command.
 features: setup

@@ -155,7 +155,7 @@ fn in_short(error: BinaryReaderError) -> String {
 }
 
 /// A text of the module's as it can be shown.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     const MOST: usize = 200;
     let short: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
     if text.chars().nth(MOST).is_some() { short + "..." } else { short }

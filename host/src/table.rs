@@ -25,6 +25,11 @@ impl Table {
         Table { slots: Vec::new(), free: Vec::new(), most, places: FIRST, charge: None, account }
     }
 
+    /// Has no more than so many.
+    pub(crate) fn allow(&mut self, most: u32) {
+        self.most = most;
+    }
+
     /// Charges for twice as many places; the first are paid for with the process.
     fn grow(&mut self) -> Result<()> {
         let more = self.places * PLACE;
@@ -91,7 +96,7 @@ impl Table {
     /// # Errors
     /// [`Error::Exhausted`] if not.
     pub(crate) fn check_room(&self, n: usize) -> Result<()> {
-        let room = self.free.len() + (self.most as usize - self.slots.len());
+        let room = self.free.len() + (self.most as usize).saturating_sub(self.slots.len());
         if n > room { Err(full()) } else { Ok(()) }
     }
 

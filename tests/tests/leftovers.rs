@@ -198,3 +198,28 @@ fn a_sandbox_refuses_handles_of_another() {
     let _turn = alone();
     watched(Backend::Sandbox, |ctx| gives_away(ctx, &sandbox_of_its_own(10)?.1));
 }
+
+#[test]
+fn a_hundred_components_of_each_kind_leave_nothing_behind() {
+    let _turn = alone();
+    let path = procbox_tests::program("component", Backend::Sandbox);
+    let made = Sandbox::builder().max_processes(8).build();
+    let context = made.and_then(|sandbox| {
+        let grants = procbox::sandbox::Grants::default().quiet(true);
+        sandbox.context_with(Program::wasm(path)?, grants)
+    });
+    procbox_tests::watched_in(context, |ctx| {
+        let round = |times: usize| -> anyhow::Result<()> {
+            for worker in ["crash", "echo", "exit", "own", "socket"].repeat(times) {
+                ctx.process(worker).args((procbox::Bytes::from("1"),)).start()?.join()?;
+            }
+            Ok(())
+        };
+        round(3)?;
+        let before = belongings();
+        round(100)?;
+        let after = belongings();
+        ensure!(after.are_no_more_than(before), "{before:?}, then {after:?}");
+        Ok(())
+    });
+}

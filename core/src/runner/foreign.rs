@@ -45,6 +45,27 @@ pub fn byte_string(arguments: &[u8]) -> Result<&[u8]> {
     })
 }
 
+/// A byte string and behind it so many handles, which are the message's in their order: what
+/// [`byte_string`] reads, and whoever expects bytes, or a tuple of bytes and handles.
+///
+/// ```
+/// use procbox_core::Bytes;
+/// use procbox_core::raw::Message;
+/// use procbox_core::runner::{byte_string, with_handles};
+/// assert_eq!(with_handles(b"text", 0)?, Message::of(&Bytes::from("text"))?.bytes);
+/// assert_eq!(byte_string(&with_handles(b"text", 2)?)?, b"text");
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Encode`], which does not happen to bytes.
+pub fn with_handles(bytes: &[u8], handles: u32) -> Result<Vec<u8>> {
+    let mut message = Vec::with_capacity(bytes.len() + 10);
+    codec::encode(&BorrowedBytes(bytes), &mut message)?;
+    (0..handles).try_for_each(|at| codec::encode(&at, &mut message).map(|_| ()))?;
+    Ok(message)
+}
+
 /// A chunk of tasks, or the call of an initializer, as a pool sends it.
 ///
 /// ```

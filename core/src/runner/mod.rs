@@ -12,7 +12,7 @@ mod reseed;
 mod serve;
 pub(crate) mod wire;
 
-pub use foreign::{Chunk, Ends, byte_string, chunks_of};
+pub use foreign::{Chunk, Ends, byte_string, chunks_of, with_handles};
 pub use function::{
     AsResult, AsValue, Call, Ended, EndsAsResult, EndsAsValue, Fallible, Function, Outcome, end_of,
     end_of_result,

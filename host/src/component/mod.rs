@@ -9,9 +9,10 @@ mod serve;
 
 pub(crate) use check::{imported, is_component};
 
-use crate::compile::first_line;
+use crate::check::printable;
 use crate::ops;
 use crate::state::State;
+use crate::wasi::RESOURCES;
 use procbox_abi::mode;
 use procbox_core::raw::WorkerInfo;
 use wasmtime::Store;
@@ -24,6 +25,10 @@ const RUN: &str = "run";
 const COMMAND: &str = "wasi:cli/run@0.2.";
 /// What is handed over in one call of the host, in bytes, at most: it is copied.
 const HANDED_OVER: usize = 64 << 20;
+
+/// Handles that a component may have of procbox's. The component model keeps a table of its own of them,
+/// which is none of the tree's: so they are fewer than those of a core module.
+const HANDLES: u32 = 64 << 10;
 
 /// A function that is asked for a worker, with an input.
 type Run = TypedFunc<(String, Vec<u8>), (Result<Vec<u8>, String>,)>;
@@ -49,7 +54,7 @@ impl Loaded {
     /// # Errors
     /// Why it is no program, in one line.
     pub(crate) fn new(component: &Component, linker: &Linker<State>) -> Result<Loaded, String> {
-        let instance = linker.instantiate_pre(component).map_err(|e| first_line(&e))?;
+        let instance = linker.instantiate_pre(component).map_err(|e| in_one_line(&e))?;
         let engine = component.engine();
         let ty = component.component_type();
         let mut run = None;
@@ -109,6 +114,9 @@ impl Loaded {
         entrance: Entrance<'_>,
     ) -> wasmtime::Result<i32> {
         store.set_hostcall_fuel(HANDED_OVER);
+        store.data_mut().table.allow(HANDLES);
+        // Those, lent ones, and what it has of WASI: more of them would be a trap.
+        store.set_max_component_handles(2 * HANDLES as usize + RESOURCES);
         let instance = self.instance.instantiate_async(&mut *store).await?;
         let missing = || wasmtime::Error::msg("it exports no such function");
         match entrance {
@@ -133,6 +141,12 @@ impl Loaded {
             }
         }
     }
+}
+
+/// Why a component cannot be linked: what of it, and what about that.
+fn in_one_line(error: &wasmtime::Error) -> String {
+    let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
+    printable(&causes.join(": "))
 }
 
 /// Whether it is the function of the world.

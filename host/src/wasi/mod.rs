@@ -66,7 +66,7 @@ fn parts(state: &mut State) -> (&mut WasiP1Ctx, &HostProcess, &mut tree::Place) 
 }
 
 /// The most resources that a component may have of WASI: streams, descriptors, what it polls.
-const RESOURCES: usize = 10_000;
+pub(crate) const RESOURCES: usize = 10_000;
 
 fn build(mut builder: WasiCtxBuilder) -> WasiP1Ctx {
     let mut wasi = builder.build_p1();

@@ -9,6 +9,7 @@ use crate::object::Stored;
 use crate::ops;
 use crate::state::State;
 use procbox_core::raw::Bounds;
+use procbox_core::runner::{byte_string, with_handles};
 use wasmtime::component::Resource;
 
 impl Host for State {
@@ -30,7 +31,8 @@ fn close<T>(state: &mut State, resource: &Resource<T>) -> wasmtime::Result<()> {
     answer(ops::handle::close(state, handle)).map(|_| ())
 }
 
-/// Sends a message for the process. The bytes are copied and charged before it waits.
+/// Sends a message for the process, which others read as bytes and behind them handles. It is copied and
+/// charged before it waits.
 async fn send(
     state: &mut State,
     handle: i32,
@@ -38,6 +40,7 @@ async fn send(
     handles: &[Lent],
     timeout: Option<u64>,
 ) -> ops::Result<()> {
+    let bytes = with_handles(&bytes, handles.len() as u32)?;
     let to = ops::message::outgoing(&state.table, handle, bytes.len())?;
     let numbers = handles.iter().map(lent);
     let stored = ops::message::pack(state, &bytes, handles.len(), numbers)?;
@@ -57,7 +60,8 @@ async fn receive(state: &mut State, handle: i32, timeout: Option<u64>) -> ops::R
             Some(wait) => ops::message::get(state, handle, wait).await?,
         },
     };
-    let bytes = stored.body.to_vec();
+    // One that does not begin with bytes is none for a component.
+    let bytes = byte_string(&stored.body)?.to_vec();
     state.work.bytes(bytes.len());
     let kept = std::mem::replace(&mut state.kept, stored);
     let handles = open_kept(state);

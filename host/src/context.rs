@@ -85,7 +85,7 @@ impl Root {
                 Ok((source.rewritten(&self.shared.sandbox, &image)?, functions))
             }
             Some(Err(why)) if status.success() => Err(source.refuse(why)),
-            _ => Err(Error::WorkerDied { worker, status, attempts: 1 }),
+            _ => Err(Error::WorkerDied { worker, status, attempts: 1, printed: None }),
         }
     }
 

@@ -1,10 +1,11 @@
 //! What can be said of a module without compiling it: whether it is too large, wants what nobody
 //! grants, or needs more than a process gets. One pass over its head; functions' bodies are skipped.
 
+use crate::limits::SEVERAL;
 use procbox_abi::{IMPORTS, MODULE, ValueType};
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, FuncType, Import, MemoryType, Parser, Payload,
-    TableType, TypeRef, ValType,
+    BinaryReaderError, CompositeInnerType, FuncType, Import, MemoryType, Parser, Payload, TypeRef,
+    ValType,
 };
 
 /// Types that a module may declare: real programs have some thousands.
@@ -23,9 +24,9 @@ const PAGE: u64 = 64 << 10;
 pub(crate) struct Admission {
     /// Bytes of the module.
     pub(crate) module: usize,
-    /// Bytes of memory at the beginning.
+    /// Bytes of its memories at the beginning.
     pub(crate) memory: usize,
-    /// Elements of its table at the beginning.
+    /// Elements of its tables at the beginning.
     pub(crate) table: usize,
 }
 
@@ -70,12 +71,12 @@ impl Admission {
                     }
                 }
                 Payload::MemorySection(reader) => {
-                    if reader.count() > 1 {
-                        return Err("it has several memories; a process has one".into());
-                    }
+                    at_most(reader.count(), SEVERAL as u32, "memories")?;
+                    let mut bytes: u64 = 0;
                     for memory in reader {
-                        self.memory(&memory.map_err(in_short)?)?;
+                        bytes = bytes.saturating_add(bytes_of(&memory.map_err(in_short)?)?);
                     }
+                    self.memory(bytes)?;
                 }
                 Payload::FunctionSection(reader) => {
                     at_most(reader.count(), FUNCTIONS, "functions")?;
@@ -88,10 +89,12 @@ impl Admission {
                     at_most(reader.count(), SEGMENTS, "element segments")?;
                 }
                 Payload::TableSection(reader) => {
-                    at_most(reader.count(), 1, "table")?;
+                    at_most(reader.count(), SEVERAL as u32, "tables")?;
+                    let mut elements: u64 = 0;
                     for table in reader {
-                        self.table(&table.map_err(in_short)?.ty)?;
+                        elements = elements.saturating_add(table.map_err(in_short)?.ty.initial);
                     }
+                    self.table(elements)?;
                 }
                 _ => {}
             }
@@ -99,12 +102,7 @@ impl Admission {
         Ok(())
     }
 
-    fn memory(&self, memory: &MemoryType) -> Result<(), String> {
-        if memory.memory64 {
-            return Err("its memory has 64-bit addresses; procbox runs wasm32".into());
-        }
-        let page = memory.page_size_log2.map_or(PAGE, |log| 1u64.checked_shl(log).unwrap_or(PAGE));
-        let bytes = memory.initial.saturating_mul(page);
+    fn memory(&self, bytes: u64) -> Result<(), String> {
         if bytes > self.memory as u64 {
             return Err(format!(
                 "its memory has {bytes} bytes from the beginning, more than the limit of {}",
@@ -114,15 +112,24 @@ impl Admission {
         Ok(())
     }
 
-    fn table(&self, table: &TableType) -> Result<(), String> {
-        if table.initial > self.table as u64 {
+    fn table(&self, elements: u64) -> Result<(), String> {
+        if elements > self.table as u64 {
             return Err(format!(
-                "a table has {} elements from the beginning, more than the limit of {}",
-                table.initial, self.table
+                "its tables have {elements} elements from the beginning, more than the limit of {}",
+                self.table
             ));
         }
         Ok(())
     }
+}
+
+/// The bytes that a memory has at the beginning.
+fn bytes_of(memory: &MemoryType) -> Result<u64, String> {
+    if memory.shared {
+        return Err("it has a shared memory; a process has one thread".into());
+    }
+    let page = memory.page_size_log2.map_or(PAGE, |log| 1u64.checked_shl(log).unwrap_or(PAGE));
+    Ok(memory.initial.saturating_mul(page))
 }
 
 fn at_most(count: u32, most: u32, of: &str) -> Result<(), String> {
@@ -294,10 +301,11 @@ mod tests {
             (r#"(import "procbox_1" "lock_new" (memory 1))"#, "something else than a function"),
             (r#"(import "a\1b[2J" "b\n" (func))"#, r"a\u{1b}[2J::b\n"),
             ("(memory 17)", "more than the limit of 1048576"),
-            ("(memory i64 1)", "64-bit"),
-            ("(memory 1) (memory 1)", "several memories"),
-            ("(table 1 funcref) (table 1 funcref)", "more than 1 table"),
+            ("(memory 8) (memory i64 9)", "1114112 bytes from the beginning, more than the limit"),
+            ("(memory i64 0x1000000000000)", "more than the limit of 1048576"),
+            ("(memory 1 1 shared)", "shared memory"),
             ("(table 101 funcref)", "more than the limit of 100"),
+            ("(table 50 funcref) (table 51 funcref)", "101 elements from the beginning"),
         ] {
             let refused = check(text).unwrap_err();
             assert!(refused.contains(why) && refused.lines().count() == 1, "{text}: {refused}");
@@ -308,6 +316,10 @@ mod tests {
     fn numbers_of_things_are_bounded() {
         let globals = "(global i32 (i32.const 0))".repeat(SEGMENTS as usize + 1);
         assert_eq!(check(&globals).unwrap_err(), "it has more than 100000 globals");
+        let memories = "(memory 0)".repeat(SEVERAL + 1);
+        assert_eq!(check(&memories).unwrap_err(), "it has more than 8 memories");
+        let tables = "(table 0 funcref)".repeat(SEVERAL + 1);
+        assert_eq!(check(&tables).unwrap_err(), "it has more than 8 tables");
         let types = (0..=TYPES).map(|_| "(type (func))").collect::<String>();
         assert_eq!(check(&types).unwrap_err(), "it declares more than 100000 types");
     }

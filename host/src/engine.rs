@@ -3,7 +3,7 @@
 
 use crate::compile::Settings;
 use crate::guest::core_module;
-use crate::limits::Limits;
+use crate::limits::{Limits, SEVERAL, TABLE_ELEMENTS};
 use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
@@ -18,8 +18,6 @@ const MOST_FULL_RESERVATIONS: usize = 20_000;
 const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
 /// What host calls need of a process's stack, on top of what its WebAssembly code may have.
 const HOST_STACK: usize = 512 << 10;
-/// Elements of each table of a module: functions that can be called by pointer.
-pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// Freed instances that keep their memory for the next ones.
 const WARM_SLOTS: u32 = 256;
 /// Bytes of a freed instance that are cleared in place rather than given back to the system: a
@@ -82,6 +80,8 @@ pub(crate) fn heaps(limits: &Limits, processes: usize) -> usize {
 fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationConfig {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let (most, heaps) = (number(size.processes), number(size.heaps));
+    // One that has several is alone in a pool that has fewer places.
+    let (several, besides) = (number(SEVERAL), number(SEVERAL - 1));
     // Where the kernel says which pages were written (PAGEMAP_SCAN, Linux 6.7), only those are
     // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
@@ -91,9 +91,11 @@ fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationCon
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(most)
         // A heap is in a memory's place, so that no process keeps another from a memory by having one.
-        .total_memories(most.saturating_add(heaps))
+        .total_memories(most.saturating_add(heaps).saturating_add(besides))
         .total_gc_heaps(heaps)
-        .total_tables(most)
+        .total_tables(most.saturating_add(besides))
+        .max_memories_per_module(several)
+        .max_tables_per_module(several)
         .total_stacks(most)
         .max_memory_size(limits.memory.min(settings.reservation as usize))
         .table_elements(TABLE_ELEMENTS)

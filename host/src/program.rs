@@ -1,6 +1,7 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
 use crate::compile::{self, Compiled, first_line};
+use crate::initialize::{INITIALIZE, OwnConstructors};
 use crate::inner::Inner;
 use crate::listed::Listed;
 use crate::pools::Pools;
@@ -33,9 +34,6 @@ pub struct Program {
 
 /// How many names of workers are kept that a search has found.
 const NAMES: usize = 8;
-
-/// What a WASI reactor exports, to be called before all else.
-const INITIALIZE: &str = "_initialize";
 
 /// The bytes that every WebAssembly file begins with.
 ///
@@ -168,13 +166,18 @@ impl Program {
         };
         plain(INITIALIZE)?;
         let is_warm = warm::is_warm(&self.bytes);
+        // In the process that an image was made of it was called.
+        let constructors = (!is_warm).then(|| OwnConstructors::of(&self.bytes));
         let reseeds = (is_warm || capture.is_some()) && plain(RESEED)?;
         let main = if is_warm && plain(RESUME)? { RESUME } else { MAIN };
         let has_main = module.get_export(main).is_some();
         let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
+        let needed = module.resources_required();
+        let several = needed.num_memories.max(needed.num_tables) as usize;
         let prepared = Prepared {
             source: self.clone(),
             module,
+            room: several.max(1),
             instances,
             workers,
             places,
@@ -182,6 +185,7 @@ impl Program {
             listed,
             main,
             has_main,
+            constructors,
             reseeds,
             capture,
         };
@@ -205,6 +209,8 @@ pub(crate) enum Export {
 pub(crate) struct Prepared {
     source: Program,
     module: Module,
+    /// How many places a process of it takes.
+    room: usize,
     /// Ready for each pool in which it has run.
     instances: Vec<OnceLock<Loaded>>,
     workers: Vec<String>,
@@ -216,6 +222,8 @@ pub(crate) struct Prepared {
     /// The export that is its `main`.
     main: &'static str,
     has_main: bool,
+    /// Which exports its `_initialize` does not precede; `None` if it precedes none.
+    constructors: Option<OwnConstructors>,
     /// It is told when a process begins with its image.
     reseeds: bool,
     /// Where the image of its first process goes.
@@ -225,6 +233,11 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn name(&self) -> &str {
         &self.source.name
+    }
+
+    /// How many places a process of it takes: as many as it has memories, or tables if it has more.
+    pub(crate) fn places(&self) -> usize {
+        self.room
     }
 
     pub(crate) fn source(&self) -> &Program {
@@ -314,10 +327,15 @@ impl Prepared {
     fn is_loaded(&self, pool: usize, instance: InstancePre<State>) {
         let module = instance.module();
         let export = |name: &str| module.get_export_index(name);
-        let worker = |name: &String| export(&format!("{WORKER_PREFIX}{name}"));
+        let constructors = self.constructors.as_ref().filter(|_| export(INITIALIZE).is_some());
+        let callable = |name: &str| {
+            let is_second = constructors.is_some_and(|own| !own.has(name));
+            export(name).map(|at| Callable { at, is_second })
+        };
+        let worker = |name: &String| callable(&format!("{WORKER_PREFIX}{name}"));
         let _ = self.instances[pool].set(Loaded {
             memory: export(MEMORY),
-            main: export(self.main),
+            main: callable(self.main),
             initialize: export(INITIALIZE),
             reseed: export(RESEED).filter(|_| self.reseeds),
             workers: self.workers.iter().map(worker).collect(),
@@ -344,12 +362,20 @@ impl Prepared {
 pub(crate) struct Loaded {
     pub(crate) instance: InstancePre<State>,
     memory: Option<ModuleExport>,
-    main: Option<ModuleExport>,
-    /// If it is a reactor: called before a worker.
+    main: Option<Callable>,
+    /// If it is a reactor: called before all else.
     initialize: Option<ModuleExport>,
     /// Called first in a process that begins with an image.
     reseed: Option<ModuleExport>,
-    workers: Vec<Option<ModuleExport>>,
+    workers: Vec<Option<Callable>>,
+}
+
+/// An export that an entry calls.
+#[derive(Clone, Copy)]
+struct Callable {
+    at: ModuleExport,
+    /// `_initialize` is called before it.
+    is_second: bool,
 }
 
 impl Loaded {
@@ -396,19 +422,20 @@ impl Loaded {
         instance: Instance,
         export: &Export,
     ) -> wasmtime::Result<i32> {
+        let entry = match export {
+            Export::Main => self.main,
+            Export::Worker { index, .. } => self.workers.get(*index).copied().flatten(),
+        };
+        if entry.is_some_and(|entry| entry.is_second) {
+            let initialize =
+                function(instance, store, self.initialize)?.typed::<(), ()>(&*store)?;
+            initialize.call_async(&mut *store, ()).await?;
+        }
+        let entry = function(instance, store, entry.map(|entry| entry.at))?;
         match export {
-            Export::Main => {
-                let main = function(instance, store, self.main)?.typed::<(), ()>(&*store)?;
-                main.call_async(store, ()).await.map(|()| 0)
-            }
-            Export::Worker { index, mode } => {
-                if self.initialize.is_some() {
-                    let initialize = function(instance, store, self.initialize)?;
-                    initialize.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await?;
-                }
-                let at = self.workers.get(*index).copied().flatten();
-                let worker = function(instance, store, at)?.typed::<i32, i32>(&*store)?;
-                worker.call_async(store, *mode).await
+            Export::Main => entry.typed::<(), ()>(&*store)?.call_async(store, ()).await.map(|()| 0),
+            Export::Worker { mode, .. } => {
+                entry.typed::<i32, i32>(&*store)?.call_async(store, *mode).await
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::deadlock::Detector;
 use crate::engine;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
-use crate::limits::Limits;
+use crate::limits::{Limits, TABLE_ELEMENTS};
 use crate::pools::Pools;
 use crate::program::Program;
 use crate::registry::Registry;
@@ -302,11 +302,8 @@ impl SandboxBuilder {
         };
         let settings = engine::settings(&limits, self.max_processes, self.seed.is_some());
         let pools = Pools::new(limits, self.max_processes, settings)?;
-        let admission = Admission {
-            module: self.module_size,
-            memory: self.memory,
-            table: engine::TABLE_ELEMENTS,
-        };
+        let admission =
+            Admission { module: self.module_size, memory: self.memory, table: TABLE_ELEMENTS };
         let compiler = Compiler { settings, admission, costs: self.compile, cache };
         let cpus = || match self.seed {
             // The same number on every machine.

@@ -12,6 +12,7 @@ mod poll;
 mod quota;
 mod random;
 mod read;
+mod readiness;
 mod stdio;
 
 pub(crate) use files::Files;

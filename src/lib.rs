@@ -132,7 +132,7 @@ pub mod sandbox {
     pub use procbox_host::{
         Compiled, Grants, MAGIC, Program, Sandbox, SandboxBuilder, TreeLimits, is_wasm,
     };
-    pub use procbox_host::{answer_interrupts, interrupt};
+    pub use procbox_host::{answer_interrupts, imports, interrupt};
 }
 
 /// The native backend: programs, and what they leave behind.

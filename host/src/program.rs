@@ -1,6 +1,7 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
 use crate::compile::{self, Compiled, first_line};
+use crate::imports::Imports;
 use crate::initialize::{INITIALIZE, OwnConstructors};
 use crate::inner::Inner;
 use crate::listed::Listed;
@@ -99,34 +100,44 @@ impl Program {
     }
 
     /// Compiles it ahead of time, for the cache; these functions are not compiled again.
-    pub(crate) fn keep(&self, sandbox: &Inner, functions: &[u8]) -> Result<Compiled> {
-        sandbox.compiler.keep(&sandbox.pools.get(0)?.engine, &self.name, &self.bytes, functions)
-    }
-
-    /// Checks, compiles and links it.
-    pub(crate) fn prepare(&self, sandbox: &Inner) -> Result<Prepared> {
-        self.prepare_with(sandbox, &[])
-    }
-
-    /// The same, where these functions are not compiled again.
-    pub(crate) fn prepare_with(&self, sandbox: &Inner, functions: &[u8]) -> Result<Prepared> {
+    pub(crate) fn keep(
+        &self,
+        sandbox: &Inner,
+        imports: &Imports,
+        functions: &[u8],
+    ) -> Result<Compiled> {
         let engine = &sandbox.pools.get(0)?.engine;
-        let module = sandbox.compiler.compile(engine, &self.name, &self.bytes, functions)?;
-        self.link(sandbox, module, None)
+        sandbox.compiler.keep(engine, &self.name, &self.bytes, imports, functions)
+    }
+
+    /// Checks, compiles and links it, where this is what it may import besides, and these functions are not
+    /// compiled again.
+    pub(crate) fn prepare(
+        &self,
+        sandbox: &Inner,
+        imports: Imports,
+        functions: &[u8],
+    ) -> Result<Prepared> {
+        let engine = &sandbox.pools.get(0)?.engine;
+        let compiler = &sandbox.compiler;
+        let module = compiler.compile(engine, &self.name, &self.bytes, &imports, functions)?;
+        self.link(sandbox, module, imports, None)
     }
 
     /// The same for one whose first process is to become an image; and its functions.
     pub(crate) fn prepare_first(
         &self,
         sandbox: &Inner,
+        imports: Imports,
         capture: Arc<Capture>,
     ) -> Result<(Prepared, Vec<u8>)> {
         if warm::is_warm(&self.bytes) {
             return Err(self.refuse("an image of it cannot be made: it is one already".into()));
         }
         let engine = &sandbox.pools.get(0)?.engine;
-        let (module, functions) = sandbox.compiler.instrument(engine, &self.name, &self.bytes)?;
-        Ok((self.link(sandbox, module, Some(capture))?, functions))
+        let (module, functions) =
+            sandbox.compiler.instrument(engine, &self.name, &self.bytes, &imports)?;
+        Ok((self.link(sandbox, module, imports, Some(capture))?, functions))
     }
 
     /// The program that begins with this image of a process of it.
@@ -143,9 +154,10 @@ impl Program {
         &self,
         sandbox: &Inner,
         module: Module,
+        imports: Imports,
         capture: Option<Arc<Capture>>,
     ) -> Result<Prepared> {
-        let linked = sandbox.pools.get(0)?.linker.instantiate_pre(&module);
+        let linked = imports.link(sandbox.pools.get(0)?, &module);
         let instance = linked.map_err(|e| self.refuse(first_line(&e)))?;
         let workers: Vec<String> = module
             .exports()
@@ -177,6 +189,7 @@ impl Program {
         let prepared = Prepared {
             source: self.clone(),
             module,
+            imports,
             room: several.max(1),
             instances,
             workers,
@@ -209,6 +222,7 @@ pub(crate) enum Export {
 pub(crate) struct Prepared {
     source: Program,
     module: Module,
+    imports: Imports,
     /// How many places a process of it takes.
     room: usize,
     /// Ready for each pool in which it has run.
@@ -238,6 +252,11 @@ impl Prepared {
     /// How many places a process of it takes: as many as it has memories, or tables if it has more.
     pub(crate) fn places(&self) -> usize {
         self.room
+    }
+
+    /// What it may import besides.
+    pub(crate) fn imports(&self) -> &Imports {
+        &self.imports
     }
 
     pub(crate) fn source(&self) -> &Program {
@@ -318,7 +337,7 @@ impl Prepared {
         let full = |e: wasmtime::Error| Error::Exhausted(format!("room: {}", first_line(&e)));
         let made = pools.get(pool).map_err(|e| Error::Exhausted(format!("room: {e}")))?;
         let module = compile::again(&self.module, &made.engine).map_err(full)?;
-        let instance = made.linker.instantiate_pre(&module).map_err(full)?;
+        let instance = self.imports.link(made, &module).map_err(full)?;
         self.is_loaded(pool, instance);
         Ok(())
     }

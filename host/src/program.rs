@@ -1,6 +1,7 @@
 //! A `.wasm` program: read, checked, compiled, linked, ready to be instantiated.
 
 use crate::compile::{self, Compiled, first_line};
+use crate::exported::{self, Exported};
 use crate::imports::Imports;
 use crate::initialize::{INITIALIZE, OwnConstructors};
 use crate::inner::Inner;
@@ -9,6 +10,7 @@ use crate::pools::Pools;
 use crate::section;
 use crate::state::State;
 use crate::warm::{self, Capture, Ready};
+use crate::wasi;
 use procbox_abi::{MAIN, MEMORY, RESEED, RESUME, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
 use procbox_core::runner::{find_worker, find_worker_briefly, listed_workers};
@@ -16,7 +18,7 @@ use procbox_core::{Bytes, Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use wasmtime::{Extern, ExternType, Func, Instance, InstancePre, Module, ModuleExport, Store};
+use wasmtime::{Extern, ExternType, Func, Instance, InstancePre, Module, ModuleExport, Store, Val};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -216,6 +218,11 @@ pub(crate) enum Export {
         index: usize,
         mode: i32,
     },
+    /// Any function, and whether `_initialize` precedes it.
+    Function {
+        call: Exported,
+        is_second: bool,
+    },
 }
 
 /// A program that is ready to be instantiated.
@@ -308,6 +315,13 @@ impl Prepared {
             }),
             Entry::Call(name) => worker(name, mode::CALL),
             Entry::Serve(name) => worker(name, mode::SERVE),
+            Entry::Export(name, words) => {
+                let call = Exported::of(&self.module, name, words)?;
+                let initializes = self.module.get_export_index(INITIALIZE).is_some()
+                    && name != INITIALIZE
+                    && self.constructors.as_ref().is_some_and(|own| !own.has(name));
+                Ok(Export::Function { call, is_second: initializes })
+            }
             _ => Err(Error::Unsupported("such an entry")),
         }
     }
@@ -444,6 +458,10 @@ impl Loaded {
         let entry = match export {
             Export::Main => self.main,
             Export::Worker { index, .. } => self.workers.get(*index).copied().flatten(),
+            Export::Function { call, is_second } => {
+                let at = self.instance.module().get_export_index(&call.name);
+                at.map(|at| Callable { at, is_second: *is_second })
+            }
         };
         if entry.is_some_and(|entry| entry.is_second) {
             let initialize =
@@ -455,6 +473,14 @@ impl Loaded {
             Export::Main => entry.typed::<(), ()>(&*store)?.call_async(store, ()).await.map(|()| 0),
             Export::Worker { mode, .. } => {
                 entry.typed::<i32, i32>(&*store)?.call_async(store, *mode).await
+            }
+            Export::Function { call, .. } => {
+                let mut results = vec![Val::I32(0); call.results];
+                entry.call_async(&mut *store, &call.arguments, &mut results).await?;
+                let stdout = wasi::stdout(store.data());
+                let printed = stdout.put(exported::lines(&results).as_bytes()).await;
+                // As a program ends that cannot print.
+                Ok(i32::from(printed.is_err()))
             }
         }
     }

@@ -158,6 +158,9 @@ fn size_of(entry: &Entry) -> usize {
     match entry {
         Entry::Main(words) => words.iter().map(|word| 2 * (word.len() + WORD)).sum(),
         Entry::Call(name) | Entry::Serve(name) => name.len(),
+        Entry::Export(name, words) => {
+            name.len() + words.iter().map(|word| 2 * (word.len() + WORD)).sum::<usize>()
+        }
         _ => 0,
     }
 }

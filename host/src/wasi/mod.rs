@@ -95,14 +95,22 @@ fn context(
         // What this backend does not know reads nothing.
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
-    let sink = |output: Output, own: Stream| match output {
+    builder.stdout(sink(process, spec.stdout, Stream::Stdout));
+    builder.stderr(sink(process, spec.stderr, Stream::Stderr));
+    builder
+}
+
+fn sink(process: &Arc<HostProcess>, output: Output, own: Stream) -> Sink {
+    match output {
         Output::Inherit => Sink::Host(own, process.clone()),
         Output::Stderr => Sink::Host(Stream::Stderr, process.clone()),
         Output::Capture => Sink::Kept(own, process.clone()),
-        // Nor does it write anywhere.
+        // What this backend does not know goes nowhere.
         _ => Sink::Null,
-    };
-    builder.stdout(sink(spec.stdout, Stream::Stdout));
-    builder.stderr(sink(spec.stderr, Stream::Stderr));
-    builder
+    }
+}
+
+/// Where a process prints.
+pub(crate) fn stdout(state: &State) -> Sink {
+    sink(&state.process, state.spec.stdout, Stream::Stdout)
 }

@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
 const PER_WRITE: usize = 64 << 10;
 
 #[derive(Clone)]
-pub(super) enum Sink {
+pub(crate) enum Sink {
     Host(Stream, Arc<HostProcess>),
     Null,
     Kept(Stream, Arc<HostProcess>),
@@ -20,7 +20,7 @@ pub(super) enum Sink {
 
 impl Sink {
     /// Writes all of it.
-    async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) async fn put(&self, bytes: &[u8]) -> std::io::Result<()> {
         let process = match self {
             Sink::Host(_, process) | Sink::Kept(_, process) => process,
             Sink::Null => return Ok(()),

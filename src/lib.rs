@@ -78,8 +78,8 @@ pub use procbox_core::{
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]
 pub use procbox_core::{
-    Address, Bounds, LockGuard, Permit, PoolBuilder, ProcessBuilder, Receiver, Sender, TaskResult,
-    TaskResults, TaskUsage, Worker,
+    Address, Bounds, LockGuard, Permit, PoolBuilder, Printed, ProcessBuilder, Receiver, Sender,
+    TaskResult, TaskResults, TaskUsage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
@@ -97,7 +97,7 @@ pub use procbox_native::Native;
 /// ```
 pub mod types {
     pub use procbox_core::types::*;
-    pub use procbox_core::{Address, Bounds, TaskUsage, Usage};
+    pub use procbox_core::{Address, Bounds, Printed, TaskUsage, Usage};
     pub use procbox_core::{worker::Arg, worker::Args, worker::Untyped};
 }
 
@@ -132,7 +132,7 @@ pub mod sandbox {
     pub use procbox_host::{
         Compiled, Grants, MAGIC, Program, Sandbox, SandboxBuilder, TreeLimits, is_wasm,
     };
-    pub use procbox_host::{answer_interrupts, interrupt};
+    pub use procbox_host::{answer_interrupts, imports, interrupt};
 }
 
 /// The native backend: programs, and what they leave behind.

@@ -5,6 +5,7 @@ use crate::options;
 use crate::signals;
 use clap::Args;
 use procbox::Sandbox;
+use procbox::sandbox::Grants;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,6 +25,9 @@ pub(crate) struct CompileArgs {
     /// For runs with --fuel
     #[arg(long)]
     fuel: bool,
+    /// For runs with the same: what becomes of functions that nobody has
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unknown_imports: options::UnknownImportsArg,
     #[command(flatten)]
     costs: options::CompileArgs,
     /// The programs: .wasm or .wat files
@@ -38,10 +42,11 @@ pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<u8> {
         builder = builder.fuel(SOME_FUEL);
     }
     let sandbox = builder.build()?;
+    let grants = Grants::default().unknown_imports(args.unknown_imports.into());
     for path in &args.programs {
         let program = wasm_program(path)?;
         let began = Instant::now();
-        let compiled = sandbox.compile(&program)?;
+        let compiled = sandbox.compile_with(&program, &grants)?;
         let (size, path) = (size(compiled.size), path.display());
         let mut out = std::io::stdout();
         if compiled.was_there {

@@ -1,6 +1,6 @@
 //! From a path and options to a context that runs the program.
 
-use crate::options::{BackendArg, ProgramArgs};
+use crate::options::{BackendArg, ProgramArgs, UnknownImportsArg};
 use procbox::backend::runner::find_worker;
 use procbox::native::Confinement;
 use procbox::sandbox::Grants;
@@ -107,7 +107,10 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
             return Err(Error::os(option, format!("{host}: there is no such directory")));
         }
     }
-    let mut grants = Grants::default().quiet(args.quiet).processes(!args.limits.no_processes);
+    let mut grants = Grants::default()
+        .quiet(args.quiet)
+        .processes(!args.limits.no_processes)
+        .unknown_imports(args.unknown_imports.into());
     for (host, guest) in args.dir.iter().map(|dir| host_and_guest(dir)) {
         grants = grants.dir(host, guest);
     }
@@ -132,6 +135,7 @@ fn open_native(path: &Path, args: &ProgramArgs) -> Result<Context> {
         (!args.confine && !args.dir_ro.is_empty(), "--dir-ro"),
         (!args.confine && args.limits.memory.is_some(), "--memory"),
         (args.no_cache, "--no-cache"),
+        (args.unknown_imports != UnknownImportsArg::Refuse, "--unknown-imports"),
         (args.compile.compile_time.is_some(), "--compile-time"),
         (args.compile.compile_memory.is_some(), "--compile-memory"),
     ];

@@ -3,6 +3,7 @@
 use crate::limits::LimitArgs;
 use clap::{Args, ValueEnum};
 use procbox::sandbox::SandboxBuilder;
+use procbox::sandbox::imports::UnknownImports;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,6 +14,25 @@ pub(crate) enum BackendArg {
     Sandbox,
     /// As OS processes with all rights of the caller
     Native,
+}
+
+/// What becomes of imports that nobody has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownImportsArg {
+    /// The program is refused, with status 126
+    #[default]
+    Refuse,
+    /// They are there, and end the process that calls one, by its name
+    Trap,
+}
+
+impl From<UnknownImportsArg> for UnknownImports {
+    fn from(arg: UnknownImportsArg) -> UnknownImports {
+        match arg {
+            UnknownImportsArg::Refuse => UnknownImports::Refuse,
+            UnknownImportsArg::Trap => UnknownImports::Trap,
+        }
+    }
 }
 
 /// What a program is and what it gets.
@@ -43,6 +63,10 @@ pub(crate) struct ProgramArgs {
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) compile: CompileArgs,
+    /// What becomes of functions that the program imports and nobody has (sandbox): it is refused, or
+    /// whoever calls one ends
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    pub(crate) unknown_imports: UnknownImportsArg,
     /// Neither look for the compiled program in the cache nor keep it there (sandbox)
     #[arg(long)]
     pub(crate) no_cache: bool,

@@ -41,7 +41,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     watch: WatchArgs,
     /// Call this worker and print its result. The words after PROGRAM are its arguments, as its
-    /// signature types them (`procbox workers`): texts as they are, all else as JSON
+    /// signature types them (`procbox workers`): texts as they are, all else as JSON. Or call a
+    /// function that a .wasm file exports, whose arguments and results are numbers
     #[arg(long, value_name = "WORKER", conflicts_with_all = ["worker", "cpu", "stats", "meta"])]
     invoke: Option<String>,
     /// The program, a .wasm or .wat file or an executable, and its arguments: all that follows it,
@@ -79,10 +80,19 @@ fn run_to_its_end(args: &mut RunArgs, used: &mut Option<Usage>) -> anyhow::Resul
     // It counts from the beginning: compiling is a part of it.
     args.timeout = args.timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
     let _watching = args.watch.begin(args.program.quiet)?;
-    if let Some(worker) = &args.invoke {
-        return invoke(&ctx, worker, &texts(words)?, args.timeout);
-    }
+    let export = match &args.invoke {
+        Some(name) => match choose_worker(&ctx, Some(name)) {
+            // In the sandbox any function can be called that it exports.
+            Err(Error::NoSuchWorker { .. }) if ctx.backend() == Backend::Sandbox => Some(name),
+            worker => return invoke(&ctx, worker?.as_ref().unwrap_or(name), words, args.timeout),
+        },
+        None => None,
+    };
     let process = match choose_named(&ctx, args.program.worker.as_deref())? {
+        None if let Some(export) = export => {
+            let call = ctx.export(export, texts(words)?);
+            limited(call, args).stdin(Input::Inherit).name(export).start()?
+        }
         Some(name) => {
             let arguments = strings(&texts(words)?)?;
             let worker = ctx.process(name.as_str()).raw_args(arguments).stdin(Input::Inherit);
@@ -128,11 +138,10 @@ fn run_to_its_end(args: &mut RunArgs, used: &mut Option<Usage>) -> anyhow::Resul
 /// Calls a worker with typed arguments, and prints its result.
 fn invoke(
     ctx: &procbox::Context,
-    worker: &str,
-    words: &[String],
+    name: &str,
+    words: &[OsString],
     timeout: Option<Duration>,
 ) -> anyhow::Result<u8> {
-    let name = choose_worker(ctx, Some(worker))?.unwrap_or_else(|| worker.to_string());
     let workers = ctx.workers()?;
     let signature = workers.into_iter().find(|known| known.name == name);
     let Some(signature) = signature.and_then(|known| known.signature) else {
@@ -140,9 +149,9 @@ fn invoke(
         return Err(Error::Invalid(why).into());
     };
     let signature = Signature::parse(&signature)?;
-    let arguments = signature.arguments(words)?;
+    let arguments = signature.arguments(&texts(words)?)?;
     signature.expect();
-    let mut pool = ctx.pool::<Untyped, Answer>(name.as_str()).workers(1);
+    let mut pool = ctx.pool::<Untyped, Answer>(name).workers(1);
     if let Some(timeout) = timeout {
         pool = pool.task_timeout(timeout);
     }

@@ -4,6 +4,8 @@ use crate::open::{is_wasm, wasm_program};
 use crate::status::say;
 use clap::Args;
 use procbox::backend::printable;
+use procbox::sandbox::Grants;
+use procbox::sandbox::imports::UnknownImports;
 use procbox::{Sandbox, native};
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,7 +26,9 @@ pub(crate) struct WorkersArgs {
 pub(crate) fn workers(args: &WorkersArgs) -> anyhow::Result<u8> {
     let workers = if is_wasm(&args.path) {
         let program = wasm_program(&args.path)?;
-        Sandbox::builder().max_processes(1).build()?.context(program)?.workers()?
+        // What it imports is no matter: it does not run.
+        let any = Grants::default().unknown_imports(UnknownImports::Trap);
+        Sandbox::builder().max_processes(1).build()?.context_with(program, any)?.workers()?
     } else {
         native::Program::open(&args.path)?.workers()?
     };

@@ -1,6 +1,6 @@
 //! The one error type of the library, made to be matched on.
 
-use crate::ExitStatus;
+use crate::{ExitStatus, Printed};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,6 +118,8 @@ pub enum Error {
         status: ExitStatus,
         /// The number of times that the task was tried.
         attempts: u32,
+        /// What it had printed in the last of them, if a task is a run of a program.
+        printed: Option<Arc<Printed>>,
     },
     /// The task was cancelled by [`TaskResult::cancel`](crate::TaskResult::cancel).
     Cancelled,
@@ -269,8 +271,8 @@ impl fmt::Display for Error {
             Error::Encode { type_name, why } => write!(f, "cannot encode a {type_name}: {why}"),
             Error::Decode { type_name, why } => write!(f, "cannot decode a {type_name}: {why}"),
             Error::Task(message) => write!(f, "{message}"),
-            Error::WorkerDied { worker, status, attempts: 1 } => write!(f, "{worker} {status}"),
-            Error::WorkerDied { worker, status, attempts } => {
+            Error::WorkerDied { worker, status, attempts: 1, .. } => write!(f, "{worker} {status}"),
+            Error::WorkerDied { worker, status, attempts, .. } => {
                 write!(f, "{worker} {status} (attempt {attempts})")
             }
             Error::Cancelled => write!(f, "the task was cancelled"),

@@ -29,7 +29,7 @@
 //!
 //! The files stand on floors, and import from floors below only:
 //!
-//! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
+//! 1. `error`, `exit`, `usage`, `printed`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
@@ -61,6 +61,7 @@ mod main_loop;
 mod pipe;
 mod pool;
 mod printable;
+mod printed;
 mod process;
 mod queue;
 mod semaphore;
@@ -77,6 +78,7 @@ pub use lock::Lock;
 pub use main_loop::MainLoop;
 pub use pipe::Pipe;
 pub use pool::Pool;
+pub use printed::Printed;
 pub use process::Process;
 pub use queue::Queue;
 pub use raw::{Address, Backend, Bounds, Input, Output};

@@ -103,8 +103,8 @@ pub enum Event<'a> {
         /// The error.
         error: &'a Error,
     },
-    /// A run of `main` in a [pool of commands](crate::Context::pool_of_commands) has failed, having
-    /// printed this. [`Event::TaskFailed`] or [`Event::TaskRetried`] follows.
+    /// A run of a program in a pool has failed, having printed this. [`Event::TaskFailed`], whose error
+    /// has it too, or [`Event::TaskRetried`] follows.
     CommandFailed {
         /// The pool.
         pool: u64,

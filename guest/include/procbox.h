@@ -26,6 +26,9 @@
 #define PROCBOX_H
 
 #include <stdint.h>
+#if defined(__wasi__) && !defined(PROCBOX_NO_LIBC)
+#include <time.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -65,13 +68,69 @@ extern "C" {
  *     PROCBOX_WORKER(hello) { ... return 0; }
  *
  * The host calls the export procbox_worker_NAME once, in a new instance, with a mode. What it
- * returns is the process's exit code (its low 8 bits). The host calls nothing before it, neither
- * _start nor static constructors: a worker that needs those calls __wasm_call_ctors() first.
+ * returns is the process's exit code (its low 8 bits). It sees to what is before and behind it in a C
+ * program: static constructors have run, once, and at its end stdout is flushed, and what atexit was
+ * given is called.
+ *
+ * The host calls _initialize before it, if the program has that, and nothing else. So the macro has to
+ * know who else runs the constructors. The linker has every export run them, unless something refers
+ * to __wasm_call_ctors: so wasi-libc of before September 2022 has it (Debian 12), where such a
+ * reference would take them, and the flush, from main. Later ones refer to it in _start, and a worker
+ * has to call it. Define PROCBOX_LINKER_CONSTRUCTS to 1 or 0 if the macro does not find that out by
+ * itself: a worker traps whose constructors nobody has run. Define PROCBOX_NO_LIBC for a program
+ * without the C library: then nothing is called.
  */
+#if defined(__wasi__) && !defined(PROCBOX_NO_LIBC)
+#ifndef PROCBOX_LINKER_CONSTRUCTS
+#ifdef CLOCK_PROCESS_CPUTIME_ID /* in wasi-libc's time.h until July 2022 */
+#define PROCBOX_LINKER_CONSTRUCTS 1
+#else
+#define PROCBOX_LINKER_CONSTRUCTS 0
+#endif
+#endif
+#if PROCBOX_LINKER_CONSTRUCTS
+#define PROCBOX_CONSTRUCT() __builtin_trap()
+#else
+void __wasm_call_ctors(void);
+#define PROCBOX_CONSTRUCT() __wasm_call_ctors()
+#endif
+void __wasm_call_dtors(void);
+#define PROCBOX_WORKER(worker)                                                        \
+    static volatile int procbox_constructed_##worker;                                 \
+    __attribute__((__constructor__)) static void procbox_construct_##worker(void) {   \
+        procbox_constructed_##worker = 1;                                             \
+    }                                                                                 \
+    static int32_t procbox_body_##worker(int32_t mode);                               \
+    PROCBOX_EXPORT(PROCBOX_WORKER_PREFIX #worker)                                     \
+    int32_t procbox_worker_##worker(int32_t mode);                                    \
+    int32_t procbox_worker_##worker(int32_t mode) {                                   \
+        int32_t code;                                                                 \
+        if (!procbox_constructed_##worker) PROCBOX_CONSTRUCT();                       \
+        code = procbox_body_##worker(mode);                                           \
+        __wasm_call_dtors();                                                          \
+        return code;                                                                  \
+    }                                                                                 \
+    static int32_t procbox_body_##worker(int32_t mode)
+#else
 #define PROCBOX_WORKER(worker)                                  \
     PROCBOX_EXPORT(PROCBOX_WORKER_PREFIX #worker)               \
     int32_t procbox_worker_##worker(int32_t mode);              \
     int32_t procbox_worker_##worker(int32_t mode)
+#endif
+
+/*
+ * Says what a worker takes and gives, for `procbox workers` and `--invoke`, outside of any function:
+ *
+ *     PROCBOX_SIGNATURE(hello, "hello(name: String) -> u32")
+ */
+#ifdef __wasm__
+#define PROCBOX_SIGNATURE(worker, signature)                                                     \
+    __asm__(".section .custom_section." PROCBOX_SECTION ",\"\",@\n"                              \
+            "\t.ascii \"" #worker "\\t" signature "\\n\"\n"                                      \
+            "\t.text\n");
+#else
+#define PROCBOX_SIGNATURE(worker, signature)
+#endif
 
 /* What a worker is called for. */
 enum procbox_mode {

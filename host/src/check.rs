@@ -2,10 +2,12 @@
 //! grants, or needs more than a process gets. One pass over its head; functions' bodies are skipped.
 
 use crate::component::{imported as imported_by_component, is_component};
+use crate::imports::{Imports, UnknownImports};
+use crate::limits::SEVERAL;
 use procbox_abi::{IMPORTS, MODULE, ValueType};
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, FuncType, Import, MemoryType, Parser, Payload,
-    TableType, TypeRef, ValType,
+    BinaryReaderError, CompositeInnerType, FuncType, Import, MemoryType, Parser, Payload, TypeRef,
+    ValType,
 };
 
 /// Types that a module may declare: real programs have some thousands.
@@ -26,18 +28,18 @@ const PAGE: u64 = 64 << 10;
 pub(crate) struct Admission {
     /// Bytes of the module.
     pub(crate) module: usize,
-    /// Bytes of memory at the beginning.
+    /// Bytes of its memories at the beginning.
     pub(crate) memory: usize,
-    /// Elements of its table at the beginning.
+    /// Elements of its tables at the beginning.
     pub(crate) table: usize,
 }
 
 impl Admission {
-    /// Refuses a module that should not be compiled.
+    /// Refuses a module that should not be compiled, where this is what it may import besides.
     ///
     /// # Errors
     /// The reason, in one line.
-    pub(crate) fn check(&self, module: &[u8]) -> Result<(), String> {
+    pub(crate) fn check(&self, module: &[u8], imports: &Imports) -> Result<(), String> {
         if module.len() > self.module {
             return Err(format!(
                 "a module of {} bytes, more than the limit of {}",
@@ -85,16 +87,16 @@ impl Admission {
                         if n == IMPORTED {
                             return Err(format!("it has more than {IMPORTED} imports"));
                         }
-                        imported(&import.map_err(in_short)?, &types)?;
+                        imported(&import.map_err(in_short)?, &types, imports)?;
                     }
                 }
                 Payload::MemorySection(reader) => {
-                    if reader.count() > 1 {
-                        return Err("it has several memories; a process has one".into());
-                    }
+                    at_most(reader.count(), SEVERAL as u32, "memories")?;
+                    let mut bytes: u64 = 0;
                     for memory in reader {
-                        self.memory(&memory.map_err(in_short)?)?;
+                        bytes = bytes.saturating_add(bytes_of(&memory.map_err(in_short)?)?);
                     }
+                    self.memory(bytes)?;
                 }
                 Payload::FunctionSection(reader) => {
                     at_most(reader.count(), FUNCTIONS, "functions")?;
@@ -107,10 +109,12 @@ impl Admission {
                     at_most(reader.count(), SEGMENTS, "element segments")?;
                 }
                 Payload::TableSection(reader) => {
-                    at_most(reader.count(), 1, "table")?;
+                    at_most(reader.count(), SEVERAL as u32, "tables")?;
+                    let mut elements: u64 = 0;
                     for table in reader {
-                        self.table(&table.map_err(in_short)?.ty)?;
+                        elements = elements.saturating_add(table.map_err(in_short)?.ty.initial);
                     }
+                    self.table(elements)?;
                 }
                 _ => {}
             }
@@ -118,12 +122,7 @@ impl Admission {
         Ok(())
     }
 
-    fn memory(&self, memory: &MemoryType) -> Result<(), String> {
-        if memory.memory64 {
-            return Err("its memory has 64-bit addresses; procbox runs wasm32".into());
-        }
-        let page = memory.page_size_log2.map_or(PAGE, |log| 1u64.checked_shl(log).unwrap_or(PAGE));
-        let bytes = memory.initial.saturating_mul(page);
+    fn memory(&self, bytes: u64) -> Result<(), String> {
         if bytes > self.memory as u64 {
             return Err(format!(
                 "its memory has {bytes} bytes from the beginning, more than the limit of {}",
@@ -133,15 +132,24 @@ impl Admission {
         Ok(())
     }
 
-    fn table(&self, table: &TableType) -> Result<(), String> {
-        if table.initial > self.table as u64 {
+    fn table(&self, elements: u64) -> Result<(), String> {
+        if elements > self.table as u64 {
             return Err(format!(
-                "a table has {} elements from the beginning, more than the limit of {}",
-                table.initial, self.table
+                "its tables have {elements} elements from the beginning, more than the limit of {}",
+                self.table
             ));
         }
         Ok(())
     }
+}
+
+/// The bytes that a memory has at the beginning.
+fn bytes_of(memory: &MemoryType) -> Result<u64, String> {
+    if memory.shared {
+        return Err("it has a shared memory; a process has one thread".into());
+    }
+    let page = memory.page_size_log2.map_or(PAGE, |log| 1u64.checked_shl(log).unwrap_or(PAGE));
+    Ok(memory.initial.saturating_mul(page))
 }
 
 fn at_most(count: u32, most: u32, of: &str) -> Result<(), String> {
@@ -162,60 +170,100 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// Refuses an import that is not one of those that a sandbox links.
-fn imported(import: &Import<'_>, types: &[Option<FuncType>]) -> Result<(), String> {
-    let name = || format!("{}::{}", printable(import.module), printable(import.name));
-    let unknown = || format!("it imports `{}`, which is not granted", name());
-    let expected = known(import.module, import.name).ok_or_else(unknown)?;
+fn imported(
+    import: &Import<'_>,
+    types: &[Option<FuncType>],
+    imports: &Imports,
+) -> Result<(), String> {
+    let (module, name) = (import.module, import.name);
+    let called = || format!("{}::{}", printable(module), printable(name));
+    let traps = imports.unknown == UnknownImports::Trap;
+    let known = known(module, name, imports);
     let (TypeRef::Func(index) | TypeRef::FuncExact(index)) = import.ty else {
-        return Err(format!("it imports `{}` as something else than a function", name()));
+        return Err(match known {
+            Some(_) => format!("it imports `{}` as something else than a function", called()),
+            None => format!("it imports `{}`, which is not granted", called()),
+        });
     };
     let declared = types.get(index as usize).and_then(Option::as_ref);
-    match declared {
-        Some(declared) if expected.is(declared) => Ok(()),
-        _ => Err(format!("it imports `{}` with another type than it has", name())),
+    let is_of_its_type = |letters: &Letters| {
+        declared.and_then(Letters::of_declared).is_some_and(|declared| declared == *letters)
+    };
+    match known {
+        _ if traps => Ok(()),
+        Some(letters) if is_of_its_type(&letters) => Ok(()),
+        Some(_) => Err(format!("it imports `{}` with another type than it has", called())),
+        None => Err(format!("it imports `{}`, which is not granted", called())),
     }
 }
 
-/// A function's type, as one of the two tables has it.
-enum Signature {
-    Abi(&'static procbox_abi::Import),
-    /// A letter for each parameter: `i` of 32 bits, `I` of 64. The last is the result.
-    Wasi(&'static str),
-}
+/// A function's type: a letter for each parameter, `>`, and one for each result. `i` is of 32 bits, `I` of
+/// 64, `f` and `F` are floats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letters(String);
 
-impl Signature {
-    fn is(&self, declared: &FuncType) -> bool {
-        let of = |wanted: ValueType| match wanted {
-            ValueType::I32 => ValType::I32,
-            ValueType::I64 => ValType::I64,
+impl Letters {
+    pub(crate) fn new(parameters: &[char], results: &[char]) -> Letters {
+        let letters = parameters.iter().chain(&['>']).chain(results);
+        Letters(letters.collect())
+    }
+
+    /// `None` if it has others than numbers.
+    fn of_declared(declared: &FuncType) -> Option<Letters> {
+        let letter = |ty: &ValType| match ty {
+            ValType::I32 => Some('i'),
+            ValType::I64 => Some('I'),
+            ValType::F32 => Some('f'),
+            ValType::F64 => Some('F'),
+            _ => None,
         };
-        match self {
-            Signature::Abi(import) => {
-                let parameters = import.parameters.iter().map(|p| of(p.ty));
-                declared.params().iter().copied().eq(parameters)
-                    && declared.results() == [of(import.result)]
-            }
-            Signature::Wasi(letters) => {
-                let (parameters, result) = letters.split_once('>').unwrap_or((letters, ""));
-                let types = |letters: &'static str| {
-                    letters.bytes().map(|l| if l == b'I' { ValType::I64 } else { ValType::I32 })
-                };
-                declared.params().iter().copied().eq(types(parameters))
-                    && declared.results().iter().copied().eq(types(result))
-            }
-        }
+        let of = |types: &[ValType]| types.iter().map(letter).collect::<Option<Vec<char>>>();
+        Some(Letters::new(&of(declared.params())?, &of(declared.results())?))
     }
 }
 
-fn known(module: &str, name: &str) -> Option<Signature> {
+/// The type of a function of a compiled module; `None` if it has others than numbers.
+pub(crate) fn letters_of_linked(ty: &wasmtime::FuncType) -> Option<Letters> {
+    let letter = |ty: wasmtime::ValType| match ty {
+        wasmtime::ValType::I32 => Some('i'),
+        wasmtime::ValType::I64 => Some('I'),
+        wasmtime::ValType::F32 => Some('f'),
+        wasmtime::ValType::F64 => Some('F'),
+        _ => None,
+    };
+    let parameters = ty.params().map(letter).collect::<Option<Vec<char>>>()?;
+    Some(Letters::new(&parameters, &ty.results().map(letter).collect::<Option<Vec<char>>>()?))
+}
+
+/// Whether somebody has this function, with this type.
+pub(crate) fn is_granted(module: &str, name: &str, letters: &Letters, imports: &Imports) -> bool {
+    known(module, name, imports).is_some_and(|known| known == *letters)
+}
+
+/// Whether this is a name that only we give: one of WASI's functions, or any of a module of procbox's.
+pub(crate) fn is_ours(module: &str, name: &str) -> bool {
+    module.starts_with(OURS) || known(module, name, &Imports::default()).is_some()
+}
+
+/// What the names of our own modules of imports begin with, in every version.
+const OURS: &str = "procbox_";
+
+/// The type of a function, if somebody has it.
+fn known(module: &str, name: &str, imports: &Imports) -> Option<Letters> {
     if module == MODULE {
-        return IMPORTS.iter().find(|import| import.name == name).map(Signature::Abi);
+        let import = IMPORTS.iter().find(|import| import.name == name)?;
+        let letter = |ty: ValueType| match ty {
+            ValueType::I32 => 'i',
+            ValueType::I64 => 'I',
+        };
+        let parameters: Vec<char> = import.parameters.iter().map(|p| letter(p.ty)).collect();
+        return Some(Letters::new(&parameters, &[letter(import.result)]));
     }
-    if module != WASI {
-        return None;
+    let found = WASI_IMPORTS.iter().find(|(wasi, _)| module == WASI && *wasi == name);
+    match found {
+        Some((_, letters)) => Some(Letters((*letters).to_string())),
+        None => imports.letters_of(module, name).cloned(),
     }
-    let found = WASI_IMPORTS.iter().find(|(wasi, _)| *wasi == name)?;
-    Some(Signature::Wasi(found.1))
 }
 
 /// The module name of WASI preview 1.
@@ -261,7 +309,7 @@ const WASI_IMPORTS: &[(&str, &str)] = &[
     ("path_symlink", "iiiii>i"),
     ("path_unlink_file", "iii>i"),
     ("poll_oneoff", "iiii>i"),
-    ("proc_exit", "i"),
+    ("proc_exit", "i>"),
     ("proc_raise", "i>i"),
     ("random_get", "ii>i"),
     ("sched_yield", ">i"),
@@ -279,7 +327,8 @@ mod tests {
     const ADMISSION: Admission = Admission { module: 1 << 20, memory: 1 << 20, table: 100 };
 
     fn check(text: &str) -> Result<(), String> {
-        ADMISSION.check(&wat::parse_str(format!("(module {text})")).unwrap())
+        let module = wat::parse_str(format!("(module {text})")).unwrap();
+        ADMISSION.check(&module, &Imports::default())
     }
 
     fn words(letters: &str) -> String {
@@ -310,13 +359,15 @@ mod tests {
             (r#"(import "env" "system" (func))"#, "`env::system`, which is not granted"),
             (r#"(import "procbox_2" "lock_new" (func (result i32)))"#, "`procbox_2::lock_new`"),
             (r#"(import "procbox_1" "lock_new" (func))"#, "with another type"),
+            (r#"(import "env" "memory" (memory 1))"#, "`env::memory`, which is not granted"),
             (r#"(import "procbox_1" "lock_new" (memory 1))"#, "something else than a function"),
             (r#"(import "a\1b[2J" "b\n" (func))"#, r"a\u{1b}[2J::b\n"),
             ("(memory 17)", "more than the limit of 1048576"),
-            ("(memory i64 1)", "64-bit"),
-            ("(memory 1) (memory 1)", "several memories"),
-            ("(table 1 funcref) (table 1 funcref)", "more than 1 table"),
+            ("(memory 8) (memory i64 9)", "1114112 bytes from the beginning, more than the limit"),
+            ("(memory i64 0x1000000000000)", "more than the limit of 1048576"),
+            ("(memory 1 1 shared)", "shared memory"),
             ("(table 101 funcref)", "more than the limit of 100"),
+            ("(table 50 funcref) (table 51 funcref)", "101 elements from the beginning"),
         ] {
             let refused = check(text).unwrap_err();
             assert!(refused.contains(why) && refused.lines().count() == 1, "{text}: {refused}");
@@ -324,16 +375,38 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_has_is_let_through_where_it_traps() {
+        let imports = Imports::default().with_unknown(UnknownImports::Trap);
+        let check = |text: &str| {
+            ADMISSION.check(&wat::parse_str(format!("(module {text})")).unwrap(), &imports)
+        };
+        for text in [
+            r#"(import "env" "system" (func (param externref) (result v128)))"#,
+            r#"(import "procbox_1" "lock_new" (func))"#,
+            r#"(import "wasi_snapshot_preview1" "fd_read" (func))"#,
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+        for text in [r#"(import "env" "m" (memory 1))"#, r#"(import "env" "g" (global i32))"#] {
+            assert!(check(text).unwrap_err().contains("not granted"), "{text}");
+        }
+    }
+
+    #[test]
     fn numbers_of_things_are_bounded() {
         let globals = "(global i32 (i32.const 0))".repeat(SEGMENTS as usize + 1);
         assert_eq!(check(&globals).unwrap_err(), "it has more than 100000 globals");
+        let memories = "(memory 0)".repeat(SEVERAL + 1);
+        assert_eq!(check(&memories).unwrap_err(), "it has more than 8 memories");
+        let tables = "(table 0 funcref)".repeat(SEVERAL + 1);
+        assert_eq!(check(&tables).unwrap_err(), "it has more than 8 tables");
         let types = (0..=TYPES).map(|_| "(type (func))").collect::<String>();
         assert_eq!(check(&types).unwrap_err(), "it declares more than 100000 types");
     }
 
     #[test]
     fn a_module_over_the_limit_is_not_looked_at() {
-        let why = ADMISSION.check(&vec![0; (1 << 20) + 1]).unwrap_err();
+        let why = ADMISSION.check(&vec![0; (1 << 20) + 1], &Imports::default()).unwrap_err();
         assert_eq!(why, "a module of 1048577 bytes, more than the limit of 1048576");
     }
 

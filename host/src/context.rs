@@ -69,11 +69,17 @@ impl Root {
         }
     }
 
+    /// The program, whose first process is to become an image; and its functions.
+    fn prepare_first(&self, capture: Arc<Capture>) -> Result<(Prepared, Vec<u8>)> {
+        let program = &self.shared.program;
+        program.source().prepare_first(&self.shared.sandbox, program.imports().clone(), capture)
+    }
+
     /// The program that begins where this process has returned, and its functions.
     fn image_of(&self, first: ProcessSpec) -> Result<(Program, Vec<u8>)> {
         let source = self.shared.program.source();
         let capture = Arc::new(Capture::default());
-        let (prepared, functions) = source.prepare_first(&self.shared.sandbox, capture.clone())?;
+        let (prepared, functions) = self.prepare_first(capture.clone())?;
         let worker = first.identity.name.clone();
         let process = self.with(prepared).start(first)?;
         let status = process.join(Wait::Forever);
@@ -85,7 +91,7 @@ impl Root {
                 Ok((source.rewritten(&self.shared.sandbox, &image)?, functions))
             }
             Some(Err(why)) if status.success() => Err(source.refuse(why)),
-            _ => Err(Error::WorkerDied { worker, status, attempts: 1 }),
+            _ => Err(Error::WorkerDied { worker, status, attempts: 1, printed: None }),
         }
     }
 
@@ -175,13 +181,14 @@ impl RawContext for Root {
     fn warm(&self, first: ProcessSpec) -> Result<Arc<dyn RawContext>> {
         let (program, functions) = self.image_of(first)?;
         let sandbox = &self.shared.sandbox;
-        Ok(Arc::new(self.with(program.prepare_with(sandbox, &functions)?)))
+        let imports = self.shared.program.imports().clone();
+        Ok(Arc::new(self.with(program.prepare(sandbox, imports, &functions)?)))
     }
 
     fn snapshot(&self, first: ProcessSpec) -> Result<Vec<u8>> {
         let (program, functions) = self.image_of(first)?;
         // It is compiled for the cache, where there is one: here its functions are at hand.
-        match program.keep(&self.shared.sandbox, &functions) {
+        match program.keep(&self.shared.sandbox, self.shared.program.imports(), &functions) {
             Ok(_) | Err(Error::Invalid(_) | Error::Os { .. }) => {}
             Err(e) => return Err(e),
         }

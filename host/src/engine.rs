@@ -3,7 +3,7 @@
 
 use crate::compile::Settings;
 use crate::guest::{self, core_module};
-use crate::limits::Limits;
+use crate::limits::{Limits, SEVERAL, TABLE_ELEMENTS};
 use crate::state::State;
 use crate::wasi;
 use procbox_core::{Error, Result};
@@ -20,13 +20,9 @@ const MOST_FULL_RESERVATIONS: usize = 20_000;
 const ADDRESS_SPACE: u64 = MOST_FULL_RESERVATIONS as u64 * RESERVATION;
 /// What host calls need of a process's stack, on top of what its WebAssembly code may have.
 const HOST_STACK: usize = 512 << 10;
-/// Elements of each table of a module: functions that can be called by pointer.
-pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// Core modules that a component is made of, instantiated: an interpreter with its libraries has dozens.
 const MODULES: u32 = 128;
-/// Their memories: a program has one, and what joins modules may have another.
-const MEMORIES: u32 = 4;
-/// Their tables: one for functions, and a few that join the modules.
+/// The tables that a process may have: those of a component's modules, and a few that join these.
 const TABLES: u32 = 16;
 /// Freed instances that keep their memory for the next ones.
 const WARM_SLOTS: u32 = 256;
@@ -48,6 +44,8 @@ pub(crate) struct Size {
     pub(crate) processes: usize,
     /// How many of them may have a heap of garbage-collected values.
     pub(crate) heaps: usize,
+    /// Whether each of them may have a second memory.
+    pub(crate) has_seconds: bool,
 }
 
 /// How programs are compiled for so many processes at once; for a simulation nothing is left to the
@@ -86,10 +84,19 @@ pub(crate) fn heaps(limits: &Limits, processes: usize) -> usize {
     usize::try_from(slots).unwrap_or(usize::MAX).saturating_sub(processes).min(processes)
 }
 
+/// Whether there is room for a second memory of each process, beside heaps.
+pub(crate) fn has_seconds(limits: &Limits, processes: usize) -> bool {
+    let slots = ADDRESS_SPACE / reservation(limits, processes);
+    processes.saturating_mul(3) as u64 <= slots
+}
+
 /// The pool that instances and stacks come from.
 fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationConfig {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let (most, heaps) = (number(size.processes), number(size.heaps));
+    // One that has more of them is alone in a pool that has fewer places.
+    let (several, besides) = (number(SEVERAL), number(SEVERAL - 1));
+    let seconds = if size.has_seconds { most } else { 0 };
     // Where the kernel says which pages were written (PAGEMAP_SCAN, Linux 6.7), only those are
     // cleared. Elsewhere all would be, the unused megabyte of stack too: less is kept.
     let scans = PoolingAllocationConfig::is_pagemap_scan_available();
@@ -101,11 +108,13 @@ fn pool(limits: &Limits, size: Size, settings: Settings) -> PoolingAllocationCon
         .total_core_instances(most.saturating_mul(MODULES))
         .max_core_instances_per_component(MODULES)
         .max_tables_per_component(TABLES)
-        .max_memories_per_component(MEMORIES)
+        .max_memories_per_component(several)
         // A heap is in a memory's place, so that no process keeps another from a memory by having one.
-        .total_memories(most.saturating_add(heaps))
+        .total_memories(most.saturating_add(heaps).saturating_add(besides).saturating_add(seconds))
         .total_gc_heaps(heaps)
         .total_tables(most.saturating_mul(TABLES))
+        .max_memories_per_module(several)
+        .max_tables_per_module(several)
         .total_stacks(most)
         .max_memory_size(limits.memory.min(settings.reservation as usize))
         .table_elements(TABLE_ELEMENTS)

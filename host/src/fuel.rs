@@ -31,6 +31,11 @@ impl Work {
         self.0.set(self.0.get().saturating_add(units));
     }
 
+    /// It has done so much else.
+    pub(crate) fn units(&self, n: u64) {
+        self.add(n);
+    }
+
     /// It has moved bytes.
     #[inline]
     pub(crate) fn bytes(&self, n: usize) {

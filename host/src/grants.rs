@@ -1,5 +1,6 @@
 //! What a program is granted.
 
+use crate::imports::{HostFunction, Imports, UnknownImports};
 use crate::runtime::WEIGHT;
 use procbox_core::raw::Identity;
 use procbox_core::{Error, Result};
@@ -27,6 +28,7 @@ pub struct Grants {
     quiet: bool,
     weight: Option<u32>,
     identity: Option<Identity>,
+    imports: Imports,
 }
 
 impl Grants {
@@ -119,6 +121,49 @@ impl Grants {
         self
     }
 
+    /// A function of the embedding program's, which its processes may import by this name, and call: a
+    /// closure of a [`Guest`](crate::imports::Guest) and numbers. See [`crate::imports`] for which closures
+    /// can be one, and for what becomes of an error and of a panic.
+    ///
+    /// The names of WASI's functions and of procbox's own modules cannot be given; nor can one twice. A
+    /// context with such a grant is not made.
+    ///
+    /// ```
+    /// use procbox_host::Grants;
+    /// use procbox_host::imports::Guest;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let counted = AtomicU64::new(0);
+    /// let count = move |_: &mut Guest<'_>, n: u64| counted.fetch_add(n, Ordering::Relaxed);
+    /// let grants = Grants::default().import("host", "count", count);
+    /// # drop(grants);
+    /// ```
+    pub fn import<P, R>(
+        mut self,
+        module: impl AsRef<str>,
+        name: impl AsRef<str>,
+        function: impl HostFunction<P, R>,
+    ) -> Self {
+        self.imports.add(module.as_ref(), name.as_ref(), function);
+        self
+    }
+
+    /// What becomes of a program that imports functions that nobody has. Default: it is refused.
+    ///
+    /// ```no_run
+    /// # use procbox_host::imports::UnknownImports;
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// let grants = Grants::default().unknown_imports(UnknownImports::Trap);
+    /// let program = Program::wasm("made-for-browsers.wasm")?;
+    /// let ctx = Sandbox::builder().build()?.context_with(program, grants)?; // whatever it imports
+    /// # drop(ctx);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn unknown_imports(mut self, unknown: UnknownImports) -> Self {
+        self.imports = self.imports.with_unknown(unknown);
+        self
+    }
+
     /// The weight of the context: those that compute at the same time share the CPUs in proportion
     /// to it, however many processes each has. In a context its trees share equally; a tree is what
     /// one start of the embedding program began: that process, and all that come of it. Default 100;
@@ -154,8 +199,14 @@ impl Grants {
         self
     }
 
-    /// Opens every directory once, to say early which one cannot be.
+    /// What the program may import besides.
+    pub(crate) fn imports(&self) -> &Imports {
+        &self.imports
+    }
+
+    /// Opens every directory once, to say early which one cannot be; and looks at the names of imports.
     pub(crate) fn check(&self) -> Result<()> {
+        self.imports.check()?;
         self.apply(&mut WasiCtxBuilder::new())
     }
 

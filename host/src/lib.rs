@@ -41,8 +41,8 @@
 //!    looks for circles of waits;
 //! 4. `ops`, what a guest may ask, in Rust types;
 //! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
-//! 6. `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`,
-//!    `warm`, programs that begin with the image of a process; `program`; `engine` and `pools`, where its
+//! 6. `imports`, what a program may import besides; `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`;
+//!    `initialize`, what comes before an export; `exported`, calls of any; `warm`, programs that begin with the image of a process; `program`; `engine` and `pools`, where its
 //!    instances get their places; `inner`, what a sandbox is inside; `start`, what the processes of a
 //!    context share and how one starts; `context`; `sandbox`.
 //!
@@ -68,15 +68,19 @@ mod deadlock;
 mod discard;
 mod engine;
 mod event;
+mod exported;
 mod fuel;
 mod grants;
 mod guest;
+pub mod imports;
+mod initialize;
 mod inner;
 mod interrupt;
 mod limits;
 mod listed;
 mod lock;
 mod message;
+mod module;
 mod object;
 mod ops;
 mod permits;

@@ -11,7 +11,7 @@ pub(crate) const HANDLES: u32 = procbox_abi::max::HANDLES;
 /// Limits of each process of a sandbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Bytes of linear memory.
+    /// Bytes of linear memories, of all together.
     pub(crate) memory: usize,
     /// Bytes of stack for WebAssembly code.
     pub(crate) stack: usize,
@@ -29,21 +29,24 @@ impl Limits {
             memory: 0,
             account: account.clone(),
             taken: 0,
+            elements: 0,
             last: Grown::default(),
             refused: false,
         }
     }
 }
 
-/// What holds a store to the memory of its process, its linear memory and its heap of
-/// garbage-collected values together, and to that of its tree.
+/// What holds a store to the memory of its process, its linear memories and its heap of
+/// garbage-collected values together, to the elements of its tables, and to the memory of its tree.
 pub(crate) struct MemoryLimit {
     most: usize,
-    /// Bytes of linear memory and heap.
+    /// Bytes of linear memories and heap.
     memory: usize,
     account: Arc<Account>,
     /// Those, and what tables have.
     taken: usize,
+    /// Elements of its tables.
+    elements: usize,
     last: Grown,
     refused: bool,
 }
@@ -53,8 +56,14 @@ pub(crate) struct MemoryLimit {
 struct Grown {
     taken: usize,
     memory: usize,
+    elements: usize,
 }
 
+/// Memories that a program may have, and tables. A process of one that has several of either takes as many
+/// places (see `pools`).
+pub(crate) const SEVERAL: usize = 8;
+/// Elements of all tables of a process together: functions that can be called by pointer.
+pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 /// The sum for an element of a table.
 const ELEMENT: usize = 16;
 
@@ -66,7 +75,7 @@ impl MemoryLimit {
 
     fn take(&mut self, bytes: usize) -> bool {
         let taken = self.account.take(bytes);
-        self.last = Grown { taken: if taken { bytes } else { 0 }, memory: 0 };
+        self.last = Grown { taken: if taken { bytes } else { 0 }, ..Grown::default() };
         self.taken += self.last.taken;
         self.refused |= !taken;
         taken
@@ -76,6 +85,7 @@ impl MemoryLimit {
         let last = std::mem::take(&mut self.last);
         self.taken -= last.taken;
         self.memory -= last.memory;
+        self.elements -= last.elements;
         self.account.give(last.taken);
     }
 }
@@ -115,8 +125,17 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let is_possible = maximum.is_none_or(|most| desired <= most);
-        Ok(is_possible && self.take(desired.saturating_sub(current).saturating_mul(ELEMENT)))
+        let more = desired.saturating_sub(current);
+        let fits = self.elements.checked_add(more).is_some_and(|all| all <= TABLE_ELEMENTS);
+        if !fits || maximum.is_some_and(|most| desired > most) {
+            return Ok(false);
+        }
+        let taken = self.take(more * ELEMENT);
+        if taken {
+            self.last.elements = more;
+            self.elements += more;
+        }
+        Ok(taken)
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {

@@ -4,6 +4,10 @@
 //! small, and the others are made when more processes live at once: each has thrice the places of all
 //! before it. Processes take the first place that is free. A program is loaded into a pool when it
 //! first runs there (`program`).
+//!
+//! There are two memories for each place, for many programs have a second one, or one where there is no
+//! address space for more. A process that has more of them takes as many places as that needs, or all of a
+//! pool that has fewer, so that it keeps no other from its memory. Of tables there are always enough.
 
 use crate::compile::Settings;
 use crate::engine::{self, Size};
@@ -67,6 +71,12 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
+    /// How many places a process takes that has so many memories.
+    pub(crate) fn room(&self, memories: usize) -> usize {
+        let second = usize::from(engine::has_seconds(&self.limits, self.most));
+        memories.saturating_sub(second).max(1)
+    }
+
     /// The pools for so many processes; the first is there at once.
     ///
     /// # Errors
@@ -108,23 +118,35 @@ impl Pools {
         made.for_each(|made| made.engine.increment_epoch());
     }
 
-    /// A place for one more process.
+    /// Room for one more process, which takes so many places.
     ///
     /// # Errors
     /// [`Error::Exhausted`].
-    pub(crate) fn take(self: &Arc<Pools>) -> Result<Place> {
-        if !take(&self.taken, self.most) {
-            let why = format!("room for more than {} sandboxed processes", self.most);
-            return Err(Error::Exhausted(why));
+    pub(crate) fn take(self: &Arc<Pools>, places: usize) -> Result<Place> {
+        let of_all = places.min(self.most);
+        if !take(&self.taken, of_all, self.most) {
+            return Err(self.exhausted());
         }
         loop {
-            // There is one: who leaves gives the place back first. It may be where we have looked.
-            let free = |pool: &Pool| take(&pool.taken, pool.size.processes);
+            let free = |pool: &Pool| {
+                take(&pool.taken, places.min(pool.size.processes), pool.size.processes)
+            };
             if let Some(pool) = self.pools.iter().position(free) {
-                return Ok(Place { pools: self.clone(), pool });
+                return Ok(Place { pools: self.clone(), pool, places });
             }
+            if places > 1 {
+                // There are as many, but in no one pool.
+                self.taken.fetch_sub(of_all, Ordering::AcqRel);
+                return Err(self.exhausted());
+            }
+            // There is one: who leaves gives the place back first. It may be where we have looked.
             std::hint::spin_loop();
         }
+    }
+
+    #[cold]
+    fn exhausted(&self) -> Error {
+        Error::Exhausted(format!("room for more than {} sandboxed processes", self.most))
     }
 
     /// Processes that live now.
@@ -133,21 +155,23 @@ impl Pools {
     }
 }
 
-/// One more, unless there are so many.
-fn take(taken: &AtomicUsize, most: usize) -> bool {
-    let more = |n: usize| (n < most).then_some(n + 1);
+/// So many more, unless there are too many.
+fn take(taken: &AtomicUsize, places: usize, most: usize) -> bool {
+    let more = |n: usize| n.checked_add(places).filter(|sum| *sum <= most);
     taken.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
 }
 
 /// The sizes of the pools for so many processes. The heaps that there is room for are spread evenly.
 fn sizes(limits: &Limits, most: usize) -> Vec<Size> {
     let heaps = engine::heaps(limits, most);
+    let has_seconds = engine::has_seconds(limits, most);
     let heaps_of = |processes: usize| (heaps as u128 * processes as u128 / most as u128) as usize;
     let (mut sizes, mut before) = (Vec::new(), 0);
     while before < most {
         let next = if before == 0 { FIRST } else { before.saturating_mul(GROWTH) };
         let all = before.saturating_add(next).min(most);
-        sizes.push(Size { processes: all - before, heaps: heaps_of(all) - heaps_of(before) });
+        let heaps = heaps_of(all) - heaps_of(before);
+        sizes.push(Size { processes: all - before, heaps, has_seconds });
         before = all;
     }
     sizes
@@ -157,6 +181,7 @@ fn sizes(limits: &Limits, most: usize) -> Vec<Size> {
 pub(crate) struct Place {
     pools: Arc<Pools>,
     pool: usize,
+    places: usize,
 }
 
 impl Place {
@@ -168,8 +193,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.pools.pools[self.pool].taken.fetch_sub(1, Ordering::AcqRel);
-        self.pools.taken.fetch_sub(1, Ordering::AcqRel);
+        let pool = &self.pools.pools[self.pool];
+        pool.taken.fetch_sub(self.places.min(pool.size.processes), Ordering::AcqRel);
+        self.pools.taken.fetch_sub(self.places.min(self.pools.most), Ordering::AcqRel);
     }
 }
 
@@ -218,14 +244,36 @@ mod tests {
         const MOST: usize = FIRST + 2;
         let settings = engine::settings(&limits(), MOST, false);
         let pools = Pools::new(limits(), MOST, settings).unwrap();
-        let mut places: Vec<Place> = (0..MOST).map(|_| pools.take().unwrap()).collect();
-        assert!(matches!(pools.take(), Err(Error::Exhausted(_))));
+        let mut places: Vec<Place> = (0..MOST).map(|_| pools.take(1).unwrap()).collect();
+        assert!(matches!(pools.take(1), Err(Error::Exhausted(_))));
         assert_eq!(places.iter().filter(|place| place.pool() == 1).count(), 2);
         assert!(pools.pools[1].made.get().is_none());
         assert!(!Engine::same(&pools.get(0).unwrap().engine, &pools.get(1).unwrap().engine));
         drop(places.swap_remove(0));
-        assert_eq!(pools.take().unwrap().pool(), 0);
+        assert_eq!(pools.take(1).unwrap().pool(), 0);
         drop(places);
         assert_eq!(pools.taken(), 0);
+    }
+
+    #[test]
+    fn who_has_several_memories_takes_as_many_places_or_all() {
+        const MOST: usize = FIRST + 100;
+        let settings = engine::settings(&limits(), MOST, false);
+        let pools = Pools::new(limits(), MOST, settings).unwrap();
+        let ones: Vec<Place> = (0..FIRST - 3).map(|_| pools.take(1).unwrap()).collect();
+        let four = pools.take(4).unwrap();
+        assert_eq!((four.pool(), pools.taken()), (1, FIRST + 1));
+        let many: Vec<Place> = (0..12).map(|_| pools.take(8).unwrap()).collect();
+        assert!(matches!(pools.take(8), Err(Error::Exhausted(_))));
+        let three = pools.take(3).unwrap();
+        assert!(three.pool() == 0 && pools.take(1).is_err());
+        drop((ones, four, many, three));
+        assert_eq!(pools.taken(), 0);
+
+        let alone = Pools::new(limits(), 2, settings).unwrap();
+        let place = alone.take(8).unwrap();
+        assert!(alone.take(1).is_err());
+        drop(place);
+        assert!(alone.take(1).is_ok() && alone.taken() == 0);
     }
 }

@@ -2,13 +2,17 @@
 
 use crate::compile::{self, Code, Compiled, first_line};
 use crate::component::{self, Entrance};
+use crate::exported::Exported;
+use crate::imports::Imports;
+use crate::initialize::{INITIALIZE, OwnConstructors};
 use crate::inner::Inner;
 use crate::listed::Listed;
+use crate::module::{self, Sought};
 use crate::pools::Pools;
 use crate::section;
 use crate::state::State;
-use crate::warm::{self, Capture, Ready};
-use procbox_abi::{MAIN, MEMORY, RESEED, RESUME, WORKER_PREFIX, mode};
+use crate::warm::{self, Capture};
+use procbox_abi::{MAIN, RESEED, RESUME, WORKER_PREFIX, mode};
 use procbox_core::raw::{Entry, WorkerInfo};
 use procbox_core::runner::{find_worker, find_worker_briefly, listed_workers};
 use procbox_core::{Bytes, Error, Result};
@@ -16,9 +20,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use wasmtime::component::Component;
-use wasmtime::{
-    Engine, Extern, ExternType, Func, Instance, InstancePre, Module, ModuleExport, Store,
-};
+use wasmtime::{Engine, ExternType, InstancePre, Module, Store};
 
 /// A WebAssembly program, not yet compiled: that is done by the sandbox that runs it.
 ///
@@ -37,9 +39,6 @@ pub struct Program {
 
 /// How many names of workers are kept that a search has found.
 const NAMES: usize = 8;
-
-/// What a WASI reactor exports, to be called before all else.
-const INITIALIZE: &str = "_initialize";
 
 /// The bytes that every WebAssembly file begins with.
 ///
@@ -105,21 +104,29 @@ impl Program {
     }
 
     /// Compiles it ahead of time, for the cache; these functions are not compiled again.
-    pub(crate) fn keep(&self, sandbox: &Inner, functions: &[u8]) -> Result<Compiled> {
-        sandbox.compiler.keep(&sandbox.pools.get(0)?.engine, &self.name, &self.bytes, functions)
-    }
-
-    /// Checks, compiles and links it.
-    pub(crate) fn prepare(&self, sandbox: &Inner) -> Result<Prepared> {
-        self.prepare_with(sandbox, &[])
-    }
-
-    /// The same, where these functions are not compiled again.
-    pub(crate) fn prepare_with(&self, sandbox: &Inner, functions: &[u8]) -> Result<Prepared> {
+    pub(crate) fn keep(
+        &self,
+        sandbox: &Inner,
+        imports: &Imports,
+        functions: &[u8],
+    ) -> Result<Compiled> {
         let engine = &sandbox.pools.get(0)?.engine;
-        match sandbox.compiler.compile(engine, &self.name, &self.bytes, functions)? {
-            Code::Module(module) => self.link(sandbox, module, None),
-            Code::Component(component) => self.link_component(sandbox, component),
+        sandbox.compiler.keep(engine, &self.name, &self.bytes, imports, functions)
+    }
+
+    /// Checks, compiles and links it, where this is what it may import besides, and these functions are not
+    /// compiled again.
+    pub(crate) fn prepare(
+        &self,
+        sandbox: &Inner,
+        imports: Imports,
+        functions: &[u8],
+    ) -> Result<Prepared> {
+        let engine = &sandbox.pools.get(0)?.engine;
+        let compiler = &sandbox.compiler;
+        match compiler.compile(engine, &self.name, &self.bytes, &imports, functions)? {
+            Code::Module(module) => self.link(sandbox, module, imports, None),
+            Code::Component(component) => self.link_component(sandbox, component, imports),
         }
     }
 
@@ -127,6 +134,7 @@ impl Program {
     pub(crate) fn prepare_first(
         &self,
         sandbox: &Inner,
+        imports: Imports,
         capture: Arc<Capture>,
     ) -> Result<(Prepared, Vec<u8>)> {
         if warm::is_warm(&self.bytes) {
@@ -138,9 +146,9 @@ impl Program {
             return Err(self.refuse(component.into()));
         }
         let engine = &sandbox.pools.get(0)?.engine;
-        match sandbox.compiler.instrument(engine, &self.name, &self.bytes)? {
+        match sandbox.compiler.instrument(engine, &self.name, &self.bytes, &imports)? {
             (Code::Module(module), functions) => {
-                Ok((self.link(sandbox, module, Some(capture))?, functions))
+                Ok((self.link(sandbox, module, imports, Some(capture))?, functions))
             }
             (Code::Component(_), _) => Err(self.refuse(component.into())),
         }
@@ -160,9 +168,10 @@ impl Program {
         &self,
         sandbox: &Inner,
         module: Module,
+        imports: Imports,
         capture: Option<Arc<Capture>>,
     ) -> Result<Prepared> {
-        let linked = sandbox.pools.get(0)?.linker.instantiate_pre(&module);
+        let linked = imports.link(sandbox.pools.get(0)?, &module);
         let instance = linked.map_err(|e| self.refuse(first_line(&e)))?;
         let workers: Vec<String> = module
             .exports()
@@ -183,13 +192,18 @@ impl Program {
         };
         plain(INITIALIZE)?;
         let is_warm = warm::is_warm(&self.bytes);
+        // In the process that an image was made of it was called.
+        let constructors = (!is_warm).then(|| OwnConstructors::of(&self.bytes));
         let reseeds = (is_warm || capture.is_some()) && plain(RESEED)?;
         let main = if is_warm && plain(RESUME)? { RESUME } else { MAIN };
         let has_main = module.get_export(main).is_some();
         let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
+        let needed = module.resources_required();
         let prepared = Prepared {
             source: self.clone(),
             code: Code::Module(module),
+            imports,
+            room: sandbox.pools.room(needed.num_memories as usize),
             instances,
             workers,
             places,
@@ -197,6 +211,7 @@ impl Program {
             listed,
             main,
             has_main,
+            constructors,
             reseeds,
             capture,
         };
@@ -204,15 +219,23 @@ impl Program {
         Ok(prepared)
     }
 
-    fn link_component(&self, sandbox: &Inner, component: Component) -> Result<Prepared> {
+    fn link_component(
+        &self,
+        sandbox: &Inner,
+        component: Component,
+        imports: Imports,
+    ) -> Result<Prepared> {
         let linker = sandbox.pools.get(0)?.components()?;
         let loaded = component::Loaded::new(&component, linker).map_err(|why| self.refuse(why))?;
         let instances: Vec<_> = (0..sandbox.pools.len()).map(|_| OnceLock::new()).collect();
         let prepared = Prepared {
             source: self.clone(),
+            room: sandbox.pools.room(loaded.memories()),
             code: Code::Component(component),
+            imports,
             instances,
             workers: Vec::new(),
+            constructors: None,
             places: HashMap::new(),
             found: Default::default(),
             listed: Listed::new(loaded.workers()),
@@ -240,12 +263,20 @@ pub(crate) enum Export {
         name: String,
         mode: i32,
     },
+    /// Any function, and whether `_initialize` precedes it.
+    Function {
+        call: Exported,
+        is_second: bool,
+    },
 }
 
 /// A program that is ready to be instantiated.
 pub(crate) struct Prepared {
     source: Program,
     code: Code,
+    imports: Imports,
+    /// How many places a process of it takes.
+    room: usize,
     /// Ready for each pool in which it has run.
     instances: Vec<OnceLock<Loaded>>,
     workers: Vec<String>,
@@ -257,6 +288,8 @@ pub(crate) struct Prepared {
     /// The export that is its `main`.
     main: &'static str,
     has_main: bool,
+    /// Which exports its `_initialize` does not precede; `None` if it precedes none.
+    constructors: Option<OwnConstructors>,
     /// It is told when a process begins with its image.
     reseeds: bool,
     /// Where the image of its first process goes.
@@ -266,6 +299,16 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn name(&self) -> &str {
         &self.source.name
+    }
+
+    /// How many places a process of it takes: as many as it has memories, or tables if it has more.
+    pub(crate) fn places(&self) -> usize {
+        self.room
+    }
+
+    /// What it may import besides.
+    pub(crate) fn imports(&self) -> &Imports {
+        &self.imports
     }
 
     pub(crate) fn source(&self) -> &Program {
@@ -321,6 +364,17 @@ impl Prepared {
             }),
             Entry::Call(name) => worker(name, mode::CALL),
             Entry::Serve(name) => worker(name, mode::SERVE),
+            Entry::Export(name, words) => {
+                let Code::Module(module) = &self.code else {
+                    let why = "a component's functions are called as workers, by their names";
+                    return Err(self.source.refuse(why.into()));
+                };
+                let call = Exported::of(module, name, words)?;
+                let initializes = module.get_export_index(INITIALIZE).is_some()
+                    && name != INITIALIZE
+                    && self.constructors.as_ref().is_some_and(|own| !own.has(name));
+                Ok(Export::Function { call, is_second: initializes })
+            }
             _ => Err(Error::Unsupported("such an entry")),
         }
     }
@@ -351,7 +405,7 @@ impl Prepared {
         let made = pools.get(pool).map_err(|e| Error::Exhausted(format!("room: {e}")))?;
         let loaded = match compile::again(&self.code, &made.engine).map_err(full)? {
             Code::Module(module) => {
-                let instance = made.linker.instantiate_pre(&module).map_err(full)?;
+                let instance = self.imports.link(made, &module).map_err(full)?;
                 Loaded::Module(self.loaded_module(instance))
             }
             Code::Component(component) => {
@@ -363,23 +417,21 @@ impl Prepared {
         Ok(())
     }
 
+    fn loaded_module(&self, instance: InstancePre<State>) -> module::Loaded {
+        module::Loaded::new(
+            instance,
+            &Sought {
+                main: self.main,
+                workers: &self.workers,
+                constructors: self.constructors.as_ref(),
+                reseeds: self.reseeds,
+            },
+        )
+    }
+
     /// It is ready for a pool, unless another has done the same.
     fn is_loaded(&self, pool: usize, loaded: Loaded) {
         let _ = self.instances[pool].set(loaded);
-    }
-
-    fn loaded_module(&self, instance: InstancePre<State>) -> LoadedModule {
-        let module = instance.module();
-        let export = |name: &str| module.get_export_index(name);
-        let worker = |name: &String| export(&format!("{WORKER_PREFIX}{name}"));
-        LoadedModule {
-            memory: export(MEMORY),
-            main: export(self.main),
-            initialize: export(INITIALIZE),
-            reseed: export(RESEED).filter(|_| self.reseeds),
-            workers: self.workers.iter().map(worker).collect(),
-            instance,
-        }
     }
 
     /// Where the image of its first process goes, if it is to become one.
@@ -399,7 +451,7 @@ impl Prepared {
 
 /// A program in a pool.
 pub(crate) enum Loaded {
-    Module(LoadedModule),
+    Module(module::Loaded),
     Component(component::Loaded),
 }
 
@@ -407,7 +459,7 @@ impl Loaded {
     /// The pool's engine.
     pub(crate) fn engine(&self) -> &Engine {
         match self {
-            Loaded::Module(module) => module.instance.module().engine(),
+            Loaded::Module(module) => module.engine(),
             Loaded::Component(component) => component.engine(),
         }
     }
@@ -434,88 +486,6 @@ impl Loaded {
             }
         }
     }
-}
-
-/// A core module in a pool, and where its exports are.
-pub(crate) struct LoadedModule {
-    instance: InstancePre<State>,
-    memory: Option<ModuleExport>,
-    main: Option<ModuleExport>,
-    /// If it is a reactor: called before a worker.
-    initialize: Option<ModuleExport>,
-    /// Called first in a process that begins with an image.
-    reseed: Option<ModuleExport>,
-    workers: Vec<Option<ModuleExport>>,
-}
-
-impl LoadedModule {
-    /// See [`Loaded::call`].
-    async fn call(
-        &self,
-        store: &mut Store<State>,
-        export: &Export,
-        capture: Option<&Capture>,
-    ) -> wasmtime::Result<i32> {
-        let instance = self.instance.instantiate_async(&mut *store).await?;
-        let memory = self.memory.and_then(|at| instance.get_module_export(&mut *store, &at));
-        store.data_mut().memory = memory.and_then(Extern::into_memory);
-        let first = capture.filter(|capture| capture.begin());
-        store.data_mut().is_first = first.is_some();
-        if capture.is_none() {
-            self.reseed(store, instance).await?;
-        }
-        let called = self.enter(store, instance, export).await;
-        let Some(capture) = first else { return called };
-        let Some(ready) = Ready::of(&called, export) else { return called };
-        store.data_mut().is_first = false;
-        self.reseed(store, instance).await?;
-        capture.read(store, &instance, ready);
-        Ok(0)
-    }
-
-    /// Has the program make its seeds anew, if it can.
-    async fn reseed(&self, store: &mut Store<State>, instance: Instance) -> wasmtime::Result<()> {
-        if self.reseed.is_none() {
-            return Ok(());
-        }
-        let reseed = function(instance, store, self.reseed)?.typed::<(), ()>(&*store)?;
-        reseed.call_async(store, ()).await
-    }
-
-    async fn enter(
-        &self,
-        store: &mut Store<State>,
-        instance: Instance,
-        export: &Export,
-    ) -> wasmtime::Result<i32> {
-        match export {
-            Export::Main => {
-                let main = function(instance, store, self.main)?.typed::<(), ()>(&*store)?;
-                main.call_async(store, ()).await.map(|()| 0)
-            }
-            Export::Named { .. } => Err(wasmtime::Error::msg("it is no component")),
-            Export::Worker { index, mode } => {
-                if self.initialize.is_some() {
-                    let initialize = function(instance, store, self.initialize)?;
-                    initialize.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await?;
-                }
-                let at = self.workers.get(*index).copied().flatten();
-                let worker = function(instance, store, at)?.typed::<i32, i32>(&*store)?;
-                worker.call_async(store, *mode).await
-            }
-        }
-    }
-}
-
-/// The function that is exported there.
-fn function(
-    instance: Instance,
-    store: &mut Store<State>,
-    at: Option<ModuleExport>,
-) -> wasmtime::Result<Func> {
-    at.and_then(|at| instance.get_module_export(store, &at))
-        .and_then(Extern::into_func)
-        .ok_or_else(|| wasmtime::Error::msg("it exports no such function"))
 }
 
 /// True for a file that begins as a WebAssembly module does.

@@ -8,7 +8,7 @@ use crate::deadlock::Detector;
 use crate::engine;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
-use crate::limits::Limits;
+use crate::limits::{Limits, TABLE_ELEMENTS};
 use crate::pools::Pools;
 use crate::program::Program;
 use crate::registry::Registry;
@@ -302,11 +302,8 @@ impl SandboxBuilder {
         };
         let settings = engine::settings(&limits, self.max_processes, self.seed.is_some());
         let pools = Pools::new(limits, self.max_processes, settings)?;
-        let admission = Admission {
-            module: self.module_size,
-            memory: self.memory,
-            table: engine::TABLE_ELEMENTS,
-        };
+        let admission =
+            Admission { module: self.module_size, memory: self.memory, table: TABLE_ELEMENTS };
         let compiler = Compiler { settings, admission, costs: self.compile, cache };
         let cpus = || match self.seed {
             // The same number on every machine.
@@ -421,7 +418,7 @@ impl Sandbox {
         grants.check()?;
         let inner = &self.0.0;
         inner.compiler.guard(&grants)?;
-        let prepared = program.prepare(inner)?;
+        let prepared = program.prepare(inner, grants.imports().clone(), &[])?;
         let raw = Root::new(self.0.clone(), prepared, grants)?;
         Ok(Context::from_raw(Arc::new(raw)))
     }
@@ -441,7 +438,25 @@ impl Sandbox {
     /// Those of [`Sandbox::context`]; [`Error::Invalid`] if there is no cache, [`Error::Os`] if it
     /// cannot be written.
     pub fn compile(&self, program: &Program) -> Result<Compiled> {
-        program.keep(&self.0.0, &[])
+        self.compile_with(program, &Grants::default())
+    }
+
+    /// The same for a program that gets more: what it may import is looked at.
+    ///
+    /// ```no_run
+    /// # use procbox_host::imports::UnknownImports;
+    /// # use procbox_host::{Grants, Program, Sandbox};
+    /// let sandbox = Sandbox::builder().build()?;
+    /// let grants = Grants::default().unknown_imports(UnknownImports::Trap);
+    /// sandbox.compile_with(&Program::wasm("plugin.wasm")?, &grants)?;
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::compile`].
+    pub fn compile_with(&self, program: &Program, grants: &Grants) -> Result<Compiled> {
+        grants.imports().check()?;
+        program.keep(&self.0.0, grants.imports(), &[])
     }
 
     /// Processes that live in it now.

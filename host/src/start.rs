@@ -55,10 +55,11 @@ impl Shared {
         parent: Deadline,
     ) -> Result<Arc<HostProcess>> {
         let sandbox = &self.sandbox;
-        let place = sandbox.pools.take()?;
+        let places = self.program.places();
+        let place = sandbox.pools.take(places)?;
         self.program.load(&sandbox.pools, place.pool())?;
         let bytes = sandbox.limits.stack + size_of(&spec.entry);
-        let member = tree.enter(bytes, self.grants.directories().count())?;
+        let member = tree.enter(places, bytes, self.grants.directories().count())?;
         let mut identity = std::mem::replace(&mut spec.identity, Identity::new("", 0));
         identity.pid = sandbox.registry.next_pid();
         let runtime = sandbox.runtime.clone();
@@ -157,6 +158,9 @@ fn size_of(entry: &Entry) -> usize {
     match entry {
         Entry::Main(words) => words.iter().map(|word| 2 * (word.len() + WORD)).sum(),
         Entry::Call(name) | Entry::Serve(name) => name.len(),
+        Entry::Export(name, words) => {
+            name.len() + words.iter().map(|word| 2 * (word.len() + WORD)).sum::<usize>()
+        }
         _ => 0,
     }
 }

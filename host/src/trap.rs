@@ -1,5 +1,6 @@
 //! How an end inside wasmtime reads as an exit status, and what is said of it.
 
+use crate::imports::Failed;
 use procbox_core::{ExitStatus, Limit, signal};
 use wasmtime::{Error, GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -42,6 +43,11 @@ pub(crate) fn status(result: Result<i32, Error>, out_of_fuel: Limit, lacked_memo
         // A pointer out of its memory, or a number that is none of its kind, given to WASI.
         None if error.is::<GuestError>() => Ended {
             status: ExitStatus::signaled(signal::SEGV),
+            message: Some(format!("{}{}", error.root_cause(), calls(&error))),
+        },
+        // A function that nobody has, or one of the embedding program's that failed.
+        None if error.is::<Failed>() => Ended {
+            status: ExitStatus::signaled(signal::ABRT),
             message: Some(format!("{}{}", error.root_cause(), calls(&error))),
         },
         // As C++ has it.

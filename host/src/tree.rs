@@ -22,7 +22,7 @@ pub(crate) struct Tree {
     pub(crate) names: Arc<Names>,
     registry: Arc<Registry>,
     limits: TreeLimits,
-    /// Processes that live.
+    /// Places of processes that live: one each, unless it has several memories or tables.
     alive: AtomicUsize,
     /// Processes that were started.
     started: AtomicU64,
@@ -84,20 +84,26 @@ impl Tree {
         })
     }
 
-    /// One more process lives, which takes so many bytes beside the usual ones, and has so many files
-    /// open.
+    /// One more process lives, which takes so many places and so many bytes beside the usual ones, and has
+    /// so many files open.
     ///
     /// # Errors
     /// [`Error::Exhausted`].
-    pub(crate) fn enter(self: &Arc<Tree>, bytes: usize, files: usize) -> Result<Place> {
+    pub(crate) fn enter(
+        self: &Arc<Tree>,
+        places: usize,
+        bytes: usize,
+        files: usize,
+    ) -> Result<Place> {
         let most = self.limits.processes.unwrap_or(usize::MAX);
-        let taken = self
-            .alive
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most).then_some(n + 1));
+        // One alone may have more than there are.
+        let places = places.min(most).max(1);
+        let more = |n: usize| n.checked_add(places).filter(|sum| *sum <= most);
+        let taken = self.alive.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         if taken.is_err() {
             return Err(Error::Exhausted(format!("room for more than {most} processes of a tree")));
         }
-        let mut place = Place { tree: self.clone(), files: 0, _member: None };
+        let mut place = Place { tree: self.clone(), places, files: 0, _member: None };
         if !add(&self.started, 1, self.limits.starts) {
             let why = format!("starts: {} for a tree of processes", self.limits.starts);
             return Err(Error::Exhausted(why));
@@ -250,6 +256,8 @@ impl Drop for OpenFile {
 /// The place of a process in its tree: it has it for as long as its store is there.
 pub(crate) struct Place {
     tree: Arc<Tree>,
+    /// How many places it takes.
+    places: usize,
     /// Files that it has open.
     files: usize,
     _member: Option<Member>,
@@ -283,6 +291,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.tree.files.fetch_sub(self.files, Ordering::Relaxed);
-        self.tree.alive.fetch_sub(1, Ordering::Relaxed);
+        self.tree.alive.fetch_sub(self.places, Ordering::Relaxed);
     }
 }

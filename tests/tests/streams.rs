@@ -1,7 +1,7 @@
 //! The standard error of a `main`, as who starts it sees it, on both backends.
 
 use anyhow::ensure;
-use procbox::{Context, Error, Native, Output, Result, native, sandbox};
+use procbox::{Bytes, Context, Error, Native, Output, Result, native, sandbox};
 use procbox_tests::{Backend, program, watched, watched_in};
 
 fn plain(backend: Backend) -> Result<Context> {
@@ -43,5 +43,46 @@ fn a_workers_stderr_is_its_parents_on_both_backends() {
             ensure!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
             Ok(())
         });
+    }
+}
+
+/// A grader needs all three of one that fails: what it printed, what it complained of, and its status.
+fn a_failed_run_keeps_what_it_printed(ctx: &Context) -> anyhow::Result<()> {
+    let pool = ctx.pool_of_main([""; 0]).workers(2).stderr(Output::Capture).build()?;
+    let inputs = ["well", "exit 3", "exit 0"].map(|text| Bytes(text.as_bytes().to_vec()));
+    let ends: Vec<_> = pool.imap(inputs).collect();
+    ensure!(matches!(&ends[..], [(0, Ok(_)), (1, Err(_)), (2, Ok(_))]), "{ends:?}");
+    let Err(Error::WorkerDied { status, printed: Some(printed), .. }) = &ends[1].1 else {
+        anyhow::bail!("{:?}", ends[1]);
+    };
+    ensure!(status.exitcode() == 3, "{status}");
+    ensure!(printed.stdout == b"EXIT 3\n" && printed.stderr == b"so it exits\n", "{printed:?}");
+
+    // Not captured, it is not kept; nor is that of an attempt before the last.
+    let pool = ctx.pool_of_commands().retries(1).idempotent(true).stderr(Output::Null).build()?;
+    let words = ["complain", "b"].map(|word| Bytes(word.as_bytes().to_vec())).to_vec();
+    let failed = pool.apply(((words, Bytes::default()),));
+    let Err(Error::WorkerDied { attempts: 2, printed: Some(printed), .. }) = &failed else {
+        anyhow::bail!("{failed:?}");
+    };
+    let lines = String::from_utf8_lossy(&printed.stdout).lines().count();
+    ensure!((lines, printed.stderr.len()) == (20, 0), "{printed:?}");
+
+    // One that is ended keeps what it had printed until then.
+    let limit = std::time::Duration::from_millis(300);
+    let pool = ctx.pool_of_commands().task_timeout(limit).build()?;
+    let words = ["says_and_spins"].map(|word| Bytes(word.as_bytes().to_vec())).to_vec();
+    let failed = pool.apply(((words, Bytes::default()),));
+    let Err(Error::WorkerDied { status, printed: Some(printed), .. }) = &failed else {
+        anyhow::bail!("{failed:?}");
+    };
+    ensure!(status.limit().is_some() && printed.stdout == b"about to spin\n", "{failed:?}");
+    Ok(())
+}
+
+#[test]
+fn a_failed_run_keeps_its_output_and_its_status_on_both_backends() {
+    for backend in [Backend::Native, Backend::Sandbox] {
+        watched_in(plain(backend), a_failed_run_keeps_what_it_printed);
     }
 }

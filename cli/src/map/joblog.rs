@@ -342,7 +342,7 @@ mod tests {
     }
 
     fn died(status: ExitStatus) -> Error {
-        Error::WorkerDied { worker: "Worker-1".into(), status, attempts: 1 }
+        Error::WorkerDied { worker: "Worker-1".into(), status, attempts: 1, printed: None }
     }
 
     fn skipped(ended: &Ended) -> Vec<u64> {

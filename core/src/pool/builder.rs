@@ -302,7 +302,8 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// The standard error of each run of a program, in a pool of [`Context::pool_of_main`] or
     /// [`Context::pool_of_commands`]; the default is the parent's. What is captured is told to those
-    /// who watch, as [`CommandComplained`](crate::observe::Event::CommandComplained).
+    /// who watch, as [`CommandComplained`](crate::observe::Event::CommandComplained), and of a run that
+    /// fails it is in the error, see [`Printed`](crate::Printed).
     ///
     /// ```no_run
     /// # use procbox_core::{Context, Output};

@@ -18,7 +18,7 @@ use crate::raw::{Entry, Message, Output};
 use crate::runner::wire::{Reader, Tasks};
 use crate::sync::lock;
 use crate::time::{Clock, Deadline};
-use crate::{Context, Error, ExitStatus, Result, Wait};
+use crate::{Context, Error, ExitStatus, Printed, Result, Wait};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -306,9 +306,11 @@ impl Driver {
         }
         let Some(mut link) = shared.links[slot].take() else { return };
         let status = shared.state.verdict(slot, status);
-        let delivers = matches!(self.entry, Entry::Main(_)) && status.success();
-        if matches!(self.entry, Entry::Main(_)) && observe::is_observed() {
-            self.tell_of_output(shared, slot, &link, status.success());
+        let is_program = matches!(self.entry, Entry::Main(_));
+        let delivers = is_program && status.success();
+        let failed = (is_program && !delivers).then(|| Arc::new(link.all_printed()));
+        if is_program && observe::is_observed() {
+            self.tell_of_output(shared, slot, &link, failed.as_deref());
         }
         // Another worker may have been handed its queue, and put into it for ever: not any more.
         link.close();
@@ -328,7 +330,7 @@ impl Driver {
         });
         let delivered = printed.is_some();
         shared.deferred.extend(printed.flatten());
-        let death = Death { worker: link.name(), status, unbegun, delivered };
+        let death = Death { worker: link.name(), status, unbegun, delivered, printed: failed };
         let replaced = shared.state.counters().replaced;
         shared.state.ended(slot, &death);
         if shared.state.counters().replaced > replaced {
@@ -338,19 +340,17 @@ impl Driver {
     }
 
     /// Tells those who watch what a program has printed that is no result.
-    fn tell_of_output(&self, shared: &Shared, slot: usize, link: &Link, success: bool) {
+    fn tell_of_output(&self, shared: &Shared, slot: usize, link: &Link, failed: Option<&Printed>) {
         let Some(task) = shared.state.oldest(slot).map(|chunk| chunk.first) else { return };
         let pool = self.number;
         if self.options.stderr == Output::Capture {
-            let stderr = &link.error_output()[..];
+            let own = failed.is_none().then(|| link.error_output());
+            let stderr = own.as_ref().or(failed.map(|f| &f.stderr)).map_or(&[][..], |all| all);
             if !stderr.is_empty() {
                 observe::emit(|| Event::CommandComplained { pool, task, stderr });
             }
         }
-        if success || !self.options.commands {
-            return;
-        }
-        let stdout = &link.output()[..];
+        let stdout = failed.map_or(&[][..], |failed| &failed.stdout);
         if !stdout.is_empty() {
             observe::emit(|| Event::CommandFailed { pool, task, stdout });
         }

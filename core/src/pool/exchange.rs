@@ -1,6 +1,7 @@
 //! What the bookkeeping of a pool asks for, is told, and counts.
 
-use crate::{Error, ExitStatus, TaskUsage, signal};
+use crate::{Error, ExitStatus, Printed, TaskUsage, signal};
+use std::sync::Arc;
 
 /// The counts of what happened in a pool so far.
 ///
@@ -72,6 +73,8 @@ pub(super) struct Death {
     pub(super) unbegun: Vec<u64>,
     /// `true` if what it printed was taken as the result of its task.
     pub(super) delivered: bool,
+    /// What it had printed, if it was a program that failed.
+    pub(super) printed: Option<Arc<Printed>>,
 }
 
 impl Death {
@@ -82,6 +85,7 @@ impl Death {
     }
 
     pub(super) fn error(&self, attempts: u32) -> Error {
-        Error::WorkerDied { worker: self.worker.clone(), status: self.status, attempts }
+        let (worker, printed) = (self.worker.clone(), self.printed.clone());
+        Error::WorkerDied { worker, status: self.status, attempts, printed }
     }
 }

@@ -7,8 +7,8 @@ use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
 use crate::runner::Terms;
 use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
 use crate::{
-    Bytes, Context, Error, ExitStatus, Process, ProcessBuilder, Queue, Result, TaskUsage, Wait,
-    codec,
+    Bytes, Context, Error, ExitStatus, Printed, Process, ProcessBuilder, Queue, Result, TaskUsage,
+    Wait, codec,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -207,9 +207,10 @@ impl Link {
         chunk.used.get_or_insert_default().add(&used);
     }
 
-    /// The output of a plain program.
-    pub(super) fn output(&self) -> Vec<u8> {
-        self.process.output().unwrap_or_default()
+    /// All that a plain program has printed, as far as it is captured.
+    pub(super) fn all_printed(&self) -> Printed {
+        let stdout = self.process.output().unwrap_or_default();
+        Printed { stdout, stderr: self.error_output() }
     }
 
     /// What a plain program has printed on its standard error, if that is captured.

@@ -120,6 +120,31 @@ impl Context {
         self.of_entry(Entry::Main(args.into_iter().map(Into::into).collect()))
     }
 
+    /// A process that calls any function that the program exports, in the sandbox, with a number for each
+    /// of its parameters (`i32`, `i64`, `f32` or `f64`); what it returns is printed on its standard output,
+    /// a line for each result. Natively programs have no such exports: there it is
+    /// [`Error::Unsupported`].
+    ///
+    /// Whether there is such a function, and numbers that fit, is found out by
+    /// [`start`](ProcessBuilder::start), which says [`Error::Invalid`].
+    ///
+    /// ```no_run
+    /// # use procbox_core::Output;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let p = ctx.export("add", [2, 3]).stdout(Output::Capture).start()?;
+    /// assert!(p.join()?.success());
+    /// assert_eq!(p.output()?, b"5\n");
+    /// # Ok(()) }
+    /// ```
+    pub fn export<N: ToString>(
+        &self,
+        name: impl Into<String>,
+        numbers: impl IntoIterator<Item = N>,
+    ) -> ProcessBuilder<()> {
+        let words = numbers.into_iter().map(|number| number.to_string());
+        self.of_entry(Entry::Export(name.into(), words.collect()))
+    }
+
     /// A context whose processes begin where this worker has returned: it runs once, now, and what it
     /// has left in memory each of them finds there, and none of them sees what another makes of it. In the
     /// sandbox that is an image of the process; natively, the processes are forked after it.
@@ -325,7 +350,9 @@ impl<P> ProcessBuilder<P> {
     /// # Ok(()) }
     /// ```
     pub fn stderr(mut self, stderr: Output) -> Self {
-        if stderr != Output::Inherit && !matches!(self.spec.entry, Entry::Main(_)) {
+        if stderr != Output::Inherit
+            && !matches!(self.spec.entry, Entry::Main(_) | Entry::Export(..))
+        {
             self.error.get_or_insert(Error::Unsupported("redirect the stderr of a worker"));
         }
         self.spec.stderr = stderr;

@@ -24,6 +24,9 @@ pub enum Entry {
     Call(String),
     /// A worker that serves the pool whose queues are in the message.
     Serve(String),
+    /// Any function that the program exports, in the sandbox: its name, and a word for each of its
+    /// parameters, which are numbers. What it returns is printed, a line for each result.
+    Export(String, Vec<String>),
 }
 
 /// The source of a process's standard input.

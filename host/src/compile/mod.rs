@@ -23,6 +23,7 @@ pub(crate) use work::Work;
 use crate::check::Admission;
 use crate::ctrl_c;
 use crate::grants::Grants;
+use crate::imports::Imports;
 use crate::warm;
 use procbox_core::{Error, Result};
 use std::path::PathBuf;
@@ -173,9 +174,11 @@ impl Compiler {
         engine: &Engine,
         name: &str,
         bytes: &Arc<[u8]>,
+        imports: &Imports,
         functions: &[u8],
     ) -> Result<Code> {
-        self.cached(engine, name, bytes, Work::Compile, functions).map(|(code, _)| code)
+        let work = (Work::Compile, functions);
+        self.cached(engine, name, bytes, imports, work).map(|(code, _)| code)
     }
 
     /// The compiled module whose state can be read, and its functions.
@@ -187,8 +190,9 @@ impl Compiler {
         engine: &Engine,
         name: &str,
         bytes: &Arc<[u8]>,
+        imports: &Imports,
     ) -> Result<(Code, Vec<u8>)> {
-        self.cached(engine, name, bytes, Work::Instrument, &[])
+        self.cached(engine, name, bytes, imports, (Work::Instrument, &[]))
     }
 
     /// The module that begins with this image of a process of it.
@@ -209,11 +213,11 @@ impl Compiler {
         engine: &Engine,
         name: &str,
         bytes: &[u8],
-        work: Work,
-        more: &[u8],
+        imports: &Imports,
+        (work, more): (Work, &[u8]),
     ) -> Result<(Code, Vec<u8>)> {
         let refuse = |why: String| Failure::Refused(why).of(name);
-        self.admission.check(bytes).map_err(refuse)?;
+        self.admission.check(bytes, imports).map_err(refuse)?;
         let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes, work)));
         if let Some((cache, key)) = &key
             && let Some(kept) = cache.get(key)
@@ -242,12 +246,14 @@ impl Compiler {
         engine: &Engine,
         name: &str,
         bytes: &Arc<[u8]>,
+        imports: &Imports,
         functions: &[u8],
     ) -> Result<Compiled> {
         let none = "there is no cache of compiled programs: neither XDG_CACHE_HOME nor HOME names a \
                     directory of this user's alone, or it was switched off";
         let cache = self.cache.as_ref().ok_or_else(|| Error::Invalid(none.into()))?;
-        self.admission.check(bytes).map_err(|why| Failure::Refused(why).of(name))?;
+        let checked = self.admission.check(bytes, imports);
+        checked.map_err(|why| Failure::Refused(why).of(name))?;
         let key = cache::Key::new(engine, bytes, Work::Compile);
         let file = cache.file_of(&key);
         if let Some(kept) = cache.get(&key)

@@ -10,9 +10,11 @@ mod serve;
 pub(crate) use check::{imported, is_component};
 
 use crate::check::printable;
+use crate::limits::SEVERAL;
 use crate::ops;
+use crate::print::Stream;
 use crate::state::State;
-use crate::wasi::RESOURCES;
+use crate::wasi::{self, RESOURCES};
 use procbox_abi::mode;
 use procbox_core::raw::WorkerInfo;
 use wasmtime::Store;
@@ -100,6 +102,12 @@ impl Loaded {
         self.run.map(|_| any()).into_iter().collect()
     }
 
+    /// How many memories a process of it has.
+    pub(crate) fn memories(&self) -> usize {
+        let needed = self.instance.component().resources_required();
+        needed.map_or(SEVERAL, |needed| needed.num_memories as usize)
+    }
+
     pub(crate) fn engine(&self) -> &wasmtime::Engine {
         self.instance.component().engine()
     }
@@ -135,8 +143,9 @@ impl Loaded {
                     _ => call(store, &run, name).await?,
                 };
                 let Err(why) = ended else { return Ok(0) };
-                let state = store.data_mut();
-                crate::wasi::say(state, format!("error: {why}\n").into()).await;
+                // If stderr is gone there is nobody to tell.
+                let said = wasi::print(store.data(), Stream::Stderr, format!("error: {why}\n"));
+                let _ = said.await;
                 Ok(1)
             }
         }

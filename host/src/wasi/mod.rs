@@ -14,6 +14,7 @@ mod poll;
 mod quota;
 mod random;
 mod read;
+mod readiness;
 mod stdio;
 
 pub(crate) use files::Files;
@@ -30,6 +31,7 @@ use stdio::Sink;
 use wasmtime::Linker;
 use wasmtime_wasi::cli::StdoutStream;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p2::StreamResult;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 
@@ -74,11 +76,21 @@ fn build(mut builder: WasiCtxBuilder) -> WasiP1Ctx {
     wasi
 }
 
-/// Prints something as the process, on its standard error.
-pub(crate) async fn say(state: &mut State, text: String) {
-    let sink = sink(state.spec.stderr, Stream::Stderr, &state.process);
-    // If stderr is gone there is nobody to tell.
-    let _ = sink.p2_stream().blocking_write_and_flush(text.into()).await;
+/// Prints something as the process.
+///
+/// # Errors
+/// If nobody reads it any more, or there is no room for it.
+pub(crate) fn print(
+    state: &State,
+    to: Stream,
+    text: String,
+) -> impl Future<Output = StreamResult<()>> + Send + use<> {
+    let output = match to {
+        Stream::Stdout => state.spec.stdout,
+        Stream::Stderr => state.spec.stderr,
+    };
+    let mut stream = sink(&state.process, output, to).p2_stream();
+    async move { stream.blocking_write_and_flush(text.into()).await }
 }
 
 /// Makes the WASI side of a process that is about to begin.
@@ -122,13 +134,13 @@ fn context(
         // What this backend does not know reads nothing.
         _ => builder.stdin(MemoryInputPipe::new(Vec::new())),
     };
-    builder.stdout(sink(spec.stdout, Stream::Stdout, process));
-    builder.stderr(sink(spec.stderr, Stream::Stderr, process));
+    builder.stdout(sink(process, spec.stdout, Stream::Stdout));
+    builder.stderr(sink(process, spec.stderr, Stream::Stderr));
     builder
 }
 
 /// Where what it prints goes.
-fn sink(output: Output, own: Stream, process: &Arc<HostProcess>) -> Sink {
+fn sink(process: &Arc<HostProcess>, output: Output, own: Stream) -> Sink {
     match output {
         Output::Inherit => Sink::Host(own, process.clone()),
         Output::Stderr => Sink::Host(Stream::Stderr, process.clone()),

@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 const PER_WRITE: usize = 64 << 10;
 
 #[derive(Clone)]
-pub(super) enum Sink {
+pub(crate) enum Sink {
     Host(Stream, Arc<HostProcess>),
     Null,
     Kept(Stream, Arc<HostProcess>),

@@ -67,7 +67,7 @@ pub(super) fn run(zygote: &mut Zygote, program: &Program, spec: &ProcessSpec) ->
         }
     };
     let worker = spec.identity.name.clone();
-    Err(Error::WorkerDied { worker, status: ended, attempts: 1 })
+    Err(Error::WorkerDied { worker, status: ended, attempts: 1, printed: None })
 }
 
 /// What the zygote answers; `None` if it has ended.

@@ -47,7 +47,7 @@ pub(crate) fn a_worker_that_is_killed_fails_its_task_only(ctx: &Context) -> Verd
     for task in &tasks {
         match task.get() {
             Ok(_) => ok += 1,
-            Err(Error::WorkerDied { worker, status, attempts: 1 }) => {
+            Err(Error::WorkerDied { worker, status, attempts: 1, .. }) => {
                 same((worker, status.exitcode()), (child.name(), -9))?;
                 died += 1;
             }

@@ -7,6 +7,7 @@ mod held;
 mod limits;
 mod map;
 mod pages;
+mod poll;
 mod refusals;
 mod run;
 mod signals;

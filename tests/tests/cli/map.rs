@@ -113,6 +113,30 @@ fn a_plain_program_that_fails_fails_its_task_by_name() {
 }
 
 #[test]
+fn a_filter_that_fails_keeps_its_output_and_its_status() {
+    for backend in BOTH {
+        let program = program("plain", backend);
+        let ran = run_on(&mut command("map -j 2", &[&program]), "one\nexit 3\ntwo\n");
+        check(&ran, 1, "ONE\nEXIT 3\nTWO\n");
+        says(&ran, &["so it exits", "line 2", "code 3"]);
+
+        let dir = folder();
+        let log = dir.path().join("log");
+        let options = format!("map --json --joblog {}", log.display());
+        let ran = run_on(&mut command(&options, &[&program]), "one\nexit 3\n");
+        let tasks: Vec<serde_json::Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |task: &serde_json::Value| (task["exit"].clone(), task["stdout"].clone());
+        assert_eq!(of(&tasks[0]), (0.into(), "ONE\n".into()));
+        assert_eq!(of(&tasks[1]), (3.into(), "EXIT 3\n".into()));
+        assert_eq!(tasks[1]["stderr"], "so it exits\n");
+        let log = std::fs::read_to_string(log).unwrap();
+        let failed: Vec<&str> = log.lines().nth(2).unwrap().split('\t').collect();
+        assert_eq!((failed[5], failed[6]), ("7", "3"), "{log}");
+    }
+}
+
+#[test]
 fn an_endless_task_is_ended_and_the_others_go_on() {
     for backend in BOTH {
         let mut command = command(

@@ -470,3 +470,73 @@ fn a_native_program_gets_arguments_that_are_no_text() {
     check(&ran, 2, "");
     says(&ran, &["argument 1 is not UTF-8"]);
 }
+
+/// A module in the text format, in a file of its own.
+fn wat(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("module.wat");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn invoke_calls_any_function_that_a_module_exports() {
+    let folder = folder();
+    let module = wat(
+        folder.path(),
+        r#"(module (func (export "add") (param i32 f64) (result f64 i32)
+          (f64.add (f64.convert_i32_s (local.get 0)) (local.get 1)) (local.get 0)))"#,
+    );
+    let invoke = |name: &str, words: &[&str]| {
+        run(command(&format!("run --invoke {name}"), &[&module]).args(words))
+    };
+    check(&invoke("add", &["-2", "0.5"]), 0, "-1.5\n-2\n");
+    let ran = invoke("add", &["2"]);
+    check(&ran, 2, "");
+    says(&ran, &["it takes 2 arguments, not 1"]);
+    let ran = invoke("sub", &[]);
+    check(&ran, 2, "");
+    says(&ran, &["`sub`", "there are add"]);
+}
+
+#[test]
+fn what_nobody_has_traps_if_that_is_asked_for() {
+    let folder = folder();
+    let module = wat(
+        folder.path(),
+        r#"(module (import "env" "system" (func $system (param i32)))
+        (import "wasi_snapshot_preview1" "args_sizes_get"
+          (func $args (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (drop (call $args (i32.const 0) (i32.const 4)))
+          (if (i32.gt_u (i32.load (i32.const 0)) (i32.const 1)) (then (call $system (i32.const 1))))))"#,
+    );
+    let ran = run(&mut command("run", &[&module]));
+    check(&ran, 126, "");
+    says(&ran, &["env::system"]);
+    for subcommand in ["run --unknown-imports trap", "run --unknown-imports=trap --fuel 1000000"] {
+        check(&run(&mut command(subcommand, &[&module])), 0, "");
+        let ran = run(command(subcommand, &[&module]).arg("more"));
+        check(&ran, 134, "");
+        says(&ran, &["it called `env::system`, which it imports and nobody has granted"]);
+    }
+    let mut map = command("map --unknown-imports trap", &[&module]);
+    let ran = run(map.args(["{}", ":::", "x"]));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    says(&ran, &["env::system"]);
+    let warm = folder.path().join("warm.wasm");
+    let mut snapshot = command("snapshot --quiet --unknown-imports trap -o", &[&warm, &module]);
+    check(&run(&mut snapshot), 0, "");
+    check(&run(&mut command("run", &[&warm])), 126, "");
+    check(&run(&mut command("run --unknown-imports trap", &[&warm])), 0, "");
+    let cache = folder.path().join("cache");
+    let compile = |options: &str| {
+        run(command(&format!("compile {options}"), &[&module]).env("XDG_CACHE_HOME", &cache))
+    };
+    assert_eq!(compile("").status, 126);
+    assert_eq!(compile("--unknown-imports trap").status, 0);
+    // Its workers are listed all the same: nothing of it runs.
+    assert_eq!(run(&mut command("workers", &[&module])).status, 0);
+    let ran = run(&mut command("run --unknown-imports trap", &[Path::new("/bin/true")]));
+    check(&ran, 2, "");
+    says(&ran, &["--unknown-imports is for the sandbox"]);
+}

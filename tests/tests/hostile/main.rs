@@ -20,6 +20,7 @@ mod modules;
 mod pool;
 mod processes;
 mod repeats;
+mod several;
 mod traps;
 mod warm;
 mod wasi;

@@ -33,10 +33,14 @@ fn what_a_module_needs_is_looked_at_before_it_is_compiled() {
     make([
         needs("(memory 1025)", "more than the limit of 67108864"),
         needs("(memory 65536)", "more than the limit of 67108864"),
-        needs("(memory i64 1)", "64-bit addresses"),
-        needs("(memory 1) (memory 1)", "several memories"),
-        needs("(table 20001 funcref)", "more than the limit of 20000"),
-        needs("(table 1 funcref) (table 1 funcref)", "more than 1 table"),
+        needs("(memory i64 1025)", "more than the limit of 67108864"),
+        needs("(memory i64 0xffffffffffff)", "more than the limit of 67108864"),
+        needs("(memory 600) (memory 600)", "more than the limit of 67108864"),
+        needs("(memory 1 1 shared)", "shared memory"),
+        needs(&"(memory 0)".repeat(9), "more than 8 memories"),
+        needs("(table 100001 funcref)", "more than the limit of 100000"),
+        needs("(table 50001 funcref) (table 50000 funcref)", "more than the limit of 100000"),
+        needs(&"(table 0 funcref)".repeat(9), "more than 8 tables"),
         main("a large module", large, Gets::Refused("`env::system`, which is not granted")),
         needs(&format!(r#"(memory 1) (data "{}")"#, "a".repeat(4096)), "limit of 4096")
             .within(|builder| builder.module_size(4096)),

@@ -146,3 +146,115 @@ fn no_path_leads_out_of_a_granted_directory() {
     assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret");
     assert_eq!(std::fs::read_dir(outer.path()).unwrap().count(), 3);
 }
+
+/// One that polls these subscriptions: their kind, and the 24 bytes behind it as three numbers. It exits
+/// with `then`, which sees how many events there are in `$n` and has `$event`, the error number of one.
+fn polls(tries: &str, subscriptions: &[(u8, [u64; 3])], then: &str, exits: i32) -> Attack {
+    let mut stores = String::new();
+    for (n, (kind, numbers)) in subscriptions.iter().enumerate() {
+        let at = 1024 + n * 48;
+        stores += &format!("(i64.store (i32.const {at}) (i64.const {n}))");
+        stores += &format!("(i32.store8 (i32.const {}) (i32.const {kind}))", at + 8);
+        for (i, number) in numbers.iter().enumerate() {
+            let at = at + [16, 24, 40][i];
+            stores += &format!("(i64.store (i32.const {at}) (i64.const {number}))");
+        }
+    }
+    let count = subscriptions.len();
+    let text = format!(
+        r#"(module
+(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+(import "wasi_snapshot_preview1" "fd_renumber" (func $renumber (param i32 i32) (result i32)))
+(memory (export "memory") 1)
+(func $event (param $n i32) (result i32)
+  (i32.load16_u offset=4104 (i32.mul (local.get $n) (i32.const 32))))
+(func (export "_start") (local $n i32) {stores}
+  (local.set $n (call $poll (i32.const 1024) (i32.const 4096) (i32.const {count}) (i32.const 16)))
+  (if (i32.eqz (local.get $n)) (then (local.set $n (i32.load (i32.const 16)))))
+  (call $exit {then})))"#
+    );
+    main(tries, text, Gets::Exits(exits))
+}
+
+#[test]
+fn a_poll_says_what_is_not_open_and_waits_for_nothing_else_then() {
+    const CLOCK: u8 = 0;
+    const READ: u8 = 1;
+    const WRITE: u8 = 2;
+    const HOUR: u64 = 3_600_000_000_000;
+    let for_an_hour = (CLOCK, [1, HOUR, 0]);
+    let first = "(i32.add (i32.mul (local.get $n) (i32.const 10)) (call $event (i32.const 0)))";
+    for (tries, kind, fd, due) in [
+        ("what was never open", READ, 77, 18),
+        ("a negative descriptor", READ, u64::from(u32::MAX), 18),
+        ("the largest there is", WRITE, i32::MAX as u64, 18),
+        ("to read stdout", READ, 1, 18),
+        ("to write to stdin", WRITE, 0, 18),
+        ("an empty stdin", READ, 0, 10),
+        ("stdout", WRITE, 1, 10),
+        ("stderr", WRITE, 2, 10),
+    ] {
+        make([polls(tries, &[for_an_hour, (kind, [fd, 0, 0])], first, due)]);
+    }
+    let closed = "(drop (call $close (i32.const 0))) (drop (call $poll (i32.const 1024)
+        (i32.const 4096) (i32.const 2) (i32.const 16))) (call $event (i32.const 0))";
+    let renumbered = "(drop (call $renumber (i32.const 0) (i32.const 1))) (drop (call $poll
+        (i32.const 1024) (i32.const 4096) (i32.const 2) (i32.const 16)))
+        (i32.add (i32.mul (call $event (i32.const 0)) (i32.const 10)) (call $event (i32.const 1)))";
+    let both = [(READ, [0, 0, 0]), (READ, [1, 0, 0])];
+    make([
+        polls("what was closed", &[(READ, [0, 0, 0]), (CLOCK, [0, 0, 0])], closed, 8),
+        polls("what has another number now", &both, renumbered, 80),
+        polls("a clock that there is not", &[for_an_hour, (CLOCK, [7, 1, 0])], first, 38),
+        polls("a moment long ago", &[for_an_hour, (CLOCK, [0, 1, 1])], first, 10),
+        polls("a moment of the monotonic clock", &[(CLOCK, [1, 0, 1])], first, 10),
+        polls("what is of no kind", &[(3, [0, 0, 0])], "(local.get $n)", 28),
+        polls("what is of no kind at all", &[for_an_hour, (255, [0, 0, 0])], "(local.get $n)", 28),
+    ]);
+    // Out of the memory: before it waits for an hour.
+    for (subs, events, count, due) in [
+        (65_500, 4096, 16, 21),
+        (-1, 4096, 16, 21),
+        (1024, 65_535, 16, 21),
+        (1024, -1, 16, 21),
+        (1024, 4096, -1, 21),
+    ] {
+        let call = format!(
+            "(i64.store (i32.const 1048) (i64.const {})) (call $poll (i32.const {subs})
+             (i32.const {events}) (i32.const 1) (i32.const {count}))",
+            if count < 0 { 1 } else { HOUR }
+        );
+        make([polls("to have an answer elsewhere", &[(CLOCK, [1, 0, 0])], &call, due)]);
+    }
+}
+
+#[test]
+fn a_file_is_always_ready_and_says_how_much_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("f"), "seven..").unwrap();
+    let text = r#"(module
+(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+(import "wasi_snapshot_preview1" "path_open"
+  (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+(memory (export "memory") 1) (data (i32.const 8) "f")
+(func $left (param $fd i32) (result i32)
+  (i32.store8 (i32.const 1032) (i32.const 1)) (i32.store (i32.const 1040) (local.get $fd))
+  (i64.store (i32.const 1096) (i64.const 3600000000000))
+  (if (call $poll (i32.const 1024) (i32.const 4096) (i32.const 2) (i32.const 16)) (then unreachable))
+  (if (i32.ne (i32.load (i32.const 16)) (i32.const 1)) (then unreachable))
+  (if (i32.load16_u (i32.const 4104)) (then unreachable))
+  (i32.load (i32.const 4112)))
+(func (export "_start") (local $all i32)
+  (if (call $open (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 0)
+    (i64.const 6) (i64.const 6) (i32.const 0) (i32.const 32)) (then unreachable))
+  (local.set $all (call $left (i32.load (i32.const 32))))
+  (drop (call $seek (i32.load (i32.const 32)) (i64.const 5) (i32.const 0) (i32.const 64)))
+  (call $exit (i32.add (i32.mul (local.get $all) (i32.const 10))
+    (call $left (i32.load (i32.const 32)))))))"#;
+    let granted = Grants::default().dir_read_only(dir.path(), "/dir");
+    make([main("to wait for a file", text, Gets::Exits(72)).granted(granted)]);
+}

@@ -11,7 +11,7 @@ use crate::time::Clock;
 type Pool = State<Numbers, usize>;
 
 fn death(status: ExitStatus, unbegun: Vec<u64>) -> Death {
-    Death { worker: "w".into(), status, unbegun, delivered: false }
+    Death { worker: "w".into(), status, unbegun, delivered: false, printed: None }
 }
 
 /// The chunks that are given out now, by slot; what else there is to do is done.

@@ -206,7 +206,7 @@ impl World {
             self.end(sink, base, 1);
         }
         let unbegun = worker.queue.into_iter().collect();
-        let death = Death { worker: "w".into(), status, unbegun, delivered };
+        let death = Death { worker: "w".into(), status, unbegun, delivered, printed: None };
         self.state.ended(slot, &death);
     }
 
@@ -423,7 +423,8 @@ fn a_worker_that_has_done_its_share_and_does_not_end_is_killed() {
     state.tick(now + crate::pool::slot::LEAVING);
     assert_eq!(actions(&mut state), [Action::Kill(0)]);
     let status = state.verdict(0, ExitStatus::signaled(signal::KILL));
-    let death = Death { worker: "w".into(), status, unbegun: vec![], delivered: false };
+    let death =
+        Death { worker: "w".into(), status, unbegun: vec![], delivered: false, printed: None };
     state.ended(0, &death);
     assert_eq!(actions(&mut state), [Action::Start(0)]);
     assert_eq!((state.counters().replaced, state.pending()), (1, 0));
@@ -455,7 +456,8 @@ fn a_worker_that_returns_without_taking_its_task_breaks_the_pool() {
             break;
         }
         let status = ExitStatus::SUCCESS;
-        let death = Death { worker: "w".into(), status, unbegun: given, delivered: false };
+        let death =
+            Death { worker: "w".into(), status, unbegun: given, delivered: false, printed: None };
         state.ended(0, &death);
         state.tick(now);
         now += Duration::from_secs(100);
@@ -512,7 +514,10 @@ fn a_worker_that_lies_before_it_has_done_anything_breaks_the_pool_after_four_sta
         assert!(matches!(state.next_action(), Some(Action::Kill(0))));
         let status = ExitStatus::signaled(signal::KILL);
         let unbegun = Vec::new();
-        state.ended(0, &Death { worker: "w".into(), status, unbegun, delivered: false });
+        state.ended(
+            0,
+            &Death { worker: "w".into(), status, unbegun, delivered: false, printed: None },
+        );
         state.tick(now);
         now += Duration::from_secs(1);
         state.tick(now);

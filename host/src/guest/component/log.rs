@@ -1,7 +1,7 @@
 //! Lines of a component for whoever runs it.
 
 use super::bindings::procbox::worker::log::{Host, Level};
-use crate::print::PIECE;
+use crate::print::{PIECE, Stream};
 use crate::state::State;
 use crate::wasi;
 use procbox_core::printable;
@@ -22,7 +22,8 @@ impl Host for State {
         line.push_str(&printable(&text[..text.floor_char_boundary(room)]));
         line.truncate(line.floor_char_boundary(PIECE - 1));
         line.push('\n');
-        wasi::say(self, line.into()).await;
+        // If stderr is gone there is nobody to tell.
+        let _ = wasi::print(self, Stream::Stderr, line).await;
         Ok(())
     }
 }

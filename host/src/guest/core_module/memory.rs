@@ -26,6 +26,11 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// All of it.
     pub(crate) fn into_bytes(self) -> &'a mut [u8] {
         self.0

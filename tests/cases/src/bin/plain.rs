@@ -26,6 +26,12 @@ fn main() -> Result<()> {
             }
             std::process::exit(if *name == "b" { 3 } else { 0 });
         }
+        ["says_and_spins"] => {
+            println!("about to spin");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         ["spin"] => loop {
             std::hint::spin_loop();
         },
@@ -34,6 +40,10 @@ fn main() -> Result<()> {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text)?;
             println!("{}", text.to_uppercase());
+            if let Some(code) = text.trim().strip_prefix("exit ") {
+                eprintln!("so it exits");
+                std::process::exit(code.parse().unwrap_or(99));
+            }
         }
     }
     Ok(())

@@ -154,10 +154,10 @@ fn several_memories_and_tables_are_a_processs_own() {
 }
 
 #[test]
-fn a_process_with_several_memories_is_as_many_of_the_processes_that_there_may_be() {
+fn a_process_with_more_than_two_memories_is_several_of_the_processes_that_there_may_be() {
     let text = r#"(module (import "wasi_snapshot_preview1" "poll_oneoff"
           (func $poll (param i32 i32 i32 i32) (result i32)))
-        (memory (export "memory") 1) (memory 1) (memory 1)
+        (memory (export "memory") 1) (memory 1) (memory 1) (memory 1)
         (func (export "_start")
           (i64.store (i32.const 24) (i64.const 3600000000000))
           (drop (call $poll (i32.const 0) (i32.const 48) (i32.const 1) (i32.const 96)))))"#;

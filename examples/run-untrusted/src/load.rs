@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -63,7 +63,8 @@ pub(crate) fn load(args: &LoadArgs) -> anyhow::Result<()> {
     let next = AtomicUsize::new(0);
     let began = Instant::now();
     let times = std::thread::scope(|scope| {
-        let connections = (0..args.connections.max(1)).map(|_| scope.spawn(|| connection(args, &next)));
+        let connections =
+            (0..args.connections.max(1)).map(|_| scope.spawn(|| connection(args, &next)));
         let connections: Vec<_> = connections.collect();
         let mut times = Vec::new();
         for connection in connections {

@@ -15,7 +15,7 @@ FUZZ_TARGETS := abi decode
 # Seconds for each of them.
 FUZZ_TIME ?= 30
 
-.PHONY: demo test models walk walk-sandbox storm leaks bench programs build setup lint features docs package deny arm fuzz clean
+.PHONY: languages demo test models walk walk-sandbox storm leaks bench programs build setup lint features docs package deny arm fuzz clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -69,6 +69,11 @@ leaks:
 # The criterion groups, with their peers.
 bench: build
 	$(CARGO) bench -p procbox-bench-peers
+
+# Programs that exist already, and workers in C: what tests/languages/install installs, and the tests of it.
+languages: build
+	CARGO="$(CARGO)" tests/languages/install
+	$(WHOLE) --test languages -- --ignored
 
 build: programs
 	$(CARGO) build --release

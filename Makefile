@@ -73,7 +73,8 @@ bench: build
 # Programs that exist already, and workers in C: what tests/languages/install installs, and the tests of it.
 languages: build
 	CARGO="$(CARGO)" tests/languages/install
-	$(WHOLE) --test languages -- --ignored
+	tests/languages/components
+	$(WHOLE) --test languages --test images -- --ignored
 
 build: programs
 	$(CARGO) build --release

@@ -313,6 +313,25 @@ mod tests {
         assert!(r.is_done());
     }
 
+    /// The bytes that docs/guest-abi.md shows, for who writes a worker in another language.
+    #[test]
+    fn what_map_sends_is_as_its_page_says() {
+        let mut tasks = Tasks::new();
+        tasks.push(&(crate::Bytes(b"ab".to_vec()),)).unwrap();
+        let chunk = [0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, b'a', b'b'];
+        assert_eq!(tasks.message(0).0, chunk);
+        let mut done = Writer::new(0);
+        done.end(&TaskEnd::Done, &Message::of(&crate::Bytes(b"AB".to_vec())).unwrap());
+        let answer = [0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, b'A', b'B'];
+        assert_eq!(done.finish().bytes, answer);
+        let mut failed = Writer::new(0);
+        failed.end(&TaskEnd::Failed("no".into()), &Message::default());
+        let answer = [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, b'n', b'o'];
+        assert_eq!(failed.finish().bytes, answer);
+        let most = [[0xff; 9].as_slice(), &[1]].concat();
+        assert_eq!(Message::of(&u64::MAX).unwrap().bytes, most);
+    }
+
     #[test]
     fn tasks_are_what_a_writer_would_write() {
         let mut tasks = Tasks::new();

@@ -72,8 +72,9 @@ pub mod watch;
 
 pub use procbox_core::observe;
 pub use procbox_core::{
-    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
-    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, ready,
+    Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
+    ExitStatus, Input, JoinableQueue, Limit, Listener, Lock, MainLoop, Once, Output, Pipe, Pool,
+    Process, Queue, RLock, Result, RwLock, Semaphore, Usage, Wait, ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]

@@ -128,6 +128,8 @@ numbers! {
         QUEUE = 4,
         /// An end of a pipe.
         PIPE = 5,
+        /// A ledger.
+        LEDGER = 6,
     }
 
     /// Modes: what a worker's export is called for.

@@ -196,6 +196,9 @@ pub enum Operation {
     SemaphoreAcquire,
     /// The event is not set.
     EventWait,
+    /// A condition, barrier, read-write lock or the like, all of which stand on ledgers, has not come
+    /// to that yet.
+    LedgerWait,
     /// The queue is empty.
     QueueGet,
     /// The queue is full.
@@ -221,6 +224,7 @@ impl fmt::Display for Awaited {
             Operation::LockAcquire => write!(f, "lock {object}"),
             Operation::SemaphoreAcquire => write!(f, "a permit of semaphore {object}"),
             Operation::EventWait => write!(f, "event {object}"),
+            Operation::LedgerWait => write!(f, "a change of ledger {object}"),
             Operation::QueueGet => write!(f, "a message of queue {object}"),
             Operation::QueuePut => write!(f, "room in queue {object}"),
             Operation::PipeRecv => write!(f, "a message of pipe {object}"),

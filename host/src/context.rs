@@ -6,6 +6,7 @@ use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
+use crate::ledger::HostLedger;
 use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
@@ -24,7 +25,8 @@ use procbox_core::observe;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
-    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
+    RawLedger, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable,
+    WorkerInfo,
 };
 use procbox_core::time::Clock;
 use procbox_core::{Bytes, Error, Result, Wait};
@@ -130,6 +132,10 @@ impl RawContext for Root {
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
         Ok(Arc::new(HostEvent::new(self.runtime().clone(), self.charge()?)))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
+        Ok(Arc::new(HostLedger::new(self.runtime().clone(), self.charge()?)))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

@@ -8,6 +8,7 @@ use crate::connection::HostListener;
 use crate::cycles::{self, Carrier};
 use crate::discard::discard;
 use crate::event::HostEvent;
+use crate::ledger::HostLedger;
 use crate::lock::HostLock;
 use crate::message::Body;
 use crate::pipe::PipeEnd;
@@ -28,6 +29,7 @@ pub(crate) enum Object {
     Event(Arc<HostEvent>),
     Queue(Arc<Channel<Stored>>),
     Pipe(Arc<PipeEnd>),
+    Ledger(Arc<HostLedger>),
     /// Stays with the process that made it.
     Listener(Arc<HostListener>),
     /// Stays with the process that started it.
@@ -55,6 +57,7 @@ impl Object {
             Handle::Event(raw) => Object::Event(own(raw.clone())?),
             Handle::Queue(raw) => Object::Queue(own(raw.clone())?),
             Handle::Pipe(raw) => Object::Pipe(own(raw.clone())?),
+            Handle::Ledger(raw) => Object::Ledger(own(raw.clone())?),
             _ => return Err(Error::ForeignHandle),
         };
         if Arc::ptr_eq(object.runtime(), runtime) { Ok(object) } else { Err(Error::ForeignHandle) }
@@ -68,6 +71,7 @@ impl Object {
             Object::Event(event) => &event.runtime,
             Object::Queue(queue) => &queue.runtime,
             Object::Pipe(end) => &end.runtime,
+            Object::Ledger(ledger) => &ledger.runtime,
             Object::Listener(listener) => &listener.backlog().runtime,
             Object::Process(process) => &process.runtime,
         }
@@ -85,6 +89,7 @@ impl Object {
             Object::Event(own) => Some(Handle::Event(own)),
             Object::Queue(own) => Some(Handle::Queue(own)),
             Object::Pipe(own) => Some(Handle::Pipe(own)),
+            Object::Ledger(own) => Some(Handle::Ledger(own)),
             Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -126,6 +131,7 @@ impl Object {
             Object::Event(event) => Some(blocked::address(event)),
             Object::Queue(queue) => Some(blocked::address(queue)),
             Object::Pipe(end) => Some(blocked::address(end)),
+            Object::Ledger(ledger) => Some(blocked::address(ledger)),
             Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -137,7 +143,7 @@ impl Object {
             Object::Pipe(end) => end.incoming().ok().map(|channel| channel.clone() as _),
             Object::Listener(listener) => Some(listener.backlog().clone()),
             Object::Process(process) => Some(process.clone()),
-            Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) => None,
+            Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) | Object::Ledger(_) => None,
         }
     }
 }

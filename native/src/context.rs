@@ -3,6 +3,7 @@
 use crate::arena::Arena;
 use crate::arena::filled::SharedMemory;
 use crate::event::NativeEvent;
+use crate::ledger::NativeLedger;
 use crate::lock::NativeLock;
 use crate::pipe::NativePipe;
 use crate::process::NativeProcess;
@@ -13,8 +14,8 @@ use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
-    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe,
-    RawProcess, RawQueue, RawSemaphore,
+    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener, RawLock,
+    RawPipe, RawProcess, RawQueue, RawSemaphore,
 };
 use procbox_core::{
     Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
@@ -94,6 +95,10 @@ impl RawContext for NativeContext {
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
         Ok(Arc::new(NativeEvent::create(&self.arena)?))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
+        Ok(Arc::new(NativeLedger::create(&self.arena)?))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

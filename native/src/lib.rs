@@ -32,6 +32,7 @@ mod syscalls;
 mod arena;
 
 mod event;
+mod ledger;
 mod lock;
 mod pipe;
 mod queue;

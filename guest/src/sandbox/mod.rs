@@ -5,6 +5,7 @@ mod context;
 mod entry;
 mod identity;
 mod image;
+mod ledger;
 mod primitives;
 mod process;
 mod ready;

@@ -3,16 +3,16 @@
 //! The imports are declared in `procbox_abi`; the normative text is `guest/include/procbox.h`.
 
 use procbox_abi::imports;
-use procbox_abi::{QueueBounds, Received, Sizes, Start, Status, code, limit};
+use procbox_abi::{LedgerPage, QueueBounds, Received, Sizes, Start, Status, code, limit};
 use procbox_core::{Bounds, Error, ExitStatus, Limit, Result, Wait};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) use procbox_abi::imports::{
     cpu_count, event_clear, event_is_set, event_new, event_set, event_wait, handle_close,
-    lock_acquire, lock_new, lock_release, lock_try_acquire, process_interrupt, process_kill,
-    process_pid, process_terminate, queue_close, queue_len, queue_new, self_interrupt,
-    semaphore_acquire, semaphore_available, semaphore_forget, semaphore_new, semaphore_release,
-    semaphore_try_acquire, snapshot,
+    ledger_new, ledger_wait, lock_acquire, lock_new, lock_release, lock_try_acquire,
+    process_interrupt, process_kill, process_pid, process_terminate, queue_close, queue_len,
+    queue_new, self_interrupt, semaphore_acquire, semaphore_available, semaphore_forget,
+    semaphore_new, semaphore_release, semaphore_try_acquire, snapshot,
 };
 
 unsafe extern "C" {
@@ -108,6 +108,18 @@ pub(super) fn run_constructors() {
         // SAFETY: they run once, before all else.
         unsafe { __wasm_call_ctors() }
     }
+}
+
+pub(super) fn ledger_read(handle: i32) -> Result<LedgerPage> {
+    let mut out = LedgerPage::default();
+    // SAFETY: the host writes the page to `out`.
+    check(unsafe { imports::ledger_read(handle, &mut out) }).map(|_| out)
+}
+
+/// Whether the page is in force now: `false` if another was put in force since it was read.
+pub(super) fn ledger_write(handle: i32, page: &LedgerPage) -> Result<bool> {
+    // SAFETY: the host reads the page.
+    check(unsafe { imports::ledger_write(handle, page) }).map(|code| code == 1)
 }
 
 pub(super) fn queue_bounds(handle: i32) -> Result<QueueBounds> {

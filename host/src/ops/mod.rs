@@ -9,6 +9,7 @@ pub(crate) mod connection;
 mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
+pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod message;
 pub(crate) mod own;

@@ -9,11 +9,11 @@ use procbox_core::{Error, Result};
 use std::fmt;
 
 /// The numbers of the tags of blocks, in groups that users know.
-const PRIMITIVES: [usize; 6] = [1, 2, 3, 4, 5, 6];
+const PRIMITIVES: [usize; 7] = [1, 2, 3, 4, 5, 6, 7];
 const QUEUES: usize = 4;
 const ENDS: usize = 5;
-const SEGMENTS: [usize; 1] = [7];
-const RECORDS: [usize; 2] = [8, 9];
+const SEGMENTS: [usize; 1] = [8];
+const RECORDS: [usize; 2] = [9, 10];
 
 /// Contents of a context's shared memory: see [`crate::shared_memory`].
 ///
@@ -33,7 +33,7 @@ pub struct SharedMemory {
     pub size: u64,
     /// Processes that are there, or about to be, or not cleared away yet; this one is one.
     pub processes: u64,
-    /// Primitives, whoever has them: locks, semaphores, events, queues, ends of pipes.
+    /// Primitives, whoever has them: locks, semaphores, events, queues, ends of pipes, ledgers.
     pub primitives: u64,
     /// Of these, queues.
     pub queues: u64,

@@ -134,6 +134,11 @@ impl Map {
         unsafe { self.base.add(offset as usize).cast::<T>().as_ref() }
     }
 
+    /// The offset at which something stands that [`Map::at`] gave.
+    pub(crate) fn offset_of<T: Shared>(&self, it: &T) -> u64 {
+        (std::ptr::from_ref(it).addr() - self.base.addr().get()) as u64
+    }
+
     pub(crate) fn header(&self) -> &Header {
         self.at(0)
     }

@@ -149,6 +149,7 @@ fn kind_of(object: &Object) -> u32 {
         Object::Event(_) => kind::EVENT,
         Object::Queue(_) => kind::QUEUE,
         Object::Pipe(_) => kind::PIPE,
+        Object::Ledger(_) => kind::LEDGER,
         // They do not travel, so that nobody receives one.
         Object::Listener(_) | Object::Process(_) => 0,
     }

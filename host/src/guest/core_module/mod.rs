@@ -12,6 +12,7 @@ mod code;
 mod connection;
 mod event;
 mod handle;
+mod ledger;
 mod lock;
 mod memory;
 mod message;
@@ -77,6 +78,11 @@ functions! {
     now   "queue_bounds" queue::bounds;
     now   "queue_close" queue::close;
     now   "pipe_new" pipe::new;
+
+    now   "ledger_new" ledger::new;
+    now   "ledger_read" ledger::read;
+    now   "ledger_write" ledger::write;
+    waits "ledger_wait" ledger::wait;
 
     now   "connection_listen" connection::listen;
     now   "connection_try_connect" connection::try_connect;

@@ -7,6 +7,7 @@
 mod answers;
 mod circles;
 mod crash;
+mod ledgers;
 mod meetings;
 mod namesakes;
 mod primitives;

@@ -75,8 +75,11 @@ pub(crate) fn a_killed_writer_gives_the_lock_back_and_all_are_told(ctx: &Context
     p.kill()?;
     same(read.get()?, "Ok(true)")?;
     same(exitcode(&reads)?, 0)?;
-    same((lock.read()?.owner_died(), lock.read()?.owner_died()), (true, true))?;
-    same((lock.write()?.owner_died(), lock.write()?.owner_died()), (true, false))?;
+    let readers = (lock.read()?, lock.read()?);
+    same((readers.0.owner_died(), readers.1.owner_died()), (true, true))?;
+    drop(readers);
+    same(lock.write()?.owner_died(), true)?;
+    same(lock.write()?.owner_died(), false)?;
     same(lock.read()?.owner_died(), false)
 }
 

@@ -79,8 +79,8 @@ pub use procbox_core::{
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]
 pub use procbox_core::{
-    Address, Bounds, LockGuard, Permit, PoolBuilder, ProcessBuilder, Receiver, Sender, TaskResult,
-    TaskResults, TaskUsage, Worker,
+    Address, Bounds, JoinHandle, LockGuard, Permit, PoolBuilder, ProcessBuilder, Receiver, Sender,
+    TaskResult, TaskResults, TaskUsage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;

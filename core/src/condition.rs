@@ -358,7 +358,12 @@ impl Condition {
             let why = "wait for a condition with the guard that its own `lock` gave";
             return Err(Error::Invalid(why.into()));
         }
-        let place = self.ledger.update(come)?;
+        let place = match self.ledger.look(wait, come) {
+            Ok((place, _)) => place,
+            // A process is stopped in the midst of a change.
+            Err(Error::TimedOut) => return Ok((guard, false)),
+            Err(e) => return Err(e),
+        };
         drop(guard);
         let taken = self.ledger.until(wait, |page| match (take(page, place), place) {
             (true, _) => Step::Done(()),

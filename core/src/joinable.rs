@@ -94,6 +94,11 @@ fn end_taking(page: &mut Page, has_one: bool, are_more: bool) {
     tell_if_done(page);
 }
 
+/// A wait for an item that ran out is one of a queue.
+fn empty(e: Error) -> Error {
+    if e == Error::TimedOut { Error::Empty } else { e }
+}
+
 /// Those who join look whether that was all.
 fn tell_if_done(page: &mut Page) {
     if page.words[UNDONE] == 0 && page.words[TAKING] == 0 {
@@ -109,7 +114,10 @@ impl<T> JoinableQueue<T> {
     /// Does something to the queue of which those who wait for items are told, by the end of this
     /// process too.
     fn tell<R>(&self, wait: Wait, work: impl FnOnce() -> R) -> Result<R> {
-        self.ledger.look(wait, |page| page.mine[PUTS] = page.mine[PUTS].saturating_add(1))?;
+        let begin = |page: &mut Page| page.mine[PUTS] = page.mine[PUTS].saturating_add(1);
+        self.ledger
+            .look(wait, begin)
+            .map_err(|e| if e == Error::TimedOut { Error::Full } else { e })?;
         let done = work();
         self.ledger.update(|page| {
             page.mine[PUTS] = page.mine[PUTS].saturating_sub(1);
@@ -384,18 +392,14 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
     fn get_as(&self, wait: Wait) -> Result<T> {
         let mut waiting = Waiting::new(wait);
         loop {
-            let ((), seen) = self.ledger.look(waiting.wait, begin_to_take)?;
+            let ((), seen) = self.ledger.look(waiting.wait, begin_to_take).map_err(empty)?;
             let got = self.queue.try_get();
             let are_more = got.is_ok() && !self.queue.is_empty();
             self.ledger.update(|page| end_taking(page, got.is_ok(), are_more))?;
             if !matches!(got, Err(Error::Empty)) {
                 return got;
             }
-            // A wait for an item that runs out is of a queue.
-            self.ledger.sleep(PUT, seen, &mut waiting).map_err(|e| match e {
-                Error::TimedOut => Error::Empty,
-                e => e,
-            })?;
+            self.ledger.sleep(PUT, seen, &mut waiting).map_err(empty)?;
         }
     }
 }

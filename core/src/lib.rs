@@ -36,7 +36,7 @@
 //!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
 //! 3. `context`, `on_ledgers`, `process`, `connection`, `main_loop`;
-//! 4. `pool`.
+//! 4. `pool`; `spawn`, which gives a process a pool's one task.
 //!
 //! To add a primitive: if its rules are arithmetic on numbers that come back when a process dies, its
 //! wrapper in a file here, on a ledger. Else one raw trait in `raw/`, its wrapper in a file here, one variant of
@@ -76,6 +76,7 @@ mod queue;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod spawn;
 mod sync;
 mod usage;
 
@@ -133,5 +134,6 @@ pub mod types {
     pub use crate::rlock::RLockGuard;
     pub use crate::rwlock::{ReadGuard, WriteGuard};
     pub use crate::semaphore::Permit;
+    pub use crate::spawn::JoinHandle;
     pub use crate::worker::{Runnable, Worker};
 }

@@ -44,6 +44,7 @@ mod queue;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod spawn;
 pub mod storm;
 mod support;
 pub mod walked;
@@ -163,6 +164,14 @@ cases! { $
         an_unknown_worker_is_named_with_those_that_there_are;
         a_process_that_could_not_be_started_says_why_again;
         arguments_that_do_not_decode_fail_the_worker;
+    }
+    spawn {
+        a_spawned_worker_gives_its_value_back;
+        a_spawned_worker_that_fails_or_panics_says_why;
+        a_spawned_worker_that_dies_says_how_it_ended;
+        a_join_of_a_spawned_worker_that_runs_out_can_be_repeated;
+        a_spawned_worker_is_a_process_like_any_other;
+        handles_and_large_values_come_back_from_a_spawned_worker;
     }
     exit {
         a_return_is_0;

@@ -72,9 +72,9 @@ pub mod watch;
 
 pub use procbox_core::observe;
 pub use procbox_core::{
-    Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
+    Array, Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
     ExitStatus, Input, JoinableQueue, Limit, Listener, Lock, MainLoop, Once, Output, Pipe, Pool,
-    Process, Queue, RLock, Result, RwLock, Semaphore, Usage, Wait, ready,
+    Process, Queue, RLock, Result, RwLock, Semaphore, SharedBytes, Usage, Value, Wait, ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]

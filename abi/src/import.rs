@@ -184,6 +184,23 @@ imports! {
     /// Waits until a bell of a ledger has been rung more often than that.
     safe fn ledger_wait(handle: i32, bell: i32, seen: i32, timeout: i64) -> i32;
 
+    /// A new region of shared bytes.
+    safe fn region_new(bytes: usize) -> i32;
+    /// The bytes of a region.
+    safe fn region_len(handle: i32) -> i32;
+    /// Copies bytes of a region out.
+    unsafe fn region_read(handle: i32, at: usize, bytes: *mut u8, len: usize) -> i32;
+    /// Copies bytes into a region.
+    unsafe fn region_write(handle: i32, at: usize, bytes: *const u8, len: usize) -> i32;
+    /// Does one of [`atomic`](mod@crate::atomic) to a word of a region, and writes what it was.
+    unsafe fn region_atomic(
+        handle: i32, at: usize, what: i32, operand: i64, expected: i64, out: *mut i64
+    ) -> i32;
+    /// Waits until a word of a region is another than this.
+    safe fn region_wait(handle: i32, at: usize, is: i64, timeout: i64) -> i32;
+    /// Has all who wait for words of a region look again.
+    safe fn region_notify(handle: i32) -> i32;
+
     /// A listener by a name.
     unsafe fn connection_listen(name: *const u8, len: usize) -> i32;
     /// A connection to a listener, if its backlog has room.

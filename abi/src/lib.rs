@@ -38,6 +38,6 @@ pub use layout::{
 };
 pub use name::{MAIN, MEMORY, NAMES, RESEED, RESUME, SECTION, Text, WORKER_PREFIX};
 pub use number::{
-    NUMBERS, Number, code, exit_code, flag, interrupt, kind, limit, max, mode, start,
+    NUMBERS, Number, atomic, code, exit_code, flag, interrupt, kind, limit, max, mode, start,
 };
 pub use section::{Line, lines};

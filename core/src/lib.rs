@@ -33,9 +33,9 @@
 //! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; on `ledger` stand `rlock`, `bounded`,
-//!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `worker`, a worker as those see it
+//!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
-//! 3. `context`, `on_ledgers`, `process`, `connection`, `main_loop`;
+//! 3. `context`, `on_ledgers`, `in_memory`, `process`, `connection`, `main_loop`;
 //! 4. `pool`; `spawn`, which gives a process a pool's one task.
 //!
 //! To add a primitive: if its rules are arithmetic on numbers that come back when a process dies, its
@@ -62,6 +62,7 @@ mod context;
 mod error;
 mod event;
 mod exit;
+mod in_memory;
 mod joinable;
 mod ledger;
 mod lock;
@@ -76,9 +77,11 @@ mod queue;
 mod rlock;
 mod rwlock;
 mod semaphore;
+mod shared_bytes;
 mod spawn;
 mod sync;
 mod usage;
+mod value;
 
 pub use barrier::Barrier;
 pub use bounded::BoundedSemaphore;
@@ -101,8 +104,10 @@ pub use raw::{Address, Backend, Bounds, Input, Output};
 pub use rlock::RLock;
 pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
+pub use shared_bytes::SharedBytes;
 pub use time::Wait;
 pub use usage::{TaskUsage, Usage};
+pub use value::{Array, Value};
 // Their pages are in `types`, so that the first one is short.
 #[doc(hidden)]
 pub use printable::printable;
@@ -135,5 +140,6 @@ pub mod types {
     pub use crate::rwlock::{ReadGuard, WriteGuard};
     pub use crate::semaphore::Permit;
     pub use crate::spawn::JoinHandle;
+    pub use crate::value::Plain;
     pub use crate::worker::{Runnable, Worker};
 }

@@ -114,7 +114,16 @@ enum procbox_kind {
     PROCBOX_KIND_EVENT = 3,
     PROCBOX_KIND_QUEUE = 4,
     PROCBOX_KIND_PIPE = 5,
-    PROCBOX_KIND_LEDGER = 6
+    PROCBOX_KIND_LEDGER = 6,
+    PROCBOX_KIND_REGION = 7
+};
+
+/* What region_atomic does to a word. */
+enum procbox_atomic {
+    PROCBOX_ATOMIC_LOAD = 0,            /* nothing */
+    PROCBOX_ATOMIC_STORE = 1,           /* it is the operand from now on */
+    PROCBOX_ATOMIC_ADD = 2,             /* the operand is added, around the end */
+    PROCBOX_ATOMIC_COMPARE_EXCHANGE = 3 /* it is the operand, if it was what was expected */
 };
 
 /* The size of a message: what message_read will write. */
@@ -354,6 +363,43 @@ int32_t procbox_ledger_write(int32_t handle, const procbox_ledger_t *page);
  */
 PROCBOX_IMPORT("ledger_wait")
 int32_t procbox_ledger_wait(int32_t handle, int32_t bell, int32_t seen, int64_t timeout);
+
+/* ---- regions: bytes that processes share, copied in and out ---- */
+
+/* A new region, all zero: its handle. INVALID for 0 or more than 2^30 bytes, EXHAUSTED. */
+PROCBOX_IMPORT("region_new")
+int32_t procbox_region_new(uint32_t bytes);
+
+/* The number of its bytes. */
+PROCBOX_IMPORT("region_len")
+int32_t procbox_region_len(int32_t handle);
+
+/* Copies len bytes from an offset out. INVALID if the region has not so many. */
+PROCBOX_IMPORT("region_read")
+int32_t procbox_region_read(int32_t handle, uint32_t at, void *bytes, uint32_t len);
+
+/* Copies len bytes in at an offset. INVALID if the region has not so many. */
+PROCBOX_IMPORT("region_write")
+int32_t procbox_region_write(int32_t handle, uint32_t at, const void *bytes, uint32_t len);
+
+/*
+ * Does something (enum procbox_atomic) to the word of 8 bytes at an offset, in one step, and writes to
+ * *out what it was before. INVALID if the offset is no multiple of 8 or there is no word.
+ */
+PROCBOX_IMPORT("region_atomic")
+int32_t procbox_region_atomic(int32_t handle, uint32_t at, int32_t what, int64_t operand,
+                              int64_t expected, int64_t *out);
+
+/*
+ * Waits until the word at an offset is another than is; it is looked at now, and at each region_notify.
+ * INVALID as above, TIMED_OUT.
+ */
+PROCBOX_IMPORT("region_wait")
+int32_t procbox_region_wait(int32_t handle, uint32_t at, int64_t is, int64_t timeout);
+
+/* All who wait for words of it look again. */
+PROCBOX_IMPORT("region_notify")
+int32_t procbox_region_notify(int32_t handle);
 
 /* ---- connections: between processes of one context that have no handle of each other ---- */
 

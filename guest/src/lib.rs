@@ -54,9 +54,9 @@ use nowhere as backend;
 use sandbox as backend;
 
 pub use procbox_core::{
-    Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
+    Array, Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
     ExitStatus, JoinableQueue, Limit, Listener, Lock, MainLoop, Once, Pipe, Pool, Process, Queue,
-    RLock, Result, RwLock, Semaphore, Wait, observe, ready, types,
+    RLock, Result, RwLock, Semaphore, SharedBytes, Value, Wait, observe, ready, types,
 };
 // The rest is there too; it is seldom named, and has its pages in `types` and in `procbox_core`.
 #[doc(hidden)]

@@ -88,6 +88,7 @@ mod process;
 mod program;
 mod queue;
 mod ready;
+mod region;
 mod registry;
 mod runtime;
 mod sandbox;

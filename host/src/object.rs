@@ -14,6 +14,7 @@ use crate::message::Body;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::ready::Source;
+use crate::region::HostRegion;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use procbox_core::raw::{Handle, Message, PipeConnection, Waitable};
@@ -30,6 +31,7 @@ pub(crate) enum Object {
     Queue(Arc<Channel<Stored>>),
     Pipe(Arc<PipeEnd>),
     Ledger(Arc<HostLedger>),
+    Region(Arc<HostRegion>),
     /// Stays with the process that made it.
     Listener(Arc<HostListener>),
     /// Stays with the process that started it.
@@ -58,6 +60,7 @@ impl Object {
             Handle::Queue(raw) => Object::Queue(own(raw.clone())?),
             Handle::Pipe(raw) => Object::Pipe(own(raw.clone())?),
             Handle::Ledger(raw) => Object::Ledger(own(raw.clone())?),
+            Handle::Region(raw) => Object::Region(own(raw.clone())?),
             _ => return Err(Error::ForeignHandle),
         };
         if Arc::ptr_eq(object.runtime(), runtime) { Ok(object) } else { Err(Error::ForeignHandle) }
@@ -72,6 +75,7 @@ impl Object {
             Object::Queue(queue) => &queue.runtime,
             Object::Pipe(end) => &end.runtime,
             Object::Ledger(ledger) => &ledger.runtime,
+            Object::Region(region) => &region.runtime,
             Object::Listener(listener) => &listener.backlog().runtime,
             Object::Process(process) => &process.runtime,
         }
@@ -90,6 +94,7 @@ impl Object {
             Object::Queue(own) => Some(Handle::Queue(own)),
             Object::Pipe(own) => Some(Handle::Pipe(own)),
             Object::Ledger(own) => Some(Handle::Ledger(own)),
+            Object::Region(own) => Some(Handle::Region(own)),
             Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -132,6 +137,8 @@ impl Object {
             Object::Queue(queue) => Some(blocked::address(queue)),
             Object::Pipe(end) => Some(blocked::address(end)),
             Object::Ledger(ledger) => Some(blocked::address(ledger)),
+            // A wait for one is in no circle.
+            Object::Region(_) => None,
             Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -143,7 +150,8 @@ impl Object {
             Object::Pipe(end) => end.incoming().ok().map(|channel| channel.clone() as _),
             Object::Listener(listener) => Some(listener.backlog().clone()),
             Object::Process(process) => Some(process.clone()),
-            Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) | Object::Ledger(_) => None,
+            Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) => None,
+            Object::Ledger(_) | Object::Region(_) => None,
         }
     }
 }

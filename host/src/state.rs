@@ -225,8 +225,11 @@ impl Drop for State {
     fn drop(&mut self) {
         let me = self.holder();
         for object in self.table.drain() {
-            if let Object::Lock(lock) = object {
-                lock.abandon(me);
+            match object {
+                Object::Lock(lock) => lock.abandon(me),
+                // It may have been ended before it told of a change.
+                Object::Region(region) => region.tell(),
+                _ => {}
             }
         }
         self.orphans.iter().for_each(|lock| lock.abandon(me));

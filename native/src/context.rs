@@ -9,13 +9,14 @@ use crate::pipe::NativePipe;
 use crate::process::NativeProcess;
 use crate::program::Program;
 use crate::queue::NativeQueue;
+use crate::region::NativeRegion;
 use crate::semaphore::NativeSemaphore;
 use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
     Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener, RawLock,
-    RawPipe, RawProcess, RawQueue, RawSemaphore,
+    RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
 };
 use procbox_core::{
     Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
@@ -99,6 +100,10 @@ impl RawContext for NativeContext {
 
     fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
         Ok(Arc::new(NativeLedger::create(&self.arena)?))
+    }
+
+    fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {
+        Ok(Arc::new(NativeRegion::create(&self.arena, bytes)?))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

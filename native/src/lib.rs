@@ -36,6 +36,7 @@ mod ledger;
 mod lock;
 mod pipe;
 mod queue;
+mod region;
 mod ring;
 
 mod semaphore;

@@ -2,7 +2,7 @@
 
 use super::{
     Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger, RawListener,
-    RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
+    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable, WorkerInfo,
 };
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock, SystemClock};
@@ -87,6 +87,15 @@ pub trait RawContext: Any + Send + Sync {
     /// [`Error::Exhausted`].
     fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
         Err(Error::Unsupported("ledgers, on which read-write locks, barriers and the like stand"))
+    }
+
+    /// A new region of so many bytes, all zero.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {
+        let _ = bytes;
+        Err(Error::Unsupported("shared bytes"))
     }
 
     /// A listener under an address.

@@ -3,7 +3,7 @@
 //!
 //! To write a backend:
 //!
-//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`], [`RawPipe`] and [`RawLedger`];
+//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`], [`RawPipe`], [`RawLedger`] and [`RawRegion`];
 //! 2. implement [`RawProcess`], [`RawListener`] and [`RawConnection`];
 //! 3. implement [`RawContext`], which makes all of them;
 //! 4. wrap the latter in a [`crate::Context`]. Everything else, the pool included, follows.
@@ -22,6 +22,7 @@ mod lock;
 mod pipe;
 mod process;
 mod queue;
+mod region;
 mod semaphore;
 mod taken;
 mod waitable;
@@ -36,6 +37,7 @@ pub use lock::{Acquired, RawLock};
 pub use pipe::RawPipe;
 pub use process::{Entry, Identity, Input, Output, ProcessSpec, RawProcess, WorkerInfo};
 pub use queue::{Bounds, RawQueue};
+pub use region::{AtomicOp, MAX_REGION, RawRegion, Words};
 pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
 pub use taken::Taken;
 pub use waitable::Waitable;

@@ -9,6 +9,7 @@ mod ledger;
 mod primitives;
 mod process;
 mod ready;
+mod region;
 mod sys;
 
 pub use entry::{Registered, enter, init};

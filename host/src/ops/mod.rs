@@ -16,6 +16,7 @@ pub(crate) mod own;
 pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod queue;
+pub(crate) mod region;
 pub(crate) mod semaphore;
 mod wait;
 

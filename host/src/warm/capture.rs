@@ -114,6 +114,7 @@ fn held(state: &State) -> Option<&'static str> {
         Object::Event(_) => "an event",
         Object::Queue(_) => "a queue",
         Object::Pipe(_) => "an end of a pipe",
+        Object::Region(_) => "shared bytes",
         Object::Ledger(_) => "a ledger, as a condition or a barrier has one",
         Object::Listener(_) => "a listener",
         Object::Process(_) => "a process",

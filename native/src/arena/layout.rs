@@ -243,16 +243,16 @@ pub(crate) struct Tag(u64);
 const TAG: u64 = u64::from_be_bytes(*b"procbox\0");
 
 impl Tag {
-    /// The tag of a number, of which each kind of block has its own: 1 to 7 are kinds of objects, 8 is
-    /// a queue's segment.
+    /// The tag of a number, of which each kind of block has its own: 1 to 8 are kinds of objects, 9 is
+    /// a queue's segment, 12 has shared bytes.
     pub(crate) const fn number(number: u8) -> Tag {
         Tag(TAG | number as u64)
     }
 
     /// A block of a process's record.
-    pub(super) const HOLDS: Tag = Tag::number(9);
+    pub(super) const HOLDS: Tag = Tag::number(10);
     /// A start request.
-    pub(super) const SPEC: Tag = Tag::number(10);
+    pub(super) const SPEC: Tag = Tag::number(11);
 
     /// The place of a kind's number among those of all kinds.
     pub(super) fn index(self) -> usize {

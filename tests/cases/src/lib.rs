@@ -35,6 +35,7 @@ mod joinable;
 mod lock;
 mod main_loop;
 mod measured;
+mod memory;
 mod naming;
 mod once;
 mod pipe;
@@ -319,6 +320,17 @@ cases! { $
         who_comes_meanwhile_waits_until_it_is_done;
         what_fails_is_not_done;
         another_takes_over_from_one_that_is_killed;
+    }
+    memory {
+        shared_bytes_are_copied_in_and_out;
+        shared_bytes_are_the_same_in_every_process;
+        words_are_changed_atomically;
+        a_word_is_waited_for;
+        a_region_outlives_who_made_it_and_who_was_killed;
+        a_value_is_shared;
+        a_value_is_never_half_written;
+        a_killed_changer_of_a_value_is_told;
+        an_array_is_shared;
     }
     pipe {
         a_duplex_pipe_goes_both_ways;

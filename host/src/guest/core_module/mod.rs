@@ -20,6 +20,7 @@ mod own;
 mod pipe;
 mod process;
 mod queue;
+mod region;
 mod semaphore;
 
 pub(crate) use memory::Memory;
@@ -83,6 +84,14 @@ functions! {
     now   "ledger_read" ledger::read;
     now   "ledger_write" ledger::write;
     waits "ledger_wait" ledger::wait;
+
+    now   "region_new" region::new;
+    now   "region_len" region::len;
+    now   "region_read" region::read;
+    now   "region_write" region::write;
+    now   "region_atomic" region::atomic;
+    waits "region_wait" region::wait;
+    now   "region_notify" region::notify;
 
     now   "connection_listen" connection::listen;
     now   "connection_try_connect" connection::try_connect;

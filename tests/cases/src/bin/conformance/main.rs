@@ -9,6 +9,7 @@ mod circles;
 mod crash;
 mod ledgers;
 mod meetings;
+mod memory;
 mod namesakes;
 mod primitives;
 mod processes;

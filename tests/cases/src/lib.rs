@@ -417,6 +417,7 @@ cases! { $
         no_inputs_give_no_results;
         imap_keeps_the_order_and_numbers_its_results;
         imap_takes_an_endless_iterator_as_it_goes;
+        fold_takes_results_in_order_and_keeps_none;
         imap_unordered_gives_each_result_once;
         imap_unordered_does_not_wait_for_the_slow;
         a_slow_task_keeps_no_other_waiting;

@@ -55,9 +55,9 @@ fn done(operation: &str, all: &Surroundings) -> Result<()> {
         "condition_waits" => drop(all.condition.wait_timeout(all.condition.lock()?, LONG)?),
         "items" => {
             (0..2).try_for_each(|n| all.items.put(&n))?;
-            drop(all.items.get()?);
+            let _item = all.items.get()?;
             all.items.task_done()?;
-            drop(all.items.get()?);
+            let _item = all.items.get()?;
             all.items.task_done()?;
         }
         "set" => all.event.set(),

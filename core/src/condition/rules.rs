@@ -58,6 +58,14 @@ fn call(page: &mut Page, group: usize, most: u64) -> u64 {
     called
 }
 
+/// All who are late go on.
+fn call_late(page: &mut Page) {
+    if page.words[LATE] > 0 {
+        page.words[ROUND] = page.words[ROUND].wrapping_add(1);
+        page.ring(LATE_BELL);
+    }
+}
+
 /// So many of a group are to look.
 fn wake(page: &mut Page, group: usize, n: u64) {
     // Those who are late listen to the same bell, and could be those who are woken.
@@ -74,7 +82,9 @@ fn pass_on(page: &mut Page, group: usize) {
     let over = page.words[CALLS[group]].saturating_sub(waiting);
     if over > 0 {
         page.words[CALLS[group]] = waiting;
-        call(page, 1 - group, over);
+        if call(page, 1 - group, over) < over {
+            call_late(page);
+        }
     }
 }
 
@@ -159,9 +169,8 @@ pub(super) fn notify(page: &mut Page, most: u64) -> u64 {
         page.words[TURN] = 1 - turn as u64;
         called += call(page, 1 - turn, most - called);
     }
-    if page.words[LATE] > 0 && most > 0 {
-        page.words[ROUND] = page.words[ROUND].wrapping_add(1);
-        page.ring(LATE_BELL);
+    if most > 0 {
+        call_late(page);
         called += page.words[LATE].min(most - called);
     }
     called

@@ -31,6 +31,7 @@ macro_rules! worker {
                 let ($($arg,)*): ($($type,)*) = call.arguments()?;
                 end_of_result(body($($arg),*), result)
             }
+            #[allow(clippy::too_many_arguments, reason = "a worker takes what its case has")]
             fn body($($arg: $type),*) -> Result<()> $body
         }
     };

@@ -20,6 +20,9 @@ use std::marker::PhantomData;
 pub trait Plain: NoUninit + AnyBitPattern {}
 impl<T: NoUninit + AnyBitPattern> Plain for T {}
 
+/// So often a value is read without its lock, if it changes meanwhile.
+const TRIES: usize = 64;
+
 /// The offset of the first of the two, behind the number.
 const FIRST: usize = size_of::<u64>();
 
@@ -85,10 +88,11 @@ impl<T: Plain> Value<T> {
     /// ```
     ///
     /// # Errors
-    /// None, unless the region is not what it says.
+    /// None, unless the region is not what it says, or those of [`Lock::lock`], which is taken if the value
+    /// changes all the time.
     pub fn get(&self) -> Result<T> {
         let mut version = self.bytes.load(0)?;
-        loop {
+        for _ in 0..TRIES {
             let value = self.at(version)?;
             // The next one is written beside it, and only the one after that over it.
             let now = self.bytes.load(0)?;
@@ -97,6 +101,9 @@ impl<T: Plain> Value<T> {
             }
             version = now;
         }
+        // It is changed all the time, or by one who means ill: the lock keeps those away who take it.
+        let _guard = self.lock.lock()?;
+        self.at(self.bytes.load(0)?)
     }
 
     /// Writes another value, with the lock.

@@ -143,7 +143,7 @@ impl RawContext for Root {
         // No guest makes it larger: it is the embedding program's own business.
         let account = Account::of_embedder(usize::MAX);
         let charge = account.charge(OBJECT.saturating_add(bytes))?;
-        Ok(Arc::new(HostRegion::new(self.runtime().clone(), bytes, charge)))
+        Ok(Arc::new(HostRegion::new(self.runtime().clone(), bytes, charge)?))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

@@ -6,7 +6,7 @@ use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{AtomicOp, RawRegion, Words};
-use procbox_core::{Result, Wait};
+use procbox_core::{Error, Result, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,9 +20,14 @@ pub(crate) struct HostRegion {
 }
 
 impl HostRegion {
-    pub(crate) fn new(runtime: Arc<Runtime>, len: usize, charge: Charge) -> HostRegion {
-        let words = (0..len.div_ceil(size_of::<u64>())).map(|_| AtomicU64::new(0)).collect();
-        HostRegion { runtime, words, len, changed: WaitList::new(), _charge: charge }
+    /// One that is zero, which takes no memory where nobody has written.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`] if the host has no memory.
+    pub(crate) fn new(runtime: Arc<Runtime>, len: usize, charge: Charge) -> Result<HostRegion> {
+        let words = bytemuck::allocation::try_zeroed_slice_box(len.div_ceil(size_of::<u64>()))
+            .map_err(|()| Error::Exhausted(format!("memory of the host for {len} shared bytes")))?;
+        Ok(HostRegion { runtime, words, len, changed: WaitList::new(), _charge: charge })
     }
 
     pub(crate) fn all(&self) -> Result<Words<'_>> {

@@ -29,7 +29,7 @@ pub(crate) fn new(state: &mut State, bytes: usize) -> Result<i32> {
     }
     let charge = state.account().charge(OBJECT.saturating_add(bytes))?;
     state.work.bytes(bytes);
-    let region = HostRegion::new(state.runtime().clone(), bytes, charge);
+    let region = HostRegion::new(state.runtime().clone(), bytes, charge)?;
     Ok(state.table.insert(Object::Region(Arc::new(region)))?)
 }
 

@@ -483,6 +483,8 @@ cases! { $
         two_requests_in_a_pipe_whose_ends_wait_for_replies_are_a_deadlock;
         who_waits_for_a_reply_that_somebody_could_give_is_in_no_circle;
         two_semaphores_taken_crosswise_are_a_deadlock;
+        two_rwlocks_written_crosswise_are_a_deadlock;
+        a_barrier_to_which_nobody_else_can_come_is_a_deadlock;
         two_events_of_which_each_waits_for_the_other_are_a_deadlock;
         a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;
         who_waits_for_a_circle_sees_what_becomes_of_it;

@@ -72,14 +72,15 @@ pub mod watch;
 
 pub use procbox_core::observe;
 pub use procbox_core::{
-    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
-    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, ready,
+    Array, Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
+    ExitStatus, Input, JoinableQueue, Limit, Listener, Lock, MainLoop, Once, Output, Pipe, Pool,
+    Process, Queue, RLock, Result, RwLock, Semaphore, SharedBytes, Usage, Value, Wait, ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]
 pub use procbox_core::{
-    Address, Bounds, LockGuard, Permit, PoolBuilder, Printed, ProcessBuilder, Receiver, Sender,
-    TaskResult, TaskResults, TaskUsage, Worker,
+    Address, Bounds, JoinHandle, LockGuard, Permit, PoolBuilder, Printed, ProcessBuilder, Receiver,
+    Sender, TaskResult, TaskResults, TaskUsage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;

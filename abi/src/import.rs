@@ -1,6 +1,6 @@
 //! Imports: every function that a guest may call, once, as a table and as declarations.
 
-use crate::layout::{QueueBounds, Received, Sizes, Start, Status};
+use crate::layout::{LedgerPage, QueueBounds, Received, Sizes, Start, Status};
 
 /// A type of a parameter or of a result, as WebAssembly knows it.
 ///
@@ -115,7 +115,7 @@ macro_rules! imports {
         /// what a function reads or writes through a pointer must be memory of the caller.
         #[cfg(target_arch = "wasm32")]
         pub mod imports {
-            use crate::layout::{QueueBounds, Received, Sizes, Start, Status};
+            use crate::layout::{LedgerPage, QueueBounds, Received, Sizes, Start, Status};
 
             #[link(wasm_import_module = $module)]
             unsafe extern "C" {
@@ -174,6 +174,32 @@ imports! {
     safe fn queue_close(handle: i32) -> i32;
     /// A new pipe: writes the handles of its two ends.
     unsafe fn pipe_new(duplex: i32, out: *mut [i32; 2]) -> i32;
+
+    /// A new ledger.
+    safe fn ledger_new() -> i32;
+    /// Writes a ledger's page as this process sees it.
+    unsafe fn ledger_read(handle: i32, page: *mut LedgerPage) -> i32;
+    /// Puts a page in force if nobody else did since it was read: 1 if so, else 0.
+    unsafe fn ledger_write(handle: i32, page: *const LedgerPage) -> i32;
+    /// Waits until a bell of a ledger has been rung more often than that.
+    safe fn ledger_wait(handle: i32, bell: i32, seen: i32, timeout: i64) -> i32;
+
+    /// A new region of shared bytes.
+    safe fn region_new(bytes: usize) -> i32;
+    /// The bytes of a region.
+    safe fn region_len(handle: i32) -> i32;
+    /// Copies bytes of a region out.
+    unsafe fn region_read(handle: i32, at: usize, bytes: *mut u8, len: usize) -> i32;
+    /// Copies bytes into a region.
+    unsafe fn region_write(handle: i32, at: usize, bytes: *const u8, len: usize) -> i32;
+    /// Does one of [`atomic`](mod@crate::atomic) to a word of a region, and writes what it was.
+    unsafe fn region_atomic(
+        handle: i32, at: usize, what: i32, operand: i64, expected: i64, out: *mut i64
+    ) -> i32;
+    /// Waits until a word of a region is another than this.
+    safe fn region_wait(handle: i32, at: usize, is: i64, timeout: i64) -> i32;
+    /// Has all who wait for words of a region look again.
+    safe fn region_notify(handle: i32) -> i32;
 
     /// A listener by a name.
     unsafe fn connection_listen(name: *const u8, len: usize) -> i32;

@@ -155,6 +155,48 @@ layouts! {
         bytes: i64,
     }
 
+    /// A ledger's page, as one process sees it: eight numbers that all have in common, three that say
+    /// what the dead had, the process's own line of the same three, and two bells.
+    ///
+    /// ```
+    /// use procbox_abi::LedgerPage;
+    /// let page = LedgerPage { version: 7, word_0: 1, ring_1: 1, ..LedgerPage::default() };
+    /// assert_eq!(LedgerPage::from_bytes(&page.to_bytes()), page);
+    /// ```
+    struct LedgerPage as "procbox_ledger_t" {
+        /// The number of changes so far. `ledger_write` is for the page of this version only.
+        version: u64,
+        /// Words that all have in common.
+        word_0: u64,
+        /// The second.
+        word_1: u64,
+        /// The third.
+        word_2: u64,
+        /// The fourth.
+        word_3: u64,
+        /// The fifth.
+        word_4: u64,
+        /// The sixth.
+        word_5: u64,
+        /// The seventh.
+        word_6: u64,
+        /// The eighth.
+        word_7: u64,
+        /// The sum of the first lanes of those who died.
+        lost_0: u64,
+        /// That of the second.
+        lost_1: u64,
+        /// That of the third.
+        lost_2: u64,
+        /// This process's line: its first lane in 32 bits, then the others in 16 each.
+        line: u64,
+        /// How often the first bell had been rung; in `ledger_write`, how many who wait for it are to
+        /// look again.
+        ring_0: u32,
+        /// The same of the second bell.
+        ring_1: u32,
+    }
+
     /// End of a process: its exit code, and the limit that it broke.
     ///
     /// ```

@@ -33,10 +33,11 @@ mod section;
 pub use import::imports;
 pub use import::{IMPORTS, Import, MODULE, Parameter, ValueType};
 pub use layout::{
-    Field, Identity, LAYOUTS, Layout, Pointer, QueueBounds, Received, Sizes, Start, Status,
+    Field, Identity, LAYOUTS, Layout, LedgerPage, Pointer, QueueBounds, Received, Sizes, Start,
+    Status,
 };
 pub use name::{MAIN, MEMORY, NAMES, RESEED, RESUME, SECTION, Text, WORKER_PREFIX};
 pub use number::{
-    NUMBERS, Number, code, exit_code, flag, interrupt, kind, limit, max, mode, start,
+    NUMBERS, Number, atomic, code, exit_code, flag, interrupt, kind, limit, max, mode, start,
 };
 pub use section::{Line, lines};

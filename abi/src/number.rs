@@ -128,6 +128,27 @@ numbers! {
         QUEUE = 4,
         /// An end of a pipe.
         PIPE = 5,
+        /// A ledger.
+        LEDGER = 6,
+        /// A region of shared bytes.
+        REGION = 7,
+    }
+
+    /// Atomic steps: what `region_atomic` does to a word.
+    ///
+    /// ```
+    /// use procbox_abi::atomic;
+    /// assert_ne!(atomic::ADD, atomic::STORE);
+    /// ```
+    atomic: i32, "PROCBOX_ATOMIC_" {
+        /// Nothing.
+        LOAD = 0,
+        /// It is the operand from now on.
+        STORE = 1,
+        /// The operand is added to it, around the end.
+        ADD = 2,
+        /// It is the operand from now on, if it was what was expected.
+        COMPARE_EXCHANGE = 3,
     }
 
     /// Modes: what a worker's export is called for.

@@ -4,6 +4,7 @@ use crate::{Case, MAP_ITEMS, QUEUED, SMALL, timed};
 use procbox_core::{Bytes, Context, PoolBuilder, Queue};
 use procbox_host::Sandbox;
 use procbox_native::Native;
+use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,11 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
         add("queue/64B/1p1c", queue);
         add("lock/uncontended", lock);
         add("semaphore/uncontended", semaphore);
+        add("rwlock/write", |ctx, n| timed_there(ctx, "write_many", &ctx.rwlock()?, n));
+        add("shared/add", |ctx, n| timed_there(ctx, "add_many", &ctx.shared_bytes(8)?, n));
+        add("shared/read-1MiB", |ctx, n| {
+            timed_there(ctx, "read_many", &ctx.shared_bytes(1 << 20)?, n)
+        });
         add("pipe/ping-pong", pipe);
         add("pool/empty", pool);
         add("pool/fresh", pool_fresh);
@@ -75,6 +81,20 @@ fn semaphore(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let semaphore = ctx.semaphore(1)?;
     let took: Queue<u64> = ctx.queue(1)?;
     let p = ctx.process("semaphore_many").args((&semaphore, n, &took)).start()?;
+    let nanos = took.get()?;
+    p.join()?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// A worker that does something `n` times to one thing, and says how many nanoseconds that took.
+fn timed_there(
+    ctx: &Context,
+    worker: &str,
+    thing: &impl Serialize,
+    n: u64,
+) -> anyhow::Result<Duration> {
+    let took: Queue<u64> = ctx.queue(1)?;
+    let p = ctx.process(worker).args((thing, n, &took)).start()?;
     let nanos = took.get()?;
     p.join()?;
     Ok(Duration::from_nanos(nanos))

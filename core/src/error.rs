@@ -123,6 +123,8 @@ pub enum Error {
     },
     /// The task was cancelled by [`TaskResult::cancel`](crate::TaskResult::cancel).
     Cancelled,
+    /// A party of a [`Barrier`](crate::Barrier) died while it waited, gave up or aborted it.
+    BrokenBarrier,
     /// A pool was used after `close`, or the task was pending when `terminate` came.
     PoolClosed,
     /// `join` on a pool before `close` or `terminate`.
@@ -276,6 +278,10 @@ impl fmt::Display for Error {
                 write!(f, "{worker} {status} (attempt {attempts})")
             }
             Error::Cancelled => write!(f, "the task was cancelled"),
+            Error::BrokenBarrier => write!(
+                f,
+                "the barrier is broken: a party died, gave up waiting or aborted it; reset it to go on"
+            ),
             Error::PoolClosed => write!(f, "the pool takes no tasks any more"),
             Error::PoolOpen => {
                 write!(f, "the pool still takes tasks: close or terminate it before join")

@@ -3,6 +3,7 @@
 //! A backend implements the traits of [`raw`]: one small, object-safe trait per thing (bytes and
 //! handles, no generics). Users hold the *typed* wrappers, which are written once, here, on top of
 //! those traits: [`Process`], [`Lock`], [`Semaphore`], [`Event`], [`Queue`], [`Pipe`],
+//! [`RLock`], [`BoundedSemaphore`], [`Condition`], [`Barrier`], [`JoinableQueue`], [`RwLock`], [`Once`],
 //! [`Connection`], [`MainLoop`] and [`Pool`].
 //!
 //! Programs name it through `procbox-guest` or `procbox`, which make a [`Context`]; all else comes from
@@ -31,12 +32,14 @@
 //!
 //! 1. `error`, `exit`, `usage`, `printed`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
-//! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
+//! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; on `ledger` stand `rlock`, `bounded`,
+//!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
-//! 3. `context`, `process`, `connection`, `main_loop`;
-//! 4. `pool`.
+//! 3. `context`, `on_ledgers`, `in_memory`, `process`, `connection`, `main_loop`;
+//! 4. `pool`; `spawn`, which gives a process a pool's one task.
 //!
-//! To add a primitive: one raw trait in `raw/`, its wrapper in a file here, one variant of
+//! To add a primitive: if its rules are arithmetic on numbers that come back when a process dies, its
+//! wrapper in a file here, on a ledger. Else one raw trait in `raw/`, its wrapper in a file here, one variant of
 //! [`raw::Handle`], one method of [`raw::RawContext`], and one file in each backend.
 //!
 //! There are no OS calls in this crate but for random bytes and the time, and it builds for
@@ -50,41 +53,63 @@ pub mod runner;
 pub mod time;
 pub mod worker;
 
+mod barrier;
+mod bounded;
 mod bytes;
+mod condition;
 mod connection;
 mod context;
 mod error;
 mod event;
 mod exit;
+mod in_memory;
+mod joinable;
+mod ledger;
 mod lock;
 mod main_loop;
+mod on_ledgers;
+mod once;
 mod pipe;
 mod pool;
 mod printable;
 mod printed;
 mod process;
 mod queue;
+mod rlock;
+mod rwlock;
 mod semaphore;
+mod shared_bytes;
+mod spawn;
 mod sync;
 mod usage;
+mod value;
 
+pub use barrier::Barrier;
+pub use bounded::BoundedSemaphore;
 pub use bytes::Bytes;
+pub use condition::Condition;
 pub use connection::{Connection, Listener};
 pub use context::{Context, ready};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use exit::{ExitStatus, Limit};
+pub use joinable::JoinableQueue;
 pub use lock::Lock;
 pub use main_loop::MainLoop;
+pub use once::Once;
 pub use pipe::Pipe;
 pub use pool::Pool;
 pub use printed::Printed;
 pub use process::Process;
 pub use queue::Queue;
 pub use raw::{Address, Backend, Bounds, Input, Output};
+pub use rlock::RLock;
+pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
+pub use shared_bytes::SharedBytes;
 pub use time::Wait;
 pub use usage::{TaskUsage, Usage};
+pub use value::{Array, Value};
 // Their pages are in `types`, so that the first one is short.
 #[doc(hidden)]
 pub use printable::printable;
@@ -101,15 +126,22 @@ pub use types::*;
 /// # }
 /// ```
 pub mod types {
+    pub use crate::barrier::Passed;
+    pub use crate::bounded::BoundedPermit;
     pub use crate::context::WeakContext;
     pub use crate::error::OsError;
     pub use crate::exit::signal;
     pub use crate::lock::LockGuard;
     pub use crate::main_loop::{ClosurePoster, Poster};
+    pub use crate::once::OnceState;
     pub use crate::pipe::{Receiver, Sender};
     pub use crate::pool::{AtHand, Bell, Counters, PoolBuilder, Serves, TaskResult, TaskResults};
     pub use crate::process::{Complete, ProcessBuilder, Starts};
     pub use crate::raw::{Acquired, Identity, Waitable, WorkerInfo};
+    pub use crate::rlock::RLockGuard;
+    pub use crate::rwlock::{ReadGuard, WriteGuard};
     pub use crate::semaphore::Permit;
+    pub use crate::spawn::JoinHandle;
+    pub use crate::value::Plain;
     pub use crate::worker::{Runnable, Worker};
 }

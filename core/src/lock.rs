@@ -101,6 +101,11 @@ impl Lock {
     }
 
     #[inline]
+    pub(crate) fn acquire_as(&self, wait: Wait) -> Result<Acquired> {
+        self.0.acquire(wait)
+    }
+
+    #[inline]
     fn guard(&self, wait: Wait) -> Result<LockGuard<'_>> {
         let acquired = self.0.acquire(wait)?;
         Ok(LockGuard { lock: self, acquired, not_send: PhantomData })
@@ -224,6 +229,11 @@ pub struct LockGuard<'a> {
 }
 
 impl LockGuard<'_> {
+    /// True if it holds this lock.
+    pub(crate) fn is_of(&self, lock: &Lock) -> bool {
+        Arc::ptr_eq(&self.lock.0, &lock.0)
+    }
+
     /// `true` if the holder before died without releasing.
     ///
     /// ```no_run

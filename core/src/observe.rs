@@ -196,6 +196,11 @@ pub enum Operation {
     SemaphoreAcquire,
     /// The event is not set.
     EventWait,
+    /// A word of shared bytes is what it was.
+    RegionWait,
+    /// A condition, barrier, read-write lock or the like, all of which stand on ledgers, has not come
+    /// to that yet.
+    LedgerWait,
     /// The queue is empty.
     QueueGet,
     /// The queue is full.
@@ -221,6 +226,8 @@ impl fmt::Display for Awaited {
             Operation::LockAcquire => write!(f, "lock {object}"),
             Operation::SemaphoreAcquire => write!(f, "a permit of semaphore {object}"),
             Operation::EventWait => write!(f, "event {object}"),
+            Operation::RegionWait => write!(f, "a word of region {object}"),
+            Operation::LedgerWait => write!(f, "a change of ledger {object}"),
             Operation::QueueGet => write!(f, "a message of queue {object}"),
             Operation::QueuePut => write!(f, "room in queue {object}"),
             Operation::PipeRecv => write!(f, "a message of pipe {object}"),

@@ -108,7 +108,12 @@ impl<T> Queue<T> {
     where
         for<'a> &'a V: crate::worker::Arg<T>,
     {
-        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::Forever))
+        self.put_as(value, Wait::Forever)
+    }
+
+    #[inline]
+    pub(crate) fn put_as<V: Serialize + ?Sized>(&self, value: &V, wait: Wait) -> Result<()> {
+        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, wait))
     }
 
     /// Like [`Queue::put`], for at most `timeout`.
@@ -129,7 +134,7 @@ impl<T> Queue<T> {
     where
         for<'a> &'a V: crate::worker::Arg<T>,
     {
-        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::AtMost(timeout)))
+        self.put_as(value, Wait::AtMost(timeout))
     }
 
     /// Like [`Queue::put`], without waiting.
@@ -152,7 +157,7 @@ impl<T> Queue<T> {
     where
         for<'a> &'a V: crate::worker::Arg<T>,
     {
-        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, Wait::Never))
+        self.put_as(value, Wait::Never)
     }
 
     /// The messages in it now; another process may change that at any moment.

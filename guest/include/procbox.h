@@ -172,7 +172,17 @@ enum procbox_kind {
     PROCBOX_KIND_SEMAPHORE = 2,
     PROCBOX_KIND_EVENT = 3,
     PROCBOX_KIND_QUEUE = 4,
-    PROCBOX_KIND_PIPE = 5
+    PROCBOX_KIND_PIPE = 5,
+    PROCBOX_KIND_LEDGER = 6,
+    PROCBOX_KIND_REGION = 7
+};
+
+/* What region_atomic does to a word. */
+enum procbox_atomic {
+    PROCBOX_ATOMIC_LOAD = 0,            /* nothing */
+    PROCBOX_ATOMIC_STORE = 1,           /* it is the operand from now on */
+    PROCBOX_ATOMIC_ADD = 2,             /* the operand is added, around the end */
+    PROCBOX_ATOMIC_COMPARE_EXCHANGE = 3 /* it is the operand, if it was what was expected */
 };
 
 /* The size of a message: what message_read will write. */
@@ -192,6 +202,28 @@ typedef struct {
     int64_t messages; /* negative: as many as the bytes allow */
     int64_t bytes;    /* all messages together; no message may be larger */
 } procbox_bounds_t;
+
+/*
+ * A ledger's page, as this process sees it. What the words mean is for those who share it; what lost
+ * means too: when a process dies its line is added to it, lane by lane.
+ */
+typedef struct {
+    uint64_t version; /* the number of changes so far */
+    uint64_t word_0;
+    uint64_t word_1;
+    uint64_t word_2;
+    uint64_t word_3;
+    uint64_t word_4;
+    uint64_t word_5;
+    uint64_t word_6;
+    uint64_t word_7;
+    uint64_t lost_0;
+    uint64_t lost_1;
+    uint64_t lost_2;
+    uint64_t line;   /* this process's: the first lane in 32 bits, then two in 16 bits each */
+    uint32_t ring_0; /* read: how often the bell had been rung; written: how many are to look again */
+    uint32_t ring_1;
+} procbox_ledger_t;
 
 /* How a process ended. */
 typedef struct {
@@ -365,6 +397,68 @@ int32_t procbox_queue_close(int32_t handle);
  */
 PROCBOX_IMPORT("pipe_new")
 int32_t procbox_pipe_new(int32_t duplex, int32_t out[2]);
+
+/* ---- ledgers: what conditions, barriers, read-write locks and the like stand on ---- */
+
+/* A new ledger, all zero: its handle. EXHAUSTED. */
+PROCBOX_IMPORT("ledger_new")
+int32_t procbox_ledger_new(void);
+
+/* Writes its page to *page. */
+PROCBOX_IMPORT("ledger_read")
+int32_t procbox_ledger_read(int32_t handle, procbox_ledger_t *page);
+
+/*
+ * Puts *page in force, with this process's line, if its version is the one that is in force: 1. Else
+ * 0: somebody has changed the page since, read it again. Those who wait for a bell look again, at
+ * least as many as its ring says. EXHAUSTED if there is no room for the line.
+ */
+PROCBOX_IMPORT("ledger_write")
+int32_t procbox_ledger_write(int32_t handle, const procbox_ledger_t *page);
+
+/*
+ * Waits until a bell (0 or 1) has been rung since seen, which a page said of it. It is rung too when a
+ * process dies whose line was not 0. INVALID if there is no such bell, TIMED_OUT, DEADLOCK.
+ */
+PROCBOX_IMPORT("ledger_wait")
+int32_t procbox_ledger_wait(int32_t handle, int32_t bell, int32_t seen, int64_t timeout);
+
+/* ---- regions: bytes that processes share, copied in and out ---- */
+
+/* A new region, all zero: its handle. INVALID for 0 or more than 2^30 bytes, EXHAUSTED. */
+PROCBOX_IMPORT("region_new")
+int32_t procbox_region_new(uint32_t bytes);
+
+/* The number of its bytes. */
+PROCBOX_IMPORT("region_len")
+int32_t procbox_region_len(int32_t handle);
+
+/* Copies len bytes from an offset out. INVALID if the region has not so many. */
+PROCBOX_IMPORT("region_read")
+int32_t procbox_region_read(int32_t handle, uint32_t at, void *bytes, uint32_t len);
+
+/* Copies len bytes in at an offset. INVALID if the region has not so many. */
+PROCBOX_IMPORT("region_write")
+int32_t procbox_region_write(int32_t handle, uint32_t at, const void *bytes, uint32_t len);
+
+/*
+ * Does something (enum procbox_atomic) to the word of 8 bytes at an offset, in one step, and writes to
+ * *out what it was before. INVALID if the offset is no multiple of 8 or there is no word.
+ */
+PROCBOX_IMPORT("region_atomic")
+int32_t procbox_region_atomic(int32_t handle, uint32_t at, int32_t what, int64_t operand,
+                              int64_t expected, int64_t *out);
+
+/*
+ * Waits until the word at an offset is another than is; it is looked at now, and at each region_notify.
+ * INVALID as above, TIMED_OUT.
+ */
+PROCBOX_IMPORT("region_wait")
+int32_t procbox_region_wait(int32_t handle, uint32_t at, int64_t is, int64_t timeout);
+
+/* All who wait for words of it look again. */
+PROCBOX_IMPORT("region_notify")
+int32_t procbox_region_notify(int32_t handle);
 
 /* ---- connections: between processes of one context that have no handle of each other ---- */
 

@@ -54,8 +54,9 @@ use nowhere as backend;
 use sandbox as backend;
 
 pub use procbox_core::{
-    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Limit, Listener, Lock, MainLoop,
-    Pipe, Pool, Process, Queue, Result, Semaphore, Wait, observe, ready, types,
+    Array, Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
+    ExitStatus, JoinableQueue, Limit, Listener, Lock, MainLoop, Once, Pipe, Pool, Process, Queue,
+    RLock, Result, RwLock, Semaphore, SharedBytes, Value, Wait, observe, ready, types,
 };
 // The rest is there too; it is seldom named, and has its pages in `types` and in `procbox_core`.
 #[doc(hidden)]
@@ -122,8 +123,9 @@ pub use procbox_guest_macros::worker;
 /// ```
 pub mod prelude {
     pub use crate::{
-        Bytes, Connection, Context, Error, Event, ExitStatus, Listener, Lock, MainLoop, Pipe, Pool,
-        Poster, Process, Queue, Receiver, Result, Semaphore, Sender, Wait, worker,
+        Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event, ExitStatus,
+        JoinableQueue, Listener, Lock, MainLoop, Pipe, Pool, Poster, Process, Queue, RLock,
+        Receiver, Result, Semaphore, Sender, Wait, worker,
     };
 }
 

@@ -31,6 +31,8 @@ pub(crate) const MESSAGE: usize = 256;
 pub(crate) const HANDLE: usize = 64;
 /// The sum for one of the things that a process waits for.
 pub(crate) const WAITED: usize = 256;
+/// The sum for what a process has of a ledger.
+pub(crate) const LINE: usize = 192;
 /// The sum for a place in a table of handles.
 pub(crate) const PLACE: usize = 32;
 

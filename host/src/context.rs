@@ -6,12 +6,14 @@ use crate::connection::{self, Names};
 use crate::event::HostEvent;
 use crate::grants::Grants;
 use crate::inner::{Inner, Owner};
+use crate::ledger::HostLedger;
 use crate::lock::HostLock;
 use crate::object::{self, Stored};
 use crate::pipe::PipeEnd;
 use crate::program::{Prepared, Program};
 use crate::queue;
 use crate::ready;
+use crate::region::HostRegion;
 use crate::runtime::{Runtime, Share};
 use crate::semaphore::HostSemaphore;
 use crate::start::Shared;
@@ -24,7 +26,8 @@ use procbox_core::observe;
 use procbox_core::random::Random;
 use procbox_core::raw::{
     Address, Backend, Bounds, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
-    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
+    RawLedger, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
+    Waitable, WorkerInfo,
 };
 use procbox_core::time::Clock;
 use procbox_core::{Bytes, Error, Result, Wait};
@@ -136,6 +139,17 @@ impl RawContext for Root {
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
         Ok(Arc::new(HostEvent::new(self.runtime().clone(), self.charge()?)))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
+        Ok(Arc::new(HostLedger::new(self.runtime().clone(), self.charge()?)))
+    }
+
+    fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {
+        // No guest makes it larger: it is the embedding program's own business.
+        let account = Account::of_embedder(usize::MAX);
+        let charge = account.charge(OBJECT.saturating_add(bytes))?;
+        Ok(Arc::new(HostRegion::new(self.runtime().clone(), bytes, charge)?))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

@@ -8,11 +8,13 @@ use crate::connection::HostListener;
 use crate::cycles::{self, Carrier};
 use crate::discard::discard;
 use crate::event::HostEvent;
+use crate::ledger::HostLedger;
 use crate::lock::HostLock;
 use crate::message::Body;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
 use crate::ready::Source;
+use crate::region::HostRegion;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use procbox_core::raw::{Handle, Message, PipeConnection, Waitable};
@@ -28,6 +30,8 @@ pub(crate) enum Object {
     Event(Arc<HostEvent>),
     Queue(Arc<Channel<Stored>>),
     Pipe(Arc<PipeEnd>),
+    Ledger(Arc<HostLedger>),
+    Region(Arc<HostRegion>),
     /// Stays with the process that made it.
     Listener(Arc<HostListener>),
     /// Stays with the process that started it.
@@ -55,6 +59,8 @@ impl Object {
             Handle::Event(raw) => Object::Event(own(raw.clone())?),
             Handle::Queue(raw) => Object::Queue(own(raw.clone())?),
             Handle::Pipe(raw) => Object::Pipe(own(raw.clone())?),
+            Handle::Ledger(raw) => Object::Ledger(own(raw.clone())?),
+            Handle::Region(raw) => Object::Region(own(raw.clone())?),
             _ => return Err(Error::ForeignHandle),
         };
         if Arc::ptr_eq(object.runtime(), runtime) { Ok(object) } else { Err(Error::ForeignHandle) }
@@ -68,6 +74,8 @@ impl Object {
             Object::Event(event) => &event.runtime,
             Object::Queue(queue) => &queue.runtime,
             Object::Pipe(end) => &end.runtime,
+            Object::Ledger(ledger) => &ledger.runtime,
+            Object::Region(region) => &region.runtime,
             Object::Listener(listener) => &listener.backlog().runtime,
             Object::Process(process) => &process.runtime,
         }
@@ -85,6 +93,8 @@ impl Object {
             Object::Event(own) => Some(Handle::Event(own)),
             Object::Queue(own) => Some(Handle::Queue(own)),
             Object::Pipe(own) => Some(Handle::Pipe(own)),
+            Object::Ledger(own) => Some(Handle::Ledger(own)),
+            Object::Region(own) => Some(Handle::Region(own)),
             Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -126,6 +136,9 @@ impl Object {
             Object::Event(event) => Some(blocked::address(event)),
             Object::Queue(queue) => Some(blocked::address(queue)),
             Object::Pipe(end) => Some(blocked::address(end)),
+            Object::Ledger(ledger) => Some(blocked::address(ledger)),
+            // A wait for one is in no circle.
+            Object::Region(_) => None,
             Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -138,6 +151,7 @@ impl Object {
             Object::Listener(listener) => Some(listener.backlog().clone()),
             Object::Process(process) => Some(process.clone()),
             Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) => None,
+            Object::Ledger(_) | Object::Region(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::blocked;
 use crate::cycles::Carrier;
 use crate::fuel::Work;
 use crate::limits::MemoryLimit;
+use crate::lines::Lines;
 use crate::listed::Listed;
 use crate::lock::{Holder, HostLock};
 use crate::object::{Object, Stored};
@@ -82,6 +83,8 @@ pub(crate) struct State {
     orphans: Vec<Arc<HostLock>>,
     /// Permits taken and not given back.
     pub(crate) permits: Permits,
+    /// What it has of ledgers.
+    pub(crate) lines: Lines,
     /// Processes started by this one.
     pub(crate) children: Vec<Arc<HostProcess>>,
     /// The guest's linear memory, once its exports are known.
@@ -117,6 +120,7 @@ impl State {
             late: None,
             orphans: Vec::new(),
             permits: Permits::default(),
+            lines: Lines::default(),
             children: Vec::new(),
             memory: None,
             limits,
@@ -162,6 +166,7 @@ impl State {
             table: &self.table,
             kept: &self.kept,
             permits: &self.permits,
+            lines: &self.lines,
             is_bounded: self.process.deadline.instant().is_some(),
             sources: &[],
         }
@@ -186,6 +191,7 @@ pub(crate) struct Standing<'a> {
     table: &'a Table,
     kept: &'a Stored,
     permits: &'a Permits,
+    lines: &'a Lines,
     /// It is ended after a while: no wait of it is for ever.
     pub(crate) is_bounded: bool,
     /// Those of which it waits for the first.
@@ -203,7 +209,12 @@ impl<'a> Standing<'a> {
         let kept = self.kept.objects.iter();
         let objects = self.table.iter().chain(kept).filter_map(Object::address);
         let permits = self.permits.semaphores().map(blocked::address);
-        objects.chain(permits).chain(self.sources.iter().map(blocked::address)).collect()
+        let lines = self.lines.ledgers().map(blocked::address);
+        objects
+            .chain(permits)
+            .chain(lines)
+            .chain(self.sources.iter().map(blocked::address))
+            .collect()
     }
 
     /// Those queues and ends of pipes that it has in whose messages there are others.
@@ -217,12 +228,16 @@ impl Drop for State {
     fn drop(&mut self) {
         let me = self.holder();
         for object in self.table.drain() {
-            if let Object::Lock(lock) = object {
-                lock.abandon(me);
+            match object {
+                Object::Lock(lock) => lock.abandon(me),
+                // It may have been ended before it told of a change.
+                Object::Region(region) => region.tell(),
+                _ => {}
             }
         }
         self.orphans.iter().for_each(|lock| lock.abandon(me));
         self.permits.give_back();
+        self.lines.give_back();
         for child in self.children.iter().filter(|c| c.identity.daemon) {
             child.end_with(ExitStatus::signaled(signal::TERM));
         }

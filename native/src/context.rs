@@ -3,18 +3,20 @@
 use crate::arena::Arena;
 use crate::arena::filled::SharedMemory;
 use crate::event::NativeEvent;
+use crate::ledger::NativeLedger;
 use crate::lock::NativeLock;
 use crate::pipe::NativePipe;
 use crate::process::NativeProcess;
 use crate::program::Program;
 use crate::queue::NativeQueue;
+use crate::region::NativeRegion;
 use crate::semaphore::NativeSemaphore;
 use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
-    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe,
-    RawProcess, RawQueue, RawSemaphore,
+    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener, RawLock,
+    RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
 };
 use procbox_core::{
     Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
@@ -94,6 +96,14 @@ impl RawContext for NativeContext {
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
         Ok(Arc::new(NativeEvent::create(&self.arena)?))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
+        Ok(Arc::new(NativeLedger::create(&self.arena)?))
+    }
+
+    fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {
+        Ok(Arc::new(NativeRegion::create(&self.arena, bytes)?))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

@@ -2,7 +2,7 @@
 //! made: the recovery of the dead, and the look for circles of waits.
 
 use crate::arena::Above;
-use crate::{deadlock, event, lock, pipe, queue, recover, semaphore};
+use crate::{deadlock, event, ledger, lock, pipe, queue, recover, region, semaphore};
 
 /// The kinds, and the rows above the arena.
 pub(crate) static ABOVE: Above = Above {
@@ -13,6 +13,8 @@ pub(crate) static ABOVE: Above = Above {
         &queue::QueueKind,
         &pipe::EndKind,
         &pipe::PipeKind,
+        &ledger::LedgerKind,
+        &region::RegionKind,
     ],
     recover_orphaned: recover::recover_orphaned,
     recover: recover::try_recover,

@@ -32,9 +32,11 @@ mod syscalls;
 mod arena;
 
 mod event;
+mod ledger;
 mod lock;
 mod pipe;
 mod queue;
+mod region;
 mod ring;
 
 mod semaphore;

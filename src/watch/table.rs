@@ -198,6 +198,8 @@ fn kind(operation: Operation) -> Option<&'static str> {
         Operation::LockAcquire => "lock",
         Operation::SemaphoreAcquire => "semaphore",
         Operation::EventWait => "event",
+        Operation::RegionWait => "region",
+        Operation::LedgerWait => "ledger",
         Operation::QueueGet | Operation::QueuePut => "queue",
         Operation::PipeRecv | Operation::PipeSend => "pipe",
         _ => return None,

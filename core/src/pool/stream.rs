@@ -127,6 +127,26 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         self.iterate(inputs, false)
     }
 
+    /// A task per input, whose results are folded into one value in the order of the inputs, as they come:
+    /// none is kept beyond its turn, and inputs are taken a bounded number ahead.
+    ///
+    /// ```no_run
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let primes = pool.fold(0..1_000_000u64, 0u64, |sum, prime| sum + u64::from(prime))?;
+    /// assert_eq!(primes, 78_498);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The first error by input order; the tasks behind it are not waited for, and their results dropped.
+    pub fn fold<I, A>(&self, inputs: I, first: A, mut with: impl FnMut(A, R) -> A) -> Result<A>
+    where
+        I: IntoIterator,
+        (I::Item,): Args<P>,
+    {
+        self.imap(inputs).try_fold(first, |so_far, (_, result)| Ok(with(so_far, result?)))
+    }
+
     fn iterate<I>(&self, inputs: I, ordered: bool) -> TaskResults<R, AtHand<I::IntoIter>>
     where
         I: IntoIterator,

@@ -1,8 +1,8 @@
 //! A backend's context, which makes primitives and starts processes.
 
 use super::{
-    Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawListener, RawLock, RawPipe,
-    RawProcess, RawQueue, RawSemaphore, Waitable, WorkerInfo,
+    Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger, RawListener,
+    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable, WorkerInfo,
 };
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock, SystemClock};
@@ -80,6 +80,23 @@ pub trait RawContext: Any + Send + Sync {
     /// # Errors
     /// [`crate::Error::Exhausted`].
     fn pipe(&self, duplex: bool) -> Result<(Arc<dyn RawPipe>, Arc<dyn RawPipe>)>;
+
+    /// A new ledger, all zero.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
+        Err(Error::Unsupported("ledgers, on which read-write locks, barriers and the like stand"))
+    }
+
+    /// A new region of so many bytes, all zero.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {
+        let _ = bytes;
+        Err(Error::Unsupported("shared bytes"))
+    }
 
     /// A listener under an address.
     ///

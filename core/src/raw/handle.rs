@@ -1,6 +1,6 @@
 //! Handles, a process's right to one primitive each, and the messages in which they travel.
 
-use super::{RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore};
+use super::{RawEvent, RawLedger, RawLock, RawPipe, RawQueue, RawRegion, RawSemaphore};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +29,10 @@ pub enum Handle {
     Queue(Arc<dyn RawQueue>),
     /// Of one end of a pipe.
     Pipe(Arc<dyn RawPipe>),
+    /// Of a ledger, on which a [`crate::RwLock`], [`crate::Barrier`] or the like stands.
+    Ledger(Arc<dyn RawLedger>),
+    /// Of a region, which [`crate::SharedBytes`] and [`crate::Value`] have.
+    Region(Arc<dyn RawRegion>),
 }
 
 impl Handle {
@@ -60,6 +64,8 @@ impl Handle {
             Handle::Event(_) => "event",
             Handle::Queue(_) => "queue",
             Handle::Pipe(_) => "pipe",
+            Handle::Ledger(_) => "ledger",
+            Handle::Region(_) => "region",
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! To write a backend:
 //!
-//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`] and [`RawPipe`];
+//! 1. implement [`RawLock`], [`RawSemaphore`], [`RawEvent`], [`RawQueue`], [`RawPipe`], [`RawLedger`] and [`RawRegion`];
 //! 2. implement [`RawProcess`], [`RawListener`] and [`RawConnection`];
 //! 3. implement [`RawContext`], which makes all of them;
 //! 4. wrap the latter in a [`crate::Context`]. Everything else, the pool included, follows.
@@ -17,10 +17,12 @@ mod connection;
 mod context;
 mod event;
 mod handle;
+mod ledger;
 mod lock;
 mod pipe;
 mod process;
 mod queue;
+mod region;
 mod semaphore;
 mod taken;
 mod waitable;
@@ -30,10 +32,12 @@ pub use connection::{MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
 pub use context::{Backend, RawContext};
 pub use event::RawEvent;
 pub use handle::{Handle, Message};
+pub use ledger::{BELLS, LANES, Page, RawLedger, Seen, WORDS};
 pub use lock::{Acquired, RawLock};
 pub use pipe::RawPipe;
 pub use process::{Entry, Identity, Input, Output, ProcessSpec, RawProcess, WorkerInfo};
 pub use queue::{Bounds, RawQueue};
+pub use region::{AtomicOp, MAX_REGION, RawRegion, Words};
 pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
 pub use taken::Taken;
 pub use waitable::Waitable;

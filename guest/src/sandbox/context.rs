@@ -1,10 +1,12 @@
 //! The context of a sandboxed process: everything is asked of the host.
 
+use super::ledger::GuestLedger;
 use super::primitives::{GuestEvent, GuestLock, GuestPipe, GuestQueue, GuestSemaphore, Own};
+use super::region::GuestRegion;
 use super::{connection, identity, process, ready, sys};
 use procbox_core::raw::{
-    ProcessSpec, RawConnection, RawContext, RawEvent, RawListener, RawLock, RawPipe, RawProcess,
-    RawQueue, RawSemaphore,
+    ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener, RawLock, RawPipe,
+    RawProcess, RawQueue, RawRegion, RawSemaphore,
 };
 use procbox_core::{Address, Backend, Bounds, Identity, Result, Wait, Waitable, WorkerInfo};
 use std::cell::RefCell;
@@ -42,6 +44,14 @@ impl RawContext for GuestContext {
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
         Ok(Arc::new(GuestEvent(own(sys::event_new())?)))
+    }
+
+    fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
+        Ok(Arc::new(GuestLedger(own(sys::ledger_new())?)))
+    }
+
+    fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {
+        Ok(Arc::new(GuestRegion(own(sys::region_new(bytes))?)))
     }
 
     fn queue(&self, bounds: Bounds) -> Result<Arc<dyn RawQueue>> {

@@ -5,9 +5,11 @@ mod context;
 mod entry;
 mod identity;
 mod image;
+mod ledger;
 mod primitives;
 mod process;
 mod ready;
+mod region;
 mod sys;
 
 pub use entry::{Registered, enter, init};

@@ -1,5 +1,7 @@
 //! The raw traits of the primitives, each a handle and its imports.
 
+use super::ledger::GuestLedger;
+use super::region::GuestRegion;
 use super::sys::{self, check, try_then_wait};
 use procbox_abi::{Received, code, kind};
 use procbox_core::raw::{Handle, Message, RawEvent, RawLock, RawPipe, RawQueue, RawSemaphore};
@@ -38,6 +40,8 @@ pub(super) fn number(handle: &Handle) -> Result<i32> {
         Handle::Event(raw) => own(&**raw as &dyn Any, |own: &GuestEvent| own.0.0),
         Handle::Queue(raw) => own(&**raw as &dyn Any, |own: &GuestQueue| own.0.0),
         Handle::Pipe(raw) => own(&**raw as &dyn Any, |own: &GuestPipe| own.0.0),
+        Handle::Ledger(raw) => own(&**raw as &dyn Any, |own: &GuestLedger| own.0.0),
+        Handle::Region(raw) => own(&**raw as &dyn Any, |own: &GuestRegion| own.0.0),
         _ => Err(Error::ForeignHandle),
     }
 }
@@ -54,6 +58,8 @@ pub(super) fn handles(received: Vec<Received>) -> Result<Vec<Handle>> {
                 kind::EVENT => Ok(Handle::Event(Arc::new(GuestEvent(own)))),
                 kind::QUEUE => Ok(Handle::Queue(Arc::new(GuestQueue(own)))),
                 kind::PIPE => Ok(Handle::Pipe(Arc::new(GuestPipe(own)))),
+                kind::LEDGER => Ok(Handle::Ledger(Arc::new(GuestLedger(own)))),
+                kind::REGION => Ok(Handle::Region(Arc::new(GuestRegion(own)))),
                 _ => Err(Error::ForeignHandle),
             }
         })

@@ -3,14 +3,15 @@
 //! The imports are declared in `procbox_abi`; the normative text is `guest/include/procbox.h`.
 
 use procbox_abi::imports;
-use procbox_abi::{QueueBounds, Received, Sizes, Start, Status, code, limit};
+use procbox_abi::{LedgerPage, QueueBounds, Received, Sizes, Start, Status, code, limit};
 use procbox_core::{Bounds, Error, ExitStatus, Limit, Result, Wait};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(super) use procbox_abi::imports::{
     cpu_count, event_clear, event_is_set, event_new, event_set, event_wait, handle_close,
-    lock_acquire, lock_new, lock_release, lock_try_acquire, process_interrupt, process_kill,
-    process_pid, process_terminate, queue_close, queue_len, queue_new, self_interrupt,
+    ledger_new, ledger_wait, lock_acquire, lock_new, lock_release, lock_try_acquire,
+    process_interrupt, process_kill, process_pid, process_terminate, queue_close, queue_len,
+    queue_new, region_len, region_new, region_notify, region_wait, self_interrupt,
     semaphore_acquire, semaphore_available, semaphore_forget, semaphore_new, semaphore_release,
     semaphore_try_acquire, snapshot,
 };
@@ -108,6 +109,43 @@ pub(super) fn run_constructors() {
         // SAFETY: they run once, before all else.
         unsafe { __wasm_call_ctors() }
     }
+}
+
+pub(super) fn ledger_read(handle: i32) -> Result<LedgerPage> {
+    let mut out = LedgerPage::default();
+    // SAFETY: the host writes the page to `out`.
+    check(unsafe { imports::ledger_read(handle, &mut out) }).map(|_| out)
+}
+
+/// Whether the page is in force now: `false` if another was put in force since it was read.
+pub(super) fn ledger_write(handle: i32, page: &LedgerPage) -> Result<bool> {
+    // SAFETY: the host reads the page.
+    check(unsafe { imports::ledger_write(handle, page) }).map(|code| code == 1)
+}
+
+pub(super) fn region_read(handle: i32, at: usize, into: &mut [u8]) -> Result<()> {
+    // SAFETY: the host writes `into`, to its end.
+    check(unsafe { imports::region_read(handle, at, into.as_mut_ptr(), into.len()) }).map(|_| ())
+}
+
+pub(super) fn region_write(handle: i32, at: usize, bytes: &[u8]) -> Result<()> {
+    // SAFETY: the host reads the slice.
+    check(unsafe { imports::region_write(handle, at, bytes.as_ptr(), bytes.len()) }).map(|_| ())
+}
+
+/// One of [`procbox_abi::atomic`] on a word; what it was before.
+pub(super) fn region_atomic(
+    handle: i32,
+    at: usize,
+    what: i32,
+    operand: u64,
+    expected: u64,
+) -> Result<u64> {
+    let mut out = 0;
+    let (operand, expected) = (operand as i64, expected as i64);
+    // SAFETY: the host writes an i64 to `out`.
+    let code = unsafe { imports::region_atomic(handle, at, what, operand, expected, &mut out) };
+    check(code).map(|_| out as u64)
 }
 
 pub(super) fn queue_bounds(handle: i32) -> Result<QueueBounds> {

@@ -9,12 +9,14 @@ pub(crate) mod connection;
 mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
+pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod message;
 pub(crate) mod own;
 pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod queue;
+pub(crate) mod region;
 pub(crate) mod semaphore;
 mod wait;
 

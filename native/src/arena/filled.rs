@@ -9,11 +9,13 @@ use procbox_core::{Error, Result};
 use std::fmt;
 
 /// The numbers of the tags of blocks, in groups that users know.
-const PRIMITIVES: [usize; 6] = [1, 2, 3, 4, 5, 6];
+const PRIMITIVES: [usize; 9] = [1, 2, 3, 4, 5, 7, 8, 6, 12];
+/// So many of them are what users have.
+const COUNTED: usize = 7;
 const QUEUES: usize = 4;
 const ENDS: usize = 5;
-const SEGMENTS: [usize; 1] = [7];
-const RECORDS: [usize; 2] = [8, 9];
+const SEGMENTS: [usize; 1] = [9];
+const RECORDS: [usize; 2] = [10, 11];
 
 /// Contents of a context's shared memory: see [`crate::shared_memory`].
 ///
@@ -33,13 +35,13 @@ pub struct SharedMemory {
     pub size: u64,
     /// Processes that are there, or about to be, or not cleared away yet; this one is one.
     pub processes: u64,
-    /// Primitives, whoever has them: locks, semaphores, events, queues, ends of pipes.
+    /// Primitives, whoever has them: locks, semaphores, events, queues, ends of pipes, ledgers, regions.
     pub primitives: u64,
     /// Of these, queues.
     pub queues: u64,
     /// Of these, ends of pipes.
     pub ends: u64,
-    /// Bytes that primitives take, without messages.
+    /// Bytes that primitives take, without messages; with those that are shared.
     pub primitives_bytes: u64,
     /// Bytes of the pieces in which messages lie: an empty queue has one of 64 KiB.
     pub messages_bytes: u64,
@@ -95,7 +97,7 @@ impl Arena {
         SharedMemory {
             size: self.size(),
             processes: taken.len() as u64,
-            primitives: PRIMITIVES[..5].iter().map(|number| blocks(*number)).sum(),
+            primitives: PRIMITIVES[..COUNTED].iter().map(|number| blocks(*number)).sum(),
             queues: blocks(QUEUES),
             ends: blocks(ENDS),
             primitives_bytes: bytes(&PRIMITIVES),

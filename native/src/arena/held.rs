@@ -193,6 +193,11 @@ impl Registry {
 }
 
 impl Held {
+    /// Offset of the entry in this process's record.
+    pub(crate) fn entry(&self) -> u64 {
+        self.entry
+    }
+
     /// Entry in this process's record.
     pub(crate) fn hold(&self) -> &Hold {
         self.arena.at(self.entry)

@@ -187,14 +187,27 @@ shared! {
     pub(crate) struct Hold {
         /// The object; 0 if the entry is free.
         pub(crate) object: AtomicU64,
-        /// If it is a semaphore: the permits that the process has taken; changed under its lock.
+        /// If it is a semaphore: the permits that the process has taken; changed under its lock. If it is a
+        /// ledger: the lower half of the process's line.
         pub(crate) permits: AtomicU32,
-        /// Those of them that it has given back without that lock.
+        /// Those of them that it has given back without that lock; the upper half of the line.
         pub(crate) returned: AtomicU32,
     }
 }
 
 impl Hold {
+    /// The process's line of a ledger, for who has the ledger's lock.
+    pub(crate) fn line(&self) -> u64 {
+        let (low, high) = (&self.permits, &self.returned);
+        u64::from(low.load(Ordering::Relaxed)) | u64::from(high.load(Ordering::Relaxed)) << 32
+    }
+
+    /// Writes that line.
+    pub(crate) fn set_line(&self, line: u64) {
+        self.permits.store(line as u32, Ordering::Relaxed);
+        self.returned.store((line >> 32) as u32, Ordering::Relaxed);
+    }
+
     /// The permits that the process has taken and not given back.
     pub(crate) fn taken(&self) -> u32 {
         let returned = self.returned.load(Ordering::Acquire);
@@ -230,16 +243,16 @@ pub(crate) struct Tag(u64);
 const TAG: u64 = u64::from_be_bytes(*b"procbox\0");
 
 impl Tag {
-    /// The tag of a number, of which each kind of block has its own: 1 to 6 are kinds of objects, 7 is
-    /// a queue's segment.
+    /// The tag of a number, of which each kind of block has its own: 1 to 8 are kinds of objects, 9 is
+    /// a queue's segment, 12 has shared bytes.
     pub(crate) const fn number(number: u8) -> Tag {
         Tag(TAG | number as u64)
     }
 
     /// A block of a process's record.
-    pub(super) const HOLDS: Tag = Tag::number(8);
+    pub(super) const HOLDS: Tag = Tag::number(10);
     /// A start request.
-    pub(super) const SPEC: Tag = Tag::number(9);
+    pub(super) const SPEC: Tag = Tag::number(11);
 
     /// The place of a kind's number among those of all kinds.
     pub(super) fn index(self) -> usize {

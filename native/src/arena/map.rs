@@ -22,6 +22,9 @@ pub(crate) const LEAST: u64 = 4 << 20;
 
 pub(super) const PAGE: u64 = 4096;
 
+/// From so many bytes on it is cheaper to make a hole than to write zeroes.
+const HOLE: u64 = 256 << 10;
+
 /// A `memfd` that is mapped whole.
 pub(crate) struct Map {
     base: NonNull<u8>,
@@ -103,11 +106,11 @@ impl Map {
         self.fd.as_raw_fd()
     }
 
-    /// Gives the memory of a range back to the system; it reads as zeroes then. A failure costs
-    /// memory only.
-    pub(super) fn punch(&self, offset: u64, length: u64) {
+    /// Gives the memory of a range back to the system; it reads as zeroes then, if that is so. A failure
+    /// costs memory only.
+    pub(super) fn punch(&self, offset: u64, length: u64) -> bool {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let _ = fallocate(&self.fd, flags, offset as i64, length as i64);
+        fallocate(&self.fd, flags, offset as i64, length as i64).is_ok()
     }
 
     /// Gives the whole pages of a range back to the system, whose contents nobody needs any more.
@@ -132,6 +135,11 @@ impl Map {
         // SAFETY: in range and aligned; `Shared` types are atomics, valid whatever the bytes; the
         // mapping lives as long as `self`.
         unsafe { self.base.add(offset as usize).cast::<T>().as_ref() }
+    }
+
+    /// The offset at which something stands that [`Map::at`] gave.
+    pub(crate) fn offset_of<T: Shared>(&self, it: &T) -> u64 {
+        (std::ptr::from_ref(it).addr() - self.base.addr().get()) as u64
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -173,6 +181,34 @@ impl Map {
         for word in 0..length / 8 {
             self.word(offset + 8 * word).store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Makes a range zero, of a block that is not published yet: large ones as holes, which take no memory.
+    pub(crate) fn empty(&self, offset: u64, length: u64) {
+        let end = offset + length;
+        let (from, to) = (offset.next_multiple_of(PAGE), end & !(PAGE - 1));
+        if length >= HOLE && self.punch(from, to - from) {
+            self.zero(offset, from - offset);
+            self.zero(to, end - to);
+        } else {
+            self.zero(offset, length);
+        }
+    }
+
+    /// So many words that processes share, from an offset on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if they are not all in the heap.
+    pub(crate) fn words(&self, offset: u64, count: u64) -> Result<&[AtomicU64]> {
+        let length = count.checked_mul(8).and_then(|bytes| usize::try_from(bytes).ok());
+        let length = length.ok_or_else(|| Error::Invalid("words beyond the arena".into()))?;
+        if !offset.is_multiple_of(8) {
+            scribbled();
+        }
+        let first = self.range(offset, length)?.cast::<AtomicU64>();
+        // SAFETY: in range and aligned; atomics are valid whatever the bytes; the mapping lives as long as
+        // `self`.
+        Ok(unsafe { std::slice::from_raw_parts(first.as_ptr(), length / 8) })
     }
 
     #[inline]

@@ -26,13 +26,14 @@ const PAUSES: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(600), Duration::from_millis(1500)];
 
 /// The calls that are on the list, by their numbers there.
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::LockAcquire,
     Operation::SemaphoreAcquire,
     Operation::EventWait,
     Operation::QueueGet,
     Operation::QueuePut,
     Operation::Join,
+    Operation::LedgerWait,
 ];
 
 /// One who may wait long.
@@ -49,7 +50,8 @@ pub(crate) struct Awaits {
     pub(crate) operation: Operation,
     /// The object by whose handle; for a join, the slot of the process.
     pub(crate) object: u64,
-    /// For a put the bytes, for an event its word when the wait began, for a join the pid.
+    /// For a put the bytes, for an event its word when the wait began, for a
+    /// ledger the bell and how often it had been rung, for a join the pid.
     pub(crate) detail: u64,
 }
 

@@ -6,7 +6,7 @@ use crate::arena::layout::{Tag, shared};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use procbox_core::{Error, Result};
 
-pub(crate) const SEGMENT_TAG: Tag = Tag::number(7);
+pub(crate) const SEGMENT_TAG: Tag = Tag::number(9);
 
 /// The usual size of a segment. A larger message gets a segment of its own size.
 pub(crate) const SEGMENT: u64 = 64 << 10;

@@ -12,7 +12,10 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use procbox_core::{Bytes, Context, Error, Event, Lock, Pipe, Process, Queue, Result, Semaphore};
+use procbox_core::{
+    Barrier, Bytes, Condition, Context, Error, Event, JoinableQueue, Lock, Pipe, Process, Queue,
+    Result, RwLock, Semaphore,
+};
 use procbox_native::SharedMemory;
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -48,6 +51,13 @@ const OTHERS: &[&str] = &[
     "permit_none",
     "set",
     "wait",
+    "read",
+    "write",
+    "write_waits",
+    "condition",
+    "put_item",
+    "take_item",
+    "pass",
     "create",
     "drop",
     "circle",
@@ -72,6 +82,9 @@ const BEFORE: usize = 65_000;
 /// The last message: who gets it has got all.
 pub(crate) const LAST: u8 = 9;
 
+/// What stands on ledgers.
+pub(crate) type Ledgers = (RwLock, Condition, JoinableQueue<u64>, Barrier);
+
 /// What the walked process and its neighbours have.
 struct World {
     ctx: Context,
@@ -80,6 +93,7 @@ struct World {
     lock: Lock,
     permits: Semaphore,
     event: Event,
+    ledgers: Ledgers,
     ends: (Pipe<Bytes>, Pipe<Bytes>),
     forwarded: Queue<Bytes>,
     contends: Process,
@@ -91,7 +105,8 @@ impl World {
     fn new() -> Result<World> {
         let ctx = procbox_native::Native::builder().build()?;
         let (lock, permits, event) = (ctx.lock()?, ctx.semaphore(2)?, ctx.event()?);
-        let args = (&lock, &permits);
+        let ledgers = (ctx.rwlock()?, ctx.condition()?, ctx.joinable_queue(4)?, ctx.barrier(2)?);
+        let args = (&lock, &permits, &ledgers);
         let contends = ctx.process(workers::contends::worker()).args(args).daemon(true).start()?;
         Ok(World {
             q: ctx.queue(4)?,
@@ -102,6 +117,7 @@ impl World {
             lock,
             permits,
             event,
+            ledgers,
             contends,
             filled: OnceCell::new(),
         })
@@ -120,6 +136,7 @@ impl World {
             }
             "get_handle" => self.carry.put(&self.ctx.event()?),
             "recv" => self.ends.1.send(&sevens(100)),
+            "take_item" => self.ledgers.2.put(&7),
             _ => Ok(()),
         }
     }
@@ -133,6 +150,7 @@ impl World {
             &self.permits,
             &self.event,
             &self.ends.0,
+            &self.ledgers,
         );
         // A daemon may not start processes.
         let process = self.ctx.process(workers::walked::worker()).args(args);
@@ -195,8 +213,39 @@ impl World {
         drop(both);
         assert!(self.contends.is_alive(), "{operation}, {at}: {:?}", self.contends.status());
         self.event.clear();
+        self.check_ledgers(operation, at)?;
         self.forward(operation, at)?;
         self.nothing_is_left(operation, at);
+        Ok(())
+    }
+
+    /// What stands on ledgers has nothing of the dead.
+    fn check_ledgers(&self, operation: &str, at: &str) -> Result<()> {
+        let (shared, condition, items, barrier) = &self.ledgers;
+        // One dies with it, at most, before it has written: then all are told until somebody writes.
+        drop(shared.write_timeout(HANG)?);
+        drop((shared.read_timeout(HANG)?, shared.read_timeout(HANG)?));
+        drop(condition.lock_timeout(HANG)?);
+        assert_eq!(condition.notify_all()?, 0, "{operation}, {at}: the dead wait");
+        let mut found = 0;
+        while !items.is_empty() {
+            assert_eq!(items.get_timeout(HANG)?, 7, "{operation}, {at}");
+            items.task_done()?;
+            found += 1;
+        }
+        items.join_timeout(HANG)?;
+        let most = match operation {
+            "stopped" => 2,
+            _ => usize::from(operation.ends_with("_item")),
+        };
+        assert!(found <= most, "{operation}, {at}: {found}");
+        assert_eq!(items.undone()?, 0, "{operation}, {at}");
+        if operation != "pass" && operation != "stopped" {
+            assert!(!barrier.is_broken()?, "{operation}, {at}");
+        }
+        barrier.reset()?;
+        assert_eq!((barrier.waiting()?, barrier.is_broken()?), (0, false), "{operation}, {at}");
+        assert_eq!(barrier.try_wait(), Err(Error::TimedOut), "{operation}, {at}");
         Ok(())
     }
 
@@ -316,6 +365,10 @@ fn stop_after(world: &World, operation: &str, instructions: u64) -> Result<u64> 
     bounded("permit", world.permits.permit_timeout(SHORT).map(drop));
     world.event.set();
     bounded("wait", world.event.wait_timeout(SHORT).map(drop));
+    bounded("read", world.ledgers.0.read_timeout(SHORT).map(drop));
+    bounded("write", world.ledgers.0.write_timeout(SHORT).map(drop));
+    bounded("put an item", world.ledgers.2.put_timeout(&7, SHORT));
+    bounded("take an item", world.ledgers.2.get_timeout(SHORT).map(drop));
     bounded("join", process.join_timeout(SHORT).map(drop));
     traced.ptrace(libc::PTRACE_DETACH)?;
     // To the end of the operation, which it says by a signal; one that has said so returns.
@@ -324,6 +377,8 @@ fn stop_after(world: &World, operation: &str, instructions: u64) -> Result<u64> 
     while world.q.get_timeout(SHORT).is_ok() {}
     while world.carry.get_timeout(SHORT).is_ok() {}
     while world.ends.0.recv_timeout(SHORT).is_ok() {}
+    while world.ledgers.2.get_timeout(SHORT).is_ok() {}
+    while world.ledgers.2.task_done().is_ok() {}
     world.event.clear();
     world.check("stopped", &at)?;
     Ok(done)

@@ -31,6 +31,7 @@ macro_rules! worker {
                 let ($($arg,)*): ($($type,)*) = call.arguments()?;
                 end_of_result(body($($arg),*), result)
             }
+            #[allow(clippy::too_many_arguments, reason = "a worker takes what its case has")]
             fn body($($arg: $type),*) -> Result<()> $body
         }
     };
@@ -129,8 +130,10 @@ worker! { holds_and_carries(lock: Lock, permits: Semaphore, carry: Queue<Event>)
         let _ = carry.try_get().map(|event| event.set());
     }
 } }
-worker! { contends(lock: Lock, permits: Semaphore) {
+worker! { contends(lock: Lock, permits: Semaphore, ledgers: crate::walk::Ledgers) {
     loop {
+        drop(ledgers.0.write()?);
+        ledgers.1.notify(0)?;
         drop(lock.lock()?);
         drop(permits.permit()?);
         std::thread::yield_now();
@@ -138,8 +141,9 @@ worker! { contends(lock: Lock, permits: Semaphore) {
 } }
 worker! { walked(
     operation: String, q: Queue<Bytes>, carry: Queue<Event>, lock: Lock, permits: Semaphore,
-    event: Event, pipe: Pipe<Bytes>
+    event: Event, pipe: Pipe<Bytes>, ledgers: crate::walk::Ledgers
 ) {
+    let (shared, condition, items, barrier) = ledgers;
     use crate::walk::{BRIEF, LARGE};
     use nix::sys::signal::{Signal, raise};
     let ctx = procbox_native::context()?;
@@ -170,6 +174,22 @@ worker! { walked(
         }
         "set" => event.set(),
         "wait" => drop(event.wait_timeout(BRIEF)),
+        "read" => drop((shared.read(), shared.read_timeout(BRIEF))),
+        "write" => drop(shared.write()),
+        "write_waits" => {
+            let _reader = shared.read();
+            drop(shared.write_timeout(BRIEF));
+        }
+        "condition" => {
+            let guard = condition.lock()?;
+            drop(condition.wait_timeout(guard, BRIEF));
+        }
+        "put_item" => drop(items.put(&7)),
+        "take_item" => {
+            drop(items.get());
+            drop(items.task_done());
+        }
+        "pass" => drop(barrier.wait_timeout(BRIEF)),
         "send" => drop(pipe.send(&small)),
         "recv" => drop(pipe.recv()),
         "recv_empty" => drop(pipe.recv_timeout(BRIEF)),

@@ -1,6 +1,7 @@
 //! Deadlocks: circles of waits end, and nothing else does for looking like one.
 
 use crate::support::*;
+use anyhow::ensure;
 use procbox_guest::{Bytes, Context, Error, Limit, Lock, Process, Queue, Result};
 
 /// The word of a wait that was one of a circle.
@@ -159,6 +160,35 @@ pub(crate) fn two_semaphores_taken_crosswise_are_a_deadlock(ctx: &Context) -> Ve
     let both = [start(&one, &other, 0)?, start(&other, &one, 1)?];
     drop((one, other));
     all_say_so(&out, &both)
+}
+
+pub(crate) fn two_rwlocks_written_crosswise_are_a_deadlock(ctx: &Context) -> Verdict {
+    let (one, other, out) = (ctx.rwlock()?, ctx.rwlock()?, ctx.queue::<String>(2)?);
+    let held = [ctx.event()?, ctx.event()?];
+    let start = |first, second, at: usize| {
+        let args = (first, second, &held[at], &held[1 - at], &out);
+        ctx.process("writes_both").args(args).start()
+    };
+    let both = [start(&one, &other, 0)?, start(&other, &one, 1)?];
+    drop((one, other));
+    all_say_so(&out, &both)
+}
+
+pub(crate) fn a_barrier_to_which_nobody_else_can_come_is_a_deadlock(ctx: &Context) -> Verdict {
+    let (barrier, out) = (ctx.barrier(3)?, ctx.queue::<String>(2)?);
+    let about = ctx.event()?;
+    let start = |_| {
+        let it = crate::Shared::Barrier(barrier.clone());
+        ctx.process("waits_for_it").args((&it, "", &about, &out)).start()
+    };
+    let both = (0..2).map(start).collect::<Result<Vec<_>>>()?;
+    drop(barrier);
+    // Whoever gives up breaks it for the other one.
+    let mut said = [out.get()?, out.get()?];
+    said.sort();
+    same(&*said[1], DEADLOCK)?;
+    ensure!([DEADLOCK, "Err(BrokenBarrier)"].contains(&&*said[0]), "{said:?}");
+    both.iter().try_for_each(|p| same(exitcode(p)?, 0))
 }
 
 pub(crate) fn two_events_of_which_each_waits_for_the_other_are_a_deadlock(

@@ -19,7 +19,10 @@
 //! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
 //!    the backend's own to say, where it runs the trial.
 
+mod barrier;
+mod bounded;
 mod cancel;
+mod condition;
 mod conformance;
 mod connection;
 mod context;
@@ -28,15 +31,21 @@ mod deadlock;
 mod event;
 mod exit;
 mod healing;
+mod joinable;
 mod lock;
 mod main_loop;
 mod measured;
+mod memory;
 mod naming;
+mod once;
 mod pipe;
 mod pool;
 mod process;
 mod queue;
+mod rlock;
+mod rwlock;
 mod semaphore;
+mod spawn;
 pub mod storm;
 mod support;
 pub mod walked;
@@ -44,7 +53,9 @@ mod warm;
 
 pub use conformance::{Place, Trial, run_case};
 
-use procbox_guest::{Context, Lock, Queue, Runnable};
+use procbox_guest::{
+    Barrier, BoundedSemaphore, Condition, Context, Lock, Once, Queue, RLock, Runnable, RwLock,
+};
 use serde::{Deserialize, Serialize};
 
 /// A case: it fails with what is not as it should be.
@@ -68,6 +79,23 @@ pub struct Order {
     pub lock: Lock,
     /// The queue that the order goes back to, its number doubled.
     pub reply: Option<Queue<Order>>,
+}
+
+/// Something that stands on a ledger, as an argument of workers that take any of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Shared {
+    /// A lock that its holder may take again.
+    RLock(RLock),
+    /// A semaphore with a bound.
+    Bounded(BoundedSemaphore),
+    /// A condition.
+    Condition(Condition),
+    /// A barrier.
+    Barrier(Barrier),
+    /// A lock to read or to write.
+    RwLock(RwLock),
+    /// Something to be done once.
+    Once(Once),
 }
 
 /// A worker that is a struct: puts the numbers below `ticks` into the queue. Its `run` is in
@@ -137,6 +165,14 @@ cases! { $
         an_unknown_worker_is_named_with_those_that_there_are;
         a_process_that_could_not_be_started_says_why_again;
         arguments_that_do_not_decode_fail_the_worker;
+    }
+    spawn {
+        a_spawned_worker_gives_its_value_back;
+        a_spawned_worker_that_fails_or_panics_says_why;
+        a_spawned_worker_that_dies_says_how_it_ended;
+        a_join_of_a_spawned_worker_that_runs_out_can_be_repeated;
+        a_spawned_worker_is_a_process_like_any_other;
+        handles_and_large_values_come_back_from_a_spawned_worker;
     }
     exit {
         a_return_is_0;
@@ -224,6 +260,78 @@ cases! { $
         a_message_is_handed_on_a_hundred_thousand_times_between_two;
         a_message_is_handed_on_a_hundred_thousand_times_between_four;
     }
+    rlock {
+        an_rlock_is_reentrant;
+        an_rlock_is_free_when_it_was_released_as_often;
+        an_rlock_is_released_by_its_holder_only;
+        a_wait_for_an_rlock_runs_out;
+        a_killed_holder_gives_the_rlock_back_however_often_it_had_it;
+    }
+    bounded {
+        a_bounded_semaphore_counts_permits;
+        a_release_too_many_is_refused;
+        a_bounded_permit_may_be_released_by_another_process;
+        a_killed_holder_gives_its_bounded_permit_back;
+        a_killed_waiter_takes_no_bounded_permit_with_it;
+        a_wait_for_a_bounded_permit_runs_out;
+    }
+    condition {
+        a_notification_wakes_as_many_as_it_says;
+        a_notification_is_not_for_who_comes_later;
+        who_is_notified_has_the_lock_again;
+        a_wait_for_a_condition_runs_out;
+        two_conditions_of_one_lock_hand_items_on;
+        a_condition_is_waited_for_with_its_own_guard;
+        a_killed_waiter_takes_no_notification_with_it;
+        waiters_that_are_killed_count_no_more;
+        who_is_woken_is_told_of_a_holder_that_was_killed;
+        no_notification_of_a_thousand_is_lost;
+    }
+    barrier {
+        all_go_on_when_the_last_one_comes;
+        a_barrier_is_used_again_and_again;
+        the_last_one_acts_before_the_others_go_on;
+        an_action_that_fails_breaks_the_barrier;
+        a_party_that_is_killed_there_breaks_the_barrier;
+        a_wait_at_a_barrier_that_runs_out_breaks_it;
+        abort_ends_all_waits_at_a_barrier;
+        reset_ends_the_waits_and_makes_a_barrier_as_new;
+    }
+    joinable {
+        join_waits_until_all_items_are_done;
+        an_item_is_done_once;
+        many_handle_the_items_of_many;
+        the_undone_items_of_a_killed_consumer_are_told;
+        a_consumer_that_is_killed_while_it_waits_loses_nothing;
+        a_wait_for_an_item_or_for_room_runs_out;
+        close_wakes_who_waits_for_an_item;
+    }
+    rwlock {
+        many_read_or_one_writes;
+        writers_keep_each_other_and_readers_apart;
+        who_waits_to_write_goes_before_who_comes_later_to_read;
+        a_killed_reader_leaves_nothing_behind;
+        a_killed_writer_gives_the_lock_back_and_all_are_told;
+        a_killed_waiter_keeps_nobody_from_the_lock;
+        a_wait_to_read_or_to_write_runs_out;
+    }
+    once {
+        it_is_done_once_whoever_comes;
+        who_comes_meanwhile_waits_until_it_is_done;
+        what_fails_is_not_done;
+        another_takes_over_from_one_that_is_killed;
+    }
+    memory {
+        shared_bytes_are_copied_in_and_out;
+        shared_bytes_are_the_same_in_every_process;
+        words_are_changed_atomically;
+        a_word_is_waited_for;
+        a_region_outlives_who_made_it_and_who_was_killed;
+        a_value_is_shared;
+        a_value_is_never_half_written;
+        a_killed_changer_of_a_value_is_told;
+        an_array_is_shared;
+    }
     pipe {
         a_duplex_pipe_goes_both_ways;
         a_simplex_pipe_goes_one_way;
@@ -309,6 +417,7 @@ cases! { $
         no_inputs_give_no_results;
         imap_keeps_the_order_and_numbers_its_results;
         imap_takes_an_endless_iterator_as_it_goes;
+        fold_takes_results_in_order_and_keeps_none;
         imap_unordered_gives_each_result_once;
         imap_unordered_does_not_wait_for_the_slow;
         a_slow_task_keeps_no_other_waiting;
@@ -374,6 +483,8 @@ cases! { $
         two_requests_in_a_pipe_whose_ends_wait_for_replies_are_a_deadlock;
         who_waits_for_a_reply_that_somebody_could_give_is_in_no_circle;
         two_semaphores_taken_crosswise_are_a_deadlock;
+        two_rwlocks_written_crosswise_are_a_deadlock;
+        a_barrier_to_which_nobody_else_can_come_is_a_deadlock;
         two_events_of_which_each_waits_for_the_other_are_a_deadlock;
         a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;
         who_waits_for_a_circle_sees_what_becomes_of_it;

@@ -577,3 +577,18 @@ pub(crate) fn several_threads_share_a_pool(ctx: &Context) -> Verdict {
     })?;
     same(pool.counters().done, 800)
 }
+
+pub(crate) fn fold_takes_results_in_order_and_keeps_none(ctx: &Context) -> Verdict {
+    let pool = ctx.pool::<(u64,), u64>("double").workers(2).build()?;
+    // The order shows in what is made of them.
+    let made = pool.fold(1..=9u64, 1u64, |so_far, n| so_far.wrapping_mul(31).wrapping_add(n))?;
+    let due = (1..=9u64).fold(1u64, |so_far, n| so_far.wrapping_mul(31).wrapping_add(2 * n));
+    same(made, due)?;
+    same(pool.fold(0..20_000u64, 0, |sum, n| sum + n)?, 20_000 * 19_999)?;
+    same(pool.fold(std::iter::empty::<u64>(), 7, |_, _| 0)?, 7)?;
+    // An error ends it, also of an endless iterator; and the pool goes on.
+    let other = ctx.pool::<(u64,), String>("double").workers(2).build()?;
+    let failed = other.fold(u64::MAX / 2.., 0, |n, _| n + 1);
+    ensure!(matches!(failed, Err(Error::Decode { .. })), "{failed:?}");
+    same(pool.apply((3u64,))?, 6)
+}

@@ -2,7 +2,9 @@
 //! the opposite. What they all have is here; the workers are in the program `conformance`, and who
 //! walks says how it has to be afterwards.
 
-use procbox_guest::{Bytes, Context, Event, Lock, Pipe, Queue, Result, Semaphore};
+use procbox_guest::{
+    Bytes, Condition, Context, Event, JoinableQueue, Lock, Pipe, Queue, Result, RwLock, Semaphore,
+};
 use serde::{Deserialize, Serialize};
 
 /// The marks that a walked process leaves in its journal.
@@ -38,6 +40,12 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("permit", &[]),
     ("permit_none", &[]),
     ("permit_waits", &["has_permits", "wants_permit"]),
+    ("read", &[]),
+    ("write", &[]),
+    ("write_waits", &["reads"]),
+    ("condition", &[]),
+    ("condition_waits", &["notifies"]),
+    ("items", &[]),
     ("set", &[]),
     ("wait", &[]),
     ("wait_waits", &["sets"]),
@@ -76,6 +84,12 @@ pub struct Surroundings {
     pub lock: Lock,
     /// [`PERMITS`].
     pub permits: Semaphore,
+    /// A lock to read or to write.
+    pub rwlock: RwLock,
+    /// A condition.
+    pub condition: Condition,
+    /// Items that are marked done.
+    pub items: JoinableQueue<u64>,
     /// An event.
     pub event: Event,
     /// The end of a pipe that the walked process uses.
@@ -100,6 +114,9 @@ impl Surroundings {
             journal: ctx.unbounded_queue()?,
             lock: ctx.lock()?,
             permits: ctx.semaphore(PERMITS)?,
+            rwlock: ctx.rwlock()?,
+            condition: ctx.condition()?,
+            items: ctx.joinable_queue(FULL)?,
             event: ctx.event()?,
             here,
             there,

@@ -112,6 +112,7 @@ impl World {
         ensure!(others || come.is_one_of(&is_set, &false, &(operation == "set")), "{is_set}");
         all.event.clear();
         self.held_by_nobody(&come, !told.is_empty())?;
+        self.ledgers_are_clean(operation, &come)?;
         self.goes_on()
     }
 
@@ -129,6 +130,30 @@ impl World {
         let taken: Vec<_> = (0..PERMITS).map(|_| permits.try_permit()).collect::<Result<_>>()?;
         ensure!(permits.try_permit().err() == Some(Error::TimedOut), "more than there are");
         drop(taken);
+        Ok(())
+    }
+
+    /// What stands on ledgers has nothing of the dead, and tells what they had.
+    fn ledgers_are_clean(&self, operation: &str, come: &Come) -> anyhow::Result<()> {
+        let (rwlock, condition, items) = (&self.all.rwlock, &self.all.condition, &self.all.items);
+        let died = rwlock.write_timeout(HANG).context("to write")?.owner_died();
+        let writes = operation.starts_with("write") && !come.done;
+        ensure!(!died || writes, "no writer has died, and somebody was told so");
+        let readers = (rwlock.try_read(), rwlock.try_read());
+        ensure!(readers.0.is_ok() && readers.1.is_ok(), "nobody writes, and nobody can read");
+        drop(readers);
+        drop(condition.lock_timeout(HANG).context("a condition's lock")?);
+        ensure!(condition.notify_all()? == 0, "the dead wait");
+        let mut left = 0;
+        while let Ok(item) = items.try_get() {
+            items.task_done()?;
+            ensure!(item < 2, "item {item}");
+            left += 1;
+        }
+        let lost = items.join_timeout(HANG).context("a join")?;
+        let now = lost - self.lost.replace(lost);
+        ensure!(left + now <= 2 * usize::from(operation == "items"), "{left} left, {now} lost");
+        ensure!(!come.done || left + now == 0, "all done, and {left} left, {now} lost");
         Ok(())
     }
 

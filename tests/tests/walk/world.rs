@@ -6,6 +6,7 @@ use procbox::sandbox::{Program, SandboxBuilder};
 use procbox::{Context, Error, Event, ExitStatus, Process, Sandbox};
 use procbox_cases::walked::{FULL, LARGE, Surroundings, sevens};
 use procbox_tests::{Backend, program};
+use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -45,6 +46,8 @@ pub(crate) struct World {
     never: Event,
     looking: Looking,
     things: usize,
+    /// Items that were lost so far.
+    pub(crate) lost: Cell<usize>,
 }
 
 /// The queues and locks that there are. (The context keeps what it knows of those that have ended.)
@@ -71,7 +74,7 @@ impl World {
         let ctx = sandbox.context(Program::wasm(program("conformance", Backend::Sandbox))?)?;
         let (all, never) = (Surroundings::new(&ctx, "walked")?, ctx.event()?);
         let things = primitives(&looking).len();
-        Ok(World { sandbox, ctx, all, never, looking, things })
+        Ok(World { sandbox, ctx, all, never, looking, things, lost: Cell::new(0) })
     }
 
     /// What there is before the operation.

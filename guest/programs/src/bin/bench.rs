@@ -1,6 +1,7 @@
 //! The workers that `procbox bench` and `benches/` measure. Not a sample: nothing here is useful.
 
 use procbox_guest::prelude::*;
+use procbox_guest::{RwLock, SharedBytes};
 use std::time::Instant;
 
 /// Starts and ends.
@@ -60,6 +61,37 @@ fn semaphore_many(semaphore: Semaphore, n: u64, took: Queue<u64>) -> Result<()> 
     let began = Instant::now();
     for _ in 0..n {
         drop(semaphore.permit()?);
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// Takes a lock to write and gives it back `n` times.
+#[worker]
+fn write_many(lock: RwLock, n: u64, took: Queue<u64>) -> Result<()> {
+    let began = Instant::now();
+    for _ in 0..n {
+        drop(lock.write()?);
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// Adds to a shared word `n` times.
+#[worker]
+fn add_many(shared: SharedBytes, n: u64, took: Queue<u64>) -> Result<()> {
+    let began = Instant::now();
+    for _ in 0..n {
+        shared.add(0, 1)?;
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// Copies all of some shared bytes out, `n` times.
+#[worker]
+fn read_many(shared: SharedBytes, n: u64, took: Queue<u64>) -> Result<()> {
+    let mut bytes = vec![0; shared.len()];
+    let began = Instant::now();
+    for _ in 0..n {
+        shared.read(0, &mut bytes)?;
     }
     took.put(&(began.elapsed().as_nanos() as u64))
 }

@@ -67,25 +67,30 @@ pub(super) fn lent(lent: &Lent) -> i32 {
     }
 }
 
-/// Gives the process the handles of the message that is kept for it.
+/// Gives the process the handles of the message that is kept for it, if components have resources for
+/// all of them.
 pub(super) fn open_kept(state: &mut State) -> ops::Result<Vec<Handle>> {
-    let kinds: Vec<fn(i32) -> Handle> = state.kept.objects.iter().map(kind).collect();
+    let kinds: Option<Vec<fn(i32) -> Handle>> = state.kept.objects.iter().map(kind).collect();
+    let Some(kinds) = kinds else {
+        return Err(procbox_core::Error::Unsupported("such a handle in a component").into());
+    };
     state.work.handles(kinds.len());
     let handles = ops::message::open_kept(state)?;
     Ok(kinds.into_iter().zip(handles).map(|(of, handle)| of(handle)).collect())
 }
 
-fn kind(object: &Object) -> fn(i32) -> Handle {
-    match object {
+fn kind(object: &Object) -> Option<fn(i32) -> Handle> {
+    Some(match object {
+        Object::Lock(_) => |handle| Handle::Lock(owned(handle)),
         Object::Semaphore(_) => |handle| Handle::Semaphore(owned(handle)),
         Object::Event(_) => |handle| Handle::Event(owned(handle)),
         Object::Queue(_) => |handle| Handle::Queue(owned(handle)),
         Object::Pipe(_) => |handle| Handle::Pipe(owned(handle)),
-        // Listeners and processes do not travel, so that nobody receives one.
-        Object::Lock(_) | Object::Listener(_) | Object::Process(_) => {
-            |handle| Handle::Lock(owned(handle))
+        // The last two do not travel.
+        Object::Ledger(_) | Object::Region(_) | Object::Listener(_) | Object::Process(_) => {
+            return None;
         }
-    }
+    })
 }
 
 /// Keeps for the process what comes with an input, in the place of what came with the one before.

@@ -69,7 +69,9 @@ async fn receive(state: &mut State, handle: i32, timeout: Option<u64>) -> ops::R
     match handles {
         Ok(handles) => Ok(Message { bytes, handles }),
         Err(e) => {
-            state.late = Some((handle, stored));
+            if matches!(e, ops::Error::Failed(procbox_core::Error::Exhausted(_))) {
+                state.late = Some((handle, stored));
+            }
             Err(e)
         }
     }

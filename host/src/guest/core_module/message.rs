@@ -149,6 +149,8 @@ fn kind_of(object: &Object) -> u32 {
         Object::Event(_) => kind::EVENT,
         Object::Queue(_) => kind::QUEUE,
         Object::Pipe(_) => kind::PIPE,
+        Object::Ledger(_) => kind::LEDGER,
+        Object::Region(_) => kind::REGION,
         // They do not travel, so that nobody receives one.
         Object::Listener(_) | Object::Process(_) => 0,
     }

@@ -12,6 +12,7 @@ mod code;
 mod connection;
 mod event;
 mod handle;
+mod ledger;
 mod lock;
 mod memory;
 mod message;
@@ -19,6 +20,7 @@ mod own;
 mod pipe;
 mod process;
 mod queue;
+mod region;
 mod semaphore;
 
 pub(crate) use memory::Memory;
@@ -77,6 +79,19 @@ functions! {
     now   "queue_bounds" queue::bounds;
     now   "queue_close" queue::close;
     now   "pipe_new" pipe::new;
+
+    now   "ledger_new" ledger::new;
+    now   "ledger_read" ledger::read;
+    now   "ledger_write" ledger::write;
+    waits "ledger_wait" ledger::wait;
+
+    now   "region_new" region::new;
+    now   "region_len" region::len;
+    now   "region_read" region::read;
+    now   "region_write" region::write;
+    now   "region_atomic" region::atomic;
+    waits "region_wait" region::wait;
+    now   "region_notify" region::notify;
 
     now   "connection_listen" connection::listen;
     now   "connection_try_connect" connection::try_connect;

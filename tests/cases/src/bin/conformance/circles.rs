@@ -1,5 +1,6 @@
 //! Workers that wait for one another.
 
+use procbox_guest::RwLock;
 use procbox_guest::prelude::*;
 
 /// Takes two locks, the second when another has its first too.
@@ -43,6 +44,21 @@ fn takes_both_permits(
     mine.set();
     theirs.wait()?;
     let both = second.acquire();
+    out.put(&format!("{both:?}"))
+}
+
+#[worker]
+fn writes_both(
+    first: RwLock,
+    second: RwLock,
+    mine: Event,
+    theirs: Event,
+    out: Queue<String>,
+) -> Result<()> {
+    let _held = first.write()?;
+    mine.set();
+    theirs.wait()?;
+    let both = second.write().map(drop);
     out.put(&format!("{both:?}"))
 }
 

@@ -7,7 +7,9 @@
 mod answers;
 mod circles;
 mod crash;
+mod ledgers;
 mod meetings;
+mod memory;
 mod namesakes;
 mod primitives;
 mod processes;

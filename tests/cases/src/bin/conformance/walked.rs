@@ -49,6 +49,17 @@ fn done(operation: &str, all: &Surroundings) -> Result<()> {
             let taken: Vec<_> = (0..=PERMITS).map(|_| all.permits.permit_timeout(BRIEF)).collect();
             drop(taken);
         }
+        "read" => drop((all.rwlock.read()?, all.rwlock.try_read())),
+        "write" | "write_waits" => drop(all.rwlock.write()?),
+        "condition" => drop(all.condition.wait_timeout(all.condition.lock()?, BRIEF)?),
+        "condition_waits" => drop(all.condition.wait_timeout(all.condition.lock()?, LONG)?),
+        "items" => {
+            (0..2).try_for_each(|n| all.items.put(&n))?;
+            let _item = all.items.get()?;
+            all.items.task_done()?;
+            let _item = all.items.get()?;
+            all.items.task_done()?;
+        }
         "set" => all.event.set(),
         "wait" => drop(all.event.wait_timeout(BRIEF)),
         "wait_waits" => drop(all.event.wait()?),
@@ -141,6 +152,15 @@ fn walks_beside(does: String, all: Surroundings) -> Result<()> {
         }
         "wants_permit" => drop(all.permits.permit()?),
         "sets" => all.event.set(),
+        "reads" => {
+            let held = all.rwlock.read()?;
+            std::thread::sleep(BRIEF);
+            drop(held);
+        }
+        "notifies" => {
+            std::thread::sleep(BRIEF);
+            all.condition.notify_all()?;
+        }
         "connects" => asks_once(&procbox_guest::context()?, &all),
         "listens" => serves_one(&procbox_guest::context()?, &all)?,
         _ => return Err(Error::Invalid(does)),

@@ -40,12 +40,19 @@ export const run = workers({
     return pieces.length;
   },
 
-  /// Counts in a file of nobody: under the lock that it is handed.
+  /// Takes the lock that it is handed, and says whether one who held it died.
   locked() {
     const { val: lock } = handles()[0];
     const died = lock.acquire(null);
     lock.release();
     return died ? 'its holder died' : 'locked';
+  },
+
+  /// Waits for the event that it is handed, once it has said so in the queue.
+  wait() {
+    const [event, told] = handles().map((handle) => handle.val);
+    told.put(new Uint8Array(), [], null);
+    event.wait(null);
   },
 
   own() {

@@ -89,6 +89,14 @@ def locked(_):
 
 
 @worker
+def wait(_):
+    """Waits for the event that it is handed, once it has said so in the queue."""
+    event, told = handles()
+    told.put(b"here")
+    event.wait()
+
+
+@worker
 def own(_):
     """Each primitive, made here."""
     lock, permits, event, queue = Lock(), Semaphore(2), Event(), Queue()

@@ -40,9 +40,11 @@
 //!    `limits`, `registry`, `trap`; `tree`, what the processes of one have in common; `deadlock`, who
 //!    looks for circles of waits;
 //! 4. `ops`, what a guest may ask, in Rust types;
-//! 5. `guest`, how it asks: the imports of core modules; `wasi`, its stdio, files and clock;
+//! 5. `guest`, how it asks: the imports of core modules, the interfaces of components; `wasi`, its stdio,
+//!    files and clock;
 //! 6. `imports`, what a program may import besides; `grants`; `check`, what a module is before it is compiled, and `compile`, how it is; `section`;
-//!    `initialize`, what comes before an export; `exported`, calls of any; `warm`, programs that begin with the image of a process; `program`; `engine` and `pools`, where its
+//!    `initialize`, what comes before an export; `exported`, calls of any; `warm`, programs that begin with the image of a process; `module` and `component`, the two kinds of
+//!    program; `program`; `engine` and `pools`, where its
 //!    instances get their places; `inner`, what a sandbox is inside; `start`, what the processes of a
 //!    context share and how one starts; `context`; `sandbox`.
 //!

@@ -92,6 +92,8 @@ pub(crate) struct State {
     pub(crate) limits: MemoryLimit,
     /// Made at the first call that needs it: many workers never do.
     pub(crate) wasi: Option<WasiP1Ctx>,
+    /// Listings of directories that WASI 0.2 has for it.
+    pub(crate) listings: usize,
     /// The descriptors that WASI has of its stdio; [`NONE`] for one that was closed.
     pub(crate) stdio: [i32; 3],
     /// An image is made of it: it may say when it is ready.
@@ -125,6 +127,7 @@ impl State {
             memory: None,
             limits,
             wasi: None,
+            listings: 0,
             stdio: STDIO,
             is_first: false,
             member,

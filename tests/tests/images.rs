@@ -237,3 +237,38 @@ fn workers_have_the_primitives() {
         });
     }
 }
+
+/// Bytes of this process that are in memory.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+#[test]
+#[ignore = "make languages"]
+fn a_thousand_that_wait_share_their_image() {
+    const MANY: usize = 1000;
+    /// 4 GiB for all.
+    const MOST: usize = (4 << 30) / MANY;
+    for language in &LANGUAGES {
+        watched_in(language.sample(builder().max_processes(MANY)), |ctx| {
+            let (event, told) = (ctx.event()?, ctx.queue::<Bytes>(MANY)?);
+            let before = resident();
+            let start = |_| ctx.process("wait").args((Bytes::default(), &event, &told)).start();
+            let all = (0..MANY).map(start).collect::<procbox::Result<Vec<_>>>()?;
+            for _ in &all {
+                told.get()?;
+            }
+            let each = resident().saturating_sub(before) / MANY;
+            println!("{}: {} KiB for each of {MANY} that wait", language.name, each >> 10);
+            ensure!(each <= MOST, "{each} bytes each");
+            event.set();
+            for process in all {
+                ensure!(process.join()?.success());
+            }
+            Ok(())
+        });
+    }
+}

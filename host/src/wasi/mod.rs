@@ -51,12 +51,19 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// The WASI side of a process, made when it is first asked for.
 fn of(state: &mut State) -> &mut WasiP1Ctx {
-    parts(state).0
+    parts(state).wasi
 }
 
-/// The same, beside the process and its place in its tree.
-fn parts(state: &mut State) -> (&mut WasiP1Ctx, &HostProcess, &mut tree::Place) {
-    let State { wasi, environment, spec, process, work, member, .. } = state;
+/// The WASI side of a process, and what is counted of it.
+struct Parts<'a> {
+    wasi: &'a mut WasiP1Ctx,
+    process: &'a HostProcess,
+    member: &'a mut tree::Place,
+    listings: &'a mut usize,
+}
+
+fn parts(state: &mut State) -> Parts<'_> {
+    let State { wasi, environment, spec, process, work, member, listings, .. } = state;
     work.wasi();
     let wasi = wasi.get_or_insert_with(|| {
         let mut builder = context(&**environment, spec, process);
@@ -64,7 +71,7 @@ fn parts(state: &mut State) -> (&mut WasiP1Ctx, &HostProcess, &mut tree::Place) 
         let _ = environment.grant(&mut builder);
         build(builder)
     });
-    (wasi, process, member)
+    Parts { wasi, process, member, listings }
 }
 
 /// The most resources that a component may have of WASI: streams, descriptors, what it polls.

@@ -1,5 +1,6 @@
 //! Where a sandboxed process's output goes.
 
+use crate::account::Charge;
 use crate::print::Stream;
 use crate::process::HostProcess;
 use bytes::Buf;
@@ -56,7 +57,8 @@ impl StdoutStream for Sink {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Printing { sink: self.clone(), left: bytes::Bytes::new(), failed: None })
+        let left = bytes::Bytes::new();
+        Box::new(Printing { sink: self.clone(), left, charge: None, failed: None })
     }
 }
 
@@ -66,6 +68,8 @@ struct Printing {
     sink: Sink,
     /// What is not written yet.
     left: bytes::Bytes,
+    /// What the process pays for that, if it may leave it here.
+    charge: Option<Charge>,
     /// Why not.
     failed: Option<std::io::Error>,
 }
@@ -85,7 +89,10 @@ impl Pollable for Printing {
     async fn ready(&mut self) {
         while !self.left.is_empty() && self.failed.is_none() {
             match self.sink.put_some(&self.left).await {
-                Ok(written) => self.left.advance(written),
+                Ok(written) => {
+                    self.left.advance(written);
+                    self.charge = self.charge.take().filter(|_| !self.left.is_empty());
+                }
                 Err(e) => self.failed = Some(e),
             }
         }
@@ -106,6 +113,10 @@ impl OutputStream for Printing {
         self.fail()?;
         if bytes.len() > PER_WRITE || !self.left.is_empty() {
             return Err(StreamError::trap("it writes more than there is room for"));
+        }
+        if let Sink::Host(_, process) = &self.sink {
+            let charge = process.tree.account.charge(bytes.len());
+            self.charge = Some(charge.map_err(|e| StreamError::trap(&e.to_string()))?);
         }
         self.left = self.sink.admit(bytes);
         Ok(())

@@ -22,6 +22,9 @@ impl Host for State {
     }
 }
 
+/// The most handles in a message: it is packed in one piece.
+const SENT: usize = 64 << 10;
+
 /// Gives up a handle.
 fn close<T>(state: &mut State, resource: &Resource<T>) -> wasmtime::Result<()> {
     let handle = number(resource);
@@ -40,6 +43,9 @@ async fn send(
     handles: &[Lent],
     timeout: Option<u64>,
 ) -> ops::Result<()> {
+    if handles.len() > SENT {
+        return Err(procbox_core::Error::Exhausted("room for so many handles".into()).into());
+    }
     let bytes = with_handles(&bytes, handles.len() as u32)?;
     let to = ops::message::outgoing(&state.table, handle, bytes.len())?;
     let numbers = handles.iter().map(lent);

@@ -3,11 +3,11 @@
 //!
 //! A stream of a file holds the file open after its descriptor is dropped, so both are counted.
 
-use crate::account::Account;
+use crate::account::{Account, Charge};
 use crate::state::State;
 use crate::tree::{OpenFile, Place, Tree};
 use crate::wasi::files::stays_inside;
-use crate::wasi::parts;
+use crate::wasi::{Parts, parts};
 use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
@@ -32,15 +32,20 @@ struct Files<'a> {
     inner: WasiFilesystemCtxView<'a>,
     tree: &'a Arc<Tree>,
     member: &'a mut Place,
+    /// How many listings of directories it has.
+    listings: &'a mut usize,
 }
+
+/// The most listings of directories that a process may have at once: each has all names, here.
+const LISTINGS: usize = 16;
 
 impl HasData for Files<'static> {
     type Data<'a> = Files<'a>;
 }
 
 fn files(state: &mut State) -> Files<'_> {
-    let (wasi, process, member) = parts(state);
-    Files { inner: wasi.filesystem(), tree: &process.tree, member }
+    let Parts { wasi, process, member, listings } = parts(state);
+    Files { inner: wasi.filesystem(), tree: &process.tree, member, listings }
 }
 
 type Fd = Resource<Descriptor>;
@@ -68,7 +73,7 @@ impl Files<'_> {
     ) -> FsResult<Resource<DynOutputStream>> {
         let place = self.inner.table.get_mut(&stream)?;
         let inner = std::mem::replace(place, Box::new(Nowhere));
-        *place = Box::new(Counted { inner, tree: self.tree.clone(), _open: open });
+        *place = Box::new(Counted { inner, tree: self.tree.clone(), charge: None, _open: open });
         Ok(stream)
     }
 }
@@ -105,6 +110,8 @@ impl InputStream for Nowhere {
 struct Counted<S> {
     inner: S,
     tree: Arc<Tree>,
+    /// What was written last may still be on its way.
+    charge: Option<Charge>,
     _open: OpenFile,
 }
 
@@ -122,6 +129,11 @@ impl OutputStream for Counted<DynOutputStream> {
         if !self.tree.write(len) {
             let full = std::io::Error::from(std::io::ErrorKind::QuotaExceeded);
             return Err(StreamError::LastOperationFailed(full.into()));
+        }
+        self.charge = None;
+        match self.tree.account.charge(bytes.len()) {
+            Ok(charge) => self.charge = Some(charge),
+            Err(e) => return Err(StreamError::trap(&e.to_string())),
         }
         self.inner.write(bytes).inspect_err(|_| self.tree.unwrite(len))
     }
@@ -274,7 +286,7 @@ impl HostDescriptor for Files<'_> {
         let stream = self.inner.read_via_stream(fd, at)?;
         let place = self.inner.table.get_mut(&stream)?;
         let inner = std::mem::replace(place, Box::new(Nowhere) as DynInputStream);
-        *place = Box::new(Counted { inner, tree: self.tree.clone(), _open: open });
+        *place = Box::new(Counted { inner, tree: self.tree.clone(), charge: None, _open: open });
         Ok(stream)
     }
 
@@ -311,7 +323,12 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
-        self.inner.read_directory(fd).await
+        if *self.listings == LISTINGS {
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
+        let listing = self.inner.read_directory(fd).await?;
+        *self.listings += 1;
+        Ok(listing)
     }
 
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
@@ -385,6 +402,8 @@ impl HostDirectoryEntryStream for Files<'_> {
     }
 
     fn drop(&mut self, stream: Resource<ReaddirIterator>) -> wasmtime::Result<()> {
-        HostDirectoryEntryStream::drop(&mut self.inner, stream)
+        HostDirectoryEntryStream::drop(&mut self.inner, stream)?;
+        *self.listings -= 1;
+        Ok(())
     }
 }

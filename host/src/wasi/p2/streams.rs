@@ -17,6 +17,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     streams::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
 }
 
+/// The most things that are polled at once: it is done in one piece.
+const POLLED: usize = 4096;
+
 type Input = Resource<DynInputStream>;
 type Output = Resource<DynOutputStream>;
 
@@ -45,6 +48,10 @@ impl error::HostError for State {
 
 impl poll::Host for State {
     async fn poll(&mut self, those: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
+        if those.len() > POLLED {
+            let why = format!("it polls {} things at once, and {POLLED} are the most", those.len());
+            return Err(wasmtime::Error::msg(why));
+        }
         self.work.handles(those.len());
         poll::Host::poll(table(self), those).await
     }

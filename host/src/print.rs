@@ -43,6 +43,22 @@ impl Stream {
         }
     }
 
+    /// Writes as much of it as there is room for, piece by piece: how much.
+    ///
+    /// # Errors
+    /// Those of the write.
+    pub(crate) fn print_now(self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        for piece in bytes.chunks(PIECE) {
+            let of_piece = self.try_print(piece)?;
+            written += of_piece;
+            if of_piece < piece.len() {
+                break;
+            }
+        }
+        Ok(written)
+    }
+
     /// Writes some of it, at least a byte, suspended for as long as there is no room: how much. Up to
     /// 4096 bytes into a pipe are one write, so lines stay whole.
     ///

@@ -21,6 +21,7 @@ pub(crate) use settings::Settings;
 pub(crate) use work::Work;
 
 use crate::check::Admission;
+use crate::component::is_component;
 use crate::ctrl_c;
 use crate::grants::Grants;
 use crate::imports::Imports;
@@ -42,8 +43,8 @@ const BASE_MEMORY: usize = 160 << 20;
 const MEMORY_PER_BYTE: usize = 40;
 /// The part of the memory that what a module compiles to may have: this process holds it.
 const RESULT: usize = 4;
-/// Bytes of a warm module's memory from the first to the last that is not zero, up to which it is mapped
-/// and not copied, however many of them are zeros.
+/// Bytes of the memory of a program with an image, from the first to the last that is not zero, up to which
+/// it is mapped and not copied, however many of them are zeros.
 const IMAGE: usize = 256 << 20;
 /// Between two looks for whether the caller was interrupted.
 const LOOK: Duration = Duration::from_millis(10);
@@ -302,7 +303,7 @@ impl Compiler {
         let (time, memory) = (self.costs.time(size), self.costs.memory(size));
         let image = match work {
             Work::Rewrite => self.admission.memory,
-            _ if warm::is_warm(parts[0]) => self.admission.memory.min(IMAGE),
+            _ if has_image(parts[0]) => self.admission.memory.min(IMAGE),
             _ => 0,
         };
         let job = Job { work, settings: self.settings, parts, time, memory, image };
@@ -324,6 +325,12 @@ pub(crate) fn again(code: &Code, engine: &Engine) -> wasmtime::Result<Code> {
             Code::Component(component) => component.serialize()?,
         },
     )
+}
+
+/// Whether a program begins with much in its memory: one that was made of a process, and a component, in
+/// which there may be an interpreter that was started.
+fn has_image(program: &[u8]) -> bool {
+    warm::is_warm(program) || is_component(program)
 }
 
 /// What a compiler has made is not as one makes it.

@@ -1,6 +1,6 @@
 //! How modules are compiled: what a compiler in another process has to know to make the same.
 
-use crate::warm;
+use super::has_image;
 use wasmtime::Config;
 
 /// All that differs between two sandboxes' compiled modules.
@@ -30,11 +30,11 @@ impl Settings {
         config
     }
 
-    /// The same for this module. The image of a warm one is mapped, gaps and all, if it has no more bytes
+    /// The same for this program. The image of one that has one is mapped, gaps and all, if it has no more bytes
     /// than this: copied, it would cost each process as much as it holds.
     pub(super) fn config_of(self, module: &[u8], image: u64) -> Config {
         let mut config = self.config();
-        if warm::is_warm(module) {
+        if has_image(module) {
             config.memory_guaranteed_dense_image_size(image);
         }
         config

@@ -29,16 +29,22 @@ impl Sink {
         bytes
     }
 
-    /// Writes some of it: how much.
-    async fn put_some(&self, bytes: &[u8]) -> std::io::Result<usize> {
+    /// Writes as much of it as there is room for: how much.
+    fn put_now(&self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
             Sink::Null => {}
             Sink::Kept(stream, process) => process.keep_output(*stream, bytes)?,
-            Sink::Host(stream, process) => {
-                return stream.print_some(&process.runtime, bytes).await;
-            }
+            Sink::Host(stream, _) => return stream.print_now(bytes),
         }
         Ok(bytes.len())
+    }
+
+    /// Writes some of it, waiting for room: how much.
+    async fn put_some(&self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Sink::Host(stream, process) => stream.print_some(&process.runtime, bytes).await,
+            Sink::Kept(..) | Sink::Null => self.put_now(bytes),
+        }
     }
 }
 
@@ -114,12 +120,19 @@ impl OutputStream for Printing {
         if bytes.len() > PER_WRITE || !self.left.is_empty() {
             return Err(StreamError::trap("it writes more than there is room for"));
         }
-        if let Sink::Host(_, process) = &self.sink {
-            let charge = process.tree.account.charge(bytes.len());
+        self.left = self.sink.admit(bytes);
+        // At once as much as there is room for: whoever is over its limit is not asked again.
+        match self.sink.put_now(&self.left) {
+            Ok(written) => self.left.advance(written),
+            Err(e) => self.failed = Some(e),
+        }
+        if let Sink::Host(_, process) = &self.sink
+            && !self.left.is_empty()
+        {
+            let charge = process.tree.account.charge(self.left.len());
             self.charge = Some(charge.map_err(|e| StreamError::trap(&e.to_string()))?);
         }
-        self.left = self.sink.admit(bytes);
-        Ok(())
+        self.fail()
     }
 
     fn flush(&mut self) -> StreamResult<()> {

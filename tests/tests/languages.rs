@@ -402,7 +402,7 @@ fn a_task_in_c_uses_a_lock_and_a_queue_and_gives_one() {
             (1..=100u64).map(|n| pool.apply_async((&lock, &queue, n)).unwrap()).collect();
         assert!(sums.iter().all(|sum| sum.get().is_ok()));
         assert_eq!(queue.get().unwrap(), 5050);
-        let _acquired = lock.acquire().unwrap();
+        let _ = lock.acquire().unwrap();
 
         let pool: Pool<Untyped, Queue<String>> = ctx.pool("gift").workers(1).build().unwrap();
         for _ in 0..1000 {

@@ -71,10 +71,12 @@ mod tests;
 pub mod watch;
 
 pub use procbox_core::observe;
+#[doc(hidden)]
+pub use procbox_core::primitives::*;
 pub use procbox_core::{
-    Array, Backend, Barrier, BoundedSemaphore, Bytes, Condition, Connection, Context, Error, Event,
-    ExitStatus, Input, JoinableQueue, Limit, Listener, Lock, MainLoop, Once, Output, Pipe, Pool,
-    Process, Queue, RLock, Result, RwLock, Semaphore, SharedBytes, Usage, Value, Wait, ready,
+    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
+    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, primitives,
+    ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]

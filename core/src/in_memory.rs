@@ -1,8 +1,7 @@
 //! The methods of a context that make shared memory.
 
 use crate::raw::MAX_REGION;
-use crate::types::Plain;
-use crate::value::room;
+use crate::value::{Plain, room};
 use crate::{Array, Context, Error, Result, SharedBytes, Value};
 
 impl Context {

@@ -84,37 +84,55 @@ mod sync;
 mod usage;
 mod value;
 
-pub use barrier::Barrier;
-pub use bounded::BoundedSemaphore;
 pub use bytes::Bytes;
-pub use condition::Condition;
 pub use connection::{Connection, Listener};
 pub use context::{Context, ready};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use exit::{ExitStatus, Limit};
-pub use joinable::JoinableQueue;
 pub use lock::Lock;
 pub use main_loop::MainLoop;
-pub use once::Once;
 pub use pipe::Pipe;
 pub use pool::Pool;
 pub use printed::Printed;
 pub use process::Process;
 pub use queue::Queue;
 pub use raw::{Address, Backend, Bounds, Input, Output};
-pub use rlock::RLock;
-pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
-pub use shared_bytes::SharedBytes;
 pub use time::Wait;
 pub use usage::{TaskUsage, Usage};
-pub use value::{Array, Value};
-// Their pages are in `types`, so that the first one is short.
+// Their pages are in `types` and `primitives`, so that the first one is short.
+#[doc(hidden)]
+pub use primitives::*;
 #[doc(hidden)]
 pub use printable::printable;
 #[doc(hidden)]
 pub use types::*;
+
+/// What processes share beside [`Lock`], [`Semaphore`], [`Event`], [`Queue`] and [`Pipe`], with its guards.
+/// All of it is in the root too.
+///
+/// ```no_run
+/// use procbox_core::Context;
+/// use procbox_core::primitives::{Barrier, RwLock, Value};
+/// # fn example(ctx: Context) -> procbox_core::Result<()> {
+/// let (start, lock): (Barrier, RwLock) = (ctx.barrier(4)?, ctx.rwlock()?);
+/// let counter: Value<u64> = ctx.value(0)?;
+/// let p = ctx.process("counts").args((&start, &lock, &counter)).start()?;
+/// # drop(p);
+/// # Ok(()) }
+/// ```
+pub mod primitives {
+    pub use crate::barrier::{Barrier, Passed};
+    pub use crate::bounded::{BoundedPermit, BoundedSemaphore};
+    pub use crate::condition::Condition;
+    pub use crate::joinable::JoinableQueue;
+    pub use crate::once::{Once, OnceState};
+    pub use crate::rlock::{RLock, RLockGuard};
+    pub use crate::rwlock::{ReadGuard, RwLock, WriteGuard};
+    pub use crate::shared_bytes::SharedBytes;
+    pub use crate::value::{Array, Plain, Value};
+}
 
 /// Types that methods of those of the root give and take, and that are seldom named.
 ///
@@ -126,22 +144,16 @@ pub use types::*;
 /// # }
 /// ```
 pub mod types {
-    pub use crate::barrier::Passed;
-    pub use crate::bounded::BoundedPermit;
     pub use crate::context::WeakContext;
     pub use crate::error::OsError;
     pub use crate::exit::signal;
     pub use crate::lock::LockGuard;
     pub use crate::main_loop::{ClosurePoster, Poster};
-    pub use crate::once::OnceState;
     pub use crate::pipe::{Receiver, Sender};
     pub use crate::pool::{AtHand, Bell, Counters, PoolBuilder, Serves, TaskResult, TaskResults};
     pub use crate::process::{Complete, ProcessBuilder, Starts};
     pub use crate::raw::{Acquired, Identity, Waitable, WorkerInfo};
-    pub use crate::rlock::RLockGuard;
-    pub use crate::rwlock::{ReadGuard, WriteGuard};
     pub use crate::semaphore::Permit;
     pub use crate::spawn::JoinHandle;
-    pub use crate::value::Plain;
     pub use crate::worker::{Runnable, Worker};
 }

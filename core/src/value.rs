@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 /// Data that is its bytes: numbers, arrays of them, and structs that `bytemuck` derives it for.
 ///
 /// ```
-/// fn shares<T: procbox_core::types::Plain>() {}
+/// fn shares<T: procbox_core::primitives::Plain>() {}
 /// shares::<[f64; 3]>();
 /// ```
 pub trait Plain: NoUninit + AnyBitPattern {}

@@ -4,9 +4,12 @@
 //! the list itself passes through a thread-local for the length of one `encode` or `decode`, since
 //! serde has no other way to hand a context to a nested `Serialize`.
 
-use crate::raw::{Handle, Message};
+mod out;
+
+pub(crate) use out::{Lender, Out};
+
+use crate::raw::{Handle, Lent, Message};
 use crate::{Error, Result};
-use postcard::ser_flavors::Flavor;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -119,9 +122,6 @@ impl Drop for Decoding {
     }
 }
 
-/// Appends what is serialised.
-struct Append<'a>(&'a mut Vec<u8>);
-
 /// Up to so many bytes are copied one by one: a call of memcpy costs more than they do.
 const FEW: usize = 8;
 
@@ -132,26 +132,6 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
         bytes.iter().for_each(|byte| to.push(*byte));
     } else {
         to.extend_from_slice(bytes);
-    }
-}
-
-impl Flavor for Append<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        append(self.0, data);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.push(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
     }
 }
 
@@ -168,14 +148,26 @@ impl Flavor for Append<'_> {
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
+    encode_to(value, Out::new(bytes, None)).map(|(handles, _)| handles)
+}
+
+/// Appends a value to a buffer, or has it written into memory of a queue's if it is large; the handles in
+/// it, and that memory, which then has the whole message.
+///
+/// # Errors
+/// Those of [`encode`].
+pub(crate) fn encode_to<T: Serialize + ?Sized>(
+    value: &T,
+    out: Out<'_>,
+) -> Result<(Vec<Handle>, Option<Lent>)> {
     let outer = SENDING.replace(Sending { active: true, met: 0 });
     let undo = Undo { outer };
-    postcard::serialize_with_flavor(value, Append(bytes))
+    let lent = postcard::serialize_with_flavor(value, out)
         .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
     std::mem::forget(undo);
     match SENDING.replace(outer).met {
-        0 => Ok(Vec::new()),
-        met => Ok(take_last(met)),
+        0 => Ok((Vec::new(), lent)),
+        met => Ok((take_last(met), lent)),
     }
 }
 

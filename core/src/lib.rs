@@ -56,6 +56,7 @@ mod context;
 mod error;
 mod event;
 mod exit;
+mod loan;
 mod lock;
 mod main_loop;
 mod pipe;
@@ -102,6 +103,7 @@ pub mod types {
     pub use crate::context::WeakContext;
     pub use crate::error::OsError;
     pub use crate::exit::signal;
+    pub use crate::loan::{Loan, Loaned, Unsent};
     pub use crate::lock::LockGuard;
     pub use crate::main_loop::{ClosurePoster, Poster};
     pub use crate::pipe::{Receiver, Sender};

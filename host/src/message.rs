@@ -12,7 +12,7 @@ pub(crate) enum Body {
         bytes: [u8; SMALL],
     },
     /// Of the embedding program's, which is not charged for its own.
-    Large(Box<[u8]>),
+    Large(Vec<u8>),
     /// Of a guest's: its tree pays for it, wherever it goes.
     Charged {
         bytes: Box<[u8]>,
@@ -44,7 +44,26 @@ impl From<&[u8]> for Body {
     }
 }
 
+impl From<Vec<u8>> for Body {
+    fn from(message: Vec<u8>) -> Body {
+        if message.len() > SMALL { Body::Large(message) } else { Body::from(&message[..]) }
+    }
+}
+
 impl Body {
+    /// Its bytes, if they can be had without copying them; it is empty then.
+    pub(crate) fn take_bytes(&mut self) -> Option<Vec<u8>> {
+        match std::mem::take(self) {
+            Body::Large(bytes) => Some(bytes),
+            // The embedding program has them from here on, which is charged for nothing.
+            Body::Charged { bytes, _charge: _ } => Some(bytes.into_vec()),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
     /// True if a guest's message of so many bytes, which carries so many handles, has a charge of its
     /// own. It is made before the bytes are copied.
     #[inline]
@@ -83,7 +102,8 @@ impl Deref for Body {
     fn deref(&self) -> &[u8] {
         match self {
             Body::Small { len, bytes } => &bytes[..usize::from(*len)],
-            Body::Large(bytes) | Body::Charged { bytes, .. } => bytes,
+            Body::Large(bytes) => bytes,
+            Body::Charged { bytes, .. } => bytes,
             Body::Shared(bytes) => bytes,
         }
     }

@@ -35,6 +35,7 @@ mod event;
 mod lock;
 mod pipe;
 mod queue;
+mod lent;
 mod ring;
 
 mod semaphore;

@@ -12,7 +12,7 @@ use std::fmt;
 const PRIMITIVES: [usize; 6] = [1, 2, 3, 4, 5, 6];
 const QUEUES: usize = 4;
 const ENDS: usize = 5;
-const SEGMENTS: [usize; 1] = [7];
+const SEGMENTS: [usize; 2] = [7, 10];
 const RECORDS: [usize; 2] = [8, 9];
 
 /// Contents of a context's shared memory: see [`crate::shared_memory`].

@@ -110,14 +110,6 @@ impl Map {
         let _ = fallocate(&self.fd, flags, offset as i64, length as i64);
     }
 
-    /// Gives the whole pages of a range back to the system, whose contents nobody needs any more.
-    pub(crate) fn give_back_memory(&self, from: u64, to: u64) {
-        let (from, to) = (from.next_multiple_of(PAGE), to & !(PAGE - 1));
-        if from < to {
-            self.punch(from, to - from);
-        }
-    }
-
     /// Views a `T` at an offset that procbox itself put there.
     ///
     /// # Panics
@@ -197,6 +189,31 @@ impl Map {
         // caller promises the rest.
         unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
+    }
+
+    /// Views bytes; none if the range is not inside.
+    ///
+    /// # Safety
+    /// Nobody writes to that range while the view lives: it is in a block that only the caller uses.
+    pub(super) unsafe fn slice(&self, offset: u64, length: usize) -> &[u8] {
+        match self.range(offset, length) {
+            // SAFETY: in range; the caller promises the rest.
+            Ok(from) => unsafe { std::slice::from_raw_parts(from.as_ptr(), length) },
+            Err(_) => &[],
+        }
+    }
+
+    /// Views bytes to be written; none if the range is not inside.
+    ///
+    /// # Safety
+    /// As for [`Map::slice`], and nobody reads there either.
+    #[allow(clippy::mut_from_ref, reason = "the caller promises that the range is its own")]
+    pub(super) unsafe fn slice_mut(&self, offset: u64, length: usize) -> &mut [u8] {
+        match self.range(offset, length) {
+            // SAFETY: in range; the caller promises the rest.
+            Ok(from) => unsafe { std::slice::from_raw_parts_mut(from.as_ptr(), length) },
+            Err(_) => &mut [],
+        }
     }
 
     /// Appends bytes of the arena to `into`.

@@ -28,6 +28,7 @@ mod deadlock;
 mod event;
 mod exit;
 mod healing;
+mod loan;
 mod lock;
 mod main_loop;
 mod measured;
@@ -223,6 +224,17 @@ cases! { $
         a_killed_getter_takes_no_wake_with_it;
         a_message_is_handed_on_a_hundred_thousand_times_between_two;
         a_message_is_handed_on_a_hundred_thousand_times_between_four;
+    }
+    loan {
+        what_was_written_in_place_is_got_as_any_message;
+        any_message_of_bytes_is_read_in_place;
+        messages_in_place_go_between_processes;
+        a_loan_that_is_not_put_leaves_nothing;
+        a_loan_that_finds_no_room_can_be_tried_again;
+        a_loan_that_never_fits_is_too_large;
+        a_message_that_is_no_bytes_is_not_read_in_place;
+        who_is_killed_with_messages_in_place_takes_no_other_with_it;
+        large_values_of_all_kinds_arrive_whole;
     }
     pipe {
         a_duplex_pipe_goes_both_ways;

@@ -9,7 +9,7 @@ mod out;
 pub(crate) use out::{Lender, Out};
 
 use crate::raw::{Handle, Lent, Message};
-use crate::{Error, Result};
+use crate::{Error, Result, copy};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -131,7 +131,7 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() <= FEW {
         bytes.iter().for_each(|byte| to.push(*byte));
     } else {
-        to.extend_from_slice(bytes);
+        copy::append(to, bytes);
     }
 }
 

@@ -29,7 +29,7 @@
 //!
 //! The files stand on floors, and import from floors below only:
 //!
-//! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
+//! 1. `error`, `exit`, `usage`, `time`, `random`, `bytes`, `copy`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
@@ -43,6 +43,7 @@
 //! `wasm32-wasip1`.
 
 pub mod codec;
+pub mod copy;
 pub mod observe;
 pub mod random;
 pub mod raw;

@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Above this a thread gives its buffer back after use instead of keeping it.
-const KEPT_BUFFER: usize = 1 << 20;
+const KEPT_BUFFER: usize = 2 << 20;
 
 /// Encodes a value into this thread's buffer and lends it to `f`.
 pub(crate) fn with_encoded<T: Serialize + ?Sized, R>(

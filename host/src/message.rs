@@ -1,7 +1,7 @@
 //! The bytes of a message on its way.
 
 use crate::account::{Account, Charge, HANDLE};
-use procbox_core::Result;
+use procbox_core::{Result, copy};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) enum Body {
     Large(Vec<u8>),
     /// Of a guest's: its tree pays for it, wherever it goes.
     Charged {
-        bytes: Box<[u8]>,
+        bytes: Vec<u8>,
         _charge: Charge,
     },
     /// Of the program's, the same for all who ask.
@@ -36,7 +36,7 @@ impl Default for Body {
 impl From<&[u8]> for Body {
     fn from(message: &[u8]) -> Body {
         if message.len() > SMALL {
-            return Body::Large(message.into());
+            return Body::Large(copy::to_vec(message));
         }
         let mut bytes = [0; SMALL];
         bytes[..message.len()].copy_from_slice(message);
@@ -56,7 +56,7 @@ impl Body {
         match std::mem::take(self) {
             Body::Large(bytes) => Some(bytes),
             // The embedding program has them from here on, which is charged for nothing.
-            Body::Charged { bytes, _charge: _ } => Some(bytes.into_vec()),
+            Body::Charged { bytes, _charge: _ } => Some(bytes),
             other => {
                 *self = other;
                 None
@@ -81,7 +81,7 @@ impl Body {
 
     /// A guest's message that has one.
     pub(crate) fn charged(bytes: &[u8], charge: Charge) -> Body {
-        Body::Charged { bytes: bytes.into(), _charge: charge }
+        Body::Charged { bytes: copy::to_vec(bytes), _charge: charge }
     }
 
     /// True if its bytes and handles have a charge of their own.
@@ -102,8 +102,7 @@ impl Deref for Body {
     fn deref(&self) -> &[u8] {
         match self {
             Body::Small { len, bytes } => &bytes[..usize::from(*len)],
-            Body::Large(bytes) => bytes,
-            Body::Charged { bytes, .. } => bytes,
+            Body::Large(bytes) | Body::Charged { bytes, .. } => bytes,
             Body::Shared(bytes) => bytes,
         }
     }

@@ -16,7 +16,7 @@ use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
 use procbox_core::raw::{Handle, Lent, Message, PipeConnection, Waitable};
-use procbox_core::{Error, Result};
+use procbox_core::{Error, Result, copy};
 use std::any::Any;
 use std::sync::{Arc, Weak};
 
@@ -180,7 +180,7 @@ impl Stored {
     /// Hands it to the embedding program.
     pub(crate) fn unpack(mut self, into: &mut Message) {
         into.bytes.clear();
-        into.bytes.extend_from_slice(&self.body);
+        copy::append(&mut into.bytes, &self.body);
         into.handles = Object::into_handles(self.take_objects());
     }
 

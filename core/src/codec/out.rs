@@ -2,7 +2,7 @@
 //! which it is for.
 
 use super::append;
-use crate::Result;
+use crate::{Result, copy};
 use crate::raw::Lent;
 use postcard::ser_flavors::Flavor;
 
@@ -44,10 +44,10 @@ impl<'a> Out<'a> {
         }
         match &mut self.lent {
             Some((lent, written)) => {
-                lent.bytes_mut()[*written..needed].copy_from_slice(data);
+                copy::copy(&mut lent.bytes_mut()[*written..needed], data);
                 *written = needed;
             }
-            None => self.buffer.extend_from_slice(data),
+            None => copy::append(self.buffer, data),
         }
     }
 
@@ -64,14 +64,14 @@ impl<'a> Out<'a> {
         match (more, self.lent.take()) {
             (Some(mut more), before) => {
                 let before = before.as_ref().map_or(&self.buffer[..], |(lent, _)| lent.bytes());
-                more.bytes_mut()[..written].copy_from_slice(&before[..written]);
+                copy::copy(&mut more.bytes_mut()[..written], &before[..written]);
                 self.lent = Some((more, written));
             }
             (None, before) => {
                 self.lender = None;
                 if let Some((lent, written)) = before {
                     self.buffer.clear();
-                    self.buffer.extend_from_slice(&lent.bytes()[..written]);
+                    copy::append(self.buffer, &lent.bytes()[..written]);
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::syscalls::os;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use procbox_core::{Error, Result};
+use procbox_core::{Error, Result, copy};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -185,9 +185,9 @@ impl Map {
     /// block that is not published yet.
     pub(crate) unsafe fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let to = self.range(offset, bytes.len())?;
-        // SAFETY: in range; a Rust slice is never inside the arena, so they do not overlap; the
-        // caller promises the rest.
-        unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        // SAFETY: in range; a slice of the caller's is not this one, so they do not overlap; the caller
+        // promises the rest.
+        copy::copy(unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), bytes.len()) }, bytes);
         Ok(())
     }
 
@@ -223,14 +223,8 @@ impl Map {
     /// that only the caller uses.
     pub(crate) unsafe fn read(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<()> {
         let from = self.range(offset, length)?;
-        into.reserve(length);
-        // SAFETY: in range, and room was reserved; a vector is never inside the arena; the bytes
-        // up to the new length are initialised by the copy; the caller promises the rest.
-        unsafe {
-            let to = into.as_mut_ptr().add(into.len());
-            to.copy_from_nonoverlapping(from.as_ptr(), length);
-            into.set_len(into.len() + length);
-        }
+        // SAFETY: in range; the caller promises the rest.
+        copy::append(into, unsafe { std::slice::from_raw_parts(from.as_ptr(), length) });
         Ok(())
     }
 }

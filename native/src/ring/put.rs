@@ -14,7 +14,7 @@ use crate::sync::patience::Patience;
 use crate::sync::{futex, spin};
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::raw::Handle;
-use procbox_core::{Error, Result, Wait};
+use procbox_core::{Error, Result, Wait, copy};
 
 /// The largest message that a record's first word can tell of.
 const MOST_BYTES: usize = 1 << 30;
@@ -78,7 +78,7 @@ impl Ring<'_> {
         if bytes.len() > APART {
             // Before there is room: it is written without a lock.
             let mut loan = self.arena.loan(bytes.len(), 0, &patience).map_err(full)?;
-            loan.bytes_mut().copy_from_slice(bytes);
+            copy::copy(loan.bytes_mut(), bytes);
             return self.hand_over(&mut Some(loan), handles, &patience, wait, object);
         }
         self.put_contents(&Contents::Here(bytes), handles, &patience, wait, object)

@@ -10,7 +10,7 @@ use crate::sync::futex;
 use crate::sync::patience::Patience;
 use procbox_core::observe::Operation;
 use procbox_core::raw::Message;
-use procbox_core::{Error, Result, Wait};
+use procbox_core::{Error, Result, Wait, copy};
 
 /// A message that was taken: its bytes, if they are apart.
 struct Taken(Option<Loan>);
@@ -45,7 +45,7 @@ impl Ring<'_> {
     /// Like [`Ring::take`], with a copy of the bytes of a large message.
     pub(crate) fn get(self, into: &mut Message, wait: Wait, object: u64) -> Result<()> {
         if let Some(loan) = self.take(into, wait, object)? {
-            into.bytes.extend_from_slice(loan.bytes());
+            copy::append(&mut into.bytes, loan.bytes());
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The bytes of a message on its way.
 
 use crate::account::{Account, Charge, HANDLE};
-use procbox_core::{Result, copy};
+use crate::kept::Block;
+use procbox_core::Result;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ pub(crate) enum Body {
         bytes: [u8; SMALL],
     },
     /// Of the embedding program's, which is not charged for its own.
-    Large(Vec<u8>),
+    Large(Block),
     /// Of a guest's: its tree pays for it, wherever it goes.
     Charged {
-        bytes: Vec<u8>,
+        bytes: Block,
         _charge: Charge,
     },
     /// Of the program's, the same for all who ask.
@@ -36,7 +37,7 @@ impl Default for Body {
 impl From<&[u8]> for Body {
     fn from(message: &[u8]) -> Body {
         if message.len() > SMALL {
-            return Body::Large(copy::to_vec(message));
+            return Body::Large(Block::copy_of(message));
         }
         let mut bytes = [0; SMALL];
         bytes[..message.len()].copy_from_slice(message);
@@ -46,7 +47,7 @@ impl From<&[u8]> for Body {
 
 impl From<Vec<u8>> for Body {
     fn from(message: Vec<u8>) -> Body {
-        if message.len() > SMALL { Body::Large(message) } else { Body::from(&message[..]) }
+        if message.len() > SMALL { Body::Large(message.into()) } else { Body::from(&message[..]) }
     }
 }
 
@@ -54,9 +55,9 @@ impl Body {
     /// Its bytes, if they can be had without copying them; it is empty then.
     pub(crate) fn take_bytes(&mut self) -> Option<Vec<u8>> {
         match std::mem::take(self) {
-            Body::Large(bytes) => Some(bytes),
+            Body::Large(bytes) => Some(bytes.into_bytes()),
             // The embedding program has them from here on, which is charged for nothing.
-            Body::Charged { bytes, _charge: _ } => Some(bytes),
+            Body::Charged { bytes, _charge: _ } => Some(bytes.into_bytes()),
             other => {
                 *self = other;
                 None
@@ -81,7 +82,7 @@ impl Body {
 
     /// A guest's message that has one.
     pub(crate) fn charged(bytes: &[u8], charge: Charge) -> Body {
-        Body::Charged { bytes: copy::to_vec(bytes), _charge: charge }
+        Body::Charged { bytes: Block::copy_of(bytes), _charge: charge }
     }
 
     /// True if its bytes and handles have a charge of their own.

@@ -34,6 +34,7 @@ pub(crate) const SLOTS_USED: u64 = offset_of!(Header, slots) as u64;
 pub(super) const KEEPER: u64 = offset_of!(Header, keeper) as u64;
 const BUMP: u64 = offset_of!(Header, bump) as u64;
 const KEPT_BYTES: u64 = offset_of!(Header, kept_bytes) as u64;
+const KEPT_USED: u64 = offset_of!(Header, kept_used) as u64;
 
 /// The logarithm of the size of the block for `size` bytes.
 fn class_of(size: u64) -> Result<u32> {
@@ -162,7 +163,8 @@ impl Txn<'_> {
         let kept = if class >= GIVEN_BACK { self.get(kept_list(class)) } else { 0 };
         let free = self.get(free_list(class));
         let block = if kept != 0 {
-            self.map.header().kept_used.fetch_add(1, Ordering::Relaxed);
+            let used = self.get(KEPT_USED);
+            self.set(KEPT_USED, used + 1)?;
             self.take_kept(kept, class)?;
             kept
         } else if free != 0 {

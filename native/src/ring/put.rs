@@ -56,7 +56,7 @@ impl Ring<'_> {
     /// stand at a multiple of 64.
     pub(crate) fn loan(self, bytes: usize, prefix: usize) -> Result<Loan> {
         self.check_size(bytes)?;
-        self.arena.loan(bytes, prefix, &Patience::forever())
+        self.arena.loan(bytes, prefix, &Patience::new(Wait::Forever))
     }
 
     fn check_size(self, bytes: usize) -> Result<()> {

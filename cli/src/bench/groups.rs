@@ -121,7 +121,7 @@ fn cost(group: &str, figures: &[Figure]) -> Option<String> {
     let (first, rest) = figures.split_first()?;
     let most = rest.iter().max_by(|one, other| one.ns_per_op.total_cmp(&other.ns_per_op))?;
     let more = most.ns_per_op / first.ns_per_op;
-    let what = format!("`{}` beside `{}`", most.contender, first.contender);
+    let what = format!("`{}` against `{}`", most.contender, first.contender);
     Some(match group.starts_with("safety/") {
         _ if more < ALIKE => format!("{}: no difference that matters.", capital(&what)),
         true => format!("{}: {} the time. It is the price of that safety.", capital(&what), times(more)),

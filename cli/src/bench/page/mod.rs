@@ -11,16 +11,14 @@ use std::fmt::Write;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The sections, by the beginning of their groups' names.
-const SECTIONS: [(&str, &str); 8] = [
-    ("spawn", "Processes"),
-    ("queue", "Queues"),
-    ("pipe", "Pipes"),
-    ("lock", "Locks"),
-    ("semaphore", "Semaphores"),
-    ("pool", "Pools"),
-    ("fair", "Fairness in the sandbox"),
-    ("safety", "What safety costs"),
+/// The sections, by the beginnings of their groups' names.
+const SECTIONS: &[(&[&str], &str)] = &[
+    (&["spawn", "pool"], "Processes and pools"),
+    (&["queue"], "Queues"),
+    (&["pipe", "lock", "semaphore"], "Pipes, locks and semaphores"),
+    (&["fair"], "Fairness in the sandbox"),
+    (&["safety"], "What safety costs"),
+    (&[""], "More"),
 ];
 
 /// Writes text where markup is read.
@@ -51,10 +49,12 @@ pub(super) fn page(figures: &[Figure], machine: &Machine, effort: Effort) -> Str
     let groups = grouped(figures);
     let mut body = String::new();
     let mut told = vec![false; groups.len()];
-    for (beginning, title) in SECTIONS.into_iter().chain([("", "More")]) {
-        let of_it: Vec<usize> = (0..groups.len())
-            .filter(|at| !told[*at] && groups[*at].0.starts_with(beginning))
-            .collect();
+    for (beginnings, title) in SECTIONS {
+        let mut of_it = Vec::new();
+        for beginning in *beginnings {
+            let fits = |at: &usize| !told[*at] && groups[*at].0.starts_with(beginning);
+            of_it.extend((0..groups.len()).filter(fits).collect::<Vec<_>>());
+        }
         if of_it.is_empty() {
             continue;
         }
@@ -159,7 +159,7 @@ mod tests {
     fn every_figure_is_on_the_page_and_nothing_is_fetched() {
         let machine = Machine { cpu: "a CPU".into(), cpus: 2, kernel: "6.1".into() };
         let page = page(&figures(), &machine, Effort::QUICK);
-        for part in ["lock/x", "unheard of", "a CPU", "Locks", "More", "10.0 ns", "2.00 ms"] {
+        for part in ["lock/x", "unheard of", "a CPU", "Pipes, locks", "More", "10.0 ns", "2.00 ms"] {
             assert!(page.contains(part), "{part}");
         }
         assert_eq!(page.matches("<svg").count(), figures().len());

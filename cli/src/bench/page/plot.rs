@@ -10,8 +10,8 @@ pub(super) struct Axis {
     to: i32,
 }
 
-/// The powers of ten between two labels are no more than this.
-const MOST_LABELS: i32 = 5;
+/// As many labels have room on a phone, beside the first.
+const MOST_LABELS: i32 = 3;
 
 impl Axis {
     pub(super) fn of(figures: &[Figure]) -> Axis {

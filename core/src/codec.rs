@@ -8,8 +8,9 @@ mod out;
 
 pub(crate) use out::{Lender, Out};
 
-use crate::raw::{Handle, Lent, Message};
+use crate::raw::{Handle, Message};
 use crate::{Error, Result, copy};
+use postcard::ser_flavors::Flavor;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -135,6 +136,29 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Appends what is serialised.
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        append(self.0, data);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
 /// Appends a value to `bytes` and returns the handles in it.
 ///
 /// ```
@@ -148,26 +172,26 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
-    encode_to(value, Out::new(bytes, None)).map(|(handles, _)| handles)
+    encode_to(value, Append(bytes))
 }
 
-/// Appends a value to a buffer, or has it written into memory of a queue's if it is large; the handles in
-/// it, and that memory, which then has the whole message.
+/// Serialises a value by a flavor; the handles in it.
 ///
 /// # Errors
 /// Those of [`encode`].
+#[inline]
 pub(crate) fn encode_to<T: Serialize + ?Sized>(
     value: &T,
-    out: Out<'_>,
-) -> Result<(Vec<Handle>, Option<Lent>)> {
+    flavor: impl Flavor<Output = ()>,
+) -> Result<Vec<Handle>> {
     let outer = SENDING.replace(Sending { active: true, met: 0 });
     let undo = Undo { outer };
-    let lent = postcard::serialize_with_flavor(value, out)
+    postcard::serialize_with_flavor(value, flavor)
         .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
     std::mem::forget(undo);
     match SENDING.replace(outer).met {
-        0 => Ok((Vec::new(), lent)),
-        met => Ok((take_last(met), lent)),
+        0 => Ok(Vec::new()),
+        met => Ok(take_last(met)),
     }
 }
 

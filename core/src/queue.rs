@@ -54,8 +54,9 @@ pub(crate) fn with_encoded_to<T: Serialize + ?Sized>(
 ) -> Result<()> {
     let mut bytes = OUT.take();
     bytes.clear();
-    let encoded = codec::encode_to(value, Out::new(&mut bytes, Some(lender)));
-    let result = encoded.and_then(|(handles, lent)| match lent {
+    let mut lent = None;
+    let encoded = codec::encode_to(value, Out::new(&mut bytes, lender, &mut lent));
+    let result = encoded.and_then(|handles| match lent {
         None => put(Encoded::Here(&bytes), &handles),
         Some(lent) => put(Encoded::Lent(lent), &handles),
     });

@@ -32,10 +32,10 @@ mod syscalls;
 mod arena;
 
 mod event;
+mod lent;
 mod lock;
 mod pipe;
 mod queue;
-mod lent;
 mod ring;
 
 mod semaphore;

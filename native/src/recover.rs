@@ -74,11 +74,7 @@ fn recover_hold(arena: &Arena, entry: u64, patience: &Patience) -> Result<()> {
     kind.recover(arena, object, hold, patience)?;
     arena.transaction(patience, |txn| {
         txn.set(entry, 0)?;
-        if kind.is_handle() {
-            arena.release(txn, object, By::Process)
-        } else {
-            Ok(())
-        }
+        if kind.is_handle() { arena.release(txn, object, By::Process) } else { Ok(()) }
     })
 }
 

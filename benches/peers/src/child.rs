@@ -59,8 +59,7 @@ impl<T> Shared<T> {
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         // SAFETY: a new mapping at an address of the kernel's choice.
-        let page =
-            unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, -1, 0) };
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, protection, flags, -1, 0) };
         anyhow::ensure!(page != libc::MAP_FAILED, "mmap");
         Ok(Shared(NonNull::new(page.cast()).context("mmap")?))
     }

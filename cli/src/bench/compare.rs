@@ -59,7 +59,8 @@ pub(super) fn print(out: &mut impl Write, old: &[Figure], new: &[Figure]) -> io:
         writeln!(out, "{name:<44} {from:>9} -> {to:>9} {ratio:>7}  {word}")?;
     }
     writeln!(out, "{alike} of {} have not changed beyond the noise of both runs", new.len())?;
-    let gone = old.iter().filter(|before| !new.iter().any(|figure| is_same(before, figure))).count();
+    let gone =
+        old.iter().filter(|before| !new.iter().any(|figure| is_same(before, figure))).count();
     if gone > 0 {
         writeln!(out, "{gone} that were measured then were not measured now")?;
     }

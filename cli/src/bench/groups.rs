@@ -21,7 +21,10 @@ const ABOUT: &[(&str, &str)] = &[
     ("safety/deadlocks", "a message and its answer, with and without looking for deadlocks"),
     ("safety/limits", "a start with limits of the whole tree"),
     ("safety/fuel", "a million steps of a loop, with and without counting fuel"),
-    ("safety/preemption", "a million steps of a loop in bare wasmtime, by how it can be interrupted"),
+    (
+        "safety/preemption",
+        "a million steps of a loop in bare wasmtime, by how it can be interrupted",
+    ),
     ("safety/files", "a start, with and without a directory that is granted"),
     ("safety/fresh", "a task in a process that is used again, and in one of its own"),
     ("safety/confine", "a native start, by what the kernel is asked to refuse"),
@@ -124,7 +127,9 @@ fn cost(group: &str, figures: &[Figure]) -> Option<String> {
     let what = format!("`{}` against `{}`", most.contender, first.contender);
     Some(match group.starts_with("safety/") {
         _ if more < ALIKE => format!("{}: no difference that matters.", capital(&what)),
-        true => format!("{}: {} the time. It is the price of that safety.", capital(&what), times(more)),
+        true => {
+            format!("{}: {} the time. It is the price of that safety.", capital(&what), times(more))
+        }
         false => format!("{}: {} the time.", capital(&what), times(more)),
     })
 }

@@ -2,8 +2,8 @@
 //! which it is for.
 
 use super::append;
-use crate::{Result, copy};
 use crate::raw::Lent;
+use crate::{Result, copy};
 use postcard::ser_flavors::Flavor;
 
 /// A piece of so many bytes is not copied into the buffer, if there is a queue that lends memory.
@@ -23,29 +23,35 @@ pub(crate) struct Out<'a> {
     buffer: &'a mut Vec<u8>,
     /// Who is asked for memory.
     lender: Option<Lender<'a>>,
-    /// It, and how much of it is written.
-    lent: Option<(Lent, usize)>,
+    /// The memory, once there is some: then the buffer has nothing of the message.
+    lent: &'a mut Option<Lent>,
+    /// How much of it is written.
+    written: usize,
 }
 
 impl<'a> Out<'a> {
-    /// Appends to a buffer, and asks a queue for memory if that is worth it.
+    /// Appends to a buffer, and asks for memory if that is worth it.
     #[inline]
-    pub(crate) fn new(buffer: &'a mut Vec<u8>, lender: Option<Lender<'a>>) -> Out<'a> {
-        Out { buffer, lender, lent: None }
+    pub(crate) fn new(
+        buffer: &'a mut Vec<u8>,
+        lender: Lender<'a>,
+        lent: &'a mut Option<Lent>,
+    ) -> Out<'a> {
+        Out { buffer, lender: Some(lender), lent, written: 0 }
     }
 
     /// Appends a large piece, or one to memory that is lent.
     #[cold]
     fn extend_large(&mut self, data: &[u8]) {
-        let written = self.lent.as_ref().map_or(self.buffer.len(), |(_, written)| *written);
+        let written = if self.lent.is_some() { self.written } else { self.buffer.len() };
         let needed = written + data.len();
-        if self.lent.as_ref().is_none_or(|(lent, _)| lent.bytes().len() < needed) {
+        if self.lent.as_ref().is_none_or(|lent| lent.bytes().len() < needed) {
             self.grow(written, needed);
         }
-        match &mut self.lent {
-            Some((lent, written)) => {
-                copy::copy(&mut lent.bytes_mut()[*written..needed], data);
-                *written = needed;
+        match self.lent {
+            Some(lent) => {
+                copy::copy(&mut lent.bytes_mut()[written..needed], data);
+                self.written = needed;
             }
             None => copy::append(self.buffer, data),
         }
@@ -61,26 +67,23 @@ impl<'a> Out<'a> {
         };
         let prefix = if written <= PREFIX { written } else { 0 };
         let more = self.lender.and_then(|lender| lender(size, prefix).ok().flatten());
-        match (more, self.lent.take()) {
-            (Some(mut more), before) => {
-                let before = before.as_ref().map_or(&self.buffer[..], |(lent, _)| lent.bytes());
-                copy::copy(&mut more.bytes_mut()[..written], &before[..written]);
-                self.lent = Some((more, written));
-            }
-            (None, before) => {
-                self.lender = None;
-                if let Some((lent, written)) = before {
-                    self.buffer.clear();
-                    copy::append(self.buffer, &lent.bytes()[..written]);
-                }
+        let before = self.lent.take();
+        let so_far = before.as_ref().map_or(&self.buffer[..], Lent::bytes);
+        if let Some(mut more) = more {
+            copy::copy(&mut more.bytes_mut()[..written], &so_far[..written]);
+            *self.lent = Some(more);
+        } else {
+            self.lender = None;
+            if let Some(lent) = before {
+                self.buffer.clear();
+                copy::append(self.buffer, &lent.bytes()[..written]);
             }
         }
     }
 }
 
 impl Flavor for Out<'_> {
-    /// The lent memory, if it has the message.
-    type Output = Option<Lent>;
+    type Output = ();
 
     #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
@@ -102,11 +105,12 @@ impl Flavor for Out<'_> {
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<Option<Lent>> {
-        Ok(self.lent.map(|(mut lent, written)| {
-            lent.truncate(written);
-            lent
-        }))
+    #[inline]
+    fn finalize(self) -> postcard::Result<()> {
+        if let Some(lent) = self.lent {
+            lent.truncate(self.written);
+        }
+        Ok(())
     }
 }
 
@@ -129,7 +133,8 @@ mod tests {
                 left.set(left.get().checked_sub(1).ok_or(Error::Full)?);
                 Ok(Some(Lent::own(vec![7; bytes])))
             };
-            let (_, lent) = encode_to(&value, Out::new(&mut buffer, Some(&lender)))?;
+            let mut lent = None;
+            encode_to(&value, Out::new(&mut buffer, &lender, &mut lent))?;
             let bytes = lent.as_ref().map_or(&buffer[..], Lent::bytes);
             assert!(bytes == expected, "with {loans} loans");
             assert_eq!(decode::<(u8, Bytes, String, Vec<Bytes>, Vec<u8>)>(bytes, &[])?, value);
@@ -141,7 +146,8 @@ mod tests {
     fn what_is_small_is_in_the_buffer() -> Result<()> {
         let mut buffer = Vec::new();
         let lender = |bytes, _| Ok(Some(Lent::own(vec![7; bytes])));
-        let (_, lent) = encode_to(&Bytes(vec![7; 100]), Out::new(&mut buffer, Some(&lender)))?;
+        let mut lent = None;
+        encode_to(&Bytes(vec![7; 100]), Out::new(&mut buffer, &lender, &mut lent))?;
         assert!(lent.is_none() && buffer.len() == 101);
         Ok(())
     }

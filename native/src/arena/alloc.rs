@@ -333,8 +333,9 @@ mod tests {
                 })
                 .collect()
         };
-        let free =
-            |block| map.transaction(&Patience::deaf(), |txn: &mut Txn<'_>| txn.free(block, 1 << 20));
+        let free = |block| {
+            map.transaction(&Patience::deaf(), |txn: &mut Txn<'_>| txn.free(block, 1 << 20))
+        };
         let empty = used();
         fill(1)?.into_iter().try_for_each(free)?;
         assert!(used() <= empty + 8192, "nobody looks after what is kept");
@@ -347,7 +348,7 @@ mod tests {
         let before = used();
         fill(most)?.into_iter().try_for_each(free)?;
         assert_eq!(used(), before, "the same memory is used again");
-        while map.transaction(&Patience::deaf(), Txn::give_back_one)? {}
+        while map.transaction(&Patience::deaf(), |txn| txn.give_back_one())? {}
         assert!(used() <= empty + ((most + 8) << 13), "{} bytes", used() - empty);
         assert_eq!(map.header().kept_bytes.load(Ordering::Relaxed), 0);
         fill(most + 8)?.into_iter().try_for_each(free)

@@ -56,7 +56,12 @@ pub(super) fn let_go() {
 
 impl Arena {
     /// Makes sure that so many entries are free.
-    pub(super) fn reserve(&self, registry: &mut Registry, entries: usize, patience: &Patience) -> Result<()> {
+    pub(super) fn reserve(
+        &self,
+        registry: &mut Registry,
+        entries: usize,
+        patience: &Patience,
+    ) -> Result<()> {
         while registry.free.len() < entries {
             let added = self.transaction(patience, |txn| self.add_holds(txn, self.me()))?;
             registry.free.extend(added);

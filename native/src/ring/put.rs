@@ -1,11 +1,11 @@
 //! Putting: a record behind the tail, and the store or the transaction that publishes it.
 
+use super::Ring;
 use super::lifecycle::{CARRIED, ITEMS, PUT_AT, repair};
 use super::segment::{
     APART, BLOCK, FIRST, JUMP, JUMP_SIZE, Place, RECORD, SEGMENT, SEGMENT_TAG, begin_record,
     record_size, what,
 };
-use super::Ring;
 use crate::arena::alloc::Txn;
 use crate::arena::loan::Loan;
 use crate::arena::record::{self, By};
@@ -104,9 +104,9 @@ impl Ring<'_> {
         object: u64,
     ) -> Result<()> {
         let Some(loan) = slot.take() else { return Err(Error::Invalid("nothing is lent".into())) };
-        let put = self
-            .check_size(loan.len())
-            .and_then(|()| self.put_contents(&Contents::Apart(&loan), handles, patience, wait, object));
+        let put = self.check_size(loan.len()).and_then(|()| {
+            self.put_contents(&Contents::Apart(&loan), handles, patience, wait, object)
+        });
         match put {
             Ok(()) => loan.handed_over(),
             Err(_) => *slot = Some(loan),

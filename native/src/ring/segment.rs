@@ -70,9 +70,8 @@ pub(crate) fn record_size(bytes: usize, handles: usize) -> u64 {
 }
 
 // The largest record has room in a segment.
-const _: () = assert!(
-    FIRST + RECORD + 8 * MOST_HANDLES as u64 + APART as u64 + JUMP_SIZE + 8 <= SEGMENT
-);
+const _: () =
+    assert!(FIRST + RECORD + 8 * MOST_HANDLES as u64 + APART as u64 + JUMP_SIZE + 8 <= SEGMENT);
 
 /// The size of what a record has in the place of bytes that are apart.
 pub(crate) const BLOCK: usize = 8;
@@ -130,9 +129,8 @@ pub(crate) fn read_record(arena: &Arena, place: Place) -> Result<Record> {
     if handles > MOST_HANDLES || next.position.saturating_add(JUMP_SIZE) > size {
         return Err(Error::Invalid("the queue's memory was scribbled over".into()));
     }
-    let block = is_apart.then(|| {
-        arena.word(at + RECORD + 8 * handles as u64).load(Ordering::Relaxed)
-    });
+    let block =
+        is_apart.then(|| arena.word(at + RECORD + 8 * handles as u64).load(Ordering::Relaxed));
     Ok(Record {
         bytes,
         handles,

@@ -18,12 +18,7 @@ struct Taken(Option<Loan>);
 impl Ring<'_> {
     /// Takes the oldest message: into `into`, but for the bytes of a large one, which stay where they are.
     /// `Error::Empty` when the wait runs out. It is by the handle of `object` that it is reached.
-    pub(crate) fn take(
-        self,
-        into: &mut Message,
-        wait: Wait,
-        object: u64,
-    ) -> Result<Option<Loan>> {
+    pub(crate) fn take(self, into: &mut Message, wait: Wait, object: u64) -> Result<Option<Loan>> {
         into.bytes.clear();
         into.handles.clear();
         let patience = Patience::new(wait);

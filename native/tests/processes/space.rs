@@ -208,9 +208,8 @@ fn large_messages_use_the_same_memory() -> Result<()> {
             loan.fill(7);
             loan.put()
         })?;
-        (0..4).try_for_each(|_| {
-            q.get_loaned().map(|got| assert!(got.iter().all(|byte| *byte == 7)))
-        })
+        (0..4)
+            .try_for_each(|_| q.get_loaned().map(|got| assert!(got.iter().all(|byte| *byte == 7))))
     };
     pass()?;
     pass()?;

@@ -16,7 +16,10 @@ fn bench_writes_a_table_figures_and_a_page_and_compares_runs() {
     let figures: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     let figure = &figures[0];
-    assert_eq!((&figure["group"], &figure["contender"]), (&"lock/uncontended".into(), &"native".into()));
+    assert_eq!(
+        (&figure["group"], &figure["contender"]),
+        (&"lock/uncontended".into(), &"native".into())
+    );
     let number = |name: &str| figure[name].as_f64().unwrap();
     assert!(number("low") <= number("ns_per_op") && number("ns_per_op") <= number("high"));
     let page = std::fs::read_to_string(&html).unwrap();
@@ -36,7 +39,11 @@ fn bench_says_what_is_wrong_before_it_measures() {
     let mut command = Command::new(procbox());
     let ran = run(command.args(["bench", "--compare"]).arg(&broken));
     assert_eq!(ran.status, 1);
-    assert!(ran.stderr.contains("broken.json: not what `procbox bench --json` writes"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("broken.json: not what `procbox bench --json` writes"),
+        "{}",
+        ran.stderr
+    );
     let ran = run(Command::new(procbox()).args(["bench", "no such group"]));
     assert!(ran.status == 1 && ran.stderr.contains("no group and contender has `no such group`"));
 }

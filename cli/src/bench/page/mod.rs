@@ -159,7 +159,8 @@ mod tests {
     fn every_figure_is_on_the_page_and_nothing_is_fetched() {
         let machine = Machine { cpu: "a CPU".into(), cpus: 2, kernel: "6.1".into() };
         let page = page(&figures(), &machine, Effort::QUICK);
-        for part in ["lock/x", "unheard of", "a CPU", "Pipes, locks", "More", "10.0 ns", "2.00 ms"] {
+        for part in ["lock/x", "unheard of", "a CPU", "Pipes, locks", "More", "10.0 ns", "2.00 ms"]
+        {
             assert!(page.contains(part), "{part}");
         }
         assert_eq!(page.matches("<svg").count(), figures().len());

@@ -24,7 +24,8 @@ impl Axis {
 
     /// Where a time is, in percent of the width.
     fn place(&self, nanos: f64) -> f64 {
-        let part = (nanos.max(1e-9).log10() - f64::from(self.from)) / f64::from(self.to - self.from);
+        let part =
+            (nanos.max(1e-9).log10() - f64::from(self.from)) / f64::from(self.to - self.from);
         (100.0 * part).clamp(0.0, 100.0)
     }
 
@@ -41,7 +42,13 @@ impl Axis {
             let nanos = 10f64.powi(power);
             let at = self.place(nanos);
             // The outermost stay inside of the card.
-            let class = if at <= 0.0 { " class=\"first\"" } else if at >= 100.0 { " class=\"last\"" } else { "" };
+            let class = if at <= 0.0 {
+                " class=\"first\""
+            } else if at >= 100.0 {
+                " class=\"last\""
+            } else {
+                ""
+            };
             let label = time(nanos).replace(".00", "").replace(".0 ", " ");
             let _ = write!(out, "<span{class} style=\"left:{at:.2}%\">{label}</span>");
         }
@@ -57,10 +64,14 @@ pub(super) fn strip(axis: &Axis, figure: &Figure, class: &str) -> String {
     );
     for (power, _) in axis.powers() {
         let at = axis.place(10f64.powi(power));
-        let _ = write!(out, "<line class=\"grid\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"22\"/>");
+        let _ = write!(
+            out,
+            "<line class=\"grid\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"22\"/>"
+        );
     }
     let at = axis.place(figure.ns_per_op);
-    let _ = write!(out, "<line class=\"stem {class}\" x1=\"0\" x2=\"{at:.2}%\" y1=\"11\" y2=\"11\"/>");
+    let _ =
+        write!(out, "<line class=\"stem {class}\" x1=\"0\" x2=\"{at:.2}%\" y1=\"11\" y2=\"11\"/>");
     if let Some((low, high)) = figure.spread() {
         let (low, high) = (axis.place(low), axis.place(high));
         let _ = write!(

@@ -43,6 +43,8 @@
 //! `wasm32-wasip1`.
 
 pub mod codec;
+// For backends: what users read first is short.
+#[doc(hidden)]
 pub mod copy;
 pub mod observe;
 pub mod random;

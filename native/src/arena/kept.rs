@@ -4,7 +4,7 @@
 //! A block of 256 KiB or more that is freed goes onto a list of *kept* ones (`alloc`), as long as there is
 //! a process that looks after them, the *keeper*, and while they are no more than [`MOST_KEPT`] together.
 //! A thread of the keeper's looks every [`PAUSE`] whether one of them was used since; when none was, it
-//! gives the memory of all back. Of a keeper that ends, whoever recovers it does that. While there is none,
+//! gives the memory of all back. Who recovers a keeper that has ended is the next one. While there is none,
 //! blocks give their memory back when they are freed.
 
 use super::Arena;
@@ -13,6 +13,7 @@ use super::slots::Claim;
 use crate::sync::atomic::Ordering;
 use crate::sync::patience::Patience;
 use procbox_core::{Error, Result};
+use std::sync::Weak;
 use std::time::Duration;
 
 /// Between two looks: blocks that nobody has used for so long give their memory back.
@@ -37,45 +38,39 @@ impl Arena {
     /// Becomes the keeper, unless another does.
     #[cold]
     fn keep(&self) {
-        let Some(arena) = self.this.upgrade() else { return };
-        let own = word(self.claim(self.me()));
-        let made = self.transaction(&Patience::brief(), |txn| match txn.get(KEEPER) {
-            0 => txn.set(KEEPER, own).map(|()| true),
-            _ => Ok(false),
-        });
-        if !matches!(made, Ok(true)) {
-            return;
-        }
-        let weak = std::sync::Arc::downgrade(&arena);
-        let look = move || {
-            let mut used = None;
-            loop {
-                std::thread::sleep(PAUSE);
-                let Some(arena) = weak.upgrade() else { return };
-                let now = arena.header().kept_used.load(Ordering::Relaxed);
-                if used.replace(now) != Some(now) {
-                    continue;
-                }
-                match arena.give_back_kept(own, &Patience::brief()) {
-                    // One that is stopped is in the way.
-                    Err(Error::TimedOut | Error::Interrupted) => {}
-                    _ => return,
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("procbox-kept".into()).spawn(look);
-        if thread.is_err() {
-            // A failure leaves what is kept to the recovery of this process.
-            let _ = self.give_back_kept(own, &Patience::brief());
-        }
+        // If that fails blocks are not kept, until another tries.
+        let _ = self.keep_after(0, &Patience::brief());
     }
 
-    /// For a keeper that is dead: does its work.
+    /// For a keeper that is dead: takes its place, so that the processes of a stream that begin and end one
+    /// after another have the same memory.
     ///
     /// # Errors
     /// Those of transactions.
     pub(crate) fn keep_for_the_dead(&self, dead: Claim, patience: &Patience) -> Result<()> {
-        self.give_back_kept(word(dead), patience)
+        if self.header().keeper.load(Ordering::Acquire) == word(dead) {
+            self.keep_after(word(dead), patience)?;
+        }
+        Ok(())
+    }
+
+    /// Becomes the keeper, if `before` is in its place.
+    fn keep_after(&self, before: u64, patience: &Patience) -> Result<()> {
+        let own = word(self.claim(self.me()));
+        let made = self.transaction(patience, |txn| match txn.get(KEEPER) {
+            keeper if keeper == before => txn.set(KEEPER, own).map(|()| true),
+            _ => Ok(false),
+        })?;
+        if !made {
+            return Ok(());
+        }
+        let arena = self.this.clone();
+        let thread = std::thread::Builder::new().name("procbox-kept".into());
+        match thread.spawn(move || look_after(&arena, own)) {
+            Ok(_) => Ok(()),
+            // Nobody would look: nothing is kept.
+            Err(_) => self.give_back_kept(own, patience),
+        }
     }
 
     /// Gives the memory of all kept blocks back, one by one, after which there is no keeper.
@@ -87,5 +82,23 @@ impl Arena {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Gives all kept blocks back when none of them is used any more, and ends.
+fn look_after(arena: &Weak<Arena>, own: u64) {
+    let mut used = None;
+    loop {
+        std::thread::sleep(PAUSE);
+        let Some(arena) = arena.upgrade() else { return };
+        let now = arena.header().kept_used.load(Ordering::Relaxed);
+        if used.replace(now) != Some(now) {
+            continue;
+        }
+        match arena.give_back_kept(own, &Patience::brief()) {
+            // One that is stopped is in the way.
+            Err(Error::TimedOut | Error::Interrupted) => {}
+            _ => return,
+        }
     }
 }

@@ -15,7 +15,7 @@ FUZZ_TARGETS := abi decode
 # Seconds for each of them.
 FUZZ_TIME ?= 30
 
-.PHONY: languages demo test models walk walk-sandbox storm leaks bench programs build setup lint features docs package deny arm fuzz clean
+.PHONY: languages demo test models walk walk-sandbox storm leaks bench peers programs build setup lint features docs package deny arm fuzz clean
 
 # The main job on both backends, on real text; then the same once more, in the sandbox.
 demo: build
@@ -66,10 +66,18 @@ REPEATS ?= 1000
 leaks:
 	PROCBOX_REPEATS=$(REPEATS) $(WHOLE) --test hostile -- --nocapture repeats
 
-# The criterion groups, with their peers.
-bench: build
+# All figures with those of the peers, as a table, as JSON and as a page; then the same by criterion.
+bench: build peers
+	target/release/procbox bench --json target/bench.json --html target/bench.html
+	@echo "bench: target/bench.html has the plots, target/bench.json the figures"
 	$(CARGO) bench -p procbox-bench-peers
 
+# The one peer that takes more than cargo to build.
+peers:
+	@if ls /usr/lib/llvm*/lib/libclang*.so* /usr/lib/*/libclang*.so* >/dev/null 2>&1; then \
+	  $(CARGO) build --release --manifest-path benches/iceoryx2/Cargo.toml --target-dir target/iceoryx2 && \
+	  cp -f target/iceoryx2/release/procbox-bench-iceoryx2 target/release/; \
+	else echo "peers: no libclang: iceoryx2 is NOT measured"; fi
 # Programs that exist already, and workers in C: what tests/languages/install installs, and the tests of it.
 languages: build
 	CARGO="$(CARGO)" tests/languages/install
@@ -117,7 +125,7 @@ features: setup
 	  $(CARGO) test --release -p procbox --no-default-features --features $$feature || exit 1; \
 	done
 	@linked=$$($(CARGO) tree -p procbox-cli -e normal --prefix none) || exit 1; \
-	if echo "$$linked" | grep -E '^(procspawn|ipc-channel|criterion) '; then \
+	if echo "$$linked" | grep -E '^(procspawn|ipc-channel|iceoryx2|rayon|criterion) '; then \
 	  echo "these are linked into the command"; exit 1; \
 	fi
 

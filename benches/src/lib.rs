@@ -17,8 +17,14 @@ use std::time::Duration;
 
 /// The bytes of a small message.
 pub const SMALL: usize = 64;
-/// The messages that a queue holds here.
+/// The bytes of a message of medium size.
+pub const MIDDLE: usize = 64 << 10;
+/// The bytes of a large message.
+pub const LARGE: usize = 1 << 20;
+/// The small messages that a queue holds here.
 pub const QUEUED: usize = 1024;
+/// The larger messages that a queue holds here.
+pub const FEW: usize = 16;
 /// The items of a large map.
 pub const MAP_ITEMS: u64 = 1_000_000;
 

@@ -27,17 +27,18 @@ pub struct Effort {
 impl Effort {
     /// What a figure takes that is to be written down.
     pub const FULL: Effort = Effort { samples: 25, sample_time: Duration::from_millis(200) };
-    /// A minute or so for all.
-    pub const QUICK: Effort = Effort { samples: 9, sample_time: Duration::from_millis(60) };
+    /// Within a minute for all, if nothing else takes the CPUs.
+    pub const QUICK: Effort = Effort { samples: 7, sample_time: Duration::from_millis(40) };
 }
 
 /// One row of the table that `procbox bench` prints, and of its JSON.
 ///
 /// ```
 /// use procbox_benches::Figure;
-/// let figure =
-///     Figure { group: "spawn".into(), contender: "native".into(), ns_per_op: 1.5, samples: 9 };
-/// assert_eq!(figure.clone(), figure);
+/// let json = r#"{"group": "spawn", "contender": "native", "ns_per_op": 1.5, "samples": 9}"#;
+/// let figure: Figure = serde_json::from_str(json)?;
+/// assert_eq!((figure.ns_per_op, figure.spread()), (1.5, None));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
@@ -49,6 +50,26 @@ pub struct Figure {
     pub ns_per_op: f64,
     /// Samples that were taken.
     pub samples: usize,
+    /// A quarter of the samples are below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// A quarter of the samples are above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+}
+
+impl Figure {
+    /// Between which half of the samples are, if that is known.
+    ///
+    /// ```
+    /// # let figure: procbox_benches::Figure = serde_json::from_str(
+    /// #     r#"{"group":"g","contender":"c","ns_per_op":2,"samples":9,"low":1.5,"high":3}"#)?;
+    /// assert_eq!(figure.spread(), Some((1.5, 3.0)));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn spread(&self) -> Option<(f64, f64)> {
+        Some((self.low?, self.high?))
+    }
 }
 
 impl Case {
@@ -59,19 +80,23 @@ impl Case {
     pub fn measure(&mut self, effort: Effort) -> anyhow::Result<Figure> {
         let samples =
             if self.ops.is_some() { effort.samples.min(FEW_SAMPLES) } else { effort.samples };
-        let ns_per_op = self
-            .median(samples, effort.sample_time)
+        let sorted = self
+            .samples(samples, effort.sample_time)
             .with_context(|| format!("{} {}", self.group, self.contender))?;
+        // The nearest of them.
+        let at = |quarter: usize| sorted.get(sorted.len().saturating_sub(1) * quarter / 4).copied();
         Ok(Figure {
             group: self.group.to_string(),
             contender: self.contender.to_string(),
-            ns_per_op,
+            ns_per_op: at(2).context("no samples")?,
             samples,
+            low: at(1),
+            high: at(3),
         })
     }
 
-    /// The median nanoseconds per operation.
-    fn median(&mut self, samples: usize, time: Duration) -> anyhow::Result<f64> {
+    /// The nanoseconds per operation of each sample, sorted.
+    fn samples(&mut self, samples: usize, time: Duration) -> anyhow::Result<Vec<f64>> {
         let n = match self.ops {
             Some(n) => n,
             None => self.ops_for(time)?,
@@ -81,7 +106,7 @@ impl Case {
             figures.push((self.run)(n)?.as_secs_f64() * 1e9 / n as f64);
         }
         figures.sort_by(f64::total_cmp);
-        figures.get(samples / 2).copied().context("no samples")
+        Ok(figures)
     }
 
     /// Operations that take about so long.

@@ -1,6 +1,6 @@
 //! The same operations on both backends.
 
-use crate::{Case, MAP_ITEMS, QUEUED, SMALL, timed};
+use crate::{Case, FEW, LARGE, MAP_ITEMS, MIDDLE as MIDDLE_SIZE, QUEUED, SMALL, timed};
 use procbox_core::{Bytes, Context, PoolBuilder, Queue};
 use procbox_host::Sandbox;
 use procbox_native::Native;
@@ -33,9 +33,15 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
             cases.push(Case { group, contender, ops, run: Box::new(move |n| run(&ctx, n)) });
         };
         add_with("pool/map-1M", Some(MAP_ITEMS), pool_map);
-        let mut add = |group, run| add_with(group, None, run);
+        let mut add = |group, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
+            add_with(group, None, run);
+        };
         add("spawn", spawn);
-        add("queue/64B/1p1c", queue);
+        add("queue/64B/1p1c", |ctx, n| queue(ctx, &SMALL_ONES, n));
+        add("queue/64KiB/1p1c", |ctx, n| queue(ctx, &MIDDLE, n));
+        add("queue/64KiB/loan", |ctx, n| queue(ctx, &MIDDLE_LOANS, n));
+        add("queue/1MiB/1p1c", |ctx, n| queue(ctx, &LARGE_ONES, n));
+        add("queue/1MiB/loan", |ctx, n| queue(ctx, &LOANS, n));
         add("lock/uncontended", lock);
         add("semaphore/uncontended", semaphore);
         add("rwlock/write", |ctx, n| timed_there(ctx, "write_many", &ctx.rwlock()?, n));
@@ -58,14 +64,29 @@ pub(super) fn spawn(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     })
 }
 
-fn queue(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
-    let q: Queue<Bytes> = ctx.queue(QUEUED)?;
-    let consumer = ctx.process("get_many").args((&q, n)).start()?;
-    let producer = ctx.process("put_many").args((&q, n, SMALL)).start()?;
-    let began = Instant::now();
-    producer.join()?;
-    consumer.join()?;
-    Ok(began.elapsed())
+/// What goes from one process to another, how, and the most that is on the way.
+struct Stream {
+    put: &'static str,
+    get: &'static str,
+    size: usize,
+    queued: usize,
+}
+
+const SMALL_ONES: Stream = Stream { put: "put_many", get: "get_many", size: SMALL, queued: QUEUED };
+const MIDDLE: Stream = Stream { size: MIDDLE_SIZE, queued: FEW, ..SMALL_ONES };
+const LARGE_ONES: Stream = Stream { size: LARGE, ..MIDDLE };
+const LOANS: Stream = Stream { put: "loan_many", get: "get_many_loaned", ..LARGE_ONES };
+const MIDDLE_LOANS: Stream = Stream { size: MIDDLE_SIZE, ..LOANS };
+
+/// The time from one message that is got to the `n`th after it.
+fn queue(ctx: &Context, stream: &Stream, n: u64) -> anyhow::Result<Duration> {
+    let q: Queue<Bytes> = ctx.queue(stream.queued)?;
+    let took: Queue<u64> = ctx.queue(1)?;
+    let consumer = ctx.process(stream.get).args((&q, n, &took)).start()?;
+    let producer = ctx.process(stream.put).args((&q, n + 1, stream.size)).start()?;
+    let nanos = took.get()?;
+    anyhow::ensure!(producer.join()?.success() && consumer.join()?.success(), "a worker failed");
+    Ok(Duration::from_nanos(nanos))
 }
 
 fn lock(ctx: &Context, n: u64) -> anyhow::Result<Duration> {

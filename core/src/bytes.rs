@@ -1,5 +1,6 @@
 //! A string of bytes that is encoded as one.
 
+use crate::copy;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -75,7 +76,7 @@ impl<'de> Deserialize<'de> for Bytes {
                 f.write_str("a byte string")
             }
             fn visit_bytes<E>(self, v: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(v.to_vec()))
+                Ok(Bytes(copy::to_vec(v)))
             }
             fn visit_byte_buf<E>(self, v: Vec<u8>) -> Result<Bytes, E> {
                 Ok(Bytes(v))

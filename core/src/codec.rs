@@ -4,8 +4,12 @@
 //! the list itself passes through a thread-local for the length of one `encode` or `decode`, since
 //! serde has no other way to hand a context to a nested `Serialize`.
 
+mod out;
+
+pub(crate) use out::{Lender, Out};
+
 use crate::raw::{Handle, Message};
-use crate::{Error, Result};
+use crate::{Error, Result, copy};
 use postcard::ser_flavors::Flavor;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
@@ -119,9 +123,6 @@ impl Drop for Decoding {
     }
 }
 
-/// Appends what is serialised.
-struct Append<'a>(&'a mut Vec<u8>);
-
 /// Up to so many bytes are copied one by one: a call of memcpy costs more than they do.
 const FEW: usize = 8;
 
@@ -131,9 +132,12 @@ pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() <= FEW {
         bytes.iter().for_each(|byte| to.push(*byte));
     } else {
-        to.extend_from_slice(bytes);
+        copy::append(to, bytes);
     }
 }
+
+/// Appends what is serialised.
+struct Append<'a>(&'a mut Vec<u8>);
 
 impl Flavor for Append<'_> {
     type Output = ();
@@ -168,9 +172,21 @@ impl Flavor for Append<'_> {
 /// # Errors
 /// [`Error::Encode`] if the value cannot be serialised.
 pub fn encode<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<Vec<Handle>> {
+    encode_to(value, Append(bytes))
+}
+
+/// Serialises a value by a flavor; the handles in it.
+///
+/// # Errors
+/// Those of [`encode`].
+#[inline]
+pub(crate) fn encode_to<T: Serialize + ?Sized>(
+    value: &T,
+    flavor: impl Flavor<Output = ()>,
+) -> Result<Vec<Handle>> {
     let outer = SENDING.replace(Sending { active: true, met: 0 });
     let undo = Undo { outer };
-    postcard::serialize_with_flavor(value, Append(bytes))
+    postcard::serialize_with_flavor(value, flavor)
         .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
     std::mem::forget(undo);
     match SENDING.replace(outer).met {

@@ -30,7 +30,7 @@
 //!
 //! The files stand on floors, and import from floors below only:
 //!
-//! 1. `error`, `exit`, `usage`, `printed`, `time`, `random`, `bytes`; [`raw`], all that a backend sees; `codec`, values to
+//! 1. `error`, `exit`, `usage`, `printed`, `time`, `random`, `bytes`, `copy`; [`raw`], all that a backend sees; `codec`, values to
 //!    messages and back; `observe`, events for those who watch;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; on `ledger` stand `rlock`, `bounded`,
 //!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
@@ -46,6 +46,9 @@
 //! `wasm32-wasip1`.
 
 pub mod codec;
+// For backends: what users read first is short.
+#[doc(hidden)]
+pub mod copy;
 pub mod observe;
 pub mod random;
 pub mod raw;
@@ -65,6 +68,7 @@ mod exit;
 mod in_memory;
 mod joinable;
 mod ledger;
+mod loan;
 mod lock;
 mod main_loop;
 mod on_ledgers;
@@ -147,6 +151,7 @@ pub mod types {
     pub use crate::context::WeakContext;
     pub use crate::error::OsError;
     pub use crate::exit::signal;
+    pub use crate::loan::{Loan, Loaned, Unsent};
     pub use crate::lock::LockGuard;
     pub use crate::main_loop::{ClosurePoster, Poster};
     pub use crate::pipe::{Receiver, Sender};

@@ -167,7 +167,7 @@ impl<T: DeserializeOwned> MainLoop<T> {
     fn run_until(&self, wait: Wait, mut call: impl FnMut(T)) -> Result<i32> {
         let until = wait.deadline(&*self.clock);
         loop {
-            let posted = with_received(|m| self.queue.raw().get(m, until.wait(&*self.clock)));
+            let posted = with_received(|m| self.queue.raw().get_lent(m, until.wait(&*self.clock)));
             match posted {
                 Ok(Posted::Call(value)) => call(value),
                 Ok(Posted::Exit(code)) => return Ok(code),

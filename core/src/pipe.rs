@@ -1,7 +1,7 @@
 //! A pipe of values between two processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
-use crate::queue::{with_encoded, with_received};
+use crate::queue::{Encoded, with_encoded_to, with_received};
 use crate::raw::{Handle, RawPipe, Waitable};
 use crate::{Error, Result, Wait};
 use serde::de::DeserializeOwned;
@@ -10,6 +10,28 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What values go through.
+pub(crate) trait Values {
+    fn send_value<T: Serialize + ?Sized>(&self, value: &T, wait: Wait) -> Result<()>;
+    fn recv_value<T: DeserializeOwned>(&self, wait: Wait) -> Result<T>;
+}
+
+impl Values for Arc<dyn RawPipe> {
+    #[inline]
+    fn send_value<T: Serialize + ?Sized>(&self, value: &T, wait: Wait) -> Result<()> {
+        let lender = |bytes, _| self.loan(bytes);
+        with_encoded_to(value, &lender, |encoded, handles| match encoded {
+            Encoded::Here(bytes) => self.send(bytes, handles, wait),
+            Encoded::Lent(mut lent) => self.send_lent(&mut lent, handles, wait),
+        })
+    }
+
+    #[inline]
+    fn recv_value<T: DeserializeOwned>(&self, wait: Wait) -> Result<T> {
+        with_received(|message| self.recv_lent(message, wait))
+    }
+}
 
 macro_rules! end {
     ($(#[$doc:meta])* $name:ident) => {
@@ -126,7 +148,7 @@ macro_rules! sends {
             where
                 for<'a> &'a V: crate::worker::Arg<T>,
             {
-                with_encoded(value, |bytes, handles| self.raw.send(bytes, handles, Wait::Forever))
+                self.raw.send_value(value, Wait::Forever)
             }
 
             /// Like `send`, for at most `timeout`.
@@ -154,9 +176,7 @@ macro_rules! sends {
             where
                 for<'a> &'a V: crate::worker::Arg<T>,
             {
-                with_encoded(value, |bytes, handles| {
-                    self.raw.send(bytes, handles, Wait::AtMost(timeout))
-                })
+                self.raw.send_value(value, Wait::AtMost(timeout))
             }
 
             /// Like `send`, without waiting.
@@ -177,7 +197,7 @@ macro_rules! sends {
             where
                 for<'a> &'a V: crate::worker::Arg<T>,
             {
-                with_encoded(value, |bytes, handles| self.raw.send(bytes, handles, Wait::Never))
+                self.raw.send_value(value, Wait::Never)
             }
         }
     };
@@ -206,7 +226,7 @@ macro_rules! receives {
             /// [`Error::Closed`] if nothing is left and the other end is gone, [`Error::Decode`],
             /// [`Error::Interrupted`].
             pub fn recv(&self) -> Result<T> {
-                with_received(|m| self.raw.recv(m, Wait::Forever))
+                self.raw.recv_value(Wait::Forever)
             }
 
             /// Like `recv`, for at most `timeout`.
@@ -227,7 +247,7 @@ macro_rules! receives {
             /// # Errors
             /// Those of `recv`, and [`Error::TimedOut`].
             pub fn recv_timeout(&self, timeout: Duration) -> Result<T> {
-                with_received(|m| self.raw.recv(m, Wait::AtMost(timeout)))
+                self.raw.recv_value(Wait::AtMost(timeout))
             }
 
             /// Like `recv`, without waiting.
@@ -244,7 +264,7 @@ macro_rules! receives {
             /// # Errors
             /// Those of `recv`, and [`Error::TimedOut`].
             pub fn try_recv(&self) -> Result<T> {
-                with_received(|m| self.raw.recv(m, Wait::Never))
+                self.raw.recv_value(Wait::Never)
             }
         }
 

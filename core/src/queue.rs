@@ -1,7 +1,7 @@
 //! A queue of values between processes.
 
-use crate::codec::{self, deserialize_handle, serialize_handle};
-use crate::raw::{Handle, Message, RawQueue, Waitable};
+use crate::codec::{self, Lender, Out, deserialize_handle, serialize_handle};
+use crate::raw::{Handle, Lent, Message, RawQueue, Waitable};
 use crate::{Result, Wait};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// Above this a thread gives its buffer back after use instead of keeping it.
-const KEPT_BUFFER: usize = 1 << 20;
+const KEPT_BUFFER: usize = 2 << 20;
 
 /// Encodes a value into this thread's buffer and lends it to `f`.
 pub(crate) fn with_encoded<T: Serialize + ?Sized, R>(
@@ -29,18 +29,60 @@ pub(crate) fn with_encoded<T: Serialize + ?Sized, R>(
     let mut bytes = OUT.take();
     bytes.clear();
     let result = codec::encode(value, &mut bytes).and_then(|handles| f(&bytes, &handles));
-    if bytes.capacity() <= KEPT_BUFFER {
-        OUT.replace(bytes);
-    }
+    keep(bytes);
     result
 }
 
-/// Lends this thread's message to `fill` and decodes what is then in it.
+fn keep(bytes: Vec<u8>) {
+    if bytes.capacity() <= KEPT_BUFFER {
+        OUT.replace(bytes);
+    }
+}
+
+/// An encoded value: in this thread's buffer, or if it is large in memory that was lent for it.
+pub(crate) enum Encoded<'a> {
+    Here(&'a [u8]),
+    Lent(Lent),
+}
+
+/// Encodes a value and hands it to `put`.
+#[inline]
+pub(crate) fn with_encoded_to<T: Serialize + ?Sized>(
+    value: &T,
+    lender: Lender<'_>,
+    put: impl FnOnce(Encoded<'_>, &[Handle]) -> Result<()>,
+) -> Result<()> {
+    let mut bytes = OUT.take();
+    bytes.clear();
+    let mut lent = None;
+    let encoded = codec::encode_to(value, Out::new(&mut bytes, lender, &mut lent));
+    let result = encoded.and_then(|handles| match lent {
+        None => put(Encoded::Here(&bytes), &handles),
+        Some(lent) => put(Encoded::Lent(lent), &handles),
+    });
+    keep(bytes);
+    result
+}
+
+#[inline]
+fn put_value<T: Serialize + ?Sized>(raw: &dyn RawQueue, value: &T, wait: Wait) -> Result<()> {
+    let lender = |bytes, prefix| raw.loan(bytes, prefix);
+    with_encoded_to(value, &lender, |encoded, handles| match encoded {
+        Encoded::Here(bytes) => raw.put(bytes, handles, wait),
+        Encoded::Lent(mut lent) => raw.put_lent(&mut lent, handles, wait),
+    })
+}
+
+/// Lends this thread's message to `fill` and decodes what is then in it, or what `fill` has left where it
+/// is.
 pub(crate) fn with_received<T: DeserializeOwned>(
-    fill: impl FnOnce(&mut Message) -> Result<()>,
+    fill: impl FnOnce(&mut Message) -> Result<Option<Lent>>,
 ) -> Result<T> {
     let mut message = IN.take();
-    let result = fill(&mut message).and_then(|()| message.value());
+    let result = fill(&mut message).and_then(|lent| match lent {
+        None => message.value(),
+        Some(lent) => codec::decode_owned(lent.bytes(), std::mem::take(&mut message.handles)),
+    });
     message.handles.clear();
     if message.bytes.capacity() <= KEPT_BUFFER {
         IN.replace(message);
@@ -113,7 +155,7 @@ impl<T> Queue<T> {
 
     #[inline]
     pub(crate) fn put_as<V: Serialize + ?Sized>(&self, value: &V, wait: Wait) -> Result<()> {
-        with_encoded(value, |bytes, handles| self.raw.put(bytes, handles, wait))
+        put_value(&*self.raw, value, wait)
     }
 
     /// Like [`Queue::put`], for at most `timeout`.
@@ -256,7 +298,7 @@ impl<T: DeserializeOwned> Queue<T> {
     /// [`crate::Error::Closed`] once closed and drained, [`crate::Error::Decode`],
     /// [`crate::Error::Interrupted`].
     pub fn get(&self) -> Result<T> {
-        with_received(|m| self.raw.get(m, Wait::Forever))
+        with_received(|m| self.raw.get_lent(m, Wait::Forever))
     }
 
     /// Like [`Queue::get`], for at most `timeout`.
@@ -273,7 +315,7 @@ impl<T: DeserializeOwned> Queue<T> {
     /// # Errors
     /// Those of [`Queue::get`], and [`crate::Error::Empty`].
     pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
-        with_received(|m| self.raw.get(m, Wait::AtMost(timeout)))
+        with_received(|m| self.raw.get_lent(m, Wait::AtMost(timeout)))
     }
 
     /// Like [`Queue::get`], without waiting.
@@ -292,7 +334,7 @@ impl<T: DeserializeOwned> Queue<T> {
     /// # Errors
     /// Those of [`Queue::get`], and [`crate::Error::Empty`].
     pub fn try_get(&self) -> Result<T> {
-        with_received(|m| self.raw.get(m, Wait::Never))
+        with_received(|m| self.raw.get_lent(m, Wait::Never))
     }
 }
 

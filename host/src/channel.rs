@@ -222,17 +222,21 @@ impl<T: Item> Channel<T> {
         waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
     }
 
-    /// Puts an item on the calling thread.
+    /// Puts an item on the calling thread: out of `slot`, where it stays if that fails.
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::TimedOut`], [`Error::Interrupted`].
-    pub(crate) fn block_put(&self, item: T, wait: Wait, operation: Operation) -> Result<()> {
-        let mut slot = Some(item);
-        if let Some(answer) = self.try_put(&mut slot) {
+    pub(crate) fn block_put(
+        &self,
+        slot: &mut Option<T>,
+        wait: Wait,
+        operation: Operation,
+    ) -> Result<()> {
+        if let Some(answer) = self.try_put(slot) {
             return answer;
         }
         let put = move || async move {
-            waiting::until(&self.runtime, &self.drained, || self.try_put(&mut slot)).await
+            waiting::until(&self.runtime, &self.drained, || self.try_put(slot)).await
         };
         waiting::block(&self.runtime, wait, (operation, number(self)), || None, put)
     }

@@ -113,7 +113,7 @@ impl Approach<'_> {
     /// # Errors
     /// [`Error::ConnectionRefused`], [`Error::TimedOut`], [`Error::Interrupted`].
     pub(crate) fn block_connect(self, wait: Wait) -> Result<Arc<dyn RawConnection>> {
-        let put = self.backlog.block_put(self.theirs, wait, Operation::Connect);
+        let put = self.backlog.block_put(&mut Some(self.theirs), wait, Operation::Connect);
         put.map_err(|e| gone_is_refused(e, self.name))?;
         Ok(Arc::new(PipeConnection(self.ours)))
     }

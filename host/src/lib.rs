@@ -32,7 +32,7 @@
 //!    `interrupt`, Ctrl-C as one process sees it;
 //!    `print`, stdout and stderr of the embedding program; `discard`, how what
 //!    handles stand for is let go, and `cycles`, how that is found which holds only itself; `account`,
-//!    what the processes of a tree have in common;
+//!    what the processes of a tree have in common; `kept`, buffers of large messages that have gone;
 //! 2. `channel`, and what is made of it and of wait lists: `lock`, `semaphore`, `event`, `queue`,
 //!    `pipe`, `connection`; `message`; `process`, as others see it; `object` and `table`, what handles
 //!    stand for;
@@ -78,6 +78,7 @@ pub mod imports;
 mod initialize;
 mod inner;
 mod interrupt;
+mod kept;
 mod ledger;
 mod limits;
 mod lines;

@@ -1,6 +1,7 @@
 //! The bytes of a message on its way.
 
 use crate::account::{Account, Charge, HANDLE};
+use crate::kept::Block;
 use procbox_core::Result;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ pub(crate) enum Body {
         bytes: [u8; SMALL],
     },
     /// Of the embedding program's, which is not charged for its own.
-    Large(Box<[u8]>),
+    Large(Block),
     /// Of a guest's: its tree pays for it, wherever it goes.
     Charged {
-        bytes: Box<[u8]>,
+        bytes: Block,
         _charge: Charge,
     },
     /// Of the program's, the same for all who ask.
@@ -36,7 +37,7 @@ impl Default for Body {
 impl From<&[u8]> for Body {
     fn from(message: &[u8]) -> Body {
         if message.len() > SMALL {
-            return Body::Large(message.into());
+            return Body::Large(Block::copy_of(message));
         }
         let mut bytes = [0; SMALL];
         bytes[..message.len()].copy_from_slice(message);
@@ -44,7 +45,26 @@ impl From<&[u8]> for Body {
     }
 }
 
+impl From<Vec<u8>> for Body {
+    fn from(message: Vec<u8>) -> Body {
+        if message.len() > SMALL { Body::Large(message.into()) } else { Body::from(&message[..]) }
+    }
+}
+
 impl Body {
+    /// Its bytes, if they can be had without copying them; it is empty then.
+    pub(crate) fn take_bytes(&mut self) -> Option<Vec<u8>> {
+        match std::mem::take(self) {
+            Body::Large(bytes) => Some(bytes.into_bytes()),
+            // The embedding program has them from here on, which is charged for nothing.
+            Body::Charged { bytes, _charge: _ } => Some(bytes.into_bytes()),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
     /// True if a guest's message of so many bytes, which carries so many handles, has a charge of its
     /// own. It is made before the bytes are copied.
     #[inline]
@@ -62,7 +82,7 @@ impl Body {
 
     /// A guest's message that has one.
     pub(crate) fn charged(bytes: &[u8], charge: Charge) -> Body {
-        Body::Charged { bytes: bytes.into(), _charge: charge }
+        Body::Charged { bytes: Block::copy_of(bytes), _charge: charge }
     }
 
     /// True if its bytes and handles have a charge of their own.

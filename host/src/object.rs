@@ -17,8 +17,8 @@ use crate::ready::Source;
 use crate::region::HostRegion;
 use crate::runtime::Runtime;
 use crate::semaphore::HostSemaphore;
-use procbox_core::raw::{Handle, Message, PipeConnection, Waitable};
-use procbox_core::{Error, Result};
+use procbox_core::raw::{Handle, Lent, Message, PipeConnection, Waitable};
+use procbox_core::{Error, Result, copy};
 use std::any::Any;
 use std::sync::{Arc, Weak};
 
@@ -194,8 +194,42 @@ impl Stored {
     /// Hands it to the embedding program.
     pub(crate) fn unpack(mut self, into: &mut Message) {
         into.bytes.clear();
-        into.bytes.extend_from_slice(&self.body);
+        copy::append(&mut into.bytes, &self.body);
         into.handles = Object::into_handles(self.take_objects());
+    }
+
+    /// A message of the embedding program, with the bytes that it has written, which are taken out of `lent`;
+    /// `None` if these would have to be copied.
+    ///
+    /// # Errors
+    /// [`Error::ForeignHandle`], as for [`Stored::pack`]; then they stay.
+    pub(crate) fn pack_lent(
+        lent: &mut Lent,
+        handles: &[Handle],
+        runtime: &Arc<Runtime>,
+    ) -> Result<Option<Stored>> {
+        let objects = Object::from_handles(handles, runtime)?;
+        Ok(lent.take_own().map(|bytes| Stored { body: bytes.into(), objects }))
+    }
+
+    /// Hands it to the embedding program: its bytes too, if they need not be copied into `into`.
+    pub(crate) fn lend(mut self, into: &mut Message) -> Option<Lent> {
+        match self.body.take_bytes() {
+            Some(bytes) => {
+                into.bytes.clear();
+                into.handles = Object::into_handles(self.take_objects());
+                Some(Lent::own(bytes))
+            }
+            None => {
+                self.unpack(into);
+                None
+            }
+        }
+    }
+
+    /// Gives back what was not put.
+    pub(crate) fn give_back(mut self, lent: &mut Lent) {
+        *lent = Lent::own(self.body.take_bytes().unwrap_or_else(|| self.body.to_vec()));
     }
 
     /// Takes out what its handles stand for.

@@ -6,7 +6,7 @@ use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
 use crate::runtime::Runtime;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{Bounds, Handle, Message, RawPipe};
+use procbox_core::raw::{Bounds, Handle, Lent, Message, RawPipe};
 use procbox_core::{Error, Result, Wait};
 use std::sync::{Arc, Weak};
 
@@ -131,12 +131,25 @@ impl RawPipe for PipeEnd {
     fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
         let out = self.outgoing()?;
         out.check_size(bytes.len())?;
-        out.block_put(Stored::pack(bytes, handles, &self.runtime)?, wait, Operation::PipeSend)
+        let stored = Stored::pack(bytes, handles, &self.runtime)?;
+        out.block_put(&mut Some(stored), wait, Operation::PipeSend)
     }
 
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
         self.incoming()?.block_take(wait, Operation::PipeRecv)?.unpack(into);
         Ok(())
+    }
+
+    fn loan(&self, bytes: usize) -> Result<Option<Lent>> {
+        self.outgoing()?.lend(bytes).map(Some)
+    }
+
+    fn send_lent(&self, lent: &mut Lent, handles: &[Handle], wait: Wait) -> Result<()> {
+        self.outgoing()?.block_put_lent(lent, handles, wait, Operation::PipeSend)
+    }
+
+    fn recv_lent(&self, into: &mut Message, wait: Wait) -> Result<Option<Lent>> {
+        Ok(self.incoming()?.block_take(wait, Operation::PipeRecv)?.lend(into))
     }
 
     fn poll(&self, wait: Wait) -> Result<()> {

@@ -33,6 +33,7 @@ mod arena;
 
 mod event;
 mod ledger;
+mod lent;
 mod lock;
 mod pipe;
 mod queue;

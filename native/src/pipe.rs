@@ -9,10 +9,11 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::arena::waits::Awaits;
+use crate::lent::{block, lend};
 use crate::ring::{self, Core, Ring};
 use crate::sync::patience::Patience;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{Handle, Message, RawPipe};
+use procbox_core::raw::{Handle, Lent, Message, RawPipe};
 use procbox_core::time::SystemClock;
 use procbox_core::{Bounds, Error, Result, Wait};
 use std::any::Any;
@@ -237,6 +238,24 @@ impl RawPipe for NativePipe {
 
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
         self.incoming().get(into, wait, self.0.offset).map_err(timed_out)
+    }
+
+    fn loan(&self, bytes: usize) -> Result<Option<Lent>> {
+        self.queue(1).loan(bytes, 0).map(|loan| Some(lend(loan)))
+    }
+
+    fn send_lent(&self, lent: &mut Lent, handles: &[Handle], wait: Wait) -> Result<()> {
+        let ring = self.queue(1);
+        let sent = match block(lent, &self.0.arena) {
+            Some(loan) => ring.put_loan(loan, handles, wait, self.0.offset),
+            None => ring.put(lent.bytes(), handles, wait, self.0.offset),
+        };
+        sent.map_err(timed_out)
+    }
+
+    fn recv_lent(&self, into: &mut Message, wait: Wait) -> Result<Option<Lent>> {
+        let taken = self.incoming().take(into, wait, self.0.offset).map_err(timed_out)?;
+        Ok(taken.map(lend))
     }
 
     fn poll(&self, wait: Wait) -> Result<()> {

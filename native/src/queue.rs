@@ -5,10 +5,11 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::arena::waits::Awaits;
+use crate::lent::{block, lend};
 use crate::ring::{self, Ring};
 use crate::sync::patience::Patience;
 use procbox_core::observe::{Sight, Visible};
-use procbox_core::raw::{Handle, Message, RawQueue};
+use procbox_core::raw::{Handle, Lent, Message, RawQueue};
 use procbox_core::{Bounds, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
@@ -103,6 +104,22 @@ impl RawQueue for NativeQueue {
 
     fn get(&self, into: &mut Message, wait: Wait) -> Result<()> {
         self.ring().get(into, wait, self.0.offset)
+    }
+
+    fn loan(&self, bytes: usize, prefix: usize) -> Result<Option<Lent>> {
+        self.ring().loan(bytes, prefix).map(|loan| Some(lend(loan)))
+    }
+
+    fn put_lent(&self, lent: &mut Lent, handles: &[Handle], wait: Wait) -> Result<()> {
+        let ring = self.ring();
+        match block(lent, &self.0.arena) {
+            Some(loan) => ring.put_loan(loan, handles, wait, self.0.offset),
+            None => ring.put(lent.bytes(), handles, wait, self.0.offset),
+        }
+    }
+
+    fn get_lent(&self, into: &mut Message, wait: Wait) -> Result<Option<Lent>> {
+        Ok(self.ring().take(into, wait, self.0.offset)?.map(lend))
     }
 
     fn len(&self) -> usize {

@@ -55,6 +55,7 @@ fn recover_slot(arena: &Arena, claim: Claim, patience: &Patience) -> Result<()> 
     for entry in arena.entries(index) {
         recover_hold(arena, entry, patience)?;
     }
+    arena.keep_for_the_dead(claim, patience)?;
     arena.hand_over_children(claim, patience)?;
     arena.free_record(index, patience)?;
     arena.transaction(patience, |txn| txn.set(SlotWords::of(index).state(), FREE))
@@ -66,17 +67,14 @@ fn recover_hold(arena: &Arena, entry: u64, patience: &Patience) -> Result<()> {
     if object == 0 {
         return Ok(());
     }
-    let kind = arena.kind(object);
-    if let Some(kind) = kind {
-        kind.recover(arena, object, hold, patience)?;
-    }
+    let Some(kind) = arena.kind(object) else {
+        // A message that it was writing or reading in place.
+        return arena.free_loaned(entry, patience);
+    };
+    kind.recover(arena, object, hold, patience)?;
     arena.transaction(patience, |txn| {
         txn.set(entry, 0)?;
-        if kind.is_some_and(|kind| kind.is_handle()) {
-            arena.release(txn, object, By::Process)
-        } else {
-            Ok(())
-        }
+        if kind.is_handle() { arena.release(txn, object, By::Process) } else { Ok(()) }
     })
 }
 

@@ -1,12 +1,25 @@
 //! What procbox is compared with: the same operations by other crates, by Python, and by
 //! what lies below.
 //!
+//! A file per peer, each as small as fair. Peers that are for processes run between processes.
+//!
 //! Nothing of this is linked into the command: `procbox bench` runs the program
 //! `procbox-bench-peers`, which is `main.rs` here.
 
-mod crates;
-mod floor;
+mod child;
+mod crossbeam;
+mod fork;
+mod iceoryx2;
+mod ipc_channel;
+mod mutex;
+mod posix_semaphore;
+mod procspawn;
+mod pthread;
 mod python;
+mod rayon;
+mod socketpair;
+mod std_process;
+mod wasmtime;
 
 use procbox_benches::Case;
 
@@ -16,17 +29,32 @@ use procbox_benches::Case;
 /// procbox_bench_peers::init();
 /// ```
 pub fn init() {
-    procspawn::init();
+    ::procspawn::init();
 }
 
-/// The cases of all peers that are here: Python's are left out if there is no `python3`.
+/// The cases of all peers that are here: Python's are left out if there is no `python3`, those of `iceoryx2` if
+/// its program was not built.
 ///
 /// ```no_run
 /// assert!(procbox_bench_peers::cases().iter().any(|case| case.contender == "ipc-channel"));
 /// ```
 pub fn cases() -> Vec<Case> {
-    let mut cases = crates::cases();
-    cases.extend(floor::cases());
-    cases.extend(python::cases());
-    cases
+    [
+        std_process::cases(),
+        fork::cases(),
+        procspawn::cases(),
+        wasmtime::cases(),
+        crossbeam::cases(),
+        ipc_channel::cases(),
+        iceoryx2::cases(),
+        socketpair::cases(),
+        mutex::cases(),
+        pthread::cases(),
+        posix_semaphore::cases(),
+        rayon::cases(),
+        python::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -1,32 +1,45 @@
 //! `procbox bench`: both backends and their peers, side by side, in one run.
 
+mod compare;
+mod groups;
+mod machine;
+mod page;
 mod peers;
+mod table;
 
 use crate::samples::sample;
 use crate::signals;
 use anyhow::Context as _;
 use clap::Args;
+use machine::Machine;
 use peers::Peers;
 use procbox_benches::{Case, Effort, Figure};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(after_help = "\
-Runs in a minute or two with --quick. Ratios within one run mean something; times do not travel. The
-last column is the ratio to the first of the group: to native, or to what goes without what the
-others have.
+Runs within a minute with --quick. Ratios within one run mean something; times do not travel. The
+columns are the median, half of the distance between the quartiles of the samples, and the ratio to
+the first of the group: to native, or to what goes without what the others have.
 
 Examples:
   procbox bench --quick --json figures.json
-  procbox bench queue")]
+  procbox bench queue --html figures.html
+  procbox bench --compare figures.json")]
 pub(crate) struct BenchArgs {
     /// Fewer samples
     #[arg(long)]
     quick: bool,
-    /// Write the figures to a file: group, contender, ns_per_op, samples
+    /// Write the figures to a file: group, contender, ns_per_op, samples, low and high quartile
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page with plots, which needs nothing else to be read
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Say what has changed, beyond the noise, since these figures were written by --json
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
     /// Only what has this in its group and contender, e.g. `queue` or "spawn sandbox"
     #[arg(value_name = "TEXT")]
     only: Option<String>,
@@ -56,6 +69,8 @@ impl Entry {
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     signals::answer()?;
+    // Before the minutes that measuring takes.
+    let before = args.compare.as_deref().map(read).transpose()?;
     let peers = Peers::open()?;
     let mut all = entries(&peers)?;
     let only = args.only.as_deref().unwrap_or("");
@@ -73,12 +88,30 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
         });
     }
     show(&format!("\r{:46}\r", ""));
-    print_table(&figures)?;
+    let mut out = std::io::stdout().lock();
+    let machine = Machine::this();
+    writeln!(out, "{machine}\n")?;
+    table::print(&mut out, &figures)?;
+    if let Some(before) = &before {
+        compare::print(&mut out, before, &figures)?;
+    }
+    let write = |path: &Path, text: String| {
+        std::fs::write(path, text).with_context(|| path.display().to_string())
+    };
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&figures)?;
-        std::fs::write(path, json + "\n").with_context(|| path.display().to_string())?;
+        write(path, serde_json::to_string_pretty(&figures)? + "\n")?;
+    }
+    if let Some(path) = &args.html {
+        write(path, page::page(&figures, &machine, effort))?;
     }
     Ok(0)
+}
+
+/// Figures that were written down.
+fn read(path: &Path) -> anyhow::Result<Vec<Figure>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("{}: not what `procbox bench --json` writes", path.display()))
 }
 
 /// All cases, those of a group in a row: what is compared is measured close in time.
@@ -95,24 +128,4 @@ fn entries(peers: &Peers) -> anyhow::Result<Vec<Entry>> {
 /// Says on stderr what is under way. If that is gone there is nobody to tell.
 fn show(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-fn print_table(figures: &[Figure]) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<24} {:<18} {:>14} {:>10}", "group", "contender", "ns/op", "x first")?;
-    let mut group = "";
-    for figure in figures {
-        if figure.group != group && !group.is_empty() {
-            writeln!(out)?;
-        }
-        group = &figure.group;
-        let first = figures.iter().find(|f| f.group == group).unwrap_or(figure);
-        let ratio = figure.ns_per_op / first.ns_per_op;
-        writeln!(
-            out,
-            "{:<24} {:<18} {:>14.1} {:>10.2}",
-            group, figure.contender, figure.ns_per_op, ratio
-        )?;
-    }
-    Ok(())
 }

@@ -4,9 +4,9 @@
 mod handshake;
 
 use self::handshake::Sources;
-use crate::pipe::{receives, sends};
+use crate::pipe::{Values, receives, sends};
 use crate::queue::{with_encoded, with_received};
-use crate::raw::{Address, Handle, MAX_MESSAGE, Message, RawConnection, RawListener, Waitable};
+use crate::raw::{Address, MAX_MESSAGE, RawConnection, RawListener, Waitable};
 use crate::{Bytes, Context, Error, Result, Wait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,24 +22,30 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 struct Admitted(Arc<dyn RawConnection>);
 
 impl Admitted {
-    fn send(&self, bytes: &[u8], handles: &[Handle], wait: Wait) -> Result<()> {
-        if !handles.is_empty() {
-            // What a handle stands for is not there for a program of another family.
-            return Err(Error::ForeignHandle);
-        }
-        if bytes.len() > MAX_MESSAGE {
-            return Err(Error::TooLarge { size: bytes.len(), limit: MAX_MESSAGE });
-        }
-        self.0.send(bytes, wait)
-    }
-
-    fn recv(&self, into: &mut Message, wait: Wait) -> Result<()> {
-        into.handles.clear();
-        self.0.recv(&mut into.bytes, MAX_MESSAGE, wait)
-    }
-
     fn poll(&self, wait: Wait) -> Result<()> {
         self.0.poll(wait)
+    }
+}
+
+impl Values for Admitted {
+    fn send_value<T: Serialize + ?Sized>(&self, value: &T, wait: Wait) -> Result<()> {
+        with_encoded(value, |bytes, handles| {
+            if !handles.is_empty() {
+                // What a handle stands for is not there for a program of another family.
+                return Err(Error::ForeignHandle);
+            }
+            if bytes.len() > MAX_MESSAGE {
+                return Err(Error::TooLarge { size: bytes.len(), limit: MAX_MESSAGE });
+            }
+            self.0.send(bytes, wait)
+        })
+    }
+
+    fn recv_value<T: DeserializeOwned>(&self, wait: Wait) -> Result<T> {
+        with_received(|message| {
+            message.handles.clear();
+            self.0.recv(&mut message.bytes, MAX_MESSAGE, wait).map(|()| None)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pipes, as a backend makes them.
 
-use super::{Handle, Message};
+use super::{Handle, Lent, Message};
 use crate::{Result, Wait};
 use std::any::Any;
 
@@ -36,6 +36,31 @@ pub trait RawPipe: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Closed`] if nothing is left and the other
     /// end is gone, [`crate::Error::Interrupted`].
     fn recv(&self, into: &mut Message, wait: Wait) -> Result<()>;
+
+    /// As [`super::RawQueue::loan`], for a message that is sent.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`], [`crate::Error::Exhausted`], [`crate::Error::Closed`] if this end cannot
+    /// send.
+    fn loan(&self, _bytes: usize) -> Result<Option<Lent>> {
+        Ok(None)
+    }
+
+    /// As [`super::RawQueue::put_lent`].
+    ///
+    /// # Errors
+    /// Those of [`RawPipe::send`].
+    fn send_lent(&self, lent: &mut Lent, handles: &[Handle], wait: Wait) -> Result<()> {
+        self.send(lent.bytes(), handles, wait)
+    }
+
+    /// As [`super::RawQueue::get_lent`].
+    ///
+    /// # Errors
+    /// Those of [`RawPipe::recv`].
+    fn recv_lent(&self, into: &mut Message, wait: Wait) -> Result<Option<Lent>> {
+        self.recv(into, wait).map(|()| None)
+    }
 
     /// Waits until a `recv` would not block: a message is there, or the other end is gone.
     ///

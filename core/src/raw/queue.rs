@@ -1,6 +1,6 @@
 //! Queues, as a backend makes them.
 
-use super::{Handle, Message};
+use super::{Handle, Lent, Message};
 use crate::{Result, Wait};
 use std::any::Any;
 
@@ -123,6 +123,35 @@ pub trait RawQueue: Any + Send + Sync {
     /// [`crate::Error::Empty`] when the wait ran out, [`crate::Error::Closed`] when it is closed
     /// and drained, [`crate::Error::Interrupted`].
     fn get(&self, into: &mut Message, wait: Wait) -> Result<()>;
+
+    /// Memory for a message of so many bytes, where the backend has a place in which a message can be
+    /// written as it travels; what is in it before is unspecified. The first `prefix` bytes, which are few,
+    /// lead to the contents, which the backend may want to align. `None` is what a backend says that has no
+    /// such place, for which the message is copied anyway.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`], [`crate::Error::Exhausted`].
+    fn loan(&self, _bytes: usize, _prefix: usize) -> Result<Option<Lent>> {
+        Ok(None)
+    }
+
+    /// Appends a message that was written into lent memory, and takes the memory out of `lent`. If it
+    /// fails the message is still there.
+    ///
+    /// # Errors
+    /// Those of [`RawQueue::put`].
+    fn put_lent(&self, lent: &mut Lent, handles: &[Handle], wait: Wait) -> Result<()> {
+        self.put(lent.bytes(), handles, wait)
+    }
+
+    /// Like [`RawQueue::get`], but where the backend can leave the bytes where they are, it lends these
+    /// and puts no bytes into `into`.
+    ///
+    /// # Errors
+    /// Those of [`RawQueue::get`].
+    fn get_lent(&self, into: &mut Message, wait: Wait) -> Result<Option<Lent>> {
+        self.get(into, wait).map(|()| None)
+    }
 
     /// The messages in it now.
     fn len(&self) -> usize;

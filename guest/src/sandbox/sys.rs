@@ -205,11 +205,14 @@ pub(super) fn message_get(handle: i32, into: &mut Vec<u8>, wait: Wait) -> Result
 
 /// Fetches the message that the host keeps: its bytes, and per handle its number and kind.
 pub(super) fn message_read(sizes: Sizes, into: &mut Vec<u8>) -> Result<Vec<Received>> {
+    let bytes = sizes.bytes as usize;
     into.clear();
-    into.resize(sizes.bytes as usize, 0);
+    into.reserve(bytes);
     let mut handles = vec![Received::default(); sizes.handles as usize];
-    // SAFETY: both are as large as the host said that the message is.
+    // SAFETY: both have room for what the host said that the message has.
     check(unsafe { imports::message_read(into.as_mut_ptr(), handles.as_mut_ptr()) })?;
+    // SAFETY: the host has written so many bytes, for which there is room.
+    unsafe { into.set_len(bytes) };
     Ok(handles)
 }
 

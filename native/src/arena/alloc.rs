@@ -9,6 +9,7 @@
 //!
 //! Blocks have sizes of powers of two and one free list per size. The first word of a block is its
 //! tag while it is used and the next free block while it is free; only transactions write it.
+//! Large blocks have a second list: of those that are free and have kept their memory (`kept`).
 
 use super::layout::{CLASSES, HEAP, Header, LOG, LogEntry, TAGS, Tag, WAKE};
 use super::map::{Map, PAGE};
@@ -19,8 +20,10 @@ use procbox_core::{Error, Result};
 use std::mem::offset_of;
 
 const SMALLEST: u32 = 6;
-/// Blocks of 256 KiB and more give their memory back to the system when freed.
-const GIVEN_BACK: u32 = 18;
+/// Blocks of 256 KiB and more give their memory back to the system: soon after they were freed.
+pub(super) const GIVEN_BACK: u32 = 18;
+/// Free blocks that have not given it back have no more than this together, by their sizes.
+pub(crate) const MOST_KEPT: u64 = 64 << 20;
 
 /// Offsets of the header's words.
 pub(crate) const UNREFERENCED: u64 = offset_of!(Header, unreferenced) as u64;
@@ -28,7 +31,10 @@ pub(crate) const RECLAIMING: u64 = offset_of!(Header, reclaiming) as u64;
 pub(super) const SUSPECTS: u64 = offset_of!(Header, suspects) as u64;
 pub(super) const EMPTYING: u64 = offset_of!(Header, emptying) as u64;
 pub(crate) const SLOTS_USED: u64 = offset_of!(Header, slots) as u64;
+pub(super) const KEEPER: u64 = offset_of!(Header, keeper) as u64;
 const BUMP: u64 = offset_of!(Header, bump) as u64;
+const KEPT_BYTES: u64 = offset_of!(Header, kept_bytes) as u64;
+const KEPT_USED: u64 = offset_of!(Header, kept_used) as u64;
 
 /// The logarithm of the size of the block for `size` bytes.
 fn class_of(size: u64) -> Result<u32> {
@@ -50,6 +56,11 @@ fn full() -> Error {
 
 fn free_list(class: u32) -> u64 {
     (offset_of!(Header, free) + class as usize * size_of::<u64>()) as u64
+}
+
+/// The list of free blocks of a size that have kept their memory.
+fn kept_list(class: u32) -> u64 {
+    (offset_of!(Header, kept) + class as usize * size_of::<u64>()) as u64
 }
 
 /// A transaction that is being made.
@@ -149,8 +160,14 @@ impl Txn<'_> {
     /// [`Error::Exhausted`].
     pub(crate) fn alloc(&mut self, size: u64, tag: Tag) -> Result<u64> {
         let class = class_of(size)?;
+        let kept = if class >= GIVEN_BACK { self.get(kept_list(class)) } else { 0 };
         let free = self.get(free_list(class));
-        let block = if free != 0 {
+        let block = if kept != 0 {
+            let used = self.get(KEPT_USED);
+            self.set(KEPT_USED, used + 1)?;
+            self.take_kept(kept, class)?;
+            kept
+        } else if free != 0 {
             let next = self.get(free);
             self.set(free_list(class), next)?;
             free
@@ -181,13 +198,47 @@ impl Txn<'_> {
     pub(crate) fn free(&mut self, block: u64, size: u64) -> Result<()> {
         let class = class_of(size)?;
         self.count(Tag::of_word(self.get(block)), class, u64::wrapping_sub)?;
-        let next = self.get(free_list(class));
-        self.set(block, next)?;
-        self.set(free_list(class), block)?;
         if class >= GIVEN_BACK && block >= HEAP {
+            let kept = self.get(KEPT_BYTES).saturating_add(1 << class);
+            if kept <= MOST_KEPT && self.get(KEEPER) != 0 {
+                self.set(KEPT_BYTES, kept)?;
+                return self.push(kept_list(class), block);
+            }
             self.given_back.push((block, 1 << class));
         }
-        Ok(())
+        self.push(free_list(class), block)
+    }
+
+    /// Puts a block onto a list.
+    fn push(&mut self, list: u64, block: u64) -> Result<()> {
+        let next = self.get(list);
+        self.set(block, next)?;
+        self.set(list, block)
+    }
+
+    /// Takes the first block off its list of those that have kept their memory.
+    fn take_kept(&mut self, block: u64, class: u32) -> Result<()> {
+        let next = self.get(block);
+        self.set(kept_list(class), next)?;
+        let kept = self.get(KEPT_BYTES).saturating_sub(1 << class);
+        self.set(KEPT_BYTES, kept)
+    }
+
+    /// Has one of the blocks that have kept their memory give it back; `false` if there is none.
+    ///
+    /// # Errors
+    /// Those of [`Txn::set`].
+    pub(super) fn give_back_one(&mut self) -> Result<bool> {
+        for class in GIVEN_BACK..CLASSES as u32 {
+            let block = self.get(kept_list(class));
+            if block != 0 {
+                self.take_kept(block, class)?;
+                self.push(free_list(class), block)?;
+                self.given_back.push((block, 1 << class));
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes all of it happen.
@@ -270,13 +321,37 @@ mod tests {
             std::fs::metadata(path)
                 .map_or(0, |file| std::os::unix::fs::MetadataExt::blocks(&file) * 512)
         };
-        let block = map.transaction(&Patience::deaf(), |txn| txn.alloc(1 << 20, Tag::SPEC))?;
-        // SAFETY: nobody else knows the map.
-        unsafe { map.write(block + 8, &vec![1; (1 << 20) - 8]) }?;
-        let full = used();
-        map.transaction(&Patience::deaf(), |txn| txn.free(block, 1 << 20))?;
-        assert!(full - used() >= (1 << 20) - 4096);
-        Ok(())
+        let fill = |blocks: u64| -> Result<Vec<u64>> {
+            let of_one = vec![1; (1 << 20) - 8];
+            (0..blocks)
+                .map(|_| {
+                    let alloc = |txn: &mut Txn<'_>| txn.alloc(1 << 20, Tag::SPEC);
+                    let block = map.transaction(&Patience::deaf(), alloc)?;
+                    // SAFETY: nobody else knows the map.
+                    unsafe { map.write(block + 8, &of_one) }?;
+                    Ok(block)
+                })
+                .collect()
+        };
+        let free = |block| {
+            map.transaction(&Patience::deaf(), |txn: &mut Txn<'_>| txn.free(block, 1 << 20))
+        };
+        let empty = used();
+        fill(1)?.into_iter().try_for_each(free)?;
+        assert!(used() <= empty + 8192, "nobody looks after what is kept");
+        // With a keeper some of them keep it, until that one gives it back.
+        map.transaction(&Patience::deaf(), |txn| txn.set(KEEPER, 1))?;
+        let most = MOST_KEPT >> 20;
+        fill(most + 8)?.into_iter().try_for_each(free)?;
+        assert!(used() <= empty + MOST_KEPT + ((most + 8) << 13), "{} bytes", used() - empty);
+        assert!(used() >= empty + MOST_KEPT - (1 << 20));
+        let before = used();
+        fill(most)?.into_iter().try_for_each(free)?;
+        assert_eq!(used(), before, "the same memory is used again");
+        while map.transaction(&Patience::deaf(), |txn| txn.give_back_one())? {}
+        assert!(used() <= empty + ((most + 8) << 13), "{} bytes", used() - empty);
+        assert_eq!(map.header().kept_bytes.load(Ordering::Relaxed), 0);
+        fill(most + 8)?.into_iter().try_for_each(free)
     }
 
     #[test]

@@ -14,7 +14,7 @@ const PRIMITIVES: [usize; 9] = [1, 2, 3, 4, 5, 7, 8, 6, 12];
 const COUNTED: usize = 7;
 const QUEUES: usize = 4;
 const ENDS: usize = 5;
-const SEGMENTS: [usize; 1] = [9];
+const SEGMENTS: [usize; 2] = [9, 13];
 const RECORDS: [usize; 2] = [10, 11];
 
 /// Contents of a context's shared memory: see [`crate::shared_memory`].

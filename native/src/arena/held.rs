@@ -56,7 +56,12 @@ pub(super) fn let_go() {
 
 impl Arena {
     /// Makes sure that so many entries are free.
-    fn reserve(&self, registry: &mut Registry, entries: usize, patience: &Patience) -> Result<()> {
+    pub(super) fn reserve(
+        &self,
+        registry: &mut Registry,
+        entries: usize,
+        patience: &Patience,
+    ) -> Result<()> {
         while registry.free.len() < entries {
             let added = self.transaction(patience, |txn| self.add_holds(txn, self.me()))?;
             registry.free.extend(added);
@@ -105,19 +110,22 @@ impl Arena {
         })
     }
 
-    /// Turns the references of a message into ones of this process, and `then` does, in the same
-    /// transaction, what takes the message. One result per offset, in order.
-    pub(crate) fn take_handles(
+    /// Turns the references of a message into ones of this process, takes over its block if it has one
+    /// apart, and `then` does, in the same transaction, what takes the message. One result per offset, in
+    /// order, and the block's entry in the record of this process.
+    pub(crate) fn take_over(
         self: &Arc<Arena>,
         offsets: &[u64],
+        block: Option<u64>,
         patience: &Patience,
         then: impl FnOnce(&mut Txn<'_>) -> Result<()>,
-    ) -> Result<Vec<Arc<Held>>> {
+    ) -> Result<(Vec<Arc<Held>>, u64)> {
         // Out here: a `Held` that is dropped wants the registry.
         let mut known: HashMap<u64, Arc<Held>> = HashMap::new();
         let mut fresh: Vec<(u64, u64)> = Vec::new();
+        let mut of_block = 0;
         self.registry.with(patience, |registry| {
-            self.reserve(registry, offsets.len(), patience)?;
+            self.reserve(registry, offsets.len() + 1, patience)?;
             self.transaction(patience, |txn| {
                 for &offset in offsets {
                     if !self.kind(offset).is_some_and(Kind::is_handle) {
@@ -136,9 +144,13 @@ impl Arena {
                         fresh.push((offset, entry));
                     }
                 }
+                if let Some(block) = block {
+                    of_block = registry.free[registry.free.len() - 1 - fresh.len()];
+                    txn.set(of_block, block)?;
+                }
                 then(txn)
             })?;
-            let kept = registry.free.len() - fresh.len();
+            let kept = registry.free.len() - fresh.len() - usize::from(block.is_some());
             registry.free.truncate(kept);
             for (offset, entry) in fresh {
                 let held = registry.adopt(self, offset, entry);
@@ -146,7 +158,8 @@ impl Arena {
             }
             Ok(())
         })?;
-        Ok(offsets.iter().filter_map(|offset| known.get(offset).cloned()).collect())
+        let taken = offsets.iter().filter_map(|offset| known.get(offset).cloned()).collect();
+        Ok((taken, of_block))
     }
 
     pub(super) fn rest(&self, offset: u64, entry: u64) -> Rest {

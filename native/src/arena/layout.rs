@@ -96,6 +96,15 @@ shared! {
         pub(super) deadlocks: AtomicU64,
         /// Heads of the free lists, by the logarithm of the size.
         pub(super) free: [AtomicU64; CLASSES],
+        /// Heads of the lists of free blocks that have kept their memory, by the logarithm of the size.
+        pub(super) kept: [AtomicU64; CLASSES],
+        /// What these have together, by their sizes.
+        pub(super) kept_bytes: AtomicU64,
+        /// How often one of them was used again.
+        pub(super) kept_used: AtomicU64,
+        /// Who gives their memory back when that does not happen any more: see `kept`; 0 if nobody does,
+        /// and then there are none.
+        pub(super) keeper: AtomicU64,
         /// Blocks in use, by the number of their tag: how many in the high half, in the low half their
         /// memory in units of 64 bytes.
         pub(super) used: [AtomicU64; TAGS],
@@ -185,7 +194,8 @@ shared! {
 
     /// One entry of that record.
     pub(crate) struct Hold {
-        /// The object; 0 if the entry is free.
+        /// The object, or the block of a message that the process writes or reads in place; 0 if the entry
+        /// is free.
         pub(crate) object: AtomicU64,
         /// If it is a semaphore: the permits that the process has taken; changed under its lock. If it is a
         /// ledger: the lower half of the process's line.
@@ -253,6 +263,8 @@ impl Tag {
     pub(super) const HOLDS: Tag = Tag::number(10);
     /// A start request.
     pub(super) const SPEC: Tag = Tag::number(11);
+    /// A message that is apart from its queue's segments.
+    pub(super) const LOAN: Tag = Tag::number(13);
 
     /// The place of a kind's number among those of all kinds.
     pub(super) fn index(self) -> usize {

@@ -7,7 +7,7 @@ use crate::syscalls::os;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use procbox_core::{Error, Result};
+use procbox_core::{Error, Result, copy};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -111,14 +111,6 @@ impl Map {
     pub(super) fn punch(&self, offset: u64, length: u64) -> bool {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         fallocate(&self.fd, flags, offset as i64, length as i64).is_ok()
-    }
-
-    /// Gives the whole pages of a range back to the system, whose contents nobody needs any more.
-    pub(crate) fn give_back_memory(&self, from: u64, to: u64) {
-        let (from, to) = (from.next_multiple_of(PAGE), to & !(PAGE - 1));
-        if from < to {
-            self.punch(from, to - from);
-        }
     }
 
     /// Views a `T` at an offset that procbox itself put there.
@@ -229,10 +221,35 @@ impl Map {
     /// block that is not published yet.
     pub(crate) unsafe fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let to = self.range(offset, bytes.len())?;
-        // SAFETY: in range; a Rust slice is never inside the arena, so they do not overlap; the
-        // caller promises the rest.
-        unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        // SAFETY: in range; a slice of the caller's is not this one, so they do not overlap; the caller
+        // promises the rest.
+        copy::copy(unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), bytes.len()) }, bytes);
         Ok(())
+    }
+
+    /// Views bytes; none if the range is not inside.
+    ///
+    /// # Safety
+    /// Nobody writes to that range while the view lives: it is in a block that only the caller uses.
+    pub(super) unsafe fn slice(&self, offset: u64, length: usize) -> &[u8] {
+        match self.range(offset, length) {
+            // SAFETY: in range; the caller promises the rest.
+            Ok(from) => unsafe { std::slice::from_raw_parts(from.as_ptr(), length) },
+            Err(_) => &[],
+        }
+    }
+
+    /// Views bytes to be written; none if the range is not inside.
+    ///
+    /// # Safety
+    /// As for [`Map::slice`], and nobody reads there either.
+    #[allow(clippy::mut_from_ref, reason = "the caller promises that the range is its own")]
+    pub(super) unsafe fn slice_mut(&self, offset: u64, length: usize) -> &mut [u8] {
+        match self.range(offset, length) {
+            // SAFETY: in range; the caller promises the rest.
+            Ok(from) => unsafe { std::slice::from_raw_parts_mut(from.as_ptr(), length) },
+            Err(_) => &mut [],
+        }
     }
 
     /// Appends bytes of the arena to `into`.
@@ -242,14 +259,8 @@ impl Map {
     /// that only the caller uses.
     pub(crate) unsafe fn read(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> Result<()> {
         let from = self.range(offset, length)?;
-        into.reserve(length);
-        // SAFETY: in range, and room was reserved; a vector is never inside the arena; the bytes
-        // up to the new length are initialised by the copy; the caller promises the rest.
-        unsafe {
-            let to = into.as_mut_ptr().add(into.len());
-            to.copy_from_nonoverlapping(from.as_ptr(), length);
-            into.set_len(into.len() + length);
-        }
+        // SAFETY: in range; the caller promises the rest.
+        copy::append(into, unsafe { std::slice::from_raw_parts(from.as_ptr(), length) });
         Ok(())
     }
 }

@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) enum Left {
     /// A reference that this process gives back: the object, and the entry in the process's record.
     Held { offset: u64, entry: u64 },
+    /// A block that this process has, by the entry in its record.
+    Loan { entry: u64 },
     /// A process that is to be recovered.
     Dead(Claim),
 }
@@ -79,6 +81,7 @@ impl Arena {
         let patience = Patience::brief();
         match left {
             Left::Held { offset, entry } => self.give_back(offset, entry, &patience),
+            Left::Loan { entry } => self.give_back_loan(entry, &patience),
             Left::Dead(claim) => (self.above.recover)(self, claim, &patience),
         }
     }

@@ -2,7 +2,7 @@
 //! get: its making, the repair after a death, closing, and taking it apart.
 
 use super::segment::{
-    FIRST, JUMP, Place, RECORD, SEGMENT, SEGMENT_TAG, Side, begin_record, read_record,
+    FIRST, JUMP, Place, RECORD, Record, SEGMENT, SEGMENT_TAG, Side, begin_record, read_record,
 };
 use crate::arena::Arena;
 use crate::arena::alloc::Txn;
@@ -45,7 +45,7 @@ pub(crate) const SIZE: u64 = size_of::<Core>() as u64;
 
 /// The offset of a side's word, for transactions.
 pub(super) const PUT_AT: u64 = (offset_of!(Core, put) + offset_of!(Side, at)) as u64;
-pub(super) const GOT_AT: u64 = (offset_of!(Core, got) + offset_of!(Side, at)) as u64;
+const GOT_AT: u64 = (offset_of!(Core, got) + offset_of!(Side, at)) as u64;
 pub(super) const CARRIED: u64 = offset_of!(Core, carried) as u64;
 pub(super) const ITEMS: u64 = offset_of!(Core, items) as u64;
 pub(super) const SPACE: u64 = offset_of!(Core, space) as u64;
@@ -144,7 +144,7 @@ fn drop_oldest(arena: &Arena, core: &Core, offset: u64, patience: &Patience) -> 
         return Ok(true);
     }
     let record = read_record(arena, place)?;
-    if record.handles == 0 {
+    if record.is_plain() {
         core.got.0.at.store(record.next.pack(), Ordering::Release);
     } else {
         arena.transaction(patience, |txn| {
@@ -154,13 +154,21 @@ fn drop_oldest(arena: &Arena, core: &Core, offset: u64, patience: &Patience) -> 
                     arena.release(txn, object, By::Message)?;
                 }
             }
-            let carried = txn.get(offset + CARRIED);
-            txn.set(offset + CARRIED, carried.saturating_sub(1))?;
-            txn.set(offset + GOT_AT, record.next.pack())
+            record.block.into_iter().try_for_each(|block| arena.free_block(txn, block))?;
+            pass(txn, offset, &record)
         })?;
     }
     record.count(&core.got.0);
     Ok(true)
+}
+
+/// Takes a message out, as part of the transaction that says what becomes of its handles and its block.
+pub(super) fn pass(txn: &mut Txn<'_>, offset: u64, record: &Record) -> Result<()> {
+    if record.handles > 0 {
+        let carried = txn.get(offset + CARRIED);
+        txn.set(offset + CARRIED, carried.saturating_sub(1))?;
+    }
+    txn.set(offset + GOT_AT, record.next.pack())
 }
 
 /// Frees the segment that a drained queue still has, as part of freeing the queue.

@@ -40,6 +40,11 @@ const OF_MESSAGES: &[&str] = &[
     "get_large",
     "get_handle",
     "get_empty",
+    "put_apart",
+    "get_apart",
+    "loan",
+    "get_loaned",
+    "drop_loan",
     "send",
     "recv",
     "recv_empty",
@@ -75,10 +80,12 @@ const SHORT: Duration = Duration::from_millis(20);
 const HANG: Duration = Duration::from_secs(20);
 /// The end of an operation that waits for what does not come.
 pub(crate) const BRIEF: Duration = Duration::from_millis(2);
-/// A message that needs a new segment behind one of these. (The processor steps through every few bytes of
-/// a copy.)
+/// A message that needs a new segment behind four of these, and no fewer. (The processor steps through
+/// every few bytes of a copy.)
 pub(crate) const LARGE: usize = 1000;
-const BEFORE: usize = 65_000;
+const BEFORE: usize = 16_250;
+/// A message that has a block of its own.
+pub(crate) const APART: usize = 17_000;
 /// The last message: who gets it has got all.
 pub(crate) const LAST: u8 = 9;
 
@@ -127,18 +134,39 @@ impl World {
     fn prepare(&self, operation: &str) -> Result<()> {
         match operation {
             "put_full" => (0..4).try_for_each(|_| self.q.put(&sevens(8))),
-            "put_large" => self.q.put(&sevens(BEFORE)),
+            "put_large" => self.fill_segment(),
             "get" => self.q.put(&sevens(100)),
             "get_large" => {
-                self.q.put(&sevens(BEFORE))?;
+                self.fill_segment()?;
                 self.q.put(&sevens(LARGE))?;
                 self.q.get().map(drop)
             }
+            "get_apart" | "get_loaned" => self.q.put(&sevens(APART)),
             "get_handle" => self.carry.put(&self.ctx.event()?),
             "recv" => self.ends.1.send(&sevens(100)),
             "take_item" => self.ledgers.2.put(&7),
             _ => Ok(()),
         }
+    }
+
+    /// Fills a segment of the queue, so that only the last message in it is there, and the next one goes
+    /// into another.
+    fn fill_segment(&self) -> Result<()> {
+        let memory = || filled(&self.ctx).messages_bytes;
+        loop {
+            let before = memory();
+            self.q.put(&sevens(100))?;
+            let is_new = memory() > before;
+            self.q.get()?;
+            if is_new {
+                break;
+            }
+        }
+        for _ in 0..3 {
+            self.q.put(&sevens(BEFORE))?;
+            self.q.get()?;
+        }
+        self.q.put(&sevens(BEFORE))
     }
 
     fn start(&self, operation: &str) -> Result<Process> {
@@ -182,6 +210,7 @@ impl World {
             "put_full" => &[&[8; 4]],
             "get" => &[&[], &[100]],
             "get_large" => &[&[], &[LARGE]],
+            "put_apart" | "loan" | "get_apart" | "get_loaned" => &[&[], &[APART]],
             _ => &[&[]],
         };
         assert!(whole.contains(&&sizes[..]), "{operation}, {at}: {sizes:?}");

@@ -144,11 +144,11 @@ worker! { walked(
     event: Event, pipe: Pipe<Bytes>, ledgers: crate::walk::Ledgers
 ) {
     let (shared, condition, items, barrier) = ledgers;
-    use crate::walk::{BRIEF, LARGE};
+    use crate::walk::{APART, BRIEF, LARGE};
     use nix::sys::signal::{Signal, raise};
     let ctx = procbox_native::context()?;
     let (small, eight) = (Bytes(vec![7; 100]), Bytes(vec![7; 8]));
-    let large = Bytes(vec![7; LARGE]);
+    let (large, apart) = (Bytes(vec![7; LARGE]), Bytes(vec![7; APART]));
     let extra = ctx.event()?;
     let stops = |signal| raise(signal).map_err(|e| Error::os("raise", e));
     // Warm: what is done once per process is not what is walked through.
@@ -162,7 +162,15 @@ worker! { walked(
         "put_large" => drop(q.put(&large)),
         "put_handle" => drop(carry.put(&extra)),
         "put_full" => drop(q.put_timeout(&eight, BRIEF)),
-        "get" | "get_large" => drop(q.get()),
+        "get" | "get_large" | "get_apart" => drop(q.get()),
+        "put_apart" => drop(q.put(&apart)),
+        "loan" => {
+            let mut loan = q.loan(APART)?;
+            loan.copy_from_slice(&apart);
+            drop(loan.put());
+        }
+        "get_loaned" => drop(q.get_loaned()),
+        "drop_loan" => drop(q.loan(APART)),
         "get_handle" => drop(carry.get()),
         "get_empty" => drop(q.get_timeout(BRIEF)),
         "lock" => drop(lock.lock()?),
@@ -203,6 +211,26 @@ worker! { walked(
         _ => return Err(Error::Invalid(operation)),
     }
     stops(Signal::SIGUSR2)
+} }
+worker! { keeps_blocks(q: Queue<Bytes>, done: Event) {
+    let large = Bytes(vec![7; 3 << 20]);
+    (0..8).try_for_each(|_| q.put(&large))?;
+    (0..8).try_for_each(|_| q.get().map(drop))?;
+    done.set();
+    loop {
+        // It goes on using one of them, so that all are kept.
+        q.put(&large)?;
+        q.get()?;
+    }
+} }
+worker! { holds_in_place(q: Queue<Bytes>, held: Event) {
+    let read = (0..4).map(|_| q.get_loaned()).collect::<Result<Vec<_>>>()?;
+    let written = (0..4).map(|_| q.loan(300_000)).collect::<Result<Vec<_>>>()?;
+    held.set();
+    let (_kept, _also) = (read, written);
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
 } }
 worker! { ignores_its_limit() {
     use nix::sys::signal::{SigHandler, Signal, signal};

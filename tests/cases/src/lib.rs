@@ -32,6 +32,7 @@ mod event;
 mod exit;
 mod healing;
 mod joinable;
+mod loan;
 mod lock;
 mod main_loop;
 mod measured;
@@ -331,6 +332,17 @@ cases! { $
         a_value_is_never_half_written;
         a_killed_changer_of_a_value_is_told;
         an_array_is_shared;
+    }
+    loan {
+        what_was_written_in_place_is_got_as_any_message;
+        any_message_of_bytes_is_read_in_place;
+        messages_in_place_go_between_processes;
+        a_loan_that_is_not_put_leaves_nothing;
+        a_loan_that_finds_no_room_can_be_tried_again;
+        a_loan_that_never_fits_is_too_large;
+        a_message_that_is_no_bytes_is_not_read_in_place;
+        who_is_killed_with_messages_in_place_takes_no_other_with_it;
+        large_values_of_all_kinds_arrive_whole;
     }
     pipe {
         a_duplex_pipe_goes_both_ways;

@@ -1,5 +1,6 @@
 //! The real `procbox` command, run as a user runs it. This file has what the others share.
 
+mod bench;
 mod commands;
 mod compile;
 mod ctrl_c;

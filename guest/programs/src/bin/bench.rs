@@ -15,10 +15,39 @@ fn put_many(q: Queue<Bytes>, n: u64, size: usize) -> Result<()> {
     (0..n).try_for_each(|_| q.put(&message))
 }
 
-/// Gets `n` messages.
+/// The same, each written in place.
 #[worker]
-fn get_many(q: Queue<Bytes>, n: u64) -> Result<()> {
-    (0..n).try_for_each(|_| q.get().map(|_| ()))
+fn loan_many(q: Queue<Bytes>, n: u64, size: usize) -> Result<()> {
+    let message = vec![7; size];
+    (0..n).try_for_each(|_| {
+        let mut loan = q.loan(size)?;
+        loan.copy_from_slice(&message);
+        loan.put()
+    })
+}
+
+/// Gets a message, and then says how many nanoseconds the next `n` took.
+#[worker]
+fn get_many(q: Queue<Bytes>, n: u64, took: Queue<u64>) -> Result<()> {
+    got(n, &took, || q.get().map(|message| look_at(&message)))
+}
+
+/// The same, each read in place.
+#[worker]
+fn get_many_loaned(q: Queue<Bytes>, n: u64, took: Queue<u64>) -> Result<()> {
+    got(n, &took, || q.get_loaned().map(|message| look_at(&message)))
+}
+
+fn got(n: u64, took: &Queue<u64>, mut get: impl FnMut() -> Result<()>) -> Result<()> {
+    get()?;
+    let began = Instant::now();
+    (0..n).try_for_each(|_| get())?;
+    took.put(&(began.elapsed().as_nanos() as u64))
+}
+
+/// Reads both ends of a message.
+fn look_at(message: &[u8]) {
+    std::hint::black_box((message.first().copied(), message.last().copied()));
 }
 
 /// Sends back what it receives, until the other end is gone.

@@ -3,6 +3,7 @@
 use super::code::Refusal;
 use crate::state::State;
 use procbox_abi::MEMORY;
+use procbox_core::copy;
 use wasmtime::{Caller, Extern};
 
 /// A guest's linear memory during one host call.
@@ -51,7 +52,7 @@ impl<'a> Memory<'a> {
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> bool {
         match self.get_mut(at, bytes.len()) {
             Some(place) => {
-                place.copy_from_slice(bytes);
+                copy::copy(place, bytes);
                 true
             }
             None => false,

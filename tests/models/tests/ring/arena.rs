@@ -3,11 +3,13 @@
 
 #[path = "../../../../native/src/arena/layout.rs"]
 pub(crate) mod layout;
+pub(crate) mod loan;
 
 use alloc::Txn;
 use kind::Kind;
 use layout::WAKE;
 use loom::cell::UnsafeCell;
+use loom::thread::{ThreadId, current};
 use procbox_core::Result;
 use procbox_core::raw::Handle;
 use procbox_models::victim::point;
@@ -24,9 +26,15 @@ use crate::sync::robust::RobustLock;
 /// Where the core is.
 pub(crate) const CORE: u64 = 64;
 
-/// Where segments are, each with this much room.
+/// Where blocks are, each with this much room.
 const HEAP: u64 = 1 << 20;
 const LARGEST: u64 = 1 << 18;
+
+/// Where the entries of the records are.
+const ENTRIES: u64 = 1 << 16;
+
+/// In the place of an offset, in the log: the block of the value becomes free.
+const FREES: u64 = 1 << 62;
 
 pub(crate) struct Arena {
     core: Box<Core>,
@@ -34,8 +42,10 @@ pub(crate) struct Arena {
     lock: RobustLock,
     /// Committed writes that are not all made.
     log: Mutex<Vec<(u64, u64)>>,
-    /// Segments that are free, and how many there ever were.
+    /// Blocks that are free, and how many there ever were.
     free: Mutex<(Vec<u64>, u64)>,
+    /// Which entries of the records are whose.
+    entries: Mutex<Vec<ThreadId>>,
     words: Mutex<HashMap<u64, Box<AtomicU64>>>,
     /// Contents of messages: the first eight bytes of each.
     bytes: Mutex<HashMap<u64, Box<UnsafeCell<u64>>>>,
@@ -54,6 +64,7 @@ impl Arena {
             lock: RobustLock::default(),
             log: Mutex::default(),
             free: Mutex::default(),
+            entries: Mutex::default(),
             words: Mutex::default(),
             bytes: Mutex::default(),
         })
@@ -87,8 +98,6 @@ impl Arena {
     }
 
     pub(crate) fn zero(&self, _: u64, _: u64) {}
-
-    pub(crate) fn give_back_memory(&self, _: u64, _: u64) {}
 
     fn cell(&self, offset: u64) -> &UnsafeCell<u64> {
         let mut bytes = self.bytes.lock().expect("nobody panics with it");
@@ -146,7 +155,12 @@ impl Arena {
     fn apply(&self, of_the_dead: bool) {
         let log = self.log.lock().expect("nobody panics with it").clone();
         for (offset, value) in log {
-            if offset & WAKE == 0 {
+            if offset == FREES {
+                let mut free = self.free.lock().expect("nobody panics with it");
+                if !free.0.contains(&value) {
+                    free.0.insert(0, value);
+                }
+            } else if offset & WAKE == 0 {
                 self.word(offset).store(value, Ordering::Release);
             } else if of_the_dead {
                 let counter: &AtomicU32 = self.in_core(offset & !WAKE).expect("a counter");
@@ -160,19 +174,51 @@ impl Arena {
         self.log.lock().expect("nobody panics with it").clear();
     }
 
+    /// An entry for a block, on the record of the calling thread.
+    fn free_entry(&self) -> u64 {
+        let mut entries = self.entries.lock().expect("nobody panics with it");
+        entries.push(current().id());
+        ENTRIES + 8 * entries.len() as u64
+    }
+
+    /// Frees the blocks on the record of the calling thread, as the recovery of a process does.
+    pub(crate) fn free_record(&self) {
+        let entries = self.entries.lock().expect("nobody panics with it").clone();
+        for (at, owner) in entries.into_iter().enumerate() {
+            if owner == current().id() {
+                let entry = ENTRIES + 8 * (at as u64 + 1);
+                self.free_loaned(entry, &Patience::deaf()).expect("nobody is stopped");
+            }
+        }
+    }
+
+    /// The blocks that are not free.
+    pub(crate) fn blocks(&self) -> u64 {
+        let free = self.free.lock().expect("nobody panics with it");
+        free.1 - free.0.len() as u64
+    }
+
     /// No message of the models has handles.
     pub(crate) fn offsets(&self, handles: &[Handle]) -> Result<Vec<u64>> {
         assert!(handles.is_empty());
         Ok(Vec::new())
     }
 
-    pub(crate) fn take_handles(
+    /// A message that is apart is taken; its block is on the record then.
+    pub(crate) fn take_over(
         &self,
-        _: &[u64],
-        _: &Patience,
-        _: impl FnOnce(&mut Txn<'_>) -> Result<()>,
-    ) -> Result<Vec<Arc<held::Held>>> {
-        unreachable!("no message has handles");
+        handles: &[u64],
+        block: Option<u64>,
+        patience: &Patience,
+        then: impl FnOnce(&mut Txn<'_>) -> Result<()>,
+    ) -> Result<(Vec<Arc<held::Held>>, u64)> {
+        assert!(handles.is_empty());
+        let entry = self.free_entry();
+        self.transaction(patience, |txn| {
+            block.into_iter().try_for_each(|block| txn.set(entry, block))?;
+            then(txn)
+        })?;
+        Ok((Vec::new(), entry))
     }
 
     pub(crate) fn kind(&self, _: u64) -> Option<&'static dyn Kind> {
@@ -182,7 +228,7 @@ impl Arena {
 
 pub(crate) mod alloc {
     use super::layout::{Tag, WAKE};
-    use super::{Arena, HEAP, LARGEST};
+    use super::{Arena, FREES, HEAP, LARGEST};
     use procbox_core::Result;
 
     pub(crate) struct Txn<'a> {
@@ -225,10 +271,7 @@ pub(crate) mod alloc {
         }
 
         pub(crate) fn free(&mut self, block: u64, _: u64) -> Result<()> {
-            // Nobody takes it before this is committed, and who dies before that frees nothing twice:
-            // no run of the models makes so many segments.
-            self.arena.free.lock().expect("nobody panics with it").0.insert(0, block);
-            Ok(())
+            self.set(FREES, block)
         }
     }
 }

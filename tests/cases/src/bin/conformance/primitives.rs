@@ -285,3 +285,29 @@ fn sends_until_it_fails(pipe: Pipe<Bytes>, about: Event, out: Queue<String>) -> 
     let sent = (0..).try_for_each(|_: u32| pipe.send(&message));
     out.put(&format!("{sent:?}"))
 }
+
+/// Sends back each message with every bit turned, read and written in place.
+#[worker]
+fn reflects_in_place(from: Queue<Bytes>, to: Queue<Bytes>) -> Result<()> {
+    loop {
+        let message = match from.get_loaned() {
+            Ok(message) => message,
+            Err(Error::Closed) => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        let mut loan = to.loan(message.len())?;
+        loan.iter_mut().zip(&*message).for_each(|(to, from)| *to = !from);
+        loan.put()?;
+    }
+}
+
+/// Keeps a message that it reads and one that it writes, until it is killed.
+#[worker]
+fn keeps_in_place(q: Queue<Bytes>, held: Queue<()>) -> Result<()> {
+    let (message, mut loan) = (q.get_loaned()?, q.loan(70_000)?);
+    loan.copy_from_slice(&message);
+    held.put(&())?;
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}

@@ -1,10 +1,8 @@
-//! What lies below: the locks of the C library, and bare wasmtime with the same module and settings.
+//! Bare wasmtime, with the same module and settings as our sandbox: what starting a process there cannot be
+//! faster than; and what each way to interrupt a guest costs it.
 
-use nix::libc;
 use procbox_benches::{Case, timed};
-use std::cell::UnsafeCell;
 use std::future::Future;
-use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{self, Poll, Waker};
@@ -24,10 +22,7 @@ const STEPS: u64 = 1_000_000;
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |group, contender, run| Case { group, contender, ops: None, run };
-    let mut cases = vec![
-        case("lock/uncontended", "pthread, robust", Box::new(mutex) as Run),
-        case("semaphore/uncontended", "sem_t", Box::new(semaphore)),
-    ];
+    let mut cases = Vec::new();
     let checks: [(_, fn(&mut Config)); 3] = [
         ("no checks", |_| {}),
         ("epochs", |config| {
@@ -38,7 +33,8 @@ pub(super) fn cases() -> Vec<Case> {
         }),
     ];
     for (contender, set) in checks {
-        cases.push(case("safety/preemption", contender, Box::new(move |n| bare(compute(set, n)))));
+        let run: Run = Box::new(move |n| bare(compute(set, n)));
+        cases.push(case("safety/preemption", contender, run));
     }
     if let Some(module) = bench_module() {
         cases.push(case("spawn", "wasmtime", start(module)));
@@ -60,44 +56,6 @@ fn start(module: PathBuf) -> Run {
 
 fn bare<T>(result: wasmtime::Result<T>) -> anyhow::Result<T> {
     result.map_err(|e| anyhow::anyhow!("wasmtime: {e:#}"))
-}
-
-/// In memory of its own, as robust and as shared between processes as ours.
-fn mutex(n: u64) -> anyhow::Result<Duration> {
-    let mutex = UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER);
-    let mut attributes = MaybeUninit::uninit();
-    let attributes = attributes.as_mut_ptr();
-    // SAFETY: the attributes are initialized first, the mutex after them and before it is used.
-    unsafe {
-        libc::pthread_mutexattr_init(attributes);
-        libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST);
-        libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED);
-        libc::pthread_mutex_init(mutex.get(), attributes);
-    }
-    let took = timed(n, || {
-        // SAFETY: it is initialized, and stays where it is until it is destroyed below.
-        let failed = unsafe {
-            libc::pthread_mutex_lock(mutex.get()) | libc::pthread_mutex_unlock(mutex.get())
-        };
-        anyhow::ensure!(failed == 0, "pthread_mutex_lock");
-        Ok(())
-    });
-    // SAFETY: nobody has it.
-    unsafe { libc::pthread_mutex_destroy(mutex.get()) };
-    took
-}
-
-fn semaphore(n: u64) -> anyhow::Result<Duration> {
-    let semaphore: UnsafeCell<MaybeUninit<libc::sem_t>> = UnsafeCell::new(MaybeUninit::uninit());
-    let semaphore = semaphore.get().cast();
-    // SAFETY: it is a place for one.
-    unsafe { libc::sem_init(semaphore, 1, 1) };
-    timed(n, || {
-        // SAFETY: it is initialized, and stays where it is.
-        let failed = unsafe { libc::sem_wait(semaphore) | libc::sem_post(semaphore) };
-        anyhow::ensure!(failed == 0, "sem_wait");
-        Ok(())
-    })
 }
 
 /// A tight loop, by an engine with these checks.

@@ -199,11 +199,11 @@ impl Queue<Bytes> {
     ///
     /// ```no_run
     /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
-    /// # let mut file = std::io::empty();
-    /// use std::io::Read;
     /// let q = ctx.queue::<procbox_core::Bytes>(16)?;
     /// let mut loan = q.loan(1 << 20)?;
-    /// file.read_exact(&mut loan)?;
+    /// for (at, byte) in loan.iter_mut().enumerate() {
+    ///     *byte = at as u8;
+    /// }
     /// loan.put()?;
     /// # Ok(()) }
     /// ```
@@ -232,8 +232,9 @@ impl Queue<Bytes> {
     /// Like [`Queue::get`], but reads the message where it lies, if it is a large one.
     ///
     /// ```no_run
-    /// # fn example(q: procbox_core::Queue<procbox_core::Bytes>) -> procbox_core::Result<()> {
-    /// q.put(&[7; 1 << 20])?; // however it was put
+    /// # use procbox_core::{Bytes, Queue};
+    /// # fn example(q: Queue<Bytes>) -> procbox_core::Result<()> {
+    /// q.put(&Bytes(vec![7; 1 << 20]))?; // however it was put
     /// let message = q.get_loaned()?;
     /// assert!(message.iter().all(|byte| *byte == 7));
     /// # Ok(()) }

@@ -18,8 +18,7 @@ use wasmtime_wasi::p2::bindings::{self, cli, clocks, sockets};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
-/// The interfaces of WASI 0.2 that are linked, without `wasi:` and version. A test holds the list to
-/// what is.
+/// The interfaces of WASI 0.2 that are linked, without `wasi:` and version.
 pub(crate) const INTERFACES: &[&str] = &[
     "cli/environment",
     "cli/exit",

@@ -9,6 +9,7 @@ there. What a script prints is the process's output, and its status is what it p
 after an exception that nothing catches.
 """
 
+import gc
 import os
 import random
 import sys
@@ -70,3 +71,9 @@ class Run(Exported):
             except OSError:
                 status = status or 1
         process.exit_with_code(status)
+
+
+# What is in the image is not looked at by the collector again: it would write to all of it, and each process
+# would have its own copy of pages that all of them share.
+gc.collect()
+gc.freeze()

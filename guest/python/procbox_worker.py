@@ -19,6 +19,7 @@ imported by then: each process begins there.
 """
 
 import functools
+import gc
 import json
 import os
 import random
@@ -47,6 +48,9 @@ def worker(function=None, *, form="text", name=None):
     if function is None:
         return functools.partial(worker, form=form, name=name)
     _workers[name or function.__name__] = (function, *_FORMS[form])
+    # What is there by now is not looked at by the collector again: it would write to all of it, and each
+    # process would have its own copy of pages that all of them share.
+    gc.freeze()
     return function
 
 

@@ -30,6 +30,9 @@ const STACK: usize = 512 << 10;
 const MOST_STACK: usize = 64 << 20;
 /// The default for [`SandboxBuilder::max_processes`]: what the default `vm.max_map_count` allows.
 const MAX_PROCESSES: usize = 10_000;
+/// Up to so many processes each has a copy of what a component begins with, which is faster; of more they
+/// share it.
+const FEW: usize = 64;
 /// The default for [`SandboxBuilder::module_size`]: an interpreter of Python has half of that.
 const MODULE_SIZE: usize = 64 << 20;
 
@@ -304,7 +307,8 @@ impl SandboxBuilder {
         let pools = Pools::new(limits, self.max_processes, settings)?;
         let admission =
             Admission { module: self.module_size, memory: self.memory, table: TABLE_ELEMENTS };
-        let compiler = Compiler { settings, admission, costs: self.compile, cache };
+        let shares = self.max_processes > FEW;
+        let compiler = Compiler { settings, admission, costs: self.compile, cache, shares };
         let cpus = || match self.seed {
             // The same number on every machine.
             Some(_) => 1,

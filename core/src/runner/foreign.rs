@@ -83,7 +83,8 @@ impl<'a> Chunk<'a> {
     ///
     /// ```
     /// use procbox_core::runner::Chunk;
-    /// let empty = Chunk::of(&7u64.to_le_bytes())?;
+    /// let message = 7u64.to_le_bytes();
+    /// let empty = Chunk::of(&message)?;
     /// assert_eq!((empty.is_initializer(), empty.is_done()), (false, true));
     /// # Ok::<(), procbox_core::Error>(())
     /// ```

@@ -151,6 +151,8 @@ pub(crate) struct Compiler {
     pub(crate) admission: Admission,
     pub(crate) costs: Costs,
     pub(crate) cache: Option<Cache>,
+    /// Whether processes of a component share what they begin with.
+    pub(crate) shares: bool,
 }
 
 /// A piece of work with all that it may cost.
@@ -178,8 +180,13 @@ impl Compiler {
         imports: &Imports,
         functions: &[u8],
     ) -> Result<Code> {
-        let work = (Work::Compile, functions);
+        let work = (self.work(bytes), functions);
         self.cached(engine, name, bytes, imports, work).map(|(code, _)| code)
+    }
+
+    /// How a program is compiled.
+    fn work(&self, bytes: &[u8]) -> Work {
+        if self.shares && is_component(bytes) { Work::Share } else { Work::Compile }
     }
 
     /// The compiled module whose state can be read, and its functions.
@@ -255,7 +262,7 @@ impl Compiler {
         let cache = self.cache.as_ref().ok_or_else(|| Error::Invalid(none.into()))?;
         let checked = self.admission.check(bytes, imports);
         checked.map_err(|why| Failure::Refused(why).of(name))?;
-        let key = cache::Key::new(engine, bytes, Work::Compile);
+        let key = cache::Key::new(engine, bytes, self.work(bytes));
         let file = cache.file_of(&key);
         if let Some(kept) = cache.get(&key)
             && let Some([compiled, _]) = work::split(&kept)
@@ -263,7 +270,7 @@ impl Compiler {
         {
             return Ok(Compiled { size: compiled.len(), was_there: true, file });
         }
-        let done = self.produce(Work::Compile, [bytes, functions]);
+        let done = self.produce(self.work(bytes), [bytes, functions]);
         let done = done.map_err(|failure| failure.of(name))?;
         let [compiled, _] = work::split(&done).ok_or_else(|| torn().of(name))?;
         let failed = |e: std::io::Error| Error::os("keep", format!("{}: {e}", file.display()));
@@ -303,7 +310,8 @@ impl Compiler {
         let (time, memory) = (self.costs.time(size), self.costs.memory(size));
         let image = match work {
             Work::Rewrite => self.admission.memory,
-            _ if has_image(parts[0]) => self.admission.memory.min(IMAGE),
+            Work::Share => self.admission.memory.min(IMAGE),
+            _ if warm::is_warm(parts[0]) => self.admission.memory.min(IMAGE),
             _ => 0,
         };
         let job = Job { work, settings: self.settings, parts, time, memory, image };
@@ -325,12 +333,6 @@ pub(crate) fn again(code: &Code, engine: &Engine) -> wasmtime::Result<Code> {
             Code::Component(component) => component.serialize()?,
         },
     )
-}
-
-/// Whether a program begins with much in its memory: one that was made of a process, and a component, in
-/// which there may be an interpreter that was started.
-fn has_image(program: &[u8]) -> bool {
-    warm::is_warm(program) || is_component(program)
 }
 
 /// What a compiler has made is not as one makes it.

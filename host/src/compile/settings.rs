@@ -1,6 +1,5 @@
 //! How modules are compiled: what a compiler in another process has to know to make the same.
 
-use super::has_image;
 use wasmtime::Config;
 
 /// All that differs between two sandboxes' compiled modules.
@@ -30,11 +29,11 @@ impl Settings {
         config
     }
 
-    /// The same for this program. The image of one that has one is mapped, gaps and all, if it has no more bytes
-    /// than this: copied, it would cost each process as much as it holds.
-    pub(super) fn config_of(self, module: &[u8], image: u64) -> Config {
+    /// The same for a program whose memory is mapped from an image, gaps and all, if that has no more
+    /// bytes than this: copied, it would cost each process as much as it holds.
+    pub(super) fn config_of(self, image: u64) -> Config {
         let mut config = self.config();
-        if has_image(module) {
+        if image > 0 {
             config.memory_guaranteed_dense_image_size(image);
         }
         config

@@ -15,6 +15,9 @@ pub(crate) enum Work {
     /// A module to machine code. With the functions of another compilation, if there are some, whose
     /// code is then not made again.
     Compile,
+    /// The same of a component whose processes share what they begin with, each page until they write to
+    /// it, instead of having a copy each: many take little memory so, and each takes longer to start.
+    Share,
     /// A module to the machine code of one whose state can be read, and the functions of it.
     Instrument,
     /// A module and the image of a process of it to the module that begins with this image.
@@ -27,11 +30,12 @@ impl Work {
             Work::Compile => 0,
             Work::Instrument => 1,
             Work::Rewrite => 2,
+            Work::Share => 3,
         }
     }
 
     pub(super) fn from_number(number: u64) -> Option<Work> {
-        [Work::Compile, Work::Instrument, Work::Rewrite]
+        [Work::Compile, Work::Instrument, Work::Rewrite, Work::Share]
             .into_iter()
             .find(|w| w.to_number() == number)
     }
@@ -62,8 +66,8 @@ pub(super) fn perform(
 ) -> Result<Vec<u8>, String> {
     let [module, second] = split(input).ok_or("half of it is missing")?;
     match work {
-        Work::Compile => {
-            let mut config = settings.config_of(module, image);
+        Work::Compile | Work::Share => {
+            let mut config = settings.config_of(image);
             if !second.is_empty() {
                 let kept = Arc::new(Kept::from_bytes(second.to_vec()));
                 config.enable_incremental_compilation(kept).map_err(|e| first_line(&e))?;
@@ -77,7 +81,7 @@ pub(super) fn perform(
         }
         Work::Instrument => {
             let seen = Arc::new(Seen::new(module.len()));
-            let mut config = settings.config_of(module, image);
+            let mut config = settings.config_of(image);
             config.enable_incremental_compilation(seen.clone()).map_err(|e| first_line(&e))?;
             let engine = Engine::new(&config).map_err(|e| first_line(&e))?;
             let readable = instrument(module)?;
@@ -107,9 +111,9 @@ mod tests {
 
     #[test]
     fn work_has_its_number() {
-        for work in [Work::Compile, Work::Instrument, Work::Rewrite] {
+        for work in [Work::Compile, Work::Instrument, Work::Rewrite, Work::Share] {
             assert_eq!(Work::from_number(work.to_number()), Some(work));
         }
-        assert_eq!(Work::from_number(3), None);
+        assert_eq!(Work::from_number(4), None);
     }
 }

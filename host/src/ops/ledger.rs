@@ -27,6 +27,11 @@ pub(crate) fn new(state: &mut State) -> Result<i32> {
     Ok(state.table.insert(Object::Ledger(Arc::new(ledger)))?)
 }
 
+/// Says whether there is such a ledger: before all else that may be wrong.
+pub(crate) fn check(state: &State, handle: i32) -> Result<()> {
+    find(&state.table, handle).map(|_| ())
+}
+
 /// The page, with the process's own line on it.
 pub(crate) fn read(state: &State, handle: i32) -> Result<(Written, u64)> {
     let ledger = find(&state.table, handle)?;

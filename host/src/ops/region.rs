@@ -33,6 +33,11 @@ pub(crate) fn new(state: &mut State, bytes: usize) -> Result<i32> {
     Ok(state.table.insert(Object::Region(Arc::new(region)))?)
 }
 
+/// Says whether there is such a region: before all else that may be wrong.
+pub(crate) fn check(state: &State, handle: i32) -> Result<()> {
+    find(&state.table, handle).map(|_| ())
+}
+
 /// The number of its bytes.
 pub(crate) fn len(state: &State, handle: i32) -> Result<usize> {
     Ok(find(&state.table, handle)?.len())

@@ -9,12 +9,15 @@ use procbox_abi::{IMPORTS, Import, MODULE, ValueType, code};
 const BAD: [i32; 5] = [0, -1, 65_536, 65_533, i32::MIN];
 
 /// The functions without a handle, with what each of [`BAD`] comes to.
-const OTHERS: [(&str, [i32; 5]); 17] = [
+const OTHERS: [(&str, [i32; 5]); 19] = [
     ("lock_new", [0, 0, 0, 0, 0]),
     ("semaphore_new", [0, 15, 0, 0, 15]),
     ("event_new", [0, 0, 0, 0, 0]),
     ("queue_new", [15, 15, 15, 15, 15]),
     ("pipe_new", [0, 9, 9, 9, 9]),
+    ("ledger_new", [0, 0, 0, 0, 0]),
+    // The last is more than its tree may have.
+    ("region_new", [15, 15, 0, 0, 15]),
     ("connection_listen", [15, 15, 15, 15, 15]),
     ("connection_try_connect", [15, 15, 15, 15, 15]),
     ("connection_connect", [15, 15, 15, 15, 15]),
@@ -31,7 +34,7 @@ const OTHERS: [(&str, [i32; 5]); 17] = [
 
 /// The functions that take a handle, with the one of [`KINDS`] that each takes, and what they come to
 /// with the numbers of [`WITH_A_HANDLE`] beside it. Every other handle is a bad one.
-const TAKES: [(&str, usize, [i32; 2]); 23] = [
+const TAKES: [(&str, usize, [i32; 2]); 32] = [
     ("lock_try_acquire", 0, [0, 0]),
     ("lock_acquire", 0, [0, 0]),
     ("lock_release", 0, [6, 6]),
@@ -55,6 +58,15 @@ const TAKES: [(&str, usize, [i32; 2]); 23] = [
     ("message_try_get", 4, [1, 1]),
     ("message_get", 3, [3, 3]),
     ("message_get", 4, [1, 1]),
+    ("ledger_read", 5, [9, 9]),
+    ("ledger_write", 5, [9, 9]),
+    ("ledger_wait", 5, [15, 15]),
+    ("region_len", 6, [0, 0]),
+    ("region_read", 6, [9, 9]),
+    ("region_write", 6, [9, 9]),
+    ("region_atomic", 6, [15, 15]),
+    ("region_wait", 6, [15, 15]),
+    ("region_notify", 6, [0, 0]),
 ];
 
 /// Numbers beside a handle that is right.
@@ -63,12 +75,14 @@ const WITH_A_HANDLE: [i32; 2] = [-1, 65_533];
 const BAD_HANDLE: i32 = -code::BAD_HANDLE;
 
 /// What makes something, so that `$handle` is a handle of its kind.
-const KINDS: [(&str, &str, &str); 5] = [
+const KINDS: [(&str, &str, &str); 7] = [
     ("a lock", "lock_new", ""),
     ("a semaphore", "semaphore_new", "(i32.const 1)"),
     ("an event", "event_new", ""),
     ("a queue", "queue_new", "(i64.const 10) (i64.const 1000)"),
     ("an end of a pipe", "pipe_new", "(i32.const 1) (i32.const 1024)"),
+    ("a ledger", "ledger_new", ""),
+    ("a region", "region_new", "(i32.const 64)"),
 ];
 
 fn declared(import: &Import, name: &str) -> String {

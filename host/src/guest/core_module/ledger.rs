@@ -48,6 +48,7 @@ pub(super) fn write(mut caller: Caller<'_, State>, handle: i32, page: u32) -> Co
 
 fn write_page(caller: &mut Caller<'_, State>, handle: i32, at: u32) -> Result<bool, Refusal> {
     let (memory, state) = Memory::of(caller);
+    ops::ledger::check(state, handle)?;
     let from = LedgerPage::from_bytes(memory.array(at)?);
     state.work.bytes(LedgerPage::SIZE);
     let page = Page {
@@ -73,6 +74,9 @@ pub(super) fn wait(
     (handle, bell, seen, timeout): (i32, i32, i32, i64),
 ) -> Waiting<'_> {
     Box::new(async move {
+        if let Err(e) = ops::ledger::check(caller.data(), handle) {
+            return refuse(e);
+        }
         match usize::try_from(bell) {
             Ok(bell) if bell < BELLS => {
                 let (state, seen) = (caller.data_mut(), seen as u32);

@@ -1,6 +1,6 @@
 //! Regions of shared bytes.
 
-use super::code::{Code, Refusal, Waiting, answer, wait as wait_of};
+use super::code::{Code, Refusal, Waiting, answer, refuse, wait as wait_of};
 use super::memory::Memory;
 use crate::ops;
 use crate::state::State;
@@ -24,6 +24,9 @@ pub(super) fn read(
     len: u32,
 ) -> Code {
     let (mut memory, state) = Memory::of(&mut caller);
+    if let Err(e) = ops::region::check(state, handle) {
+        return refuse(e);
+    }
     let copied = match memory.get_mut(bytes as usize, len as usize) {
         None => Err(Refusal::BAD_POINTER),
         Some(into) => {
@@ -42,6 +45,9 @@ pub(super) fn write(
     len: u32,
 ) -> Code {
     let (memory, state) = Memory::of(&mut caller);
+    if let Err(e) = ops::region::check(state, handle) {
+        return refuse(e);
+    }
     let copied = memory.bytes(bytes, len).and_then(|from| {
         state.work.bytes(from.len());
         ops::region::write(state, handle, at as usize, from).map_err(Refusal::from)
@@ -69,6 +75,7 @@ fn step(
     out: u32,
 ) -> Result<(), Refusal> {
     let (mut memory, state) = Memory::of(caller);
+    ops::region::check(state, handle)?;
     let (operand, current) = (operand as u64, expected as u64);
     let op = match what {
         what::LOAD => AtomicOp::Load,

@@ -75,8 +75,9 @@ pub(crate) fn wasm_program(path: &Path) -> Result<sandbox::Program> {
 }
 
 /// The room that a program needs: what cannot start a process is only ever one.
-fn room(module: &[u8], args: &ProgramArgs, at_once: Option<usize>) -> usize {
-    let speaks = module.windows(PROCBOX.len()).any(|bytes| bytes == PROCBOX);
+fn room(program: &sandbox::Program, args: &ProgramArgs, at_once: Option<usize>) -> usize {
+    let speaks = !program.is_component()
+        && program.bytes().windows(PROCBOX.len()).any(|bytes| bytes == PROCBOX);
     match (args.limits.max_processes, at_once) {
         (Some(most), _) => most.get(),
         (None, Some(processes)) if !speaks || args.limits.no_processes => processes,
@@ -94,9 +95,8 @@ fn open_sandbox(path: &Path, args: &ProgramArgs) -> Result<Context> {
         let why = "--confine is for native programs: the sandbox confines whatever it runs";
         return Err(Error::Invalid(why.into()));
     }
-    let module = module(path)?;
-    let room = room(&module, args, args.at_once);
-    let program = sandbox::Program::from_bytes(path.display().to_string(), module)?;
+    let program = wasm_program(path)?;
+    let room = room(&program, args, args.at_once);
     for (host, option) in args
         .dir
         .iter()

@@ -103,6 +103,18 @@ impl Program {
         &self.bytes
     }
 
+    /// Whether it is a component; if not, it is a core module.
+    ///
+    /// ```
+    /// let module = procbox_host::Program::from_bytes("empty", b"\0asm\x01\0\0\0".to_vec())?;
+    /// let component = procbox_host::Program::from_bytes("other", b"\0asm\x0d\0\x01\0".to_vec())?;
+    /// assert!(!module.is_component() && component.is_component());
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn is_component(&self) -> bool {
+        component::is_component(&self.bytes)
+    }
+
     /// Compiles it ahead of time, for the cache; these functions are not compiled again.
     pub(crate) fn keep(
         &self,
@@ -142,7 +154,7 @@ impl Program {
         }
         let component = "an image of it cannot be made: it is a component, and begins as it was built; \
                          have its initialization run when it is built";
-        if component::is_component(&self.bytes) {
+        if self.is_component() {
             return Err(self.refuse(component.into()));
         }
         let engine = &sandbox.pools.get(0)?.engine;

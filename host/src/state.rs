@@ -77,8 +77,8 @@ pub(crate) struct State {
     pub(crate) table: Table,
     /// A message that waits to be read by the guest; at first its arguments.
     pub(crate) kept: Stored,
-    /// A message that was received from this handle and found no room for its own handles.
-    pub(crate) late: Option<(i32, Stored)>,
+    /// Messages that were received, each from this handle, and found no room for their own handles.
+    pub(crate) late: Vec<(i32, Stored)>,
     /// Locks whose handles were closed while this process may have held them.
     orphans: Vec<Arc<HostLock>>,
     /// Permits taken and not given back.
@@ -119,7 +119,7 @@ impl State {
             environment,
             spec,
             kept: arguments,
-            late: None,
+            late: Vec::new(),
             orphans: Vec::new(),
             permits: Permits::default(),
             lines: Lines::default(),

@@ -12,10 +12,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// The largest request, in bytes.
 const BODY: usize = 256 << 10;
+/// How long requests that are under way are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// For each snippet that runs, how many may wait.
 const WAITING: usize = 16;
 
@@ -38,9 +41,9 @@ pub(crate) struct ServeArgs {
 struct Service {
     languages: Languages,
     /// Who runs.
-    running: Semaphore,
+    running: Arc<Semaphore>,
     /// Who runs or waits.
-    admitted: Semaphore,
+    admitted: Arc<Semaphore>,
 }
 
 /// Serves until Ctrl-C.
@@ -48,8 +51,8 @@ pub(crate) fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let at_once = args.at_once.map_or(4 * cpus, usize::from);
     let languages = Languages::open(args.python, args.javascript, at_once)?;
-    let running = Semaphore::new(at_once);
-    let admitted = Semaphore::new(at_once * (1 + WAITING));
+    let running = Arc::new(Semaphore::new(at_once));
+    let admitted = Arc::new(Semaphore::new(at_once * (1 + WAITING)));
     let service = Arc::new(Service { languages, running, admitted });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -63,11 +66,22 @@ pub(crate) fn serve(args: ServeArgs) -> anyhow::Result<()> {
             .with_state(service);
         let listener = tokio::net::TcpListener::bind(args.listen).await?;
         eprintln!("listening on http://{}", listener.local_addr()?);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let until = async {
             // Without such a signal it is ended otherwise.
-            let _ = tokio::signal::ctrl_c().await;
+            let _ = stopped.await;
         };
-        axum::serve(listener, routes).with_graceful_shutdown(until).await?;
+        let patience = async {
+            let asked = tokio::signal::ctrl_c().await;
+            let _ = stop.send(());
+            tokio::time::sleep(PATIENCE).await;
+            asked
+        };
+        tokio::select! {
+            served = axum::serve(listener, routes).with_graceful_shutdown(until) => served?,
+            // Who has sent half of a request by then does not keep it.
+            asked = patience => asked?,
+        }
         Ok(())
     })
 }
@@ -89,16 +103,15 @@ async fn run(State(service): State<Arc<Service>>, body: Bytes) -> Result<Json<Ra
         return Err(refuse(StatusCode::BAD_REQUEST, "the code has a zero byte"));
     }
     let busy = |_| refuse(StatusCode::SERVICE_UNAVAILABLE, "too many requests: try again later");
-    let _admitted = service.admitted.try_acquire().map_err(busy)?;
+    let admitted = service.admitted.clone().try_acquire_owned().map_err(busy)?;
     let gone = |e: &dyn ToString| refuse(StatusCode::INTERNAL_SERVER_ERROR, e.to_string());
-    let permit = service.running.acquire().await.map_err(|e| gone(&e))?;
-    let ran = {
-        let service = service.clone();
-        // It waits for a process: on a thread for that.
-        tokio::task::spawn_blocking(move || service.languages.run(snippet)).await
-    };
-    drop(permit);
-    match ran {
+    let running = service.running.clone().acquire_owned().await.map_err(|e| gone(&e))?;
+    // It waits for a process: on a thread for that. A client that hangs up meanwhile frees no place.
+    let ran = tokio::task::spawn_blocking(move || {
+        let _permits = (admitted, running);
+        service.languages.run(snippet)
+    });
+    match ran.await {
         Ok(Ok(ran)) => Ok(Json(ran)),
         Ok(Err(e)) => Err(gone(&e)),
         Err(e) => Err(gone(&e)),

@@ -310,7 +310,8 @@ impl Compiler {
         let (time, memory) = (self.costs.time(size), self.costs.memory(size));
         let image = match work {
             Work::Rewrite => self.admission.memory,
-            Work::Share => self.admission.memory.min(IMAGE),
+            // What is more gaps than bytes is copied.
+            Work::Share => parts[0].len().min(IMAGE),
             _ if warm::is_warm(parts[0]) => self.admission.memory.min(IMAGE),
             _ => 0,
         };

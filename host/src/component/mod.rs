@@ -73,7 +73,12 @@ impl Loaded {
                     }
                     run = component.get_export_index(None, name);
                 }
-                ComponentItem::ComponentInstance(_) if name.starts_with(COMMAND) => {
+                ComponentItem::ComponentInstance(interface) if name.starts_with(COMMAND) => {
+                    let run = interface.exports(engine).find(|(name, _)| *name == RUN);
+                    let run = run.map(|(_, item)| item.ty);
+                    if !matches!(&run, Some(ComponentItem::ComponentFunc(run)) if is_command(run)) {
+                        return Err(format!("its `{name}` has no `{RUN}: func() -> result`"));
+                    }
                     command = component
                         .get_export_index(None, name)
                         .and_then(|interface| component.get_export_index(Some(&interface), RUN));
@@ -144,8 +149,9 @@ impl Loaded {
                 };
                 let Err(why) = ended else { return Ok(0) };
                 // If stderr is gone there is nobody to tell.
-                let said = wasi::print(store.data(), Stream::Stderr, format!("error: {why}\n"));
-                let _ = said.await;
+                let lines: Vec<_> = why.lines().map(procbox_core::printable).collect();
+                let line = format!("error: {}\n", lines.join("\n  "));
+                let _ = wasi::print(store.data(), Stream::Stderr, line).await;
                 Ok(1)
             }
         }
@@ -156,6 +162,14 @@ impl Loaded {
 fn in_one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(|cause| cause.to_string()).collect();
     printable(&causes.join(": "))
+}
+
+/// Whether it is the function of a command.
+fn is_command(function: &ComponentFunc) -> bool {
+    let results: Vec<Type> = function.results().collect();
+    let gives = matches!(&results[..], [Type::Result(result)]
+        if result.ok().is_none() && result.err().is_none());
+    gives && function.params().len() == 0
 }
 
 /// Whether it is the function of the world.
@@ -177,6 +191,8 @@ async fn call(
 ) -> wasmtime::Result<Result<(), String>> {
     let state = store.data();
     let input = match procbox_core::runner::byte_string(&state.kept.body) {
+        // Without arguments.
+        _ if state.kept.body.is_empty() => Vec::new(),
         Ok(input) => input.to_vec(),
         Err(e) => return Ok(Err(format!("its arguments do not begin with bytes: {e}"))),
     };

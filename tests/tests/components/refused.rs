@@ -55,6 +55,18 @@ fn one_of_another_world() {
 }
 
 #[test]
+fn a_command_whose_run_is_another_function() {
+    let why = text(
+        r#"(core module $m (func (export "run") (param i32) (result i32) i32.const 0))
+        (core instance $i (instantiate $m))
+        (func $run (param "a" u32) (result u32) (canon lift (core func $i "run")))
+        (instance $it (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.0" (instance $it))"#,
+    );
+    assert!(why.contains("wasi:cli/run@0.2.0") && why.contains("func() -> result"), "{why}");
+}
+
+#[test]
 fn one_that_is_cut_short_anywhere() {
     let whole = std::fs::read(program("command", Backend::Sandbox)).expect("a component");
     for cut in [8, 9, 100, 1000, whole.len() / 2, whole.len() - 1] {

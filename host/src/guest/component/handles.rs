@@ -70,8 +70,7 @@ pub(super) fn lent(lent: &Lent) -> i32 {
 /// Gives the process the handles of the message that is kept for it, if components have resources for
 /// all of them.
 pub(super) fn open_kept(state: &mut State) -> ops::Result<Vec<Handle>> {
-    let kinds: Option<Vec<fn(i32) -> Handle>> = state.kept.objects.iter().map(kind).collect();
-    let Some(kinds) = kinds else {
+    let Some(kinds) = state.kept.objects.iter().map(kind).collect::<Option<Vec<_>>>() else {
         return Err(procbox_core::Error::Unsupported("such a handle in a component").into());
     };
     state.work.handles(kinds.len());

@@ -28,9 +28,7 @@ const SENT: usize = 64 << 10;
 /// Gives up a handle.
 fn close<T>(state: &mut State, resource: &Resource<T>) -> wasmtime::Result<()> {
     let handle = number(resource);
-    if state.late.as_ref().is_some_and(|(from, _)| *from == handle) {
-        state.late = None;
-    }
+    state.late.retain(|(from, _)| *from != handle);
     answer(ops::handle::close(state, handle)).map(|_| ())
 }
 
@@ -59,8 +57,8 @@ async fn send(
 
 /// Receives a message. One whose handles find no room stays: the next call for it gets it.
 async fn receive(state: &mut State, handle: i32, timeout: Option<u64>) -> ops::Result<Message> {
-    let stored = match state.late.take_if(|(from, _)| *from == handle) {
-        Some((_, stored)) => stored,
+    let stored = match state.late.iter().position(|(from, _)| *from == handle) {
+        Some(at) => state.late.remove(at).1,
         None => match wait(timeout) {
             None => ops::message::try_get(state, handle)?,
             Some(wait) => ops::message::get(state, handle, wait).await?,
@@ -76,7 +74,7 @@ async fn receive(state: &mut State, handle: i32, timeout: Option<u64>) -> ops::R
         Ok(handles) => Ok(Message { bytes, handles }),
         Err(e) => {
             if matches!(e, ops::Error::Failed(procbox_core::Error::Exhausted(_))) {
-                state.late = Some((handle, stored));
+                state.late.push((handle, stored));
             }
             Err(e)
         }

@@ -30,8 +30,8 @@ const STACK: usize = 512 << 10;
 const MOST_STACK: usize = 64 << 20;
 /// The default for [`SandboxBuilder::max_processes`]: what the default `vm.max_map_count` allows.
 const MAX_PROCESSES: usize = 10_000;
-/// Up to so many processes each has a copy of what a component begins with, which is faster; of more they
-/// share it.
+/// Up to so many processes may each have a copy of what a component begins with, if that is large and full of
+/// gaps; of more they share it.
 const FEW: usize = 64;
 /// The default for [`SandboxBuilder::module_size`]: an interpreter of Python has half of that.
 const MODULE_SIZE: usize = 64 << 20;

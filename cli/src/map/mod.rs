@@ -58,6 +58,7 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
     let deadline = args.timeout.and_then(|t| Instant::now().checked_add(t));
     args.program.compile_timeout = args.timeout;
     args.program.limits.measured = tells_of_usage(&args);
+    args.program.at_once = Some(places_for(args.jobs));
     let plan = args.plan()?;
     if args.dry_run {
         return dry_run(&args, &plan);
@@ -169,6 +170,14 @@ pub(crate) fn map(mut args: MapArgs) -> anyhow::Result<u8> {
             }
         },
     })
+}
+
+/// For how many processes there is room, of a program that starts none itself: one that ends and the one
+/// that replaces it are there at the same time for a moment.
+fn places_for(jobs: Option<usize>) -> usize {
+    const LEAST: usize = 64;
+    let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+    jobs.unwrap_or_else(cpus).saturating_mul(2).saturating_add(2).max(LEAST)
 }
 
 fn finish<P, R: serde::de::DeserializeOwned + Send + 'static>(

@@ -151,7 +151,7 @@ pub(crate) struct Compiler {
     pub(crate) admission: Admission,
     pub(crate) costs: Costs,
     pub(crate) cache: Option<Cache>,
-    /// Whether processes of a component share what they begin with.
+    /// Whether processes of a component share what they begin with, whatever that is.
     pub(crate) shares: bool,
 }
 

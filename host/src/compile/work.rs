@@ -16,7 +16,7 @@ pub(crate) enum Work {
     /// code is then not made again.
     Compile,
     /// The same of a component whose processes share what they begin with, each page until they write to
-    /// it, instead of having a copy each: many take little memory so, and each takes longer to start.
+    /// it, however large that is and however many gaps it has.
     Share,
     /// A module to the machine code of one whose state can be read, and the functions of it.
     Instrument,

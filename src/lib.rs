@@ -75,14 +75,13 @@ pub use procbox_core::observe;
 pub use procbox_core::primitives::*;
 pub use procbox_core::{
     Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Input, Limit, Listener, Lock,
-    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Usage, Wait, primitives,
-    ready,
+    MainLoop, Output, Pipe, Pool, Process, Queue, Result, Semaphore, Wait, primitives, ready,
 };
 // Their pages are in `types`, so that this one is short.
 #[doc(hidden)]
 pub use procbox_core::{
     Address, Bounds, JoinHandle, LockGuard, Permit, PoolBuilder, Printed, ProcessBuilder, Receiver,
-    Sender, TaskResult, TaskResults, TaskUsage, Worker,
+    Sender, TaskResult, TaskResults, TaskUsage, Usage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;

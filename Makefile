@@ -125,7 +125,7 @@ features: setup
 	  $(CARGO) test --release -p procbox --no-default-features --features $$feature || exit 1; \
 	done
 	@linked=$$($(CARGO) tree -p procbox-cli -e normal --prefix none) || exit 1; \
-	if echo "$$linked" | grep -E '^(procspawn|ipc-channel|iceoryx2|rayon|criterion) '; then \
+	if echo "$$linked" | grep -E '^(procspawn|ipc-channel|iceoryx2|criterion) '; then \
 	  echo "these are linked into the command"; exit 1; \
 	fi
 

@@ -350,7 +350,7 @@ impl Prepared {
     fn export(&self, entry: &Entry, find: impl Fn(&str) -> Result<usize>) -> Result<Export> {
         let worker = |name: &str, mode| {
             // The program finds out itself whether there is such a one.
-            if self.listed.workers.iter().any(|worker| worker.any_name) {
+            if matches!(self.code, Code::Component(_)) && !self.listed.workers.is_empty() {
                 return Ok(Export::Named { name: name.to_string(), mode });
             }
             // By its identity, as an item is started, however many there are.

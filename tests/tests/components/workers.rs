@@ -176,6 +176,19 @@ fn an_initializer_is_called_once_in_each_process() {
 }
 
 #[test]
+fn a_process_returns_its_value_or_why_there_is_none() {
+    watched(|ctx| {
+        let worker = |name: &'static str| Worker::<(Bytes,), Bytes, ()>::new(name, ());
+        ensure!(ctx.spawn(worker("upper"), bytes("a"))?.join()? == "A".into());
+        let failed = ctx.spawn(worker("fail"), bytes("a"))?.join();
+        ensure!(failed == Err(Error::Task("no a".into())), "{failed:?}");
+        let died = ctx.spawn(worker("crash"), bytes("a"))?.join();
+        ensure!(matches!(died, Err(Error::WorkerDied { .. })), "{died:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_wait_that_nobody_can_end_is_told() {
     watched(|ctx| {
         ensure!(ask(ctx, "forever", "")? == "deadlock");

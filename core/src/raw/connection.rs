@@ -1,9 +1,10 @@
 //! Listeners and connections, as a backend makes them.
 
-use super::{Address, Message, RawPipe};
+use super::{Address, Message, RawPipe, Watch};
 use crate::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// The most bytes of one message through a connection: 64 MiB.
 ///
@@ -50,6 +51,16 @@ pub trait RawConnection: Any + Send + Sync {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Interrupted`].
     fn poll(&self, wait: Wait) -> Result<()>;
+
+    /// Has `waker` woken when a message may be there whole, or the peer gone: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
+    }
 }
 
 /// A listener, as a backend implements it for [`crate::Listener`]. Dropping it frees the address
@@ -72,6 +83,16 @@ pub trait RawListener: Any + Send + Sync {
 
     /// The address under which it listens: the port is the real one.
     fn address(&self) -> &Address;
+
+    /// Has `waker` woken when somebody may wait to be accepted: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
+    }
 }
 
 /// A pipe is a connection too, for backends in which programs can reach one another by pipes.

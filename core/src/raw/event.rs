@@ -1,7 +1,9 @@
 //! Events, as a backend makes them.
 
+use super::Watch;
 use crate::{Result, Wait};
 use std::any::Any;
+use std::task::Waker;
 
 /// An event, as a backend implements it for [`crate::Event`].
 ///
@@ -29,4 +31,14 @@ pub trait RawEvent: Any + Send + Sync {
     /// # Errors
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn wait(&self, wait: Wait) -> Result<()>;
+
+    /// Has `waker` woken when it may be set: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
+    }
 }

@@ -1,7 +1,9 @@
 //! Locks, as a backend makes them.
 
+use super::Watch;
 use crate::{Result, Wait};
 use std::any::Any;
+use std::task::Waker;
 
 /// A lock, as a backend implements it for [`crate::Lock`].
 ///
@@ -29,6 +31,16 @@ pub trait RawLock: Any + Send + Sync {
     /// # Errors
     /// [`crate::Error::NotHolder`] if the calling thread does not hold it.
     fn release(&self) -> Result<()>;
+
+    /// Has `waker` woken when it may be free: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
+    }
 }
 
 /// The outcome of acquiring a lock.

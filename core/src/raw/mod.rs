@@ -27,6 +27,7 @@ mod region;
 mod semaphore;
 mod taken;
 mod waitable;
+mod watch;
 
 pub use address::Address;
 pub use connection::{MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
@@ -43,3 +44,4 @@ pub use region::{AtomicOp, MAX_REGION, RawRegion, Words};
 pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
 pub use taken::Taken;
 pub use waitable::Waitable;
+pub use watch::{Side, Watch};

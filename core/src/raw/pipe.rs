@@ -1,8 +1,9 @@
 //! Pipes, as a backend makes them.
 
-use super::{Handle, Lent, Message};
+use super::{Handle, Lent, Message, Side, Watch};
 use crate::{Result, Wait};
 use std::any::Any;
+use std::task::Waker;
 
 /// One end of a pipe, as a backend implements it.
 ///
@@ -67,4 +68,14 @@ pub trait RawPipe: Any + Send + Sync {
     /// # Errors
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn poll(&self, wait: Wait) -> Result<()>;
+
+    /// Has `waker` woken when that side of it may be ready: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = (side, waker);
+        Ok(None)
+    }
 }

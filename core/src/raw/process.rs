@@ -1,9 +1,10 @@
 //! Processes, as a backend runs them, and what it is told about the one to start.
 
-use super::{Handle, Message};
+use super::{Handle, Message, Watch};
 use crate::{Bytes, ExitStatus, Result, Wait};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::task::Waker;
 use std::time::Duration;
 
 /// The entry point of a process: what it executes.
@@ -228,6 +229,16 @@ pub trait RawProcess: Any + Send + Sync {
     /// The same of its standard error, for [`ProcessSpec::stderr`].
     fn error_output(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// Has `waker` woken when it may have ended: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
     }
 }
 impl ProcessSpec {

@@ -1,8 +1,9 @@
 //! Queues, as a backend makes them.
 
-use super::{Handle, Lent, Message};
+use super::{Handle, Lent, Message, Side, Watch};
 use crate::{Result, Wait};
 use std::any::Any;
+use std::task::Waker;
 
 /// The most that a queue holds.
 ///
@@ -166,4 +167,14 @@ pub trait RawQueue: Any + Send + Sync {
 
     /// Refuses further puts; gets drain what is there.
     fn close(&self);
+
+    /// Has `waker` woken when that side of it may be ready: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = (side, waker);
+        Ok(None)
+    }
 }

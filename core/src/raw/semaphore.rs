@@ -1,9 +1,10 @@
 //! Semaphores, as a backend makes them.
 
-use super::Taken;
+use super::{Taken, Watch};
 use crate::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// The most permits that a semaphore counts.
 pub const MAX_PERMITS: usize = i32::MAX as usize;
@@ -43,6 +44,16 @@ pub trait RawSemaphore: Any + Send + Sync {
     /// this process; `None`, the default, if they are the process's.
     fn taken(self: Arc<Self>) -> Option<Arc<Taken>> {
         None
+    }
+
+    /// Has `waker` woken when a permit may be free: see [`Watch`]. `None` is what a backend says in which nobody can wait
+    /// without blocking.
+    ///
+    /// # Errors
+    /// [`crate::Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
     }
 }
 

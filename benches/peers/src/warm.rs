@@ -88,7 +88,6 @@ impl Program {
             let component = Component::new(&engine, bytes)?;
             let mut linker = wasmtime::component::Linker::new(&engine);
             wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-            linker.define_unknown_imports_as_traps(&component)?;
             let program = CommandPre::new(linker.instantiate_pre(&component)?)?;
             return Ok(Program::Component(engine, program));
         }

@@ -51,6 +51,9 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
             timed_there(ctx, "read_many", &ctx.shared_bytes(1 << 20)?, n)
         });
         add("pipe/ping-pong", pipe);
+        add("compute/json", |ctx, n| computed(ctx, "json", n));
+        add("compute/sieve", |ctx, n| computed(ctx, "sieve", n));
+        add("compute/matmul", |ctx, n| computed(ctx, "matmul", n));
         add("pool/empty", pool);
         add("pool/fresh", pool_fresh);
     }
@@ -117,6 +120,15 @@ fn timed_there(
 ) -> anyhow::Result<Duration> {
     let took: Queue<u64> = ctx.queue(1)?;
     let p = ctx.process(worker).args((thing, n, &took)).start()?;
+    let nanos = took.get()?;
+    p.join()?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// A worker that computes something `n` times, and says how many nanoseconds that took.
+fn computed(ctx: &Context, worker: &str, n: u64) -> anyhow::Result<Duration> {
+    let took: Queue<u64> = ctx.queue(1)?;
+    let p = ctx.process(worker).args((n, &took)).start()?;
     let nanos = took.get()?;
     p.join()?;
     Ok(Duration::from_nanos(nanos))

@@ -1,5 +1,7 @@
 //! The workers that `procbox bench` and `benches/` measure. Not a sample: nothing here is useful.
 
+mod compute;
+
 use procbox_guest::prelude::*;
 use procbox_guest::{RwLock, SharedBytes};
 use std::time::Instant;

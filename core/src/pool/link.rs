@@ -1,6 +1,6 @@
 //! A pool's side of one worker: its process, and the queues to and from it.
 
-use super::options::Options;
+use super::options::{Asked, Options};
 use super::sink::Sink;
 use super::slot::{Chunk, Work};
 use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
@@ -23,7 +23,7 @@ impl Work for Tasks {
     }
 
     fn split(&self) -> Vec<Tasks> {
-        self.each().map(|(bytes, handles)| Tasks::one(bytes, handles)).collect()
+        Tasks::split(self)
     }
 }
 
@@ -53,8 +53,13 @@ pub(super) enum News {
     Ended(ExitStatus),
 }
 
-/// What the options say of each process.
-fn limited<P>(process: ProcessBuilder<P>, options: &Options) -> ProcessBuilder<P> {
+/// What the options say of each process, and a task of its own one.
+fn limited<P>(
+    process: ProcessBuilder<P>,
+    options: &Options,
+    own: Option<&Asked>,
+) -> ProcessBuilder<P> {
+    let process = process.memory(own.and_then(|own| own.memory));
     match options.cpu_time {
         Some(limit) => process.cpu_time(limit),
         None => process,
@@ -62,8 +67,13 @@ fn limited<P>(process: ProcessBuilder<P>, options: &Options) -> ProcessBuilder<P
 }
 
 impl Link {
-    /// Starts a process that serves the pool.
-    pub(super) fn serving(ctx: &Context, entry: &Entry, options: &Options) -> Result<Link> {
+    /// Starts a process that serves the pool, or one for a chunk that asks for it.
+    pub(super) fn serving(
+        ctx: &Context,
+        entry: &Entry,
+        options: &Options,
+        own: Option<&Asked>,
+    ) -> Result<Link> {
         let initializer = options.initializer.as_ref().map(|(name, arguments)| {
             let mut writer = Writer::new(INITIALIZER);
             writer.part(name.as_bytes(), &[]);
@@ -73,7 +83,9 @@ impl Link {
         // It has room of its own: it is not answered, so if it were in the way of a chunk, nobody would
         // say when it is not any more.
         let (more, bytes) = initializer.as_ref().map_or((0, 0), |it| (1, it.bytes.len()));
-        let messages = Some(options.depth() + more);
+        let of_one = options.fresh || own.is_some();
+        let (depth, most) = if of_one { (1, 1) } else { (options.depth(), options.max_tasks) };
+        let messages = Some(depth + more);
         let tasks: Queue<()> =
             ctx.queue_with(Bounds { messages, bytes: Bounds::MAX_BYTES + bytes })?;
         let results: Queue<()> = ctx.unbounded_queue()?;
@@ -82,13 +94,13 @@ impl Link {
         }
         let process = ctx
             .of_entry::<Terms>(entry.clone())
-            .args((options.max_tasks, &tasks, &results))
+            .args((most, &tasks, &results))
             .stdout(options.stdout)
-            .own_names(options.fresh)
+            .own_names(of_one)
             .daemon(true);
-        let process = limited(process, options).start()?;
+        let process = limited(process, options, own).start()?;
         let queues = Some((tasks, results));
-        Ok(Link { process, queues, of_one: options.fresh, since: None, held: None })
+        Ok(Link { process, queues, of_one, since: None, held: None })
     }
 
     /// Starts a plain program with the one task of a chunk: on its standard input, and in its
@@ -117,7 +129,7 @@ impl Link {
             .stderr(options.stderr)
             .own_names(true)
             .daemon(true);
-        let process = limited(process, options).start()?;
+        let process = limited(process, options, chunk.asked.as_deref()).start()?;
         Ok(Link { process, queues: None, of_one: true, since: None, held: None })
     }
 

@@ -1,6 +1,8 @@
-//! The options of a pool, and the rules that follow from them.
+//! The options of a pool, the rules that follow from them, and what a task asks for beside those.
 
+use super::slot::Chunk;
 use crate::raw::{Message, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Chunks that a worker has at hand, so that it need not wait for the pool between two.
@@ -85,6 +87,50 @@ impl Options {
     }
 }
 
+/// What some tasks ask for where that differs from their pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Asked {
+    /// Higher goes first.
+    pub(super) priority: i32,
+    pub(super) timeout: Option<Duration>,
+    pub(super) retries: Option<u32>,
+    /// `true` if each has a process of its own.
+    pub(super) fresh: bool,
+    /// The most memory of that process, in bytes.
+    pub(super) memory: Option<usize>,
+}
+
+impl Asked {
+    /// `true` if each of the tasks travels alone.
+    pub(super) fn alone(&self) -> bool {
+        self.timeout.is_some() || self.owns_process()
+    }
+
+    /// `true` if each has a process of its own.
+    pub(super) fn owns_process(&self) -> bool {
+        self.fresh || self.memory.is_some()
+    }
+}
+
+/// Whom tasks call, and what they ask for, where that is not as the pool was built.
+#[derive(Clone, Default)]
+pub(super) struct Call {
+    pub(super) worker: Option<Arc<str>>,
+    pub(super) asked: Option<Arc<Asked>>,
+}
+
+impl Call {
+    /// `true` if it is as the pool was built.
+    pub(super) fn is_plain(&self) -> bool {
+        self.worker.is_none() && self.asked.is_none()
+    }
+
+    /// `true` if each task travels alone.
+    pub(super) fn alone(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.alone())
+    }
+}
+
 /// The rules that the bookkeeping of a pool goes by.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
@@ -102,4 +148,13 @@ pub(super) struct Rules {
     pub(super) task_timeout: Option<Duration>,
     /// `true` if workers do something before their first chunk.
     pub(super) initializes: bool,
+}
+
+impl Rules {
+    /// `true` if a process is to be started for this chunk alone, which no process of the pool's own is.
+    pub(super) fn needs_own<W, S>(&self, chunk: &Chunk<W, S>) -> bool {
+        let asked = chunk.asked.as_deref();
+        !self.plain
+            && asked.is_some_and(|it| it.memory.is_some() || it.fresh && self.max_chunks > 1)
+    }
 }

@@ -67,7 +67,7 @@ fn beside_an_honest_one(status: ExitStatus, answers_first: bool) -> (u32, Error)
         for action in actions(&mut state) {
             match action {
                 Action::Fail { error, .. } => {
-                    assert!(state.submit(Numbers(vec![0]), 0, 0).is_err());
+                    assert!(state.submit(Numbers(vec![0]), 0, 0, None).is_err());
                     return (processes, error);
                 }
                 Action::Give { slot, chunk } => at_hand[slot].push(chunk),
@@ -188,7 +188,7 @@ fn a_worker_that_is_killed_for_a_cancelled_task_is_replaced_at_once_and_nothing_
     let mut state = Pool::new(Rules { retries: 3, ..plain_rules() }, 1);
     for _ in 0..1000 {
         let sink = state.counters().submitted as usize;
-        state.submit(Numbers(vec![sink as u64]), sink, 0).unwrap();
+        state.submit(Numbers(vec![sink as u64]), sink, 0, None).unwrap();
         assert_eq!(given(&mut state).len(), 1);
         assert!(state.cancel_begun(0, |other| *other == sink));
         let all = actions(&mut state);

@@ -101,8 +101,8 @@ impl TaskOptions {
     }
 
     /// The most linear memory of each of these tasks, in bytes, where that is less than the context's
-    /// limit. It has a process of its own then, as by [`TaskOptions::fresh`]. One that needs more fails
-    /// with [`Limit::Memory`](crate::Limit::Memory) in its status. The embedding program's sandbox can do
+    /// limit. It has a process of its own then, as by [`TaskOptions::fresh`]. One that needs more is
+    /// refused it, which most programs do not survive, and fails with its process. The embedding program's sandbox can do
     /// this; elsewhere these tasks are refused with [`Error::Unsupported`](crate::Error::Unsupported).
     ///
     /// ```no_run

@@ -176,7 +176,7 @@ pub(crate) fn a_task_has_a_limit_of_memory_of_its_own(ctx: &Context) -> Verdict 
     }
     same(small.apply((1000usize,))?.len(), 1000)?;
     match small.apply((16 * MIB,)) {
-        Err(Error::WorkerDied { status, .. }) => same(status.limit(), Some(Limit::Memory))?,
+        Err(Error::WorkerDied { .. }) => {}
         other => bail!("{:?}", other.map(|bytes| bytes.len())),
     }
     // Less than the program begins with.

@@ -96,15 +96,22 @@ pub fn serve(
             Some(name) => others.function(name),
         };
         while !parts.is_done() {
-            let (bytes, own) = parts.part_and_count()?;
-            let own = if own == 0 { Vec::new() } else { handles.by_ref().take(own).collect() };
+            let (bytes, own) = match parts.plain_part() {
+                Some(bytes) => (bytes, Vec::new()),
+                None => {
+                    let (bytes, own) = parts.part_and_count()?;
+                    (bytes, handles.by_ref().take(own).collect())
+                }
+            };
             let end = match &mut called {
                 Ok(function) => guarded(*function, Call::new(bytes, own), &mut result),
                 Err(why) => TaskEnd::NotFound(told(why)),
             };
             current.borrow_mut().note(&end, &result);
             // What was handed over is the message's alone; an idle worker holds nothing.
-            result.handles.clear();
+            if !result.handles.is_empty() {
+                result.handles.clear();
+            }
         }
         if !current.borrow_mut().send()? {
             break;
@@ -137,8 +144,8 @@ impl Others<'_> {
 
 /// The error for the next task of a chunk whose worker is not there: which there are is said once.
 #[cold]
-fn told(why: &mut Error) -> Error {
-    let told = why.clone();
+fn told(why: &mut Error) -> Box<Error> {
+    let told = Box::new(why.clone());
     match why {
         Error::NoSuchWorker { available: names, .. }
         | Error::AmbiguousWorker { candidates: names, .. } => names.clear(),

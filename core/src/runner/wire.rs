@@ -34,7 +34,7 @@ const UNKNOWN: u8 = 3;
 const AMBIGUOUS: u8 = 4;
 
 /// The most names that an error lists of those that a worker sends.
-const MOST_NAMES: usize = 64;
+const MOST_NAMES: usize = 256;
 
 /// The end of one task, as its worker saw it.
 ///
@@ -54,7 +54,7 @@ pub enum TaskEnd {
     /// The function panicked with this message.
     Panicked(String),
     /// The program has no worker of the name that the task's chunk says, or several.
-    NotFound(Error),
+    NotFound(Box<Error>),
 }
 
 /// Writes a chunk or its ends, part by part: first the chunk's number, then a part per task.
@@ -96,8 +96,12 @@ impl Writer {
     pub(crate) fn end(&mut self, end: &TaskEnd, result: &Message) {
         match end {
             TaskEnd::Done => {
-                self.0.bytes.push(DONE);
-                self.part(&result.bytes, &result.handles);
+                let [a, b, c, d, e, f, g, h] = header(result.bytes.len(), result.handles.len());
+                self.0.bytes.extend_from_slice(&[DONE, a, b, c, d, e, f, g, h]);
+                codec::append(&mut self.0.bytes, &result.bytes);
+                if !result.handles.is_empty() {
+                    self.0.handles.extend_from_slice(&result.handles);
+                }
             }
             TaskEnd::Failed(why) => {
                 self.0.bytes.push(FAILED);
@@ -203,20 +207,20 @@ impl Tasks {
         let Message { bytes, handles } = &mut self.message;
         let at = bytes.len();
         bytes.extend_from_slice(&[0; PART_HEADER]);
-        let own = match codec::encode(arguments, bytes) {
-            Ok(own) => own,
+        match codec::encode_more(arguments, bytes, handles) {
+            Ok(own) => {
+                let length = bytes.len() - at - PART_HEADER;
+                if let Some(place) = bytes[at..].first_chunk_mut() {
+                    *place = header(length, own);
+                }
+                self.count += 1;
+                Ok(())
+            }
             Err(e) => {
                 bytes.truncate(at);
-                return Err(e);
+                Err(e)
             }
-        };
-        let length = bytes.len() - at - PART_HEADER;
-        bytes[at..at + PART_HEADER].copy_from_slice(&header(length, own.len()));
-        if !own.is_empty() {
-            handles.extend(own);
         }
-        self.count += 1;
-        Ok(())
     }
 
     pub(crate) fn push_encoded(&mut self, bytes: &[u8], handles: &[Handle]) {
@@ -324,6 +328,26 @@ impl<'a> Reader<'a> {
         let (own, rest) = self.handles.split_at_checked(count).ok_or_else(torn)?;
         self.handles = rest;
         Ok((bytes, own))
+    }
+
+    /// The bytes of the next part if it is there and has no handles.
+    #[inline]
+    pub(crate) fn plain_part(&mut self) -> Option<&'a [u8]> {
+        let (head, rest) = self.bytes.split_first_chunk::<PART_HEADER>()?;
+        let length = u32::try_from(u64::from_le_bytes(*head)).ok()?;
+        let (bytes, rest) = rest.split_at_checked(length as usize)?;
+        self.bytes = rest;
+        Some(bytes)
+    }
+
+    /// The result of the next task if it is there and has no handles: what most ends are.
+    #[inline]
+    pub(crate) fn plain_end(&mut self) -> Option<&'a [u8]> {
+        let (&DONE, rest) = self.bytes.split_first()? else { return None };
+        let mut end = Reader { bytes: rest, handles: &[] };
+        let bytes = end.plain_part()?;
+        self.bytes = end.bytes;
+        Some(bytes)
     }
 
     /// The end of the next task, if there is one that makes sense.
@@ -457,7 +481,7 @@ mod tests {
         let none = Error::NoSuchWorker { name: "v".into(), available: vec![] };
         for error in [several, none] {
             let mut w = Writer::new(1);
-            w.end(&TaskEnd::NotFound(error.clone()), &Message::default());
+            w.end(&TaskEnd::NotFound(Box::new(error.clone())), &Message::default());
             let m = w.finish();
             let mut r = Reader::new(&m);
             assert_eq!((r.u64(), r.end().map(|e| e.map(|_| ()))), (Ok(1), Ok(Err(error))));

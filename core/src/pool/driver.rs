@@ -34,6 +34,8 @@ struct Shared {
     links: Vec<Option<Link>>,
     /// Callbacks to call once this is unlocked.
     deferred: Vec<Deferred>,
+    /// Room for an answer.
+    answer: Message,
 }
 
 pub(super) struct Driver {
@@ -61,6 +63,16 @@ fn unlock(mut shared: MutexGuard<'_, Shared>) {
     }
 }
 
+/// An answer's buffer that is larger than this is given back rather than kept for the next.
+const KEPT_ROOM: usize = 1 << 20;
+
+/// The next thing that the worker in a slot has to say.
+fn news(shared: &mut Shared, slot: usize) -> News {
+    let listen = shared.state.is_trusted(slot);
+    let link = shared.links[slot].as_ref();
+    link.map_or(News::None, |link| link.news(listen, &mut shared.answer))
+}
+
 /// Takes out of a worker's queue what it has not begun.
 fn recall(shared: &mut Shared, slot: usize) {
     let most = shared.state.recallable(slot);
@@ -85,6 +97,7 @@ impl Driver {
                 state: State::new(options.rules(plain), workers),
                 links: std::iter::repeat_with(|| None).take(workers).collect(),
                 deferred: Vec::new(),
+                answer: Message::default(),
             }),
             options,
             #[cfg(not(target_family = "wasm"))]
@@ -128,9 +141,10 @@ impl Driver {
         self.chunk_or(self.options.chunk_for(inputs, self.workers), call)
     }
 
-    /// The number of tasks that may be under way before inputs are taken no further.
-    pub(super) fn window(&self, chunk: usize) -> usize {
-        self.workers * (self.options.depth() + 1) * chunk
+    /// The number of tasks that may be under way before inputs are taken no further, in chunks of which the
+    /// last had so many bytes.
+    pub(super) fn window(&self, chunk: usize, bytes: usize) -> usize {
+        self.workers * (self.options.depth().of(bytes) + 1) * chunk
     }
 
     /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on.
@@ -179,10 +193,9 @@ impl Driver {
             // ended. What is left of them after that is what it is at.
             recall(&mut shared, slot);
             while shared.state.is_trusted(slot)
-                && let Some(News::Answer(message)) =
-                    shared.links[slot].as_ref().map(|link| link.news(true))
+                && let News::Answer = news(&mut shared, slot)
             {
-                self.take_answer(&mut shared, slot, message);
+                self.take_answer(&mut shared, slot);
             }
         }
         let mut any = shared.state.cancel_waiting(is);
@@ -247,10 +260,9 @@ impl Driver {
         shared.state.look_again();
         for slot in 0..shared.links.len() {
             loop {
-                let listen = shared.state.is_trusted(slot);
-                match shared.links[slot].as_ref().map_or(News::None, |link| link.news(listen)) {
+                match news(&mut shared, slot) {
                     News::None => break,
-                    News::Answer(message) => self.answer(&mut shared, slot, message),
+                    News::Answer => self.answer(&mut shared, slot),
                     News::Closed => shared.state.lied(slot),
                     News::Ended(status) => {
                         self.ended(&mut shared, slot, status);
@@ -279,18 +291,24 @@ impl Driver {
     }
 
     /// A worker's report on one chunk.
-    fn answer(&self, shared: &mut Shared, slot: usize, message: Message) {
-        self.take_answer(shared, slot, message);
+    fn answer(&self, shared: &mut Shared, slot: usize) {
+        self.take_answer(shared, slot);
         if shared.state.is_hungry(slot) {
             self.perform(shared);
         }
     }
 
-    fn take_answer(&self, shared: &mut Shared, slot: usize, message: Message) {
+    fn take_answer(&self, shared: &mut Shared, slot: usize) {
+        let mut message = std::mem::take(&mut shared.answer);
         let id = Reader::new(&message).u64().ok();
         let Some(chunk) = shared.state.answered(slot, id) else { return };
         if !self.options.measured {
             self.settle(shared, slot, chunk, &message);
+            // Its handles are the results' now; its room is kept for the next, unless that is large.
+            message.handles.clear();
+            message.bytes.clear();
+            message.bytes.shrink_to(KEPT_ROOM);
+            shared.answer = message;
         } else if let Some(link) = &mut shared.links[slot]
             && let Some((chunk, message)) = link.hold((chunk, message))
         {

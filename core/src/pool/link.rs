@@ -18,6 +18,10 @@ impl Work for Tasks {
         Tasks::len(self)
     }
 
+    fn bytes(&self) -> usize {
+        Tasks::bytes(self)
+    }
+
     fn drop_first(&mut self, n: usize) {
         Tasks::drop_first(self, n);
     }
@@ -47,7 +51,8 @@ pub(super) struct Link {
 /// News of a worker.
 pub(super) enum News {
     None,
-    Answer(Message),
+    /// An answer has been taken out of the queue of its results.
+    Answer,
     /// It has closed the queue of its results.
     Closed,
     Ended(ExitStatus),
@@ -84,7 +89,8 @@ impl Link {
         // say when it is not any more.
         let (more, bytes) = initializer.as_ref().map_or((0, 0), |it| (1, it.bytes.len()));
         let of_one = options.fresh || own.is_some();
-        let (depth, most) = if of_one { (1, 1) } else { (options.depth(), options.max_tasks) };
+        let (depth, most) =
+            if of_one { (1, 1) } else { (options.depth().small, options.max_tasks) };
         let messages = Some(depth + more);
         let tasks: Queue<()> =
             ctx.queue_with(Bounds { messages, bytes: Bounds::MAX_BYTES + bytes })?;
@@ -147,20 +153,23 @@ impl Link {
         tasks.raw().put(bytes, handles, Wait::Never)
     }
 
-    /// The next thing that it has to say; nothing but its end if it is not listened to.
-    pub(super) fn news(&self, listen: bool) -> News {
-        // The status is read before the queue: what an ended process has put is then there to see.
-        let status = self.process.status();
-        if listen && let Some((_, results)) = &self.queues {
-            let mut message = Message::default();
-            match results.raw().get(&mut message, Wait::Never) {
-                Ok(()) => return News::Answer(message),
-                // The pool never does that.
-                Err(Error::Closed) if status.is_none() => return News::Closed,
-                Err(_) => {}
-            }
+    /// The next thing that it has to say, an answer into `answer`; nothing but its end if it is not
+    /// listened to.
+    pub(super) fn news(&self, listen: bool, answer: &mut Message) -> News {
+        let results = self.queues.as_ref().filter(|_| listen).map(|(_, results)| results.raw());
+        let mut get = || results.map(|results| results.get(answer, Wait::Never));
+        if let Some(Ok(())) = get() {
+            return News::Answer;
         }
-        status.map_or(News::None, News::Ended)
+        // To ask for the status may be a system call: only if there is nothing else. And what an ended
+        // process has put is there to see once its status is.
+        let status = self.process.status();
+        match (status, get()) {
+            (_, Some(Ok(()))) => News::Answer,
+            // The pool never does that.
+            (None, Some(Err(Error::Closed))) => News::Closed,
+            (status, _) => status.map_or(News::None, News::Ended),
+        }
     }
 
     /// Takes the oldest chunk out of its queue that it has not begun, and says which.

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 /// Chunks that a worker has at hand, so that it need not wait for the pool between two.
 const DEPTH: usize = 8;
+/// The same for chunks of few bytes, which may be short tasks: a wake across cores takes as long as dozens
+/// of these.
+const SMALL_DEPTH: usize = 32;
+/// The most bytes of such a chunk.
+const SMALL: usize = 1024;
 /// The largest default chunk.
 const MOST_PER_CHUNK: usize = 1024;
 
@@ -58,14 +63,11 @@ impl Default for Options {
 
 impl Options {
     /// Chunks that a worker may have at hand.
-    pub(super) fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> Depth {
         // One more than what it works on would only have to be taken back, and what a worker uses is one
         // task's only if it has no other at hand.
-        if self.fresh || self.measured {
-            1
-        } else {
-            DEPTH.min(usize::try_from(self.max_tasks).unwrap_or(DEPTH))
-        }
+        let all = if self.fresh || self.measured { 1 } else { self.max_tasks };
+        Depth { any: DEPTH, small: SMALL_DEPTH }.at_most(usize::try_from(all).unwrap_or(usize::MAX))
     }
 
     /// The chunk size for a `map` over at least so many inputs.
@@ -77,13 +79,36 @@ impl Options {
     pub(super) fn rules(&self, plain: bool) -> Rules {
         Rules {
             plain,
-            depth: if plain { 1 } else { self.depth() },
+            depth: if plain { Depth::ONE } else { self.depth() },
             max_chunks: if plain { u64::MAX } else { self.max_tasks },
             retries: self.retries,
             idempotent: self.idempotent,
             task_timeout: self.task_timeout,
             initializes: self.initializer.is_some(),
         }
+    }
+}
+
+/// How many chunks a worker may have at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Depth {
+    /// Whatever their size: they take memory there.
+    pub(super) any: usize,
+    /// While the next one is small. Not less.
+    pub(super) small: usize,
+}
+
+impl Depth {
+    pub(super) const ONE: Depth = Depth { any: 1, small: 1 };
+
+    /// No more than so many.
+    pub(super) fn at_most(self, n: usize) -> Depth {
+        Depth { any: self.any.min(n), small: self.small.min(n) }
+    }
+
+    /// That for chunks of so many bytes.
+    pub(super) fn of(self, bytes: usize) -> usize {
+        if bytes <= SMALL { self.small } else { self.any }
     }
 }
 
@@ -137,7 +162,7 @@ pub(super) struct Rules {
     /// `true` if a process is started with its task, instead of being there before.
     pub(super) plain: bool,
     /// Chunks that a worker may have at hand.
-    pub(super) depth: usize,
+    pub(super) depth: Depth,
     /// Chunks after which a worker is replaced.
     pub(super) max_chunks: u64,
     /// The number of times that a task whose worker died is run again.

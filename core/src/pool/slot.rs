@@ -13,6 +13,9 @@ pub(super) trait Work: Sized {
     /// The number of tasks.
     fn len(&self) -> usize;
 
+    /// The bytes that they take.
+    fn bytes(&self) -> usize;
+
     /// Forgets the first `n` tasks.
     fn drop_first(&mut self, n: usize);
 
@@ -149,13 +152,13 @@ impl<W, S> Slot<W, S> {
         }
     }
 
-    /// The number of chunks that it has to do; `None` if it takes no more.
-    pub(super) fn load(&self, rules: &Rules) -> Option<usize> {
+    /// The number of chunks that it has to do; `None` if it takes no more of so many bytes.
+    pub(super) fn load(&self, rules: &Rules, bytes: usize) -> Option<usize> {
         let load = self.outstanding.len();
         let open = match self.life {
             Life::Down => rules.plain && load == 0,
             Life::Up => {
-                let has_room = load < rules.depth && self.given < self.most(rules);
+                let has_room = load < rules.depth.of(bytes) && self.given < self.most(rules);
                 !rules.plain && !self.is_to_end() && has_room
             }
             _ => false,

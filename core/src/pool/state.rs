@@ -159,10 +159,10 @@ impl<W: Work, S: Clone> State<W, S> {
         if self.rules.needs_own(self.backlog.first()?) {
             return self.make_room();
         }
-        let rules = &self.rules;
+        let (rules, bytes) = (&self.rules, self.backlog.first()?.work.bytes());
         let loads = self.slots.iter().enumerate();
         let (_, slot) =
-            loads.filter_map(|(at, slot)| slot.load(rules).map(|load| (load, at))).min()?;
+            loads.filter_map(|(at, slot)| slot.load(rules, bytes).map(|load| (load, at))).min()?;
         let chunk = self.backlog.pop()?;
         let id = chunk.id;
         self.slots[slot].give(chunk, rules);
@@ -175,7 +175,7 @@ impl<W: Work, S: Clone> State<W, S> {
         if !self.backlog.is_empty() || self.nothing_back {
             return None;
         }
-        if !self.slots.iter().any(|slot| slot.load(&self.rules) == Some(0)) {
+        if !self.slots.iter().any(|slot| slot.load(&self.rules, 0) == Some(0)) {
             return None;
         }
         let slots = self.slots.iter().enumerate();
@@ -252,7 +252,7 @@ impl<W: Work, S: Clone> State<W, S> {
         let id = self.new_id();
         let chunk = Chunk { id, work, sink, base, first, attempts: 0, used: None, asked };
         if chunk.priority() != 0 {
-            self.rules.depth = self.rules.depth.min(PRIORITIZED_DEPTH);
+            self.rules.depth = self.rules.depth.at_most(PRIORITIZED_DEPTH);
             self.prioritized = true;
         }
         if self.prioritized {

@@ -266,6 +266,8 @@ pub struct TaskResults<R, I> {
     stream: Arc<Stream<R>>,
     ordered: bool,
     chunk: usize,
+    /// The bytes of the last one.
+    bytes: usize,
     /// The number of inputs taken.
     taken: usize,
     /// The number of results given out; in order, that is the next index.
@@ -300,6 +302,7 @@ where
             inputs: inputs.fuse(),
             stream: Arc::new(Stream { arrived: Mutex::new(arrived) }),
             ordered,
+            bytes: usize::MAX,
             taken: 0,
             given: 0,
             broken: false,
@@ -313,7 +316,9 @@ where
     fn feed(&mut self) {
         self.idle = false;
         // In order, a slow first task must not let results pile up without bound behind it.
-        while !self.broken && !self.idle && self.taken - self.given < self.driver.window(self.chunk)
+        while !self.broken
+            && !self.idle
+            && self.taken - self.given < self.driver.window(self.chunk, self.bytes)
         {
             let base = self.taken;
             let tasks = self.next_chunk();
@@ -348,6 +353,7 @@ where
             }
         }
         self.taken += tasks.len();
+        self.bytes = tasks.bytes();
         tasks
     }
 

@@ -30,6 +30,18 @@ thread_local! {
     static SPIN: Cell<Duration> = const { Cell::new(MOST_SPIN) };
 }
 
+/// Like [`spin`], for who waits for what several processes do: it yields, since with fewer CPUs than processes
+/// one of these may be waiting for this one's.
+pub(crate) fn spin_yielding(done: impl Fn() -> bool) -> bool {
+    spin(|| {
+        let is_done = done();
+        if !is_done {
+            std::thread::yield_now();
+        }
+        is_done || done()
+    })
+}
+
 /// Spins until `done`, for a short while; says whether it came true.
 pub(crate) fn spin(done: impl Fn() -> bool) -> bool {
     static CPUS: OnceLock<usize> = OnceLock::new();

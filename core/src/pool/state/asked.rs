@@ -2,6 +2,7 @@
 
 use super::tests::{Numbers, actions, plain_rules};
 use super::*;
+use crate::pool::options::Depth;
 use crate::time::Clock;
 
 type Pool = State<Numbers, usize>;
@@ -50,7 +51,7 @@ fn given(state: &mut Pool) -> Vec<(usize, u64)> {
 
 #[test]
 fn the_highest_priority_goes_first_and_equals_in_the_order_in_which_they_came() {
-    let mut state = Pool::new(Rules { depth: 1, ..plain_rules() }, 1);
+    let mut state = Pool::new(Rules { depth: Depth { any: 1, small: 1 }, ..plain_rules() }, 1);
     submit(&mut state, of_priority(0));
     assert_eq!(given(&mut state), [(0, 0)]);
     [0, -1, 5, 0, 5].into_iter().for_each(|priority| submit(&mut state, of_priority(priority)));
@@ -63,7 +64,7 @@ fn the_highest_priority_goes_first_and_equals_in_the_order_in_which_they_came() 
 
 #[test]
 fn what_is_urgent_overtakes_what_workers_have_not_begun() {
-    let mut state = Pool::new(Rules { depth: 8, ..plain_rules() }, 2);
+    let mut state = Pool::new(Rules { depth: Depth { any: 8, small: 8 }, ..plain_rules() }, 2);
     (0..16).for_each(|_| submit(&mut state, of_priority(0)));
     assert_eq!(given(&mut state).len(), 16);
     submit(&mut state, of_priority(1));
@@ -80,7 +81,7 @@ fn what_is_urgent_overtakes_what_workers_have_not_begun() {
 
 #[test]
 fn where_a_worker_is_idle_nothing_is_taken_back() {
-    let mut state = Pool::new(Rules { depth: 8, ..plain_rules() }, 2);
+    let mut state = Pool::new(Rules { depth: Depth { any: 8, small: 8 }, ..plain_rules() }, 2);
     (0..3).for_each(|_| submit(&mut state, of_priority(0)));
     assert_eq!(given(&mut state), [(0, 0), (1, 1), (0, 2)]);
     answer(&mut state, 1, 1);

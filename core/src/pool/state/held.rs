@@ -3,6 +3,7 @@
 
 use super::tests::{Numbers, actions, plain_rules, submit};
 use super::*;
+use crate::pool::options::Depth;
 use crate::pool::record::DESERTIONS;
 use crate::pool::slot::LEAVING;
 use crate::signal;
@@ -147,7 +148,7 @@ fn a_worker_that_is_out_of_time_gets_no_more() {
 
 #[test]
 fn what_a_worker_has_not_begun_goes_back_in_the_order_in_which_it_was_given() {
-    let rules = Rules { depth: 3, ..plain_rules() };
+    let rules = Rules { depth: Depth { any: 3, small: 3 }, ..plain_rules() };
     let mut state = Pool::new(rules, 1);
     (0..4).for_each(|_| submit(&mut state, 1));
     assert_eq!(given(&mut state), [(0, 0), (0, 1), (0, 2)]);

@@ -14,7 +14,7 @@ pub(super) const PRIORITIZED_DEPTH: usize = 2;
 impl<W: Work, S: Clone> State<W, S> {
     /// Takes back what would be done before a chunk of this priority, and should not be.
     pub(super) fn recall_for(&mut self, priority: i32) {
-        if self.slots.iter().any(|slot| slot.load(&self.rules) == Some(0)) {
+        if self.slots.iter().any(|slot| slot.load(&self.rules, 0) == Some(0)) {
             return;
         }
         for (at, slot) in self.slots.iter().enumerate() {

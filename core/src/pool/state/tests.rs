@@ -1,9 +1,12 @@
 //! The bookkeeping by itself, with simulated workers that answer, lie, die, and are refused.
 
 use super::*;
+use crate::pool::options::Depth;
 use crate::signal;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+const TWO: Depth = Depth { any: 2, small: 2 };
 
 /// Tasks by their pool-wide numbers.
 #[derive(Clone, Debug)]
@@ -12,6 +15,9 @@ pub(super) struct Numbers(pub(super) Vec<u64>);
 impl Work for Numbers {
     fn len(&self) -> usize {
         self.0.len()
+    }
+    fn bytes(&self) -> usize {
+        400 * self.0.len()
     }
     fn drop_first(&mut self, n: usize) {
         self.0.drain(..n);
@@ -80,7 +86,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     (any::<bool>(), 1usize..4, 1u64..9, 0u32..3, any::<bool>(), any::<bool>(), any::<bool>())
         .prop_map(|(plain, depth, chunks, retries, idempotent, timed, initializes)| Rules {
             plain,
-            depth: if plain { 1 } else { depth },
+            depth: if plain { Depth::ONE } else { Depth { any: depth, small: 2 * depth } },
             max_chunks: if plain { u64::MAX } else { chunks },
             retries,
             idempotent,
@@ -209,7 +215,7 @@ impl World {
                 }
                 let worker = self.workers[slot].as_mut().expect("somebody is there");
                 worker.queue.push_back(id);
-                assert!(worker.queue.len() <= self.rules.depth);
+                assert!(worker.queue.len() <= self.rules.depth.small);
                 if self.rules.plain {
                     worker.at = worker.queue.pop_front();
                 }
@@ -390,7 +396,7 @@ proptest! {
 pub(super) fn plain_rules() -> Rules {
     Rules {
         plain: false,
-        depth: 2,
+        depth: TWO,
         max_chunks: u64::MAX,
         retries: 0,
         idempotent: false,
@@ -531,7 +537,7 @@ fn a_worker_that_lied_is_killed_and_not_listened_to_any_more() {
 fn with_one_task(workers: usize) -> World {
     let rules = Rules {
         plain: false,
-        depth: 8,
+        depth: Depth { any: 8, small: 8 },
         max_chunks: u64::MAX,
         retries: 0,
         idempotent: false,

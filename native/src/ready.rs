@@ -13,7 +13,7 @@ use crate::queue::NativeQueue;
 use crate::ring::Ring;
 use crate::sync::futex::{self, MOST_WORDS};
 use crate::sync::poll::block;
-use crate::sync::spin_yielding;
+use crate::sync::{MOST_SPIN, spin_yielding};
 use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -109,7 +109,8 @@ pub(crate) fn ready(
     let until = wait.deadline(&SystemClock);
     // Rings alone: of a process the kernel has to be asked.
     let is_put = |source: &Source<'_>| matches!(source, Source::Ring(ring) if ring.is_ready());
-    if rings > 0 && !wait.is_never() {
+    let is_brief = matches!(wait, Wait::AtMost(time) if time < MOST_SPIN);
+    if rings > 0 && !wait.is_never() && !is_brief {
         spin_yielding(|| sources.iter().any(is_put));
     }
     loop {

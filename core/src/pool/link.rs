@@ -158,18 +158,18 @@ impl Link {
     pub(super) fn news(&self, listen: bool, answer: &mut Message) -> News {
         let results = self.queues.as_ref().filter(|_| listen).map(|(_, results)| results.raw());
         let mut get = || results.map(|results| results.get(answer, Wait::Never));
-        if let Some(Ok(())) = get() {
+        let got = get();
+        if let Some(Ok(())) = got {
             return News::Answer;
         }
-        // To ask for the status may be a system call: only if there is nothing else. And what an ended
-        // process has put is there to see once its status is.
-        let status = self.process.status();
-        match (status, get()) {
-            (_, Some(Ok(()))) => News::Answer,
+        // To ask for the status may be a system call: only if there is nothing else.
+        let Some(status) = self.process.status() else {
             // The pool never does that.
-            (None, Some(Err(Error::Closed))) => News::Closed,
-            (status, _) => status.map_or(News::None, News::Ended),
-        }
+            let is_closed = matches!(got, Some(Err(Error::Closed)));
+            return if is_closed { News::Closed } else { News::None };
+        };
+        // What an ended process has put is there to see once its status is.
+        if let Some(Ok(())) = get() { News::Answer } else { News::Ended(status) }
     }
 
     /// Takes the oldest chunk out of its queue that it has not begun, and says which.

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// The longest that a thread spins before it sleeps. A wake across cores costs 25 to 50 us on the
 /// machine that the design was measured on: spinning about as long at most doubles a wait.
-const MOST_SPIN: Duration = Duration::from_micros(50);
+pub(crate) const MOST_SPIN: Duration = Duration::from_micros(50);
 const LEAST_SPIN: Duration = Duration::from_micros(2);
 
 thread_local! {

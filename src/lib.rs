@@ -81,7 +81,7 @@ pub use procbox_core::{
 #[doc(hidden)]
 pub use procbox_core::{
     Address, Bounds, JoinHandle, LockGuard, Permit, PoolBuilder, Printed, ProcessBuilder, Receiver,
-    Sender, TaskResult, TaskResults, TaskUsage, Usage, Worker,
+    Sender, TaskOptions, TaskResult, TaskResults, TaskUsage, Usage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;

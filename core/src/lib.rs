@@ -155,7 +155,9 @@ pub mod types {
     pub use crate::lock::LockGuard;
     pub use crate::main_loop::{ClosurePoster, Poster};
     pub use crate::pipe::{Receiver, Sender};
-    pub use crate::pool::{AtHand, Bell, Counters, PoolBuilder, Serves, TaskResult, TaskResults};
+    pub use crate::pool::{
+        AtHand, Bell, Counters, PoolBuilder, Serves, TaskOptions, TaskResult, TaskResults,
+    };
     pub use crate::process::{Complete, ProcessBuilder, Starts};
     pub use crate::raw::{Acquired, Identity, Waitable, WorkerInfo};
     pub use crate::semaphore::Permit;

@@ -280,15 +280,31 @@ impl<R> Gather<R> {
     }
 }
 
+/// The ends of tasks in a row.
+struct Ends<'a, 'b> {
+    /// The first of them, if it is not in a message.
+    first: Option<TaskOutcome<'a>>,
+    others: Option<&'b mut Reader<'a>>,
+}
+
+impl<'a> Ends<'a, '_> {
+    /// The next result, if it has no handles.
+    #[inline]
+    fn plain(&mut self) -> Option<&'a [u8]> {
+        self.others.as_mut()?.plain_end()
+    }
+
+    /// The next end, whatever it is.
+    #[cold]
+    fn any(&mut self) -> Option<TaskOutcome<'a>> {
+        let first = self.first.take();
+        first.or_else(|| self.others.as_mut().and_then(|ends| ends.next_end()))
+    }
+}
+
 impl<R: DeserializeOwned> Gathered<R> {
-    /// Takes the outcomes of tasks in a row, from index `base` on; says how many there were.
-    fn put<'a>(
-        &mut self,
-        base: usize,
-        outcomes: impl Iterator<Item = TaskOutcome<'a>>,
-        most: usize,
-        tell: Tell<'_>,
-    ) -> usize {
+    /// Takes the ends of tasks in a row, from index `base` on; says how many there were.
+    fn put(&mut self, base: usize, mut ends: Ends<'_, '_>, most: usize, tell: Tell<'_>) -> usize {
         if let Some(used) = tell.used {
             self.used.get_or_insert_default().add(used);
         }
@@ -298,7 +314,6 @@ impl<R: DeserializeOwned> Gathered<R> {
         let mut count = 0;
         // Asked once: it is the same for all of them, and this loop is what a `map` costs.
         let observed = observe::is_observed();
-        let mut outcomes = outcomes.take(most);
         let end = |gathered: &mut Self, run: &mut Vec<R>, count: usize, result: Result<R>| {
             if observed {
                 tell.end(base + count, &result);
@@ -311,8 +326,20 @@ impl<R: DeserializeOwned> Gathered<R> {
         // Caught around the loop, which costs nothing for a value; the loop goes on behind the one
         // that panicked.
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
-            for outcome in &mut outcomes {
-                end(self, &mut run, count, decode(outcome));
+            while count < most {
+                let plain = ends.plain();
+                if let Some(bytes) = plain
+                    && !observed
+                    && let Some(value) = codec::decode_plain(bytes)
+                {
+                    run.push(value);
+                } else if let Some(outcome) =
+                    plain.map(|bytes| Ok((bytes, &[][..]))).or_else(|| ends.any())
+                {
+                    end(self, &mut run, count, decode(outcome));
+                } else {
+                    break;
+                }
                 count += 1;
             }
         })) {
@@ -344,7 +371,7 @@ impl<R: DeserializeOwned> Gathered<R> {
 impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
     fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell<'_>) -> Option<Deferred> {
         let mut parts = lock(&self.parts);
-        parts.put(index, std::iter::once(outcome), 1, tell);
+        parts.put(index, Ends { first: Some(outcome), others: None }, 1, tell);
         self.finish(parts)
     }
 
@@ -358,7 +385,7 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
     ) -> usize {
         // Locked once for all of them.
         let mut parts = lock(&self.parts);
-        let count = parts.put(base, std::iter::from_fn(|| ends.next_end()), most, tell);
+        let count = parts.put(base, Ends { first: None, others: Some(ends) }, most, tell);
         deferred.extend(self.finish(parts));
         count
     }

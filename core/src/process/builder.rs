@@ -319,6 +319,12 @@ impl<P> ProcessBuilder<P> {
         self
     }
 
+    /// The most linear memory, where that is less than the context's limit.
+    pub(crate) fn memory(mut self, bytes: Option<usize>) -> Self {
+        self.spec.memory = bytes;
+        self
+    }
+
     /// Names of listeners that are its own and its children's.
     pub(crate) fn own_names(mut self, own: bool) -> Self {
         self.spec.own_names = own;

@@ -124,6 +124,11 @@ pub trait RawContext: Any + Send + Sync {
     /// [`crate::Error::NotGranted`], [`crate::Error::Exhausted`], [`crate::Error::ForeignHandle`].
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>>;
 
+    /// `true` if it heeds [`ProcessSpec::memory`].
+    fn limits_memory(&self) -> bool {
+        false
+    }
+
     /// A context of the same program whose processes begin where this one has returned. It runs once,
     /// here; its message has no handles. See [`crate::Context::warm`].
     ///

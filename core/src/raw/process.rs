@@ -108,6 +108,9 @@ pub struct ProcessSpec {
     pub timeout: Option<Duration>,
     /// The CPU time, of all its threads together, after which it is ended.
     pub cpu_time: Option<Duration>,
+    /// The most memory that it may have, in bytes, if that is less than the context says: where
+    /// [`RawContext::limits_memory`](super::RawContext::limits_memory).
+    pub memory: Option<usize>,
     /// `true` if it and what it starts meet nobody by a listener's name but each other, where names
     /// are the context's: a fresh task does not meet the next.
     pub own_names: bool,
@@ -261,6 +264,7 @@ impl ProcessSpec {
             stderr: Output::Inherit,
             timeout: None,
             cpu_time: None,
+            memory: None,
             own_names: false,
         }
     }

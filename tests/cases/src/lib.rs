@@ -19,6 +19,7 @@
 //! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
 //!    the backend's own to say, where it runs the trial.
 
+mod asked;
 mod barrier;
 mod bounded;
 mod cancel;
@@ -505,6 +506,17 @@ cases! { $
         who_waits_for_somebody_who_only_takes_his_time_is_in_no_circle;
         who_waits_for_a_queue_that_is_in_a_message_is_in_no_circle;
         who_sleeps_on_its_own_event_sleeps_until_it_is_ended;
+    }
+    asked {
+        one_pool_serves_several_workers;
+        a_worker_that_is_not_there_fails_its_tasks_alone;
+        a_chunk_of_another_worker_is_done_again_task_by_task;
+        the_urgent_go_before_what_no_worker_has_begun;
+        a_task_has_a_time_of_its_own;
+        a_task_has_retries_of_its_own;
+        a_task_that_asks_for_it_has_a_process_of_its_own;
+        a_task_with_a_process_of_its_own_is_cancelled;
+        a_task_has_a_limit_of_memory_of_its_own;
     }
     healing {
         a_worker_that_exits_fails_its_task_only;

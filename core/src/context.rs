@@ -51,12 +51,17 @@ impl ContextInner {
 }
 
 impl Drop for ContextInner {
-    /// Daemons end with their parent; the others are joined, and killed if they would not end.
+    /// Daemons end with their parent, as far as they can; the others are joined, and killed if they would
+    /// not end.
     fn drop(&mut self) {
-        let children = self.alive();
-        for child in children.iter().filter(|c| c.daemon()) {
-            let _ = child.terminate();
-        }
+        let mut children = self.alive();
+        // Where nothing can be ended from outside, nothing says when it ends.
+        children.retain(|child| {
+            let is_endless = child.daemon()
+                && matches!(child.terminate(), Err(Error::Unsupported(_)))
+                && !child.abandon();
+            !is_endless
+        });
         for child in children {
             match child.join() {
                 Err(Error::Interrupted) => drop(child.kill()),

@@ -425,6 +425,11 @@ impl Process {
         self.raw()?.usage()
     }
 
+    /// Nobody needs it any more; true if its end is certain: see [`RawProcess::abandon`].
+    pub(crate) fn abandon(&self) -> bool {
+        self.raw().is_ok_and(|raw| raw.abandon())
+    }
+
     /// CPU time of it alone up to this moment, where that is known.
     pub(crate) fn cpu_time_now(&self) -> Option<std::time::Duration> {
         self.raw().ok()?.cpu_time_now()

@@ -193,6 +193,12 @@ pub trait RawProcess: Any + Send + Sync {
     /// [`crate::Error::Unsupported`].
     fn kill(&self) -> Result<()>;
 
+    /// Nobody needs it any more; true if its end is certain, as by [`RawProcess::kill`]. Where a process
+    /// cannot be killed it ends if it waits, or when it does: all its waits fail from now on.
+    fn abandon(&self) -> bool {
+        self.kill().is_ok()
+    }
+
     /// Ends it and all that it has started, and what those have: exit code -9.
     ///
     /// # Errors

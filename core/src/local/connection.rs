@@ -27,7 +27,7 @@ pub(super) struct Names(Mutex<HashMap<String, Arc<Backlog>>>);
 fn name_of(address: &Address) -> Result<&str> {
     match address {
         Address::Name(name) => Ok(name),
-        _ => Err(Error::Unsupported("listening elsewhere than at a name, to threads")),
+        _ => Err(Error::Unsupported("listeners elsewhere than at names")),
     }
 }
 
@@ -126,8 +126,9 @@ impl LocalConnection {
 
 impl Drop for LocalConnection {
     fn drop(&mut self) {
-        self.outgoing.close();
+        // In this order: who has drained it and was told finds that nobody listens either.
         self.incoming.abandon();
+        self.outgoing.close();
     }
 }
 

@@ -165,6 +165,11 @@ pub(super) fn pid() -> u32 {
     me().map_or(FIRST, |me| me.life.identity.pid)
 }
 
+/// True if the calling thread is a worker that nobody needs any more.
+pub(super) fn is_unwanted() -> bool {
+    me().is_some_and(|me| me.life.is_unwanted())
+}
+
 /// True if what the calling thread waits in is to fail.
 pub(super) fn is_interrupted() -> bool {
     match me() {

@@ -34,8 +34,9 @@ impl LocalPipe {
 
 impl Drop for LocalPipe {
     fn drop(&mut self) {
-        self.outgoing.close();
+        // In this order: who has drained it and was told finds that nobody listens either.
         self.incoming.abandon();
+        self.outgoing.close();
     }
 }
 

@@ -41,14 +41,14 @@ fn entry(spec: &ProcessSpec) -> Result<(&str, bool)> {
         .or(spec.cpu_time)
         .is_some_and(|limit| Wait::AtMost(limit).deadline(&SystemClock).instant().is_some());
     let wrong = match spec.entry {
-        _ if is_limited => "a limit of time for a thread",
-        _ if matches!(spec.stdin, Input::Bytes(_)) => "an input of its own for a thread",
+        _ if is_limited => "limits of time for its threads",
+        _ if matches!(spec.stdin, Input::Bytes(_)) => "input of its own for a thread",
         _ if (spec.stdout, spec.stderr) != (Output::Inherit, Output::Inherit) => {
-            "an output of its own for a thread"
+            "output of its own for a thread"
         }
         Entry::Call(ref name) => return Ok((name, false)),
         Entry::Serve(ref name) => return Ok((name, true)),
-        _ => "an entry that is no worker, as a thread",
+        _ => "entries but workers: its processes are threads",
     };
     Err(Error::Unsupported(wrong))
 }
@@ -175,7 +175,7 @@ impl RawProcess for LocalProcess {
     fn kill(&self) -> Result<()> {
         match self.0.status() {
             Some(_) => Ok(()),
-            None => Err(Error::Unsupported("ending a thread from outside")),
+            None => Err(Error::Unsupported("way to end a thread from outside")),
         }
     }
 

@@ -121,6 +121,9 @@ pub(super) fn block<T>(
     lists: &[&Arc<WaitList>],
     mut attempt: impl FnMut() -> Option<Result<T>>,
 ) -> Result<T> {
+    if !wait.is_never() && life::is_unwanted() {
+        return Err(Error::Interrupted);
+    }
     if let Some(done) = attempt() {
         return done;
     }

@@ -7,7 +7,7 @@ use super::result::TaskResult;
 use super::sink::{Callback, Single};
 use crate::runner::wire::Tasks;
 use crate::worker::Args;
-use crate::{Error, Result};
+use crate::{Backend, Error, Result};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
@@ -191,7 +191,8 @@ impl<P, R> PoolBuilder<P, R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
+    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, [`Error::Unsupported`] for
+    /// a task timeout where workers are threads, and what starting a process says.
     pub fn build(mut self) -> Result<Pool<P, R>> {
         if let Some(e) = self.error {
             return Err(e);
@@ -200,6 +201,9 @@ impl<P, R> PoolBuilder<P, R> {
         if workers == Some(0) || chunk == Some(0) || self.options.max_tasks == 0 {
             let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
             return Err(Error::Invalid(why.into()));
+        }
+        if self.options.task_timeout.is_some() && self.context.backend() == Backend::Local {
+            return Err(Error::Unsupported("limits of time for a task: a thread cannot be ended"));
         }
         if self.options.fresh {
             self.options.max_tasks = 1;

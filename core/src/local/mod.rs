@@ -18,6 +18,7 @@ mod channel;
 mod connection;
 mod context;
 mod event;
+mod example;
 mod ledger;
 mod life;
 mod lock;
@@ -32,6 +33,8 @@ mod sleep;
 #[cfg(test)]
 mod tests;
 
+#[doc(hidden)]
+pub use example::example;
 pub use life::{answer_interrupts, clear_interrupt, current, exit, interrupt, interrupted};
 
 use self::connection::Names;

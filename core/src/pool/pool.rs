@@ -18,15 +18,15 @@ use std::sync::Arc;
 /// A worker that dies in the middle of a task fails that task alone and is replaced. Dropping the
 /// pool terminates it.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(4).build()?;
 /// assert!(pool.apply((7u64,))?);
 /// let flags = pool.map(0..100u64)?;
 /// # drop(flags);
 /// pool.close();
 /// pool.join()?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Pool<P, R> {
     pub(super) driver: Arc<Driver>,
@@ -182,12 +182,12 @@ impl<P, R> fmt::Debug for Pool<P, R> {
 impl<P, R> PoolBuilder<P, R> {
     /// The pool, its workers started.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let nobody = ctx.pool::<(u64,), bool>("is_prime").workers(0).build();
     /// assert!(matches!(nobody, Err(Error::Invalid(_))));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -219,12 +219,12 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// Lends a new pool to `f` and terminates it afterwards, on unwind too.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let builder = ctx.pool::<(u64,), bool>("is_prime");
     /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
     /// assert_eq!(flags.len(), 10); // and the workers are gone
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -15,7 +15,8 @@
 //! 1. Make it a [`Context`] of the program `conformance` of this crate: built for the backend's
 //!    processes, it has all workers that the cases start.
 //! 2. Instantiate the suite in a test of the backend: [`conformance!`] takes a name, and what the
-//!    backend does with a [`Trial`]. `tests/tests/conformance.rs` does so for the two that there are.
+//!    backend does with a [`Trial`]. `tests/tests/conformance.rs` does so for the
+//!    two that there are, and `tests/tests/local.rs` for workers that are threads.
 //! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
 //!    the backend's own to say, where it runs the trial.
 

@@ -43,7 +43,7 @@
 //! wrapper in a file here, on a ledger. Else one raw trait in `raw/`, its wrapper in a file here, one variant of
 //! [`raw::Handle`], one method of [`raw::RawContext`], and one file in each backend.
 //!
-//! There are no OS calls in this crate but for random bytes and the time, and it builds for
+//! There are no OS calls in this crate but for random bytes, the time and threads, and it builds for
 //! `wasm32-wasip1`.
 
 pub mod codec;

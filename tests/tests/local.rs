@@ -89,6 +89,7 @@ const BEYOND_THREADS: &[&str] = &[
     "a_worker_that_is_killed_fails_its_task_only",
     "a_task_that_takes_too_long_is_ended",
     "a_task_timeout_is_not_put_off_by_other_tasks",
+    "a_task_that_runs_is_ended_with_its_worker",
 ];
 
 fn run(trial: Trial) {

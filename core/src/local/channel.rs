@@ -15,6 +15,18 @@ pub(super) trait Item {
     fn size(&self) -> usize;
 }
 
+/// A copy of bytes, if there is memory for it.
+///
+/// # Errors
+/// [`Error::Exhausted`].
+pub(super) fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    let room = copy.try_reserve_exact(bytes.len());
+    room.map_err(|_| Error::Exhausted(format!("memory for a message of {} bytes", bytes.len())))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
 pub(super) struct Channel<T> {
     bounds: Bounds,
     items: Mutex<Items<T>>,

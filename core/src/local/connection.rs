@@ -1,8 +1,7 @@
 //! Listeners and connections: a table of names, and for each who listens there a channel of those who came.
 
 use super::Home;
-use super::channel::Channel;
-use super::message::copy;
+use super::channel::{Channel, Item, copy};
 use crate::observe::Operation;
 use crate::raw::{Address, Bounds, MAX_MESSAGE, RawConnection, RawListener, Side, Watch};
 use crate::sync::lock;
@@ -19,6 +18,18 @@ const BOUNDS: Bounds = Bounds::new(Some(1 << 10), MAX_MESSAGE);
 
 /// Those who came to a listener and were not accepted yet: the other ends of their connections.
 type Backlog = Channel<LocalConnection>;
+
+impl Item for LocalConnection {
+    fn size(&self) -> usize {
+        0
+    }
+}
+
+impl Item for Vec<u8> {
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
 
 /// The backlogs of those who listen, by name.
 #[derive(Default)]

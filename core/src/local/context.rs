@@ -18,6 +18,7 @@ use crate::runner::listed_workers;
 use crate::{Result, Wait};
 use std::sync::Arc;
 
+#[derive(Clone)]
 pub(super) struct LocalContext {
     pub(super) home: Arc<Home>,
     /// Where its listeners are.

@@ -1,6 +1,7 @@
 //! The ledger: a page and its lines under a mutex. A worker that ends loses its line, and all who wait look
 //! again.
 
+use super::life::Lines;
 use super::sleep::{WaitList, block, number};
 use super::{Home, life};
 use crate::observe::Operation;
@@ -52,9 +53,10 @@ impl LocalLedger {
     fn ring(&self, ring: [u32; BELLS]) {
         self.bells.iter().zip(ring).filter(|(_, n)| *n > 0).for_each(|(bell, _)| bell.wake());
     }
+}
 
-    /// The line of a worker that has ended is lost.
-    pub(super) fn lose(&self, pid: u32) {
+impl Lines for LocalLedger {
+    fn lose(&self, pid: u32) {
         let mut written = lock(&self.written);
         let Some(mine) = written.lines.remove(&pid) else { return };
         let mut page = Page { mine, ..written.page };
@@ -86,7 +88,7 @@ impl RawLedger for LocalLedger {
         } else if written.lines.insert(pid, page.mine).is_none()
             && let Some(me) = me
         {
-            me.is_on(&self.this);
+            me.is_on(self.this.clone());
         }
         let ring = written.put(&page);
         let seen = written.seen;

@@ -4,8 +4,6 @@
 //! A thread knows by a thread-local which worker it is. All threads that are no worker's, those that a worker
 //! has started itself among them, are of the first process.
 
-use super::context::LocalContext;
-use super::ledger::LocalLedger;
 use super::sleep::{Sleeper, WaitList};
 use super::{Home, lock};
 use crate::raw::end_of_thread;
@@ -44,7 +42,13 @@ pub(super) struct Life {
     /// Ctrl-C has come, and was not cleared.
     interrupted: AtomicBool,
     /// The ledgers on which it has a line.
-    ledgers: Mutex<Vec<Weak<LocalLedger>>>,
+    ledgers: Mutex<Vec<Weak<dyn Lines>>>,
+}
+
+/// A ledger, on which workers have lines.
+pub(super) trait Lines: Send + Sync {
+    /// The line of a worker that has ended is lost.
+    fn lose(&self, pid: u32);
 }
 
 impl Life {
@@ -91,19 +95,19 @@ impl Life {
     }
 
     /// Its thread begins.
-    pub(super) fn begin(self: &Arc<Life>, context: LocalContext) {
+    pub(super) fn begin(self: &Arc<Life>, make: impl Fn() -> Context + 'static) {
         let _ = self.sleeper.set(Sleeper::of_this_thread());
-        let context = Ambient::Due(context);
-        ME.replace(Some(Rc::new(Me { life: self.clone(), context: RefCell::new(context) })));
+        let (life, make) = (self.clone(), Box::new(make));
+        ME.replace(Some(Rc::new(Me { life, make, context: RefCell::default() })));
     }
 
     /// It has a line on that ledger from now on.
-    pub(super) fn is_on(&self, ledger: &Weak<LocalLedger>) {
+    pub(super) fn is_on(&self, ledger: Weak<dyn Lines>) {
         let mut ledgers = guard(&self.ledgers);
         if ledgers.len() == ledgers.capacity() {
             ledgers.retain(|ledger| ledger.strong_count() > 0);
         }
-        ledgers.push(ledger.clone());
+        ledgers.push(ledger);
     }
 
     /// Gives back all that it holds, as if it had died: whoever comes next is told.
@@ -127,16 +131,10 @@ impl Life {
 /// What a worker's thread knows.
 struct Me {
     life: Arc<Life>,
-    context: RefCell<Ambient>,
-}
-
-/// The context that a worker has without making it.
-enum Ambient {
-    /// As long as it was not asked for.
-    Due(LocalContext),
-    Made(Context),
-    /// At its end.
-    Gone,
+    /// Makes the context that a worker has without making it.
+    make: Box<dyn Fn() -> Context>,
+    /// That context, once it was asked for, until the worker's end.
+    context: RefCell<Option<Context>>,
 }
 
 thread_local! {
@@ -186,22 +184,13 @@ pub(super) fn is_interrupted() -> bool {
 /// ```
 pub fn current() -> Option<Context> {
     let me = me()?;
-    let mut ambient = me.context.borrow_mut();
-    let made = match std::mem::replace(&mut *ambient, Ambient::Gone) {
-        Ambient::Due(local) => Context::from_raw(Arc::new(local)),
-        Ambient::Made(context) => context,
-        // While its children are joined.
-        Ambient::Gone => return None,
-    };
-    *ambient = Ambient::Made(made.clone());
-    Some(made)
+    let mut context = me.context.borrow_mut();
+    Some(context.get_or_insert_with(|| (me.make)()).clone())
 }
 
 /// Closes the worker's context: daemons are asked to end, the other children are joined.
 pub(super) fn leave() {
-    let Some(me) = me() else { return };
-    let context = me.context.replace(Ambient::Gone);
-    drop(me);
+    let context = me().and_then(|me| me.context.take());
     drop(context);
 }
 

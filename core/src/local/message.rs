@@ -1,8 +1,8 @@
-//! Messages between threads: bytes that are copied once, and handles that are the things themselves.
+//! Messages between threads: bytes that are copied once, and handles that are the things themselves, of one
+//! family.
 
 use super::Home;
 use super::channel::Item;
-use super::connection::LocalConnection;
 use super::event::LocalEvent;
 use super::ledger::LocalLedger;
 use super::life::same_home;
@@ -11,26 +11,14 @@ use super::pipe::LocalPipe;
 use super::queue::LocalQueue;
 use super::region::LocalRegion;
 use super::semaphore::LocalSemaphore;
+use crate::Result;
 use crate::raw::{Handle, Message};
-use crate::{Error, Result};
 use std::any::Any;
 use std::sync::Arc;
 
 impl Item for Message {
     fn size(&self) -> usize {
         self.bytes.len()
-    }
-}
-
-impl Item for Vec<u8> {
-    fn size(&self) -> usize {
-        self.len()
-    }
-}
-
-impl Item for LocalConnection {
-    fn size(&self) -> usize {
-        0
     }
 }
 
@@ -53,19 +41,7 @@ fn home_of(handle: &Handle) -> Option<&Arc<Home>> {
 /// Checks that all handles of a message are of this family.
 ///
 /// # Errors
-/// [`Error::ForeignHandle`].
+/// [`crate::Error::ForeignHandle`].
 pub(super) fn check(home: &Arc<Home>, handles: &[Handle]) -> Result<()> {
     handles.iter().try_for_each(|handle| same_home(home, home_of(handle)))
-}
-
-/// A copy of bytes, if there is memory for it.
-///
-/// # Errors
-/// [`Error::Exhausted`].
-pub(super) fn copy(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    let room = copy.try_reserve_exact(bytes.len());
-    room.map_err(|_| Error::Exhausted(format!("memory for a message of {} bytes", bytes.len())))?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }

@@ -11,8 +11,12 @@
 //! *abandoned*: whatever it waits in fails with [`crate::Error::Interrupted`], and so does every later wait.
 //! Who computes for ever is left to it.
 //!
+//! A queue that is in a message in itself is not freed.
+//!
 //! `sleep` is how everything waits; `life` is a worker's thread; then a file for each raw trait. No
 //! `unsafe`, and nothing of the system but threads.
+
+#![forbid(unsafe_code)]
 
 mod channel;
 mod connection;

@@ -2,8 +2,8 @@
 //! could receive is dropped, and the other end drains and is told.
 
 use super::Home;
-use super::channel::Channel;
-use super::message::{check, copy};
+use super::channel::{Channel, copy};
+use super::message::check;
 use crate::observe::Operation;
 use crate::raw::{Bounds, Handle, Message, RawPipe, Side, Watch};
 use crate::{Result, Wait};

@@ -9,7 +9,7 @@ use crate::observe::{self, Event, Operation};
 use crate::raw::{Entry, Input, Message, Output, ProcessSpec, RawProcess, Watch};
 use crate::runner::{Call, Function, TaskEnd, find_worker, serve};
 use crate::time::SystemClock;
-use crate::{Error, ExitStatus, Result, Wait, signal};
+use crate::{Context, Error, ExitStatus, Result, Wait, signal};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ pub(super) fn start(parent: &LocalContext, spec: ProcessSpec) -> Result<Arc<dyn 
 
 /// On the new thread: everything, to the end.
 fn live(life: &Arc<Life>, context: LocalContext, task: Task) {
-    life.begin(context);
+    life.begin(move || Context::from_raw(Arc::new(context.clone())));
     let code = ended(life, || call(life, task));
     // Joins those that it has started; a panic there is its own.
     let left = ended(life, || {
@@ -133,8 +133,11 @@ fn call(life: &Life, task: Task) -> std::result::Result<(), String> {
     serve(arguments, function, &find, guarded).map_err(|e| e.to_string())
 }
 
-/// Runs a task of a pool's. What is no panic goes on up.
+/// Runs a task of a pool's, but no more of one that nobody needs. What is no panic goes on up.
 fn guarded(function: Function, arguments: Call<'_>, result: &mut Message) -> TaskEnd {
+    if life::is_unwanted() {
+        resume_unwind(Box::new(Exit(FAILED)));
+    }
     match catch_unwind(AssertUnwindSafe(|| function(arguments, result))) {
         Ok(Ok(())) => TaskEnd::Done,
         Ok(Err(why)) => TaskEnd::Failed(why),

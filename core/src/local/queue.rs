@@ -1,8 +1,8 @@
 //! The queue: a channel of messages.
 
 use super::Home;
-use super::channel::Channel;
-use super::message::{check, copy};
+use super::channel::{Channel, copy};
+use super::message::check;
 use crate::observe::Operation;
 use crate::raw::{Bounds, Handle, Message, RawQueue, Side, Watch};
 use crate::{Error, Result, Wait};

@@ -17,13 +17,13 @@ use std::time::Duration;
 /// Of a party that dies elsewhere, before it comes, a barrier knows nothing: who might have to reckon
 /// with that waits with a bound, or has whoever joins it abort the barrier.
 ///
-/// ```
-/// # let ctx = procbox_core::Context::local([])?;
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let barrier = ctx.barrier(3)?;
 /// // each of three processes, which were given it:
 /// let passed = barrier.wait()?;
 /// println!("number {}", passed.index());
-/// # Ok::<(), procbox_core::Error>(())
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Barrier {

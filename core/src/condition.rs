@@ -92,15 +92,15 @@ impl Condition {
 
     /// Gives the lock back, waits until this one is notified, and takes the lock again.
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let changed = ctx.condition()?;
     /// let mut guard = changed.lock()?;
     /// guard = changed.wait(guard)?;
     /// if guard.owner_died() {
     ///     eprintln!("one died with the lock: looking through what it left");
     /// }
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -136,12 +136,12 @@ impl Condition {
     /// Waits until something is true of what the lock protects: looks at it with the lock, at first and
     /// whenever this one is notified.
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let (changed, items) = (ctx.condition()?, ctx.queue::<u32>(16)?);
     /// let guard = changed.wait_for(changed.lock()?, || items.len() >= 3)?;
     /// # drop(guard);
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors

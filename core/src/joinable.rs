@@ -115,13 +115,13 @@ impl<T> JoinableQueue<T> {
 
     /// Says that an item is done which this process has taken. Which one does not matter.
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.joinable_queue::<u32>(16)?;
     /// let item = q.get()?;
     /// println!("{item}");
     /// q.task_done()?;
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -275,13 +275,13 @@ impl<T> JoinableQueue<T> {
 impl<T: DeserializeOwned> JoinableQueue<T> {
     /// Waits for an item and takes it. It is undone until [`JoinableQueue::task_done`].
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.joinable_queue::<u32>(16)?;
     /// let item = q.get()?;
     /// q.task_done()?;
     /// # drop(item);
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors

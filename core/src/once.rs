@@ -179,11 +179,11 @@ impl Once {
 
     /// Waits until it is done, without doing it.
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let once = ctx.once()?;
     /// once.wait()?; // another process calls it
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors

@@ -52,12 +52,12 @@ impl Values for Admitted {
 /// One end of a connection between two programs that have the same key. Message boundaries are
 /// kept. Unlike a [`crate::Pipe`] it carries no handles, and does not travel.
 ///
-/// ```
-/// # let ctx = procbox_core::Context::local([])?;
+/// ```no_run
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let to_server = ctx.connect::<String>("greeter", b"a shared secret")?;
 /// to_server.send("hello")?;
 /// println!("{}", to_server.recv()?);
-/// # Ok::<(), procbox_core::Error>(())
+/// # Ok(()) }
 /// ```
 pub struct Connection<T> {
     raw: Admitted,
@@ -138,13 +138,13 @@ impl Listener {
 
     /// The address under which it listens.
     ///
-    /// ```
+    /// ```no_run
     /// # use procbox_core::Address;
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let listener = ctx.listen(([127, 0, 0, 1], 0), b"a shared secret")?;
     /// let Address::Tcp(address) = listener.address() else { unreachable!() };
     /// assert_ne!(address.port(), 0); // a free one was found
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     pub fn address(&self) -> &Address {
         self.raw.address()
@@ -152,14 +152,14 @@ impl Listener {
 
     /// For [`crate::ready`]: ready when somebody has come, whoever that is.
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// use procbox_core::{Wait, ready};
     /// let listener = ctx.listen("greeter", b"a shared secret")?;
     /// ready(&ctx, &[listener.waitable()], Wait::Forever)?;
     /// let client = listener.try_accept::<String>()?;
     /// # drop(client);
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     pub fn waitable(&self) -> Waitable {
         Waitable::Listener(self.raw.clone())
@@ -167,12 +167,12 @@ impl Listener {
 
     /// Waits for a client and lets it in.
     ///
-    /// ```
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let listener = ctx.listen("greeter", b"a shared secret")?;
     /// let client = listener.accept::<String>()?;
     /// client.send("welcome")?;
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors

@@ -85,9 +85,9 @@ impl Context {
     /// Like [`Context::pool_of_main`], where each task has arguments of its own: a task is one run of
     /// the program's `main` with the first of the two as its arguments and the second on stdin.
     ///
-    /// ```
+    /// ```no_run
     /// # use procbox_core::Bytes;
-    /// # let ctx = procbox_core::Context::local([])?;
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// let pool = ctx.pool_of_commands().workers(2).build()?;
     /// for (_, counted) in pool.imap(["a.txt", "b.txt"].map(|file| {
     ///     let args: Vec<Bytes> = vec!["--count".into(), file.into()];
@@ -95,7 +95,7 @@ impl Context {
     /// })) {
     ///     println!("{}", String::from_utf8_lossy(&counted?));
     /// }
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     pub fn pool_of_commands(&self) -> PoolBuilder<((Vec<Bytes>, Bytes),), Bytes> {
         let mut builder = PoolBuilder::new(self.clone(), Entry::Main(Vec::new()));

@@ -291,13 +291,13 @@ impl<P> ProcessBuilder<P> {
     /// The daemon flag: whether it ends with its parent. The default is the parent's own flag, which is
     /// `false`.
     ///
-    /// ```
-    /// # let ctx = procbox_core::local::example()?;
+    /// ```no_run
+    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
     /// # let q = ctx.queue::<u32>(1)?;
     /// let p = ctx.process("writer").args((&q, u32::MAX)).daemon(true).start()?;
     /// drop(ctx); // ends it
     /// assert_eq!(p.exitcode(), Some(-15));
-    /// # Ok::<(), procbox_core::Error>(())
+    /// # Ok(()) }
     /// ```
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.spec.identity.daemon = daemon;

@@ -22,13 +22,13 @@ pub const MAX_MESSAGE: usize = 64 << 20;
 /// A connection, as a backend implements it for [`crate::Connection`]: messages of bytes, in
 /// order, their boundaries kept. Dropping it closes it.
 ///
-/// ```
+/// ```no_run
 /// # use procbox_core::{Address, Wait};
-/// # let ctx = procbox_core::Context::local([])?;
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let raw = ctx.raw().connect(&Address::from("greeter"), Wait::Forever)?;
 /// let mut first = Vec::new();
 /// raw.recv(&mut first, 128, Wait::Forever)?; // the listener's part of the handshake
-/// # Ok::<(), procbox_core::Error>(())
+/// # Ok(()) }
 /// ```
 pub trait RawConnection: Any + Send + Sync {
     /// Sends a message of at most [`MAX_MESSAGE`] bytes. It may return when the message is on its
@@ -66,13 +66,13 @@ pub trait RawConnection: Any + Send + Sync {
 /// A listener, as a backend implements it for [`crate::Listener`]. Dropping it frees the address
 /// and turns away whoever was not accepted.
 ///
-/// ```
+/// ```no_run
 /// # use procbox_core::{Address, Wait};
-/// # let ctx = procbox_core::Context::local([])?;
+/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
 /// let raw = ctx.raw().listen(&Address::from("greeter"))?;
 /// let peer = raw.accept(Wait::Forever)?; // it has proved nothing yet
 /// peer.send(b"hello", Wait::Forever)?;
-/// # Ok::<(), procbox_core::Error>(())
+/// # Ok(()) }
 /// ```
 pub trait RawListener: Any + Send + Sync {
     /// Waits for a client. Nothing of it is known yet.

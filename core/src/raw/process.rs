@@ -81,7 +81,7 @@ pub enum Output {
 /// ```
 /// # use procbox_core::raw::{Entry, Message, ProcessSpec};
 /// # use procbox_core::Wait;
-/// # let ctx = procbox_core::Context::local([])?;
+/// # let ctx = procbox_core::local::example()?;
 /// let mut spec = ProcessSpec::new(Entry::Call("greet".into()), ctx.current_process());
 /// spec.message = Message::of(&("world",))?;
 /// spec.identity.name = "greeter".into();

@@ -214,11 +214,11 @@ pub fn exit(code: i32) {
     }
 }
 
-/// Has [`interrupt`] end what the calling thread is blocked in, or what the worker is blocked in that it
-/// is.
+/// Has [`interrupt`] end what the calling thread is blocked in; or, if it is a worker's,
+/// [`crate::Process::interrupt`]. The answer is whether it is one.
 ///
 /// ```
-/// procbox_core::local::answer_interrupts();
+/// assert!(!procbox_core::local::answer_interrupts()); // this is the first process
 /// ```
 pub fn answer_interrupts() -> bool {
     if let Some(me) = me() {

@@ -114,6 +114,22 @@ fn an_interrupt_ends_the_wait_of_a_worker_that_answers() {
 }
 
 #[test]
+fn an_interrupt_ends_the_wait_of_a_thread_that_answers_until_it_is_cleared() {
+    let ctx = context();
+    let q = ctx.queue::<u32>(1).unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            assert!(!answer_interrupts());
+            let first = q.get();
+            interrupt(false);
+            (first, q.get_timeout(std::time::Duration::from_millis(1)))
+        });
+        interrupt(true);
+        assert_eq!(waits.join().unwrap(), (Err(Error::Interrupted), Err(Error::Empty)));
+    });
+}
+
+#[test]
 fn what_another_family_has_made_is_refused() {
     let (ours, theirs) = (context(), context());
     let q = ours.queue::<Lock>(1).unwrap();

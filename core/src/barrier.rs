@@ -34,11 +34,11 @@ travels!(Barrier);
 
 /// The outcome of a wait at a [`Barrier`]: all have come.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let passed = ctx.barrier(1)?.wait()?;
 /// assert_eq!((passed.index(), passed.is_last()), (0, true));
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
@@ -49,10 +49,10 @@ pub struct Passed {
 impl Passed {
     /// The number of parties that had come before.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(1)?.wait()?.index(), 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn index(&self) -> usize {
         self.index
@@ -60,12 +60,12 @@ impl Passed {
 
     /// `true` for one party of each round: the one that came last.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// if ctx.barrier(1)?.wait()?.is_last() {
     ///     println!("said once in each round");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_last(&self) -> bool {
         self.is_last
@@ -146,12 +146,12 @@ impl Barrier {
 
     /// Waits until all parties have come.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(1)?;
     /// barrier.wait()?;
     /// barrier.wait()?; // the next round
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -163,15 +163,15 @@ impl Barrier {
     /// Like [`Barrier::wait`], for at most `timeout`. One that runs out breaks the barrier: the others
     /// would wait in vain.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(2)?;
     /// assert_eq!(barrier.wait_timeout(Duration::from_millis(10)), Err(Error::TimedOut));
     /// assert_eq!(barrier.wait(), Err(Error::BrokenBarrier));
     /// barrier.reset()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -183,12 +183,12 @@ impl Barrier {
     /// Goes on with all others if this is the last party to come; if not, it has not come at all, and
     /// nothing is broken.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(2)?.try_wait(), Err(Error::TimedOut));
     /// assert!(ctx.barrier(1)?.try_wait().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -200,11 +200,11 @@ impl Barrier {
     /// Like [`Barrier::wait`]; the last one to come does something, and all go on when that is done. All
     /// parties say what that is: it cannot be known who comes last.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let barrier = ctx.barrier(1)?;
     /// barrier.wait_then(|| Ok(println!("all are here")))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -215,11 +215,11 @@ impl Barrier {
 
     /// [`Barrier::wait_then`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// ctx.barrier(1)?.wait_timeout_then(Duration::from_secs(1), || Ok(()))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -234,13 +234,13 @@ impl Barrier {
 
     /// Makes it as new: who waits there gets [`Error::BrokenBarrier`], who comes after that does not.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(1)?;
     /// barrier.abort()?;
     /// barrier.reset()?;
     /// barrier.wait()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -258,13 +258,13 @@ impl Barrier {
 
     /// Breaks it: who waits there and who comes gets [`Error::BrokenBarrier`], until it is reset.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(2)?;
     /// barrier.abort()?;
     /// assert_eq!(barrier.wait(), Err(Error::BrokenBarrier));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -286,10 +286,10 @@ impl Barrier {
 
     /// The number of parties that it is for.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(3)?.parties()?, 3);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -301,10 +301,10 @@ impl Barrier {
 
     /// The number of parties that wait there now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(3)?.waiting()?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -319,10 +319,10 @@ impl Barrier {
 
     /// `true` if it is broken.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.barrier(3)?.is_broken()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -61,11 +61,11 @@ impl<T> JoinableQueue<T> {
 
     /// Waits for room and puts an item at the end.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<String>(16)?;
     /// q.put("an item")?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -147,14 +147,14 @@ impl<T> JoinableQueue<T> {
     /// Waits until there is nothing in the queue and all that was taken is done, or lost with who had
     /// it; how many items were lost like that, all together since the queue was made.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let q = ctx.joinable_queue::<u32>(16)?;
     /// match q.join()? {
     ///     0 => println!("all done"),
     ///     lost => println!("all done, but for {lost} that died with who had them"),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -165,13 +165,13 @@ impl<T> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::join`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// q.put(&1)?;
     /// assert!(q.join_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -182,10 +182,10 @@ impl<T> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::join`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.try_join()?, 0); // nothing was put yet
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -217,10 +217,10 @@ impl<T> JoinableQueue<T> {
 
     /// The number of items in the queue now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.len(), 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn len(&self) -> usize {
         self.queue.len()
@@ -228,10 +228,10 @@ impl<T> JoinableQueue<T> {
 
     /// `true` if there is none in it now; some that were taken may be undone.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.joinable_queue::<u32>(16)?.is_empty());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
@@ -239,10 +239,10 @@ impl<T> JoinableQueue<T> {
 
     /// The number of items that were taken and are not done, by those who live.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.undone()?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -257,12 +257,12 @@ impl<T> JoinableQueue<T> {
 
     /// Closes it for all: puts fail at once, gets drain what is there and then fail.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// q.close()?;
     /// assert_eq!(q.get(), Err(procbox_core::Error::Closed));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -292,13 +292,13 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::get`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// assert_eq!(q.get_timeout(Duration::from_millis(10)), Err(Error::Empty));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -309,11 +309,11 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::get`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.try_get(), Err(Error::Empty));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -36,16 +36,18 @@
 //!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
 //! 3. `context`, `on_ledgers`, `in_memory`, `process`, `connection`, `main_loop`;
-//! 4. `pool`; `spawn`, which gives a process a pool's one task.
+//! 4. `pool`; `spawn`, which gives a process a pool's one task;
+//! 5. [`local`], the backend whose processes are threads, which needs nothing but `std`.
 //!
 //! To add a primitive: if its rules are arithmetic on numbers that come back when a process dies, its
 //! wrapper in a file here, on a ledger. Else one raw trait in `raw/`, its wrapper in a file here, one variant of
 //! [`raw::Handle`], one method of [`raw::RawContext`], and one file in each backend.
 //!
-//! There are no OS calls in this crate but for random bytes and the time, and it builds for
+//! There are no OS calls in this crate but for random bytes, the time and threads, and it builds for
 //! `wasm32-wasip1`.
 
 pub mod codec;
+pub mod local;
 // For backends: what users read first is short.
 #[doc(hidden)]
 pub mod copy;

@@ -13,14 +13,14 @@ use std::time::Duration;
 ///
 /// A holder that dies gives the lock back, and the next holder is told so.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.lock()?;
 /// {
 ///     let guard = lock.lock()?;
 ///     assert!(!guard.owner_died());
 /// } // released here
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Lock(Arc<dyn RawLock>);
@@ -28,12 +28,12 @@ pub struct Lock(Arc<dyn RawLock>);
 impl Lock {
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Lock;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = Lock::from_raw(ctx.raw().lock()?); // what `Context::lock` does
     /// drop(lock.lock()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawLock>) -> Lock {
         Lock(raw)
@@ -41,14 +41,14 @@ impl Lock {
 
     /// Waits for the lock; the guard releases it when dropped.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.lock()?;
     /// let guard = lock.lock()?;
     /// assert_eq!(lock.lock().err(), Some(Error::AlreadyHeld)); // not reentrant
     /// drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -82,16 +82,16 @@ impl Lock {
 
     /// Like [`Lock::lock`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// match lock.try_lock() {
     ///     Ok(_guard) => println!("mine, until the end of this arm"),
     ///     Err(Error::TimedOut) => println!("another has it"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -113,14 +113,14 @@ impl Lock {
 
     /// Waits for the lock and keeps it until [`Lock::release`].
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// let acquired = lock.acquire()?;
     /// assert!(!acquired.owner_died);
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -131,17 +131,17 @@ impl Lock {
 
     /// Like [`Lock::acquire`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// match lock.acquire_timeout(Duration::from_secs(1)) {
     ///     Ok(_) => lock.release()?,
     ///     Err(Error::TimedOut) => eprintln!("another has had it for a second"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -152,14 +152,14 @@ impl Lock {
 
     /// Like [`Lock::acquire`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// if lock.try_acquire().is_ok() {
     ///     lock.release()?;
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -170,14 +170,14 @@ impl Lock {
 
     /// Gives back what `acquire` took.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// assert_eq!(lock.release(), Err(Error::NotHolder));
     /// let _ = lock.acquire()?;
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -212,13 +212,13 @@ impl<'de> Deserialize<'de> for Lock {
 ///
 /// It stays on the thread that acquired it, since that thread is the holder.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.lock()?;
 /// let guard = lock.lock()?;
 /// drop(guard);
 /// assert!(lock.try_lock().is_ok());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
@@ -236,14 +236,14 @@ impl LockGuard<'_> {
 
     /// `true` if the holder before died without releasing.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// let guard = lock.lock()?;
     /// if guard.owner_died() {
     ///     eprintln!("the last holder died: looking through what it left");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.acquired.owner_died

@@ -23,8 +23,8 @@ const CHANGED: usize = 0;
 /// Something that is done once, however many processes come to do it: the first does it, the others
 /// wait until it is done. If that one fails, panics or dies, the next does it.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let prepared = ctx.once()?;
 /// prepared.call(|state| {
 ///     if state.owner_died() {
@@ -34,7 +34,7 @@ const CHANGED: usize = 0;
 ///     Ok(())
 /// })?;
 /// assert!(prepared.is_done()?);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Once {
@@ -129,12 +129,12 @@ impl Once {
     /// Does it if it is not done, or waits until another has done it. A call from within the work waits
     /// for itself.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let once = ctx.once()?;
     /// once.call(|_| Ok(println!("here I am")))?;
     /// once.call(|_| Ok(println!("and never again")))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -194,11 +194,11 @@ impl Once {
 
     /// Like [`Once::wait`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.once()?.wait_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -216,10 +216,10 @@ impl Once {
 
     /// `true` if it is done.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.once()?.is_done()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

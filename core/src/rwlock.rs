@@ -33,8 +33,8 @@ const WRITABLE: usize = 1;
 /// wants it again waits for itself, and so does who reads and wants to read again while another waits
 /// to write.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rwlock()?;
 /// {
 ///     let (_one, _other) = (lock.read()?, lock.read()?);
@@ -42,7 +42,7 @@ const WRITABLE: usize = 1;
 /// }
 /// let writing = lock.write()?;
 /// assert!(!writing.owner_died());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct RwLock {
@@ -134,11 +134,11 @@ impl RwLock {
 
     /// Waits until it can be read.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let (_one, _other) = (lock.read()?, lock.read()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -149,13 +149,13 @@ impl RwLock {
 
     /// Like [`RwLock::read`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let _writing = lock.write()?;
     /// assert!(lock.read_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -166,10 +166,10 @@ impl RwLock {
 
     /// Like [`RwLock::read`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.rwlock()?.try_read().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -180,14 +180,14 @@ impl RwLock {
 
     /// Waits until nobody else has it.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let writing = lock.write()?;
     /// if writing.owner_died() {
     ///     eprintln!("the last writer died: looking through what it left");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -198,13 +198,13 @@ impl RwLock {
 
     /// Like [`RwLock::write`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let _reading = lock.read()?;
     /// assert!(lock.write_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -215,10 +215,10 @@ impl RwLock {
 
     /// Like [`RwLock::write`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.rwlock()?.try_write().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -230,12 +230,12 @@ impl RwLock {
 
 /// Shares a [`RwLock`] to read, until dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rwlock()?;
 /// let reading = lock.read()?;
 /// assert!(!reading.owner_died());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is given back when the guard is dropped"]
@@ -247,10 +247,10 @@ pub struct ReadGuard<'a> {
 impl ReadGuard<'_> {
     /// `true` if a writer died, and nobody has written since: what it protects may be half changed.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.rwlock()?.read()?.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.owner_died
@@ -273,12 +273,12 @@ impl Drop for ReadGuard<'_> {
 
 /// Has a [`RwLock`] alone, until dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rwlock()?;
 /// drop(lock.write()?);
 /// assert!(lock.try_read().is_ok());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is given back when the guard is dropped"]
@@ -290,10 +290,10 @@ pub struct WriteGuard<'a> {
 impl WriteGuard<'_> {
     /// `true` if the writer before died without giving it back. This one alone of all writers is told.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.rwlock()?.write()?.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.owner_died

@@ -15,14 +15,14 @@ use std::time::Duration;
 /// another thread, and gives the permit back there, but does not outlive the first one's. Who wants
 /// a permit to last forgets it, on purpose, and releases one later.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let two = ctx.semaphore(2)?;
 /// let permit = two.permit()?;
 /// assert_eq!(two.available(), 1);
 /// drop(permit);
 /// assert_eq!(two.available(), 2);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Semaphore {
@@ -37,12 +37,12 @@ impl Semaphore {
 
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Semaphore;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = Semaphore::from_raw(ctx.raw().semaphore(2)?); // what `Context::semaphore` does
     /// assert_eq!(s.available(), 2);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawSemaphore>) -> Semaphore {
         Semaphore { taken: raw.clone().taken(), raw }
@@ -50,15 +50,15 @@ impl Semaphore {
 
     /// Waits for a permit, which is given back when dropped.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(1)?;
     /// {
     ///     let _permit = s.permit()?;
     ///     assert_eq!(s.available(), 0);
     /// }
     /// assert_eq!(s.available(), 1);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -70,14 +70,14 @@ impl Semaphore {
 
     /// Like [`Semaphore::permit`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(0)?;
     /// let permit = s.permit_timeout(Duration::from_millis(10));
     /// assert_eq!(permit.err(), Some(Error::TimedOut));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -88,14 +88,14 @@ impl Semaphore {
 
     /// Like [`Semaphore::permit`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(1)?;
     /// let permit = s.try_permit()?;
     /// assert_eq!(s.try_permit().err(), Some(Error::TimedOut));
     /// # drop(permit);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -106,13 +106,13 @@ impl Semaphore {
 
     /// Waits for a permit and keeps it until [`Semaphore::release`].
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(2)?;
     /// s.acquire()?;
     /// assert_eq!(s.available(), 1);
     /// s.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -123,17 +123,17 @@ impl Semaphore {
 
     /// Like [`Semaphore::acquire`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let s = ctx.semaphore(0)?;
     /// match s.acquire_timeout(Duration::from_millis(10)) {
     ///     Ok(()) => s.release()?,
     ///     Err(Error::TimedOut) => println!("still too many at work"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -144,13 +144,13 @@ impl Semaphore {
 
     /// Like [`Semaphore::acquire`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(1)?;
     /// s.try_acquire()?;
     /// assert_eq!(s.try_acquire(), Err(Error::TimedOut));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -161,12 +161,12 @@ impl Semaphore {
 
     /// Gives a permit back. Any process may, as in Python: it need not have acquired one.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(0)?;
     /// s.release()?; // there is one permit more now
     /// assert_eq!(s.available(), 1);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -204,11 +204,11 @@ impl Semaphore {
 
     /// The permits that are free now; another process may change that at any moment.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(2)?;
     /// println!("{} may go on", s.available());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn available(&self) -> usize {
         self.raw.available()
@@ -248,13 +248,13 @@ impl<'de> Deserialize<'de> for Semaphore {
 
 /// One permit of a [`Semaphore`], given back when dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let s = ctx.semaphore(1)?;
 /// let permit = s.permit()?;
 /// drop(permit);
 /// assert_eq!(s.available(), 1);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the permit is given back when dropped"]
@@ -267,12 +267,12 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// Uses the permit up: it is not given back, by drop or by the end of the thread or the process.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(3)?;
     /// s.permit()?.forget();
     /// assert_eq!(s.available(), 2); // for good
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn forget(self) {
         if self.semaphore.gives_of(self.thread) {

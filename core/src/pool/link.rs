@@ -246,7 +246,7 @@ impl Link {
 
     pub(super) fn kill(&self) {
         // It was started, or it would not be here.
-        let _ = self.process.kill();
+        let _ = self.process.abandon();
     }
 
     /// No more chunks: it ends when it has done what it has, and nobody puts anything any more.
@@ -259,10 +259,9 @@ impl Link {
     /// Waits for its end, and sees to it if that does not come by itself.
     pub(super) fn join(&self, patience: Duration) -> Result<()> {
         match self.process.join_timeout(patience) {
-            Err(Error::TimedOut) => {
-                self.kill();
-                self.process.join().map(drop)
-            }
+            Err(Error::TimedOut) if self.process.abandon() => self.process.join().map(drop),
+            // It is left to itself, where nothing can be ended from outside.
+            Err(Error::TimedOut) => Ok(()),
             ended => ended.map(drop),
         }
     }

@@ -9,7 +9,7 @@ use super::sink::{Callback, Single};
 use super::task_options::TaskOptions;
 use crate::runner::wire::Tasks;
 use crate::worker::Args;
-use crate::{Error, Result};
+use crate::{Backend, Error, Result};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,15 +20,15 @@ use std::sync::Arc;
 /// A worker that dies in the middle of a task fails that task alone and is replaced. Dropping the
 /// pool terminates it.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(4).build()?;
 /// assert!(pool.apply((7u64,))?);
 /// let flags = pool.map(0..100u64)?;
 /// # drop(flags);
 /// pool.close();
 /// pool.join()?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Pool<P, R> {
     pub(super) driver: Arc<Driver>,
@@ -241,16 +241,17 @@ impl<P, R> fmt::Debug for Pool<P, R> {
 impl<P, R> PoolBuilder<P, R> {
     /// The pool, its workers started.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let nobody = ctx.pool::<(u64,), bool>("is_prime").workers(0).build();
     /// assert!(matches!(nobody, Err(Error::Invalid(_))));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
+    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, [`Error::Unsupported`] for
+    /// a task timeout where workers are threads, and what starting a process says.
     pub fn build(mut self) -> Result<Pool<P, R>> {
         if let Some(e) = self.error {
             return Err(e);
@@ -259,6 +260,9 @@ impl<P, R> PoolBuilder<P, R> {
         if workers == Some(0) || chunk == Some(0) || self.options.max_tasks == 0 {
             let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
             return Err(Error::Invalid(why.into()));
+        }
+        if self.options.task_timeout.is_some() && self.context.backend() == Backend::Local {
+            return Err(Error::Unsupported("limits of time for a task: a thread cannot be ended"));
         }
         if self.options.fresh {
             self.options.max_tasks = 1;
@@ -274,12 +278,12 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// Lends a new pool to `f` and terminates it afterwards, on unwind too.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let builder = ctx.pool::<(u64,), bool>("is_prime");
     /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
     /// assert_eq!(flags.len(), 10); // and the workers are gone
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

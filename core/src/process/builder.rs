@@ -206,12 +206,12 @@ impl Context {
 /// # Ok(()) }
 /// ```
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// # let q = ctx.queue::<u32>(16)?;
 /// let p = ctx.process("writer").args((&q, 3u32)).name("w").daemon(true).start()?;
 /// assert_eq!(p.name(), "w");
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[must_use = "nothing runs before start"]
 pub struct ProcessBuilder<P> {
@@ -248,13 +248,13 @@ impl<P> ProcessBuilder<P> {
 
     /// The arguments, already encoded: for those that come from outside the language.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::raw::Message;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let message = Message::of(&("world",))?; // or bytes that a foreign program encoded
     /// let p = ctx.process("greet").raw_args(message).start()?;
     /// assert!(p.join()?.success());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn raw_args(mut self, message: Message) -> ProcessBuilder<()> {
         self.arguments(Ok(message));
@@ -275,12 +275,12 @@ impl<P> ProcessBuilder<P> {
 
     /// The name; the default is `Process-N`.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).name("greeter").start()?;
     /// assert_eq!(ctx.active_children()[0].name(), "greeter");
     /// # drop(p);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.spec.identity.name = name.into();
@@ -404,13 +404,13 @@ impl<P> ProcessBuilder<P> {
 impl<P> ProcessBuilder<P> {
     /// The process, not yet started.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.join(), Err(Error::NotStarted));
     /// p.start()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn build(mut self) -> Process
     where

@@ -26,6 +26,8 @@ pub enum Backend {
     Sandbox,
     /// Seen from inside a sandboxed process: through its imports.
     Guest,
+    /// As threads of this process: see [`crate::local`]. `procbox run` has no such backend, it runs files.
+    Local,
 }
 
 impl fmt::Display for Backend {
@@ -34,6 +36,7 @@ impl fmt::Display for Backend {
             Backend::Native => "native",
             Backend::Sandbox => "sandbox",
             Backend::Guest => "guest",
+            Backend::Local => "local",
         })
     }
 }

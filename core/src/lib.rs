@@ -74,6 +74,7 @@ mod main_loop;
 mod on_ledgers;
 mod once;
 mod pipe;
+mod polled;
 mod pool;
 mod printable;
 mod printed;

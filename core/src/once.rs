@@ -170,11 +170,7 @@ impl Once {
     }
 
     /// Does it, which is up to the caller alone.
-    fn work(
-        &self,
-        state: &OnceState,
-        work: impl FnOnce(&OnceState) -> Result<()>,
-    ) -> Result<()> {
+    fn work(&self, state: &OnceState, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
         let mut doing = Doing { once: self, becomes: NEW, died: 1 };
         let done = work(state);
         doing.becomes = if done.is_ok() { DONE } else { NEW };

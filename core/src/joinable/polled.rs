@@ -1,7 +1,7 @@
 //! Joinable queues for those who wait without a thread.
 
-use super::{JoinableQueue, Looked};
 use super::rules::*;
+use super::{JoinableQueue, Looked};
 use crate::polled::until;
 use crate::raw::{Message, Side};
 use crate::{Error, Result, Wait};
@@ -49,11 +49,13 @@ impl<T> JoinableQueue<T> {
     /// [`Error::Os`] if it cannot be watched.
     pub async fn join_async(&self) -> Result<usize> {
         self.ledger
-            .polled(|_| loop {
-                match self.look_if_done(Wait::Never)? {
-                    Looked::Done(lost) => return Ok(Ok(lost)),
-                    Looked::Again => {}
-                    Looked::Sleep(seen) => return Ok(Err((ALL_DONE, seen))),
+            .polled(|_| {
+                loop {
+                    match self.look_if_done(Wait::Never)? {
+                        Looked::Done(lost) => return Ok(Ok(lost)),
+                        Looked::Again => {}
+                        Looked::Sleep(seen) => return Ok(Err((ALL_DONE, seen))),
+                    }
                 }
             })
             .await

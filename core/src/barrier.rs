@@ -1,9 +1,10 @@
 //! A barrier: a number of parties, each of which waits for all others. `barrier/rules.rs` says when they
 //! go on, and what breaks it.
 
+mod polled;
 mod rules;
 
-use crate::ledger::{Ledger, Step, travels};
+use crate::ledger::{Ledger, travels};
 use crate::raw::{MAX_PERMITS, Page};
 use crate::{Error, Result, Wait};
 use rules::*;
@@ -115,16 +116,7 @@ impl Barrier {
         let acts = action.is_some();
         // Who would not wait comes in only if it is the last.
         let only_last = wait.is_never();
-        let entered = self.ledger.until(wait, |page| {
-            repair(page);
-            match page.words[STATE] {
-                BROKEN => Step::Done(Entered::Broken),
-                FILLING if !only_last || page.words[INSIDE] + 1 >= page.words[PARTIES] => {
-                    Step::Done(enter(page, acts))
-                }
-                _ => Step::Sleep(EMPTY),
-            }
-        })?;
+        let entered = self.ledger.until(wait, |page| come_in(page, only_last, acts))?;
         let Entered::At { index, is_last } = entered else { return Err(Error::BrokenBarrier) };
         if is_last && let Some(action) = action {
             let mut acting = Acting { barrier: self, is_done: false };

@@ -47,6 +47,52 @@ fn repair(page: &mut Page) {
     }
 }
 
+/// Takes a permit, if there is one.
+fn take_one(page: &mut Page) -> Step<()> {
+    repair(page);
+    if page.words[FREE] == 0 {
+        return Step::Sleep(RELEASED);
+    }
+    less(&mut page.words[FREE], 1);
+    page.mine[TAKEN] = page.mine[TAKEN].saturating_add(1);
+    Step::Done(())
+}
+
+/// For those who wait without a thread. Inside a sandboxed process, and in a simulation, the polls block.
+impl BoundedSemaphore {
+    /// Like [`BoundedSemaphore::acquire`], as a future. Dropped before it is ready, it has taken none.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.bounded_semaphore(3)?;
+    /// semaphore.acquire_async().await?;
+    /// semaphore.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn acquire_async(&self) -> Result<()> {
+        self.ledger.until_polled(take_one).await
+    }
+
+    /// Like [`BoundedSemaphore::permit`], as a future. Dropped before it is ready, it has taken none.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.bounded_semaphore(3)?;
+    /// let permit = semaphore.permit_async().await?;
+    /// drop(permit);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn permit_async(&self) -> Result<BoundedPermit<'_>> {
+        self.acquire_async().await.map(|()| BoundedPermit { semaphore: self })
+    }
+}
+
 impl BoundedSemaphore {
     fn of(ledger: Ledger) -> BoundedSemaphore {
         BoundedSemaphore { ledger }
@@ -64,15 +110,7 @@ impl BoundedSemaphore {
     }
 
     fn take(&self, wait: Wait) -> Result<()> {
-        self.ledger.until(wait, |page| {
-            repair(page);
-            if page.words[FREE] == 0 {
-                return Step::Sleep(RELEASED);
-            }
-            less(&mut page.words[FREE], 1);
-            page.mine[TAKEN] = page.mine[TAKEN].saturating_add(1);
-            Step::Done(())
-        })
+        self.ledger.until(wait, take_one)
     }
 
     fn guard(&self, wait: Wait) -> Result<BoundedPermit<'_>> {

@@ -1,6 +1,7 @@
 //! A condition: a lock, and a way to sleep without it until somebody says that something has changed.
 //! `condition/rules.rs` says who is woken.
 
+mod polled;
 mod rules;
 
 use crate::ledger::{Kind, Ledger, Step, deserialize_as, serialize_as};

@@ -1,6 +1,7 @@
 //! A flag that processes wait for.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::until;
 use crate::raw::{Handle, RawEvent};
 use crate::{Error, Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -117,6 +118,34 @@ impl Event {
             Err(Error::TimedOut) => Ok(false),
             Err(e) => Err(e),
         }
+    }
+}
+
+impl Event {
+    /// Like [`Event::wait`], as a future: whoever polls it does not block while the event is clear. It is
+    /// ready if the event is set, or was set since it was first polled.
+    /// Inside a sandboxed process, and in a simulation, the poll blocks.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let go = ctx.event()?;
+    /// let p = ctx.process("starts_the_rest").args((&go,)).start()?;
+    /// go.wait_async().await?;
+    /// # drop(p);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn wait_async(&self) -> Result<()> {
+        let before = self.0.times_set();
+        let attempt = |wait: Wait| {
+            if self.0.is_set() || self.0.times_set() != before {
+                return Ok(());
+            }
+            if wait.is_never() { Err(Error::TimedOut) } else { self.0.wait(wait) }
+        };
+        until(attempt, |waker| self.0.watch(waker)).await
     }
 }
 

@@ -1,10 +1,11 @@
 //! A queue whose items are to be marked done, and of which one can wait until all are.
 //! `joinable/rules.rs` says where an item is at any moment.
 
+mod polled;
 mod rules;
 
 use crate::ledger::{Kind, Ledger, Waiting, deserialize_as, less, serialize_as};
-use crate::raw::Page;
+use crate::raw::{Page, Seen};
 use crate::{Error, Queue, Result, Wait};
 use rules::*;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,16 @@ use std::time::Duration;
 pub struct JoinableQueue<T> {
     queue: Queue<T>,
     ledger: Ledger,
+}
+
+/// The outcome of a look of one who joins.
+enum Looked {
+    /// All are done; so many were lost.
+    Done(usize),
+    /// It has to be looked at once more.
+    Again,
+    /// They are not done.
+    Sleep(Seen),
 }
 
 /// A wait for an item that ran out is one of a queue.
@@ -195,24 +206,32 @@ impl<T> JoinableQueue<T> {
     }
 
     fn join_as(&self, wait: Wait) -> Result<usize> {
+        let mut waiting = Waiting::new(wait);
+        loop {
+            match self.look_if_done(waiting.wait)? {
+                Looked::Done(lost) => return Ok(lost),
+                Looked::Again => {}
+                Looked::Sleep(seen) => self.ledger.sleep(ALL_DONE, seen, &mut waiting)?,
+            }
+        }
+    }
+
+    /// One look of those who join.
+    fn look_if_done(&self, wait: Wait) -> Result<Looked> {
         let look = |page: &mut Page| {
             repair(page);
             let is_idle = page.words[UNDONE] == 0 && page.words[TAKING] == 0;
             (is_idle, page.words[TAKES], page.words[LOST])
         };
-        let mut waiting = Waiting::new(wait);
-        loop {
-            let ((is_idle, takes, _), seen) = self.ledger.look(waiting.wait, look)?;
-            if is_idle && self.queue.is_empty() {
-                let ((_, takes_now, lost), _) = self.ledger.look(waiting.wait, look)?;
-                // If nobody began to take one meanwhile, none was on its way when the queue was empty.
-                if takes_now == takes {
-                    return Ok(usize::try_from(lost).unwrap_or(usize::MAX));
-                }
-                continue;
-            }
-            self.ledger.sleep(ALL_DONE, seen, &mut waiting)?;
+        let ((is_idle, takes, _), seen) = self.ledger.look(wait, look)?;
+        if !is_idle || !self.queue.is_empty() {
+            return Ok(Looked::Sleep(seen));
         }
+        let ((_, takes_now, lost), _) = self.ledger.look(wait, look)?;
+        // If nobody began to take one meanwhile, none was on its way when the queue was empty.
+        let is_done = takes_now == takes;
+        let lost = usize::try_from(lost).unwrap_or(usize::MAX);
+        Ok(if is_done { Looked::Done(lost) } else { Looked::Again })
     }
 
     /// The number of items in the queue now.
@@ -325,15 +344,21 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
     fn get_as(&self, wait: Wait) -> Result<T> {
         let mut waiting = Waiting::new(wait);
         loop {
-            let ((), seen) = self.ledger.look(waiting.wait, begin_to_take).map_err(empty)?;
-            let got = self.queue.try_get();
-            let are_more = got.is_ok() && !self.queue.is_empty();
-            self.ledger.update(|page| end_taking(page, got.is_ok(), are_more))?;
+            let (got, seen) = self.take_one(waiting.wait).map_err(empty)?;
             if !matches!(got, Err(Error::Empty)) {
                 return got;
             }
             self.ledger.sleep(PUT, seen, &mut waiting).map_err(empty)?;
         }
+    }
+
+    /// Takes an item if there is one. `wait` is for the ledger.
+    fn take_one(&self, wait: Wait) -> Result<(Result<T>, Seen)> {
+        let ((), seen) = self.ledger.look(wait, begin_to_take)?;
+        let got = self.queue.try_get();
+        let are_more = got.is_ok() && !self.queue.is_empty();
+        self.ledger.update(|page| end_taking(page, got.is_ok(), are_more))?;
+        Ok((got, seen))
     }
 }
 

@@ -31,7 +31,7 @@
 //! The files stand on floors, and import from floors below only:
 //!
 //! 1. `error`, `exit`, `usage`, `printed`, `time`, `random`, `bytes`, `copy`; [`raw`], all that a backend sees; `codec`, values to
-//!    messages and back; `observe`, events for those who watch;
+//!    messages and back; `observe`, events for those who watch; `polled`, waits that are futures;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; on `ledger` stand `rlock`, `bounded`,
 //!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
@@ -76,6 +76,7 @@ mod main_loop;
 mod on_ledgers;
 mod once;
 mod pipe;
+mod polled;
 mod pool;
 mod printable;
 mod printed;

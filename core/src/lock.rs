@@ -1,6 +1,7 @@
 //! A mutual-exclusion lock between processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::until;
 use crate::raw::{Acquired, Handle, RawLock};
 use crate::{Error, Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -103,6 +104,55 @@ impl Lock {
     #[inline]
     pub(crate) fn acquire_as(&self, wait: Wait) -> Result<Acquired> {
         self.0.acquire(wait)
+    }
+
+    /// One try, or one wait, to which a lock that another task of the calling thread has is as any that is held.
+    fn try_polled(&self, wait: Wait) -> Result<Acquired> {
+        match self.0.acquire(wait) {
+            Err(Error::AlreadyHeld) if wait.is_never() => Err(Error::TimedOut),
+            acquired => acquired,
+        }
+    }
+
+    /// Like [`Lock::acquire`], as a future: whoever polls it does not block while another has the lock.
+    /// The holder is the thread that polls it to the end, as with `std`'s `MutexGuard`: that thread
+    /// releases the lock, and gives it back if it ends. So it is for runtimes of one thread, or to be
+    /// released before the next `await`. Tasks of one thread wait for each other: one that has it, and
+    /// asks for it again, waits for ever.
+    /// Inside a sandboxed process, and in a simulation, the poll blocks.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.lock()?;
+    /// lock.acquire_async().await?;
+    /// println!("alone");
+    /// lock.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn acquire_async(&self) -> Result<Acquired> {
+        until(|wait| self.try_polled(wait), |waker| self.0.watch(waker)).await
+    }
+
+    /// Like [`Lock::acquire_async`], with a guard. A future that keeps the guard over an `await` is not
+    /// `Send`, so that no other thread comes to have it.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.lock()?;
+    /// let guard = lock.lock_async().await?;
+    /// println!("alone");
+    /// drop(guard);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Lock::acquire_async`].
+    pub async fn lock_async(&self) -> Result<LockGuard<'_>> {
+        let acquired = self.acquire_async().await?;
+        Ok(LockGuard { lock: self, acquired, not_send: PhantomData })
     }
 
     #[inline]

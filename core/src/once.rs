@@ -100,27 +100,79 @@ impl Drop for Doing<'_> {
     }
 }
 
+/// Begins it, if nobody has; waits if somebody is at it.
+fn begin(page: &mut Page) -> Step<Option<OnceState>> {
+    repair(page);
+    match page.words[STATE] {
+        NEW => {
+            page.words[STATE] = RUNNING;
+            page.mine[RUNS] = 1;
+            Step::Done(Some(OnceState { owner_died: page.words[DIED] != 0 }))
+        }
+        RUNNING => Step::Sleep(CHANGED),
+        _ => Step::Done(None),
+    }
+}
+
+/// Looks whether it is done.
+fn look(page: &mut Page) -> Step<()> {
+    repair(page);
+    if page.words[STATE] >= DONE { Step::Done(()) } else { Step::Sleep(CHANGED) }
+}
+
+/// For those who wait without a thread. Inside a sandboxed process, and in a simulation, the polls block.
+impl Once {
+    /// Like [`Once::call`], as a future: whoever polls it does not block while another does the work. Work
+    /// that is its own is done by the poll.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let once = ctx.once()?;
+    /// once.call_async(|_| Ok(println!("only once"))).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `work`; [`crate::Error::Os`] if it cannot be watched.
+    pub async fn call_async(&self, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
+        match self.ledger.until_polled(begin).await? {
+            Some(state) => self.work(&state, work),
+            None => Ok(()),
+        }
+    }
+
+    /// Like [`Once::wait`], as a future.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let once = ctx.once()?;
+    /// once.wait_async().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Os`] if it cannot be watched.
+    pub async fn wait_async(&self) -> Result<()> {
+        self.ledger.until_polled(look).await
+    }
+}
+
 impl Once {
     pub(crate) fn of(ledger: Ledger) -> Once {
         Once { ledger }
     }
 
     fn call_as(&self, wait: Wait, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
-        let is_mine = self.ledger.until(wait, |page| {
-            repair(page);
-            match page.words[STATE] {
-                NEW => {
-                    page.words[STATE] = RUNNING;
-                    page.mine[RUNS] = 1;
-                    Step::Done(Some(OnceState { owner_died: page.words[DIED] != 0 }))
-                }
-                RUNNING => Step::Sleep(CHANGED),
-                _ => Step::Done(None),
-            }
-        })?;
-        let Some(state) = is_mine else { return Ok(()) };
+        match self.ledger.until(wait, begin)? {
+            Some(state) => self.work(&state, work),
+            None => Ok(()),
+        }
+    }
+
+    /// Does it, which is up to the caller alone.
+    fn work(&self, state: &OnceState, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
         let mut doing = Doing { once: self, becomes: NEW, died: 1 };
-        let done = work(&state);
+        let done = work(state);
         doing.becomes = if done.is_ok() { DONE } else { NEW };
         doing.died = state.owner_died.into();
         done
@@ -208,10 +260,7 @@ impl Once {
     }
 
     fn wait_as(&self, wait: Wait) -> Result<()> {
-        self.ledger.until(wait, |page| {
-            repair(page);
-            if page.words[STATE] >= DONE { Step::Done(()) } else { Step::Sleep(CHANGED) }
-        })
+        self.ledger.until(wait, look)
     }
 
     /// `true` if it is done.

@@ -1,5 +1,7 @@
 //! A pipe of values between two processes.
 
+mod polled;
+
 use crate::codec::{deserialize_handle, serialize_handle};
 use crate::queue::{Encoded, with_encoded_to, with_received};
 use crate::raw::{Handle, RawPipe, Waitable};

@@ -1,5 +1,7 @@
 //! A queue of values between processes.
 
+mod polled;
+
 use crate::codec::{self, Lender, Out, deserialize_handle, serialize_handle};
 use crate::raw::{Handle, Lent, Message, RawQueue, Waitable};
 use crate::{Result, Wait};

@@ -1,6 +1,7 @@
 //! A counting semaphore between processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::until;
 use crate::raw::{self, Handle, RawSemaphore, Taken};
 use crate::{Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -179,6 +180,47 @@ impl Semaphore {
     }
 
     /// Notes a permit that was taken just now.
+    /// Like [`Semaphore::acquire`], as a future: whoever polls it does not block while there is no permit.
+    /// Dropped before it is ready, it has taken none. The permit is the thread's that polls it to the end:
+    /// it comes back when that thread ends.
+    /// Inside a sandboxed process, and in a simulation, the poll blocks.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.semaphore(3)?;
+    /// semaphore.acquire_async().await?;
+    /// println!("one of three");
+    /// semaphore.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Os`] if it cannot be watched.
+    pub async fn acquire_async(&self) -> Result<()> {
+        self.polled().await.map(|()| self.keep())
+    }
+
+    /// Like [`Semaphore::acquire_async`], with a permit that comes back when it is dropped.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.semaphore(3)?;
+    /// let permit = semaphore.permit_async().await?;
+    /// println!("one of three");
+    /// drop(permit);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Semaphore::acquire_async`].
+    pub async fn permit_async(&self) -> Result<Permit<'_>> {
+        self.polled().await.map(|()| self.taken())
+    }
+
+    async fn polled(&self) -> Result<()> {
+        until(|wait| self.raw.acquire(wait), |waker| self.raw.watch(waker)).await
+    }
+
     #[inline]
     fn keep(&self) {
         let _ = self.note();

@@ -197,6 +197,22 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     }
 
     /// What a process has left that has ended like this. It may not be trusted: every length is checked.
+    /// Like [`JoinHandle::join`], as a future: whoever polls it does not block while the process runs.
+    /// Dropped before it is ready, it has taken nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let handle = ctx.spawn::<(u64,), bool>("is_prime", (7u64,))?;
+    /// assert!(handle.join_async().await?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`JoinHandle::join`], but for Ctrl-C and deadlocks.
+    pub async fn join_async(&self) -> Result<R> {
+        self.fetch(self.process.join_async().await?)
+    }
+
     fn fetch(&self, status: ExitStatus) -> Result<R> {
         let mut message = Message::default();
         match self.result.raw().get(&mut message, crate::Wait::Never) {

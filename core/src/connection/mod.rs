@@ -2,6 +2,7 @@
 //! clients that go there, and a key that both have to have.
 
 mod handshake;
+mod polled;
 
 use self::handshake::Sources;
 use crate::pipe::{Values, receives, sends};

@@ -574,6 +574,20 @@ impl Driver {
         self.background.start(round, is_idle);
     }
 
+    /// Sees to it that tasks move now, for those who do not wait in a thread; `false` if no thread can
+    /// do that.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn drive_for_others(self: &Arc<Driver>) -> bool {
+        self.drive_in_background();
+        self.background.hurry()
+    }
+
+    /// There is no other thread.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn drive_for_others(self: &Arc<Driver>) -> bool {
+        false
+    }
+
     /// One round of the background thread.
     #[cfg(not(target_family = "wasm"))]
     fn round(&self) -> Round {

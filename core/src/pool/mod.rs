@@ -19,6 +19,7 @@ mod exchange;
 mod link;
 mod map;
 mod options;
+mod polled;
 #[expect(clippy::module_inception, reason = "the typed surface is the pool")]
 mod pool;
 mod record;

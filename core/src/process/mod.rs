@@ -1,6 +1,7 @@
 //! Processes: starting, watching, ending.
 
 mod builder;
+mod polled;
 
 pub use builder::{Complete, ProcessBuilder, Starts};
 

@@ -32,6 +32,13 @@ pub trait RawEvent: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn wait(&self, wait: Wait) -> Result<()>;
 
+    /// How often it went from clear to set, by a number that wraps around: so one that waits without
+    /// blocking sees that it was set, if it has been cleared since. `None` is what a backend says that
+    /// does not count.
+    fn times_set(&self) -> Option<u64> {
+        None
+    }
+
     /// Has `waker` woken when it may be set: see [`Watch`]. `None` is what a backend says in which nobody can wait
     /// without blocking.
     ///

@@ -45,4 +45,4 @@ pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
 pub use taken::Taken;
 pub(crate) use taken::end_of_thread;
 pub use waitable::Waitable;
-pub use watch::{Side, Watch};
+pub use watch::{Place, Side, Watch};

@@ -24,7 +24,7 @@ fn find(table: &Table, handle: i32) -> Result<&Arc<HostEvent>> {
 /// A new event.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
     let event = HostEvent::new(state.runtime().clone(), state.account().charge(OBJECT)?);
-    Ok(state.table.insert(Object::Event(Arc::new(event)))?)
+    Ok(state.table.insert(Object::Event(event))?)
 }
 
 /// Sets an event.

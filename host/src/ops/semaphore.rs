@@ -26,7 +26,7 @@ fn find(table: &Table, handle: i32) -> Result<&Arc<HostSemaphore>> {
 pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
     let charge = state.account().charge(OBJECT)?;
     let semaphore = HostSemaphore::new(state.runtime().clone(), permits, charge);
-    Ok(state.table.insert(Object::Semaphore(Arc::new(semaphore)))?)
+    Ok(state.table.insert(Object::Semaphore(semaphore))?)
 }
 
 /// Takes a permit if there is one.

@@ -42,6 +42,7 @@ mod memory;
 mod naming;
 mod once;
 mod pipe;
+mod polled;
 mod pool;
 mod process;
 mod queue;
@@ -385,6 +386,22 @@ cases! { $
         a_loop_that_is_gone_takes_no_calls;
         what_is_not_a_call_is_refused_and_the_loop_goes_on;
         threads_post_closures except guest "a sandboxed process has one thread";
+    }
+    polled {
+        messages_and_room_are_awaited;
+        an_end_of_a_pipe_is_awaited;
+        permits_of_who_is_killed_are_awaited;
+        a_lock_of_who_is_killed_is_awaited;
+        an_event_is_awaited_also_if_it_is_cleared_at_once except guest "there a poll waits, and nobody else runs";
+        processes_and_their_values_are_awaited;
+        tasks_are_awaited;
+        a_task_that_is_awaited_is_cancelled except guest "there a poll waits, and nobody else runs";
+        clients_are_awaited except guest "a sandboxed process has one thread";
+        what_stands_on_ledgers_is_awaited;
+        a_condition_is_awaited;
+        a_wait_that_is_dropped_leaves_all_as_it_was except guest "there a poll waits, and nobody else runs";
+        many_await_one_queue_and_none_is_forgotten except guest "there a poll waits, and nobody else runs";
+        tasks_of_one_thread_await_a_lock_of_each_other except guest "there a poll waits, and nobody else runs";
     }
     connection {
         strangers_with_the_key_talk;

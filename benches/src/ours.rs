@@ -8,6 +8,9 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Room for all that are alive at once.
+const MOST: usize = 10_100;
+
 /// The cases of both backends. The program `bench` is looked for in a directory, as `bench` and
 /// `bench.wasm`.
 ///
@@ -27,7 +30,8 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = crate::fair::cases(&sandbox)?;
     cases.extend(crate::safety::cases(programs)?);
     cases.extend(crate::warm::cases(programs)?);
-    let sandbox = Sandbox::builder().build()?.context(sandbox)?;
+    let sandbox = Sandbox::builder().max_processes(MOST).build()?.context(sandbox)?;
+    cases.extend(crate::scale::cases(&native, &sandbox));
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
             let ctx = ctx.clone();
@@ -150,7 +154,7 @@ pub(super) fn pool(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx).chunk_size(1), n)
 }
 
-fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+pub(super) fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx), n)
 }
 

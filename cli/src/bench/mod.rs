@@ -83,9 +83,10 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     }
     let effort = if args.quick { Effort::QUICK } else { Effort::FULL };
     let mut figures = Vec::new();
-    for entry in &mut all {
+    // One at a time: what a case has, its processes too, ends with it.
+    for mut entry in all {
         show(&format!("\r{:<24} {:<20}", entry.group(), entry.contender()));
-        figures.push(match entry {
+        figures.push(match &mut entry {
             Entry::Ours(case) => case.measure(effort)?,
             Entry::Peer { group, contender } => peers.measure(group, contender, effort)?,
         });

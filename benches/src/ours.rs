@@ -27,7 +27,9 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = crate::fair::cases(&sandbox)?;
     cases.extend(crate::safety::cases(programs)?);
     let sandbox = Sandbox::builder().build()?.context(sandbox)?;
-    for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
+    let backends = [("native", native), ("sandbox", sandbox)];
+    cases.extend(crate::floors::cases(&backends));
+    for (contender, ctx) in backends {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
             let ctx = ctx.clone();
             cases.push(Case { group, contender, ops, run: Box::new(move |n| run(&ctx, n)) });

@@ -16,6 +16,11 @@ const ABOUT: &[(&str, &str)] = &[
     ("pool/empty", "one task that does nothing, each sent alone"),
     ("pool/fresh", "one task that does nothing, each in a process of its own"),
     ("pool/map", "one of a million tasks that do nothing, in chunks"),
+    ("floor/pool-empty", "one number by a queue to another process and back by a second, 32 ahead"),
+    (
+        "floor/pool-map",
+        "a number encoded and decoded as an argument and as a result, and nothing else",
+    ),
     ("fair/ping-pong", "a message and its answer, beside processes that compute"),
     ("fair/kill", "from a kill to the end of a process that computes"),
     ("safety/deadlocks", "a message and its answer, with and without looking for deadlocks"),

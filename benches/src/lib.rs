@@ -6,6 +6,7 @@
 //! criterion benchmark `groups` there measures both. Compare within a run; times do not travel.
 
 mod fair;
+mod floors;
 mod measure;
 mod ours;
 mod safety;
@@ -45,7 +46,7 @@ pub struct Case {
     /// The operation.
     pub group: &'static str,
     /// `native`, `sandbox`, or a peer by its crate's name; in the groups `fair/`, which are of the
-    /// sandbox alone, beside whom; in `safety/`, without what and with what.
+    /// sandbox alone, beside whom; in `safety/`, without what and with what; in `floor/`, by what.
     pub contender: &'static str,
     /// Operations that a sample has; `None` for as many as fit its time.
     pub ops: Option<u64>,

@@ -32,7 +32,9 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     cases.extend(crate::warm::cases(programs)?);
     let sandbox = Sandbox::builder().max_processes(MOST).build()?.context(sandbox)?;
     cases.extend(crate::scale::cases(&native, &sandbox));
-    for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
+    let backends = [("native", native), ("sandbox", sandbox)];
+    cases.extend(crate::floors::cases(&backends));
+    for (contender, ctx) in backends {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
             let ctx = ctx.clone();
             cases.push(Case { group, contender, ops, run: Box::new(move |n| run(&ctx, n)) });

@@ -23,6 +23,11 @@ const ABOUT: &[(&str, &str)] = &[
     ("compute/sieve", "the primes below a million"),
     ("compute/matmul", "the product of two matrices of 128 rows and columns, of f64"),
     ("warm", "a small script in a process of its own, from an image that has started"),
+    ("floor/pool-empty", "one number by a queue to another process and back by a second, 32 ahead"),
+    (
+        "floor/pool-map",
+        "a number encoded and decoded as an argument and as a result, and nothing else",
+    ),
     ("fair/ping-pong", "a message and its answer, beside processes that compute"),
     ("fair/kill", "from a kill to the end of a process that computes"),
     ("scale/spawn", "a start, by how many other processes are alive"),

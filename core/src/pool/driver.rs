@@ -147,27 +147,29 @@ impl Driver {
         self.workers * (self.options.depth().of(bytes) + 1) * chunk
     }
 
-    /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on.
+    /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on. Whether there is room for
+    /// more, as [`Driver::wait_for_room`] has it.
     pub(super) fn submit(
         &self,
         tasks: Tasks,
         sink: Arc<dyn Sink>,
         base: usize,
         call: &Call,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if !call.is_plain() {
             self.check(call)?;
         }
         let mut shared = lock(&self.shared);
         shared.state.submit(tasks, sink, base, call.asked.clone())?;
         self.perform(&mut shared);
+        let has_room = shared.state.backlog() <= self.workers;
         unlock(shared);
         // A sleeping driver does not know of a new process or a new deadline.
         let is_timed = self.options.task_timeout.is_some() || call.alone();
         if is_timed || matches!(self.entry, Entry::Main(_)) {
             self.waiters.notify();
         }
-        Ok(())
+        Ok(has_room)
     }
 
     /// Refuses what can be known to be impossible.

@@ -147,7 +147,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         Ok(TaskResult::new(self.driver.clone(), gather))
     }
 
-    /// Hands in all inputs, chunk by chunk; `pause` is called after each.
+    /// Hands in all inputs, chunk by chunk; `pause` is called when there is no room for more.
     fn gather(
         &self,
         inputs: impl Iterator<Item: Serialize>,
@@ -160,8 +160,9 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         let mut chunks = Chunks::new(inputs, worker, self.driver.chunk_for(about, &self.call));
         while let Some((base, tasks)) = chunks.next_chunk()? {
             gather.expect(tasks.len());
-            self.driver.submit(tasks, gather.clone(), base, &self.call)?;
-            pause()?;
+            if !self.driver.submit(tasks, gather.clone(), base, &self.call)? {
+                pause()?;
+            }
         }
         gather.seal();
         Ok(gather)

@@ -2,8 +2,10 @@
 
 use super::tests::{Numbers, actions, plain_rules};
 use super::*;
+use crate::pool::exchange::Death;
 use crate::pool::options::Depth;
 use crate::time::Clock;
+use std::time::Duration;
 
 type Pool = State<Numbers, usize>;
 

@@ -3,11 +3,13 @@
 
 use super::tests::{Numbers, actions, plain_rules, submit};
 use super::*;
+use crate::pool::exchange::Death;
 use crate::pool::options::Depth;
 use crate::pool::record::DESERTIONS;
 use crate::pool::slot::LEAVING;
 use crate::signal;
 use crate::time::Clock;
+use std::time::Duration;
 
 type Pool = State<Numbers, usize>;
 

@@ -1,10 +1,13 @@
 //! The bookkeeping by itself, with simulated workers that answer, lie, die, and are refused.
 
+use super::ended::START_TRIES;
 use super::*;
+use crate::pool::exchange::Death;
 use crate::pool::options::Depth;
 use crate::signal;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const TWO: Depth = Depth { any: 2, small: 2 };
 

@@ -88,6 +88,18 @@ fn echo(pipe: Pipe<Bytes>) -> Result<()> {
     }
 }
 
+/// Sends back what it gets, until there is nothing more.
+#[worker]
+fn echo_numbers(from: Queue<u64>, to: Queue<u64>) -> Result<()> {
+    loop {
+        match from.get() {
+            Ok(number) => to.put(&number)?,
+            Err(Error::Closed) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
 /// Plays `n` rounds of ping-pong and says how many nanoseconds they took.
 #[worker]
 fn ping(pipe: Pipe<Bytes>, n: u64, took: Queue<u64>) -> Result<()> {

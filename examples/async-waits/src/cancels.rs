@@ -98,7 +98,7 @@ pub fn cancel(ctx: &Context, runtime: &Runtime, times: usize) -> anyhow::Result<
     ensure!(runtime.block_on(queue.get_async())? == 1);
     drop(lock.try_write()?);
     go.set();
-    runtime.block_on(first)?;
+    runtime.block_on(first.into_future())?;
     until(|| threads() <= before.0);
     let shared = before.2.zip(shared_memory(ctx));
     let (threads, memory) = ((before.0, threads()), (before.1, memory()));

@@ -140,7 +140,7 @@ pub(crate) fn a_lock_of_who_is_killed_is_awaited(ctx: &Context) -> Verdict {
         drop(guard);
         p.join()?;
     }
-    block_on(lock.acquire_async())?;
+    let _ = block_on(lock.acquire_async())?;
     Ok(lock.release()?)
 }
 

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 const ALLOCATOR: usize = 8 << 10;
 
 /// What it took, and what is left.
-pub struct Cancelled {
+pub(crate) struct Cancelled {
     times: usize,
     waits: Duration,
     tasks: Duration,
@@ -25,7 +25,7 @@ pub struct Cancelled {
 
 impl Cancelled {
     /// True if there are no more threads and objects than before.
-    pub fn is_all_gone(&self) -> bool {
+    pub(crate) fn is_all_gone(&self) -> bool {
         self.threads.1 <= self.threads.0
             && self.memory.1 <= self.memory.0 + ALLOCATOR
             && self.shared.is_none_or(|(before, now)| now.primitives <= before.primitives)
@@ -48,7 +48,7 @@ impl fmt::Display for Cancelled {
 }
 
 /// Cancels so many waits of each kind, and so many tasks.
-pub fn cancel(ctx: &Context, runtime: &Runtime, times: usize) -> anyhow::Result<Cancelled> {
+pub(crate) fn cancel(ctx: &Context, runtime: &Runtime, times: usize) -> anyhow::Result<Cancelled> {
     let (queue, event, lock) = (ctx.queue::<u64>(1)?, ctx.event()?, ctx.rwlock()?);
     let semaphore = ctx.semaphore(0)?;
     let pool = ctx.pool::<(Event,), u64>("waits_task").workers(1).build()?;

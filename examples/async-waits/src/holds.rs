@@ -24,10 +24,10 @@ const SHARE: usize = 10;
 const PROCESSES: usize = 8;
 
 /// What it took.
-pub struct Held {
+pub(crate) struct Held {
     waits: usize,
     /// Threads more than before, while all waits were held.
-    pub threads_more: usize,
+    pub(crate) threads_more: usize,
     /// KiB more than before.
     memory_more: usize,
     begun: Duration,
@@ -69,7 +69,7 @@ async fn counted<T>(waiting: Arc<AtomicUsize>, wait: impl Future<Output = T>) ->
 }
 
 /// Holds so many waits, and ends them.
-pub fn hold(ctx: &Context, runtime: &Runtime, waits: usize) -> anyhow::Result<Held> {
+pub(crate) fn hold(ctx: &Context, runtime: &Runtime, waits: usize) -> anyhow::Result<Held> {
     let tenth = waits.div_ceil(10);
     let things = things(ctx, tenth)?;
     let pool = ctx.pool::<(Event,), u64>("waits_task").workers(2).build()?;
@@ -152,7 +152,7 @@ fn end(things: &Things, tenth: usize) -> Result<()> {
 }
 
 /// Polls a wait once, and drops it.
-pub async fn dropped_after_a_poll(wait: impl Future) -> bool {
+pub(crate) async fn dropped_after_a_poll(wait: impl Future) -> bool {
     let mut wait = pin!(wait);
     poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending())).await
 }

@@ -59,9 +59,14 @@ mod tests {
     use super::*;
     use anyhow::ensure;
     use procbox_tests::{Backend, watched};
+    use std::sync::{Mutex, PoisonError};
+
+    /// They look at the whole process, so they take turns.
+    static TURN: Mutex<()> = Mutex::new(());
 
     /// All waits end, no thread was made for any of them, and nothing is left of those cancelled.
     fn all_of_it(backend: Backend) {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         watched(backend, |ctx| {
             let runtime = runtime()?;
             let held = holds::hold(ctx, &runtime, 10_000)?;

@@ -5,7 +5,7 @@
 //! has started itself among them, are of the first process.
 
 use super::sleep::{Sleeper, WaitList};
-use super::{Home, lock};
+use super::{Home, circles, lock};
 use crate::raw::end_of_thread;
 use crate::sync::lock as guard;
 use crate::{Context, ExitStatus, Identity, Result};
@@ -35,6 +35,8 @@ pub(super) struct Life {
     status: Mutex<Option<ExitStatus>>,
     /// What its thread sleeps in, once there is one.
     sleeper: OnceLock<Arc<Sleeper>>,
+    /// The number of its thread.
+    thread: OnceLock<u64>,
     /// It is to end: its waits fail.
     unwanted: AtomicBool,
     /// It answers Ctrl-C.
@@ -59,6 +61,7 @@ impl Life {
             ended: WaitList::new(),
             status: Mutex::default(),
             sleeper: OnceLock::new(),
+            thread: OnceLock::new(),
             unwanted: AtomicBool::new(false),
             answers: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
@@ -68,6 +71,11 @@ impl Life {
 
     pub(super) fn status(&self) -> Option<ExitStatus> {
         *guard(&self.status)
+    }
+
+    /// The number of its thread, once there is one.
+    pub(super) fn thread(&self) -> Option<u64> {
+        self.thread.get().copied()
     }
 
     /// Nobody needs it any more: what it waits in fails, and so does every later wait.
@@ -97,6 +105,7 @@ impl Life {
     /// Its thread begins.
     pub(super) fn begin(self: &Arc<Life>, make: impl Fn() -> Context + 'static) {
         let _ = self.sleeper.set(Sleeper::of_this_thread());
+        let _ = self.thread.set(circles::thread());
         let (life, make) = (self.clone(), Box::new(make));
         ME.replace(Some(Rc::new(Me { life, make, context: RefCell::default() })));
     }

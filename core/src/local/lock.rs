@@ -1,13 +1,13 @@
 //! The lock: a word under a mutex that names the thread that holds it.
 
 use super::Home;
-use super::sleep::{WaitList, block, number};
+use super::circles::{Server, thread as me};
+use super::sleep::{WaitList, block_on_one, number};
 use crate::observe::Operation;
 use crate::raw::{Acquired, RawLock, Watch};
 use crate::sync::lock;
 use crate::{Error, Result, Wait};
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
@@ -34,15 +34,6 @@ struct Taken(RefCell<Vec<Weak<LocalLock>>>);
 
 thread_local! {
     static TAKEN: Taken = Taken::default();
-}
-
-/// The calling thread's number: no other has it, nor will.
-fn me() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    thread_local! {
-        static ME: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    ME.with(|me| *me)
 }
 
 impl Taken {
@@ -111,7 +102,11 @@ impl RawLock for LocalLock {
     fn acquire(&self, wait: Wait) -> Result<Acquired> {
         let me = me();
         let on = (Operation::LockAcquire, number(self));
-        let acquired = block(wait, on, &[&self.released], || self.try_acquire(me))?;
+        let server = || -> Server {
+            let this = self.this.clone();
+            Box::new(move || lock(&this.upgrade()?.state).holder)
+        };
+        let acquired = block_on_one(wait, on, &self.released, server, || self.try_acquire(me))?;
         // In the last moments of a thread there is no list: what it takes then, it gives back itself.
         let _ = TAKEN.try_with(|taken| taken.note(self, me));
         Ok(acquired)

@@ -4,8 +4,8 @@
 //! It keeps the contract as far as threads can. What they cannot is [`crate::Error::Unsupported`]: a thread
 //! cannot be ended from outside, has no limits and no use of its own, and a program has one `main`. And threads
 //! share what processes do not: statics, environment, working directory. A crash or an abort is the
-//! program's. Circles of waits are not looked for: a thread may have any handle, by a static, so that
-//! nobody can say who is the only one who could end a wait.
+//! program's. Of circles of waits only those are found that are of locks and joins (`circles`): a
+//! thread may have any other handle, by a static, so that nobody can say who could end the wait for it.
 //!
 //! A worker that nobody needs any more (a daemon whose parent has ended, one of a pool that is dropped) is
 //! *abandoned*: whatever it waits in fails with [`crate::Error::Interrupted`], and so does every later wait.
@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod circles;
 mod connection;
 mod context;
 mod event;

@@ -1,10 +1,11 @@
 //! A process that is a thread: how it is started, what it does, and what its parent holds.
 
+use super::circles::Server;
 use super::connection::Names;
 use super::context::LocalContext;
 use super::life::{self, Exit, Life};
 use super::message::check;
-use super::sleep::{block, number};
+use super::sleep::{block_on_one, number};
 use crate::observe::{self, Event, Operation};
 use crate::raw::{Entry, Input, Message, Output, ProcessSpec, RawProcess, Watch};
 use crate::runner::{Call, Function, TaskEnd, find_worker, serve};
@@ -110,7 +111,8 @@ fn ended(life: &Life, work: impl FnOnce() -> std::result::Result<(), String>) ->
         Ok(Ok(())) => 0,
         Ok(Err(why)) => {
             if !life.is_unwanted() {
-                eprintln!("error: {why}");
+                // Where tests look for it; if stderr is gone there is nobody to tell.
+                let _ = catch_unwind(|| eprintln!("error: {why}"));
             }
             FAILED
         }
@@ -164,7 +166,11 @@ impl RawProcess for LocalProcess {
             return Err(Error::JoinSelf);
         }
         let on = (Operation::Join, number(&*self.0));
-        block(wait, on, &[&self.0.ended], || self.0.status().map(Ok))
+        let server = || -> Server {
+            let life = self.0.clone();
+            Box::new(move || life.thread().filter(|_| life.status().is_none()))
+        };
+        block_on_one(wait, on, &self.0.ended, server, || self.0.status().map(Ok))
     }
 
     fn status(&self) -> Option<ExitStatus> {

@@ -6,6 +6,7 @@
 //! woken. All are woken, and not one: nobody has to pass a wake on that it has no use for, whoever leaves,
 //! and this backend is for looking at programs, not for their speed.
 
+use super::circles::{self, Entered, Server};
 use super::life;
 use crate::observe::{Operation, Waiting};
 use crate::raw::Watch;
@@ -119,6 +120,31 @@ pub(super) fn block<T>(
     wait: Wait,
     on: (Operation, u64),
     lists: &[&Arc<WaitList>],
+    attempt: impl FnMut() -> Option<Result<T>>,
+) -> Result<T> {
+    block_for(wait, on, lists, || None, attempt)
+}
+
+/// The same for what one thread alone can end at a time: `server` says which.
+///
+/// # Errors
+/// Those of [`block`]; [`Error::Deadlock`].
+pub(super) fn block_on_one<T>(
+    wait: Wait,
+    on: (Operation, u64),
+    list: &Arc<WaitList>,
+    server: impl FnOnce() -> Server,
+    attempt: impl FnMut() -> Option<Result<T>>,
+) -> Result<T> {
+    let is_bounded = wait.deadline(&SystemClock).instant().is_some();
+    block_for(wait, on, &[list], || (!is_bounded).then(server), attempt)
+}
+
+fn block_for<T>(
+    wait: Wait,
+    on: (Operation, u64),
+    lists: &[&Arc<WaitList>],
+    server: impl FnOnce() -> Option<Server>,
     mut attempt: impl FnMut() -> Option<Result<T>>,
 ) -> Result<T> {
     if !wait.is_never() && life::is_unwanted() {
@@ -134,8 +160,13 @@ pub(super) fn block<T>(
     let waiting = Waiting::begin(life::pid, on.0, on.1);
     let sleeper = Sleeper::of_this_thread();
     let waker = Waker::from(sleeper.clone());
+    let entered = server().map(|server| circles::enter(server, waker.clone()));
     loop {
         let places: Vec<Place> = lists.iter().map(|list| list.enter(&waker)).collect();
+        // First: another of the circle may have let go already.
+        if entered.as_ref().is_some_and(Entered::is_doomed) {
+            return Err(Error::Deadlock);
+        }
         if let Some(done) = attempt() {
             waiting.end(done.is_ok());
             return done;

@@ -3,6 +3,7 @@
 use crate::raw::{
     self, Backend, Bounds, Identity, ProcessSpec, RawContext, RawProcess, Waitable, WorkerInfo,
 };
+use crate::bridge;
 use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Error, Event, Lock, Pipe, Process, Queue, Receiver, Result, Semaphore, Sender, Wait};
@@ -30,7 +31,10 @@ impl ContextInner {
         if self.raw.identity().daemon {
             return Err(Error::DaemonStart);
         }
-        self.raw.start(spec)
+        match spec.side {
+            Some(backend) => bridge::side_of(&self.raw, backend)?.start(spec),
+            None => self.raw.start(spec),
+        }
     }
 
     /// Keeps a started process for `active_children` and for the end of the context.

@@ -56,6 +56,10 @@ impl RawEvent for HostEvent {
         self.word.load(Ordering::Acquire) & SET != 0
     }
 
+    fn times_set(&self) -> u64 {
+        self.word.load(Ordering::Acquire) >> 1
+    }
+
     fn wait(&self, wait: Wait) -> Result<()> {
         let attempt = || self.is_set().then_some(Ok(()));
         let on = (Operation::EventWait, waiting::number(self));

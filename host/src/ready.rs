@@ -5,6 +5,7 @@ use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
+use procbox_core::raw::Watch;
 use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -22,6 +23,15 @@ pub(crate) trait Source: Send + Sync {
     /// Those who sleep until it may have become ready.
     fn changed(&self) -> &WaitList;
 
+    /// Has those who sleep woken, where somebody else knows when that is; from this call on, until it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`], [`Error::Unsupported`].
+    fn watch(&self) -> Result<Option<Watch>> {
+        Ok(None)
+    }
+
     /// Who can make it ready.
     fn server(&self) -> Server;
 }
@@ -37,6 +47,7 @@ pub(crate) async fn until_ready(sources: &[Arc<dyn Source>]) -> Result<Vec<usize
     loop {
         // Listen first, look then, so that nothing is missed in between.
         let mut listeners: Vec<_> = sources.iter().map(|s| s.changed().listen()).collect();
+        let _watches = sources.iter().map(|s| s.watch()).collect::<Result<Vec<_>>>()?;
         if let Some(ready) = ready_now(sources) {
             return ready;
         }

@@ -92,6 +92,10 @@ impl RawEvent for NativeEvent {
         self.word().load(Ordering::Acquire) & SET != 0
     }
 
+    fn times_set(&self) -> u64 {
+        u64::from(self.word().load(Ordering::Acquire) / TIMES)
+    }
+
     fn wait(&self, wait: Wait) -> Result<()> {
         let first = self.word().load(Ordering::Acquire);
         if is_due(first, first) {

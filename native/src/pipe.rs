@@ -258,6 +258,10 @@ impl RawPipe for NativePipe {
         Ok(taken.map(lend))
     }
 
+    fn unreceived(&self) -> usize {
+        self.queue(1).len()
+    }
+
     fn poll(&self, wait: Wait) -> Result<()> {
         let until = wait.deadline(&SystemClock);
         let mut patient = self.incoming().patient(wait, Operation::QueueGet, self.0.offset, 0);

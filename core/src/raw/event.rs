@@ -32,6 +32,13 @@ pub trait RawEvent: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn wait(&self, wait: Wait) -> Result<()>;
 
+    /// How often it has been set; it may wrap around. A wait that begins now is over when this is
+    /// another number, also if it is clear again. A backend that does not count says only whether it is
+    /// set.
+    fn times_set(&self) -> u64 {
+        u64::from(self.is_set())
+    }
+
     /// Has `waker` woken when it may be set: see [`Watch`]. `None` is what a backend says in which nobody can wait
     /// without blocking.
     ///

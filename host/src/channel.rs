@@ -10,11 +10,12 @@ use crate::sync::lock;
 use crate::wait_list::WaitList;
 use crate::waiting::{self, number};
 use procbox_core::observe::Operation;
-use procbox_core::raw::Bounds;
+use procbox_core::raw::{Bounds, Side, Watch};
 use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 
 /// A thing that can travel through a channel: it is in there whole, or not at all.
 pub(crate) trait Item: Send + 'static {
@@ -52,6 +53,7 @@ struct Items<T> {
 
 /// A channel of items of one type.
 pub(crate) struct Channel<T> {
+    this: Weak<Channel<T>>,
     pub(crate) runtime: Arc<Runtime>,
     account: Arc<Account>,
     _charge: Charge,
@@ -74,7 +76,7 @@ impl<T: Item> Channel<T> {
         runtime: Arc<Runtime>,
         account: Arc<Account>,
         bounds: Bounds,
-    ) -> Result<Channel<T>> {
+    ) -> Result<Arc<Channel<T>>> {
         let charge = account.charge(OBJECT)?;
         let items = Items {
             queued: VecDeque::new(),
@@ -86,7 +88,8 @@ impl<T: Item> Channel<T> {
             moves: 0,
             listed: false,
         };
-        Ok(Channel {
+        Ok(Arc::new_cyclic(|this| Channel {
+            this: this.clone(),
             runtime,
             account,
             _charge: charge,
@@ -97,7 +100,7 @@ impl<T: Item> Channel<T> {
             filled: WaitList::new(),
             drained: WaitList::new(),
             watched: WaitList::new(),
-        })
+        }))
     }
 
     /// Says which carrier receives what is in it, once.
@@ -292,6 +295,14 @@ impl<T: Item> Channel<T> {
         let sleep = || waiting::until(&self.runtime, &self.watched, ready);
         let on = (Operation::PipeRecv, number(self));
         waiting::block(&self.runtime, wait, on, ready, sleep)
+    }
+
+    /// Has a waker of the embedding program woken as one who waits to take, or to put.
+    pub(crate) fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        match side {
+            Side::Items => waiting::watch(&self.runtime, &self.this, |own| &own.filled, waker),
+            Side::Room => waiting::watch(&self.runtime, &self.this, |own| &own.drained, waker),
+        }
     }
 
     /// Closes it: nothing comes in any more, and what is in it can still be taken.

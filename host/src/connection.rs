@@ -10,11 +10,14 @@ use crate::pipe::PipeEnd;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener};
+use procbox_core::raw::{
+    Address, Bounds, MAX_MESSAGE, PipeConnection, RawConnection, RawListener, Side, Watch,
+};
 use procbox_core::{Error, Result, Wait};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 
 /// The number of those who may wait to be accepted; the next waits to wait.
 const BACKLOG: usize = 128;
@@ -59,7 +62,7 @@ impl Names {
         name: &str,
     ) -> Result<HostListener> {
         let bounds = Bounds::DEFAULT.messages(BACKLOG);
-        let backlog = Arc::new(Channel::new(runtime.clone(), account.clone(), bounds)?);
+        let backlog = Channel::new(runtime.clone(), account.clone(), bounds)?;
         match lock(&self.0).entry(name.into()) {
             Entry::Occupied(_) => Err(Error::AddressInUse(name.into())),
             Entry::Vacant(free) => {
@@ -154,5 +157,9 @@ impl RawListener for HostListener {
 
     fn address(&self) -> &Address {
         &self.address
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.backlog.watch(Side::Items, waker)
     }
 }

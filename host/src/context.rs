@@ -141,15 +141,15 @@ impl RawContext for Root {
     }
 
     fn semaphore(&self, permits: usize) -> Result<Arc<dyn RawSemaphore>> {
-        Ok(Arc::new(HostSemaphore::new(self.runtime().clone(), permits, self.charge()?)))
+        Ok(HostSemaphore::new(self.runtime().clone(), permits, self.charge()?))
     }
 
     fn event(&self) -> Result<Arc<dyn RawEvent>> {
-        Ok(Arc::new(HostEvent::new(self.runtime().clone(), self.charge()?)))
+        Ok(HostEvent::new(self.runtime().clone(), self.charge()?))
     }
 
     fn ledger(&self) -> Result<Arc<dyn RawLedger>> {
-        Ok(Arc::new(HostLedger::new(self.runtime().clone(), self.charge()?)))
+        Ok(HostLedger::new(self.runtime().clone(), self.charge()?))
     }
 
     fn region(&self, bytes: usize) -> Result<Arc<dyn RawRegion>> {

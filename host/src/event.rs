@@ -5,12 +5,14 @@ use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
-use procbox_core::raw::RawEvent;
+use procbox_core::raw::{RawEvent, Watch};
 use procbox_core::{Result, Wait};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 pub(crate) struct HostEvent {
+    this: Weak<HostEvent>,
     pub(crate) runtime: Arc<Runtime>,
     /// Bit 0: set now. The rest: how often it went from clear to set.
     word: AtomicU64,
@@ -21,9 +23,15 @@ pub(crate) struct HostEvent {
 const SET: u64 = 1;
 
 impl HostEvent {
-    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> HostEvent {
-        let word = AtomicU64::new(0);
-        HostEvent { runtime, word, changed: WaitList::new(), _charge: charge }
+    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> Arc<HostEvent> {
+        let (word, changed) = (AtomicU64::new(0), WaitList::new());
+        Arc::new_cyclic(|this| HostEvent {
+            this: this.clone(),
+            runtime,
+            word,
+            changed,
+            _charge: charge,
+        })
     }
 
     /// Waits until it is set, or has been since the call: a `clear` right behind the `set` does not
@@ -56,13 +64,17 @@ impl RawEvent for HostEvent {
         self.word.load(Ordering::Acquire) & SET != 0
     }
 
-    fn times_set(&self) -> u64 {
-        self.word.load(Ordering::Acquire) >> 1
-    }
-
     fn wait(&self, wait: Wait) -> Result<()> {
         let attempt = || self.is_set().then_some(Ok(()));
         let on = (Operation::EventWait, waiting::number(self));
         waiting::block(&self.runtime, wait, on, attempt, || self.wait_set())
+    }
+
+    fn times_set(&self) -> Option<u64> {
+        Some(self.word.load(Ordering::Acquire) >> 1)
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        waiting::watch(&self.runtime, &self.this, |event| &event.changed, waker)
     }
 }

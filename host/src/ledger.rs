@@ -7,13 +7,15 @@ use crate::sync::lock;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{BELLS, Page, RawLedger, Seen};
+use procbox_core::raw::{BELLS, Page, RawLedger, Seen, Watch};
 use procbox_core::time::Clock;
 use procbox_core::{Result, Wait};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Waker;
 
 pub(crate) struct HostLedger {
+    this: Weak<HostLedger>,
     pub(crate) runtime: Arc<Runtime>,
     state: Mutex<Written>,
     /// How often each bell was rung; changed under the mutex.
@@ -34,14 +36,15 @@ pub(crate) struct Written {
 }
 
 impl HostLedger {
-    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> HostLedger {
-        HostLedger {
+    pub(crate) fn new(runtime: Arc<Runtime>, charge: Charge) -> Arc<HostLedger> {
+        Arc::new_cyclic(|this| HostLedger {
+            this: this.clone(),
             runtime,
             state: Mutex::default(),
             rung: Default::default(),
             bells: [WaitList::new(), WaitList::new()],
             _charge: charge,
-        }
+        })
     }
 
     /// What is written on it now.
@@ -124,6 +127,19 @@ impl RawLedger for HostLedger {
         };
         let on = (Operation::LedgerWait, waiting::number(self));
         waiting::block(&self.runtime, wait, on, attempt, || self.rung_since(bell, seen))
+    }
+
+    fn watch(&self, bell: usize, seen: Seen, waker: &Waker) -> Result<Option<Watch>> {
+        let (Some(rung), Some(seen)) = (self.rung.get(bell), seen.get(bell)) else {
+            waker.wake_by_ref();
+            return Ok(Some(Watch::new(())));
+        };
+        let watch =
+            waiting::watch(&self.runtime, &self.this, move |own| &own.bells[bell], waker)?;
+        if rung.load(Ordering::SeqCst) != *seen {
+            waker.wake_by_ref();
+        }
+        Ok(watch)
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -96,7 +96,7 @@ mod tests {
         fn what_stands_there_last_is_lost(steps in prop::collection::vec((0usize..40, 0u32..3), 0..300)) {
             let runtime = Runtime::threads(1, Box::new(|| {}));
             let account = Account::of_tree(&TreeLimits::new().memory(1 << 20));
-            let new = |_| Arc::new(HostLedger::new(runtime.clone(), account.charge(1).unwrap()));
+            let new = |_| HostLedger::new(runtime.clone(), account.charge(1).unwrap());
             let ledgers: Vec<_> = (0..40).map(new).collect();
             let (mut lines, mut model) = (Lines::default(), [0u32; 40]);
             for (which, lane) in steps {

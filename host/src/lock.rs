@@ -6,11 +6,12 @@ use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::{Awaited, Operation, Sight, Visible};
-use procbox_core::raw::{Acquired, RawLock};
+use procbox_core::raw::{Acquired, RawLock, Watch};
 use procbox_core::{Error, Result, Wait};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 /// One that can hold a lock: a sandboxed process, or a thread of the embedding program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,5 +165,9 @@ impl RawLock for HostLock {
 
     fn release(&self) -> Result<()> {
         self.release_as(Holder::thread())
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        waiting::watch(&self.runtime, &self.this, |lock| &lock.released, waker)
     }
 }

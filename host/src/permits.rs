@@ -127,7 +127,7 @@ mod tests {
             let account = Account::of_tree(&TreeLimits::new().memory(1 << 20));
             let new = |_| {
                 let charge = account.charge(1).unwrap();
-                Arc::new(HostSemaphore::new(runtime.clone(), EACH, charge))
+                HostSemaphore::new(runtime.clone(), EACH, charge)
             };
             let semaphores: Vec<_> = (0..40).map(new).collect();
             let mut permits = Permits::default();

@@ -6,9 +6,10 @@ use crate::cycles::{Cargo, Carrier};
 use crate::object::Stored;
 use crate::runtime::Runtime;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{Bounds, Handle, Lent, Message, RawPipe};
+use procbox_core::raw::{Bounds, Handle, Lent, Message, RawPipe, Side, Watch};
 use procbox_core::{Error, Result, Wait};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 /// The most that a pipe holds, each way; a sender waits when it is full.
 const BOUNDS: Bounds = Bounds::DEFAULT.messages(1 << 16);
@@ -37,7 +38,7 @@ impl PipeEnd {
         duplex: bool,
         bounds: Bounds,
     ) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
-        let channel = || Ok(Arc::new(Channel::new(runtime.clone(), account.clone(), bounds)?));
+        let channel = || Channel::new(runtime.clone(), account.clone(), bounds);
         let there = channel()?;
         let back = if duplex { Some(channel()?) } else { None };
         let first = PipeEnd {
@@ -154,6 +155,14 @@ impl RawPipe for PipeEnd {
 
     fn poll(&self, wait: Wait) -> Result<()> {
         self.incoming()?.block_until_ready(wait)
+    }
+
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        let channel = match side {
+            Side::Items => self.incoming(),
+            Side::Room => self.outgoing(),
+        };
+        channel?.watch(side, waker)
     }
 }
 

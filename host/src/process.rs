@@ -12,11 +12,11 @@ use crate::tree::Tree;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::{self, Awaited, Operation, Sight, Visible};
-use procbox_core::raw::{Identity, RawProcess};
+use procbox_core::raw::{Identity, RawProcess, Watch};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Limit, Result, Usage, Wait, signal};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,7 @@ impl Kept {
 
 /// A process: what its parent, the embedding program and its own task hold in common.
 pub(crate) struct HostProcess {
+    this: Weak<HostProcess>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) identity: Identity,
     pub(crate) interrupt: Interrupt,
@@ -87,7 +88,8 @@ impl HostProcess {
         let texts = identity.name.len() + parent + identity.authkey.len();
         let charge = tree.account.charge(OBJECT + texts)?;
         let seat = Seat::new(identity.pid, tree.share.clone());
-        Ok(Arc::new(HostProcess {
+        Ok(Arc::new_cyclic(|this| HostProcess {
+            this: this.clone(),
             identity,
             interrupt: Interrupt::new(),
             waiter: Waiter::default(),
@@ -260,6 +262,10 @@ impl RawProcess for HostProcess {
             self.end_with(ExitStatus::signaled(signal::INT));
         }
         Ok(())
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        waiting::watch(&self.runtime, &self.this, |process| &process.ended, waker)
     }
 
     fn usage(&self) -> Result<Usage> {

@@ -7,9 +7,10 @@ use crate::object::Stored;
 use crate::runtime::Runtime;
 use crate::waiting::number;
 use procbox_core::observe::{self, Operation, Sight, Visible};
-use procbox_core::raw::{Bounds, Handle, Lent, Message, RawQueue};
+use procbox_core::raw::{Bounds, Handle, Lent, Message, RawQueue, Side, Watch};
 use procbox_core::{Error, Result, Wait};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 /// A new queue.
 ///
@@ -20,7 +21,7 @@ pub(crate) fn new(
     account: Arc<Account>,
     bounds: Bounds,
 ) -> Result<Arc<Channel<Stored>>> {
-    let queue = Arc::new(Channel::new(runtime, account, bounds)?);
+    let queue = Channel::new(runtime, account, bounds)?;
     let weak: Weak<Channel<Stored>> = Arc::downgrade(&queue);
     queue.between(weak.clone(), weak.clone());
     queue.received_by(weak);
@@ -122,6 +123,10 @@ impl RawQueue for Channel<Stored> {
 
     fn close(&self) {
         Channel::close(self);
+    }
+
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        Channel::watch(self, side, waker)
     }
 }
 

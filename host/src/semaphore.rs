@@ -6,12 +6,14 @@ use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{MAX_PERMITS, RawSemaphore, Taken, too_many_permits};
+use procbox_core::raw::{MAX_PERMITS, RawSemaphore, Taken, Watch, too_many_permits};
 use procbox_core::{Result, Wait};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
 
 pub(crate) struct HostSemaphore {
+    this: Weak<HostSemaphore>,
     pub(crate) runtime: Arc<Runtime>,
     permits: AtomicUsize,
     released: WaitList,
@@ -21,10 +23,17 @@ pub(crate) struct HostSemaphore {
 }
 
 impl HostSemaphore {
-    pub(crate) fn new(runtime: Arc<Runtime>, permits: usize, charge: Charge) -> HostSemaphore {
+    pub(crate) fn new(runtime: Arc<Runtime>, permits: usize, charge: Charge) -> Arc<HostSemaphore> {
         let permits = AtomicUsize::new(permits);
-        let taken = OnceLock::new();
-        HostSemaphore { runtime, permits, released: WaitList::new(), taken, _charge: charge }
+        let (taken, released) = (OnceLock::new(), WaitList::new());
+        Arc::new_cyclic(|this| HostSemaphore {
+            this: this.clone(),
+            runtime,
+            permits,
+            released,
+            taken,
+            _charge: charge,
+        })
     }
 
     /// `None` if there is no permit.
@@ -78,6 +87,10 @@ impl RawSemaphore for HostSemaphore {
 
     fn available(&self) -> usize {
         self.permits.load(Ordering::Relaxed)
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        waiting::watch(&self.runtime, &self.this, |semaphore| &semaphore.released, waker)
     }
 
     fn taken(self: Arc<Self>) -> Option<Arc<Taken>> {

@@ -139,7 +139,7 @@ mod tests {
             let mut model: HashMap<i32, Arc<HostEvent>> = HashMap::new();
             for (opens, number) in steps {
                 if opens {
-                    let event = Arc::new(HostEvent::new(runtime.clone(), account.charge(1).unwrap()));
+                    let event = HostEvent::new(runtime.clone(), account.charge(1).unwrap());
                     match table.insert(Object::Event(event.clone())) {
                         Ok(new) => {
                             prop_assert!(new > 0 && model.insert(new, event).is_none());

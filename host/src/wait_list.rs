@@ -1,11 +1,14 @@
 //! A list of those who sleep until something changes, with a count that makes a change nobody waits
 //! for cost one load. `tests/models` goes through the interleavings of this file.
+//!
+//! One sleeps by a future, or by a place that has a waker woken and is no future: a watch.
 
 use super::atomic::{AtomicUsize, Ordering, fence};
 use event_listener::{Event, EventListener, Listener};
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 /// Those who sleep until something changes: a list of listeners that counts the ones not yet woken,
 /// so that a change that nobody waits for costs one load.
@@ -53,11 +56,27 @@ impl WaitList {
     }
 
     pub(crate) fn listen(&self) -> Sleeper<'_> {
-        let listener = Some(self.event.listen());
+        Sleeper { list: self, listener: Some(self.join()) }
+    }
+
+    fn join(&self) -> EventListener {
+        let listener = self.event.listen();
         self.asleep.fetch_add(1, Ordering::Relaxed);
         // The other half of the one in `wake`: orders the count before the sleeper's next look.
         fence(Ordering::SeqCst);
-        Sleeper { list: self, listener }
+        listener
+    }
+
+    /// Takes a listener off; whether it was woken before.
+    fn leave(&self, listener: EventListener) -> bool {
+        let woken = listener.discard();
+        if !woken {
+            // Saturating: a wake of all may have counted it meanwhile.
+            let _ = self
+                .asleep
+                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |asleep| asleep.checked_sub(1));
+        }
+        woken
     }
 }
 
@@ -85,15 +104,47 @@ impl Future for Sleeper<'_> {
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
         let Some(listener) = self.listener.take() else { return };
-        if listener.discard() {
+        if self.list.leave(listener) {
             // It was woken and does not use that (its process was killed): the next one may.
             self.list.wake(1);
-        } else {
-            // Saturating: a wake of all may have counted it meanwhile.
-            let _ = self
-                .list
-                .asleep
-                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |asleep| asleep.checked_sub(1));
+        }
+    }
+}
+
+/// A place on the list of an object for one who has a waker woken: it keeps the object. `list` says which
+/// of the object's lists it is.
+pub(crate) struct Watcher<T, F: Fn(&T) -> &WaitList> {
+    of: Arc<T>,
+    list: F,
+    /// `None` once it was seen to be woken.
+    listener: Option<EventListener>,
+    /// It has tried since it was woken, so that there is nothing to hand on.
+    tried: bool,
+}
+
+impl<T, F: Fn(&T) -> &WaitList> Watcher<T, F> {
+    /// Joins the list. Who looks after this, and finds nothing, is woken.
+    pub(crate) fn new(of: Arc<T>, list: F, waker: &Waker) -> Watcher<T, F> {
+        let mut listener = list(&of).join();
+        let woken = Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready();
+        if woken {
+            waker.wake_by_ref();
+        }
+        Watcher { of, list, listener: (!woken).then_some(listener), tried: false }
+    }
+
+    /// Ends it after a try: a wake stands for one change, and was of use.
+    pub(crate) fn tried(mut self) {
+        self.tried = true;
+    }
+}
+
+impl<T, F: Fn(&T) -> &WaitList> Drop for Watcher<T, F> {
+    fn drop(&mut self) {
+        let list = (self.list)(&self.of);
+        let woken = self.listener.take().is_none_or(|listener| list.leave(listener));
+        if woken && !self.tried {
+            list.wake(1);
         }
     }
 }

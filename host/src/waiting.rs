@@ -1,14 +1,17 @@
-//! The one way in which everything here waits: try, listen, try again, sleep.
+//! The one way in which everything here waits: try, listen, try again, sleep. And the way in which
+//! somebody waits who has no thread for it: a place on the same lists.
 
 use crate::ctrl_c;
 use crate::runtime::Runtime;
-use crate::wait_list::WaitList;
+use crate::wait_list::{WaitList, Watcher};
 use crossbeam::utils::Backoff;
 use procbox_core::observe::{Awaited, Operation, Waiting};
+use procbox_core::raw::{Place, Watch};
 use procbox_core::{Error, Result, Wait};
 use std::cell::Cell;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
 
 /// Rounds of spinning before a wait sleeps, each twice as long: a few microseconds in all, less than
 /// it takes to suspend and resume two processes that hand each other messages.
@@ -89,6 +92,24 @@ pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -
         }
         sleeper.await;
     }
+}
+
+impl<T: Send + Sync, F: Fn(&T) -> &WaitList + Send> Place for Watcher<T, F> {
+    fn tried(self: Box<Self>, _: bool) {
+        Watcher::tried(*self);
+    }
+}
+
+/// A place on a list of an object, for a waker of the embedding program. In a simulation there is none:
+/// its processes run in the calls that wait.
+pub(crate) fn watch<T: Send + Sync + 'static>(
+    runtime: &Runtime,
+    of: &Weak<T>,
+    list: impl Fn(&T) -> &WaitList + Send + 'static,
+    waker: &Waker,
+) -> Result<Option<Watch>> {
+    let of = of.upgrade().filter(|_| !runtime.clock().is_virtual());
+    Ok(of.map(|of| Watch::of(Watcher::new(of, list, waker))))
 }
 
 /// The embedding program's number among the processes of a sandbox.

@@ -5,20 +5,23 @@
 //! peer that stops in the middle of a frame keeps nobody for longer than they would wait.
 
 mod listener;
+mod sockets;
 
 pub(crate) use listener::{NativeListener, connect, listen};
 
 use crate::sync::poll::block;
 use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags};
-use procbox_core::raw::{MAX_MESSAGE, RawConnection};
+use procbox_core::raw::{MAX_MESSAGE, RawConnection, Watch};
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, Result, Wait};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use sockets::Place;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 /// Most that one read takes.
@@ -47,8 +50,8 @@ impl Socket {
             }
         };
         prepared.map_err(|e| os("socket", e))?;
-        let (incoming, unsent) = Default::default();
-        Ok(Arc::new(NativeConnection { socket: self, incoming, unsent }))
+        let (incoming, unsent, place) = Default::default();
+        Ok(Arc::new(NativeConnection { socket: self, incoming, unsent, place }))
     }
 
     fn read(&self, into: &mut [u8]) -> std::io::Result<usize> {
@@ -123,17 +126,23 @@ pub(crate) struct NativeConnection {
     incoming: Mutex<Incoming>,
     /// The rest of a message that was sent in part.
     unsent: Mutex<Vec<u8>>,
+    /// Among the sockets that are watched.
+    place: Place,
 }
 
 impl NativeConnection {
     /// Socket, and what to poll it for while a message is awaited: what is unsent may be awaited by the
     /// peer.
     pub(crate) fn awaited(&self) -> PollFd<'_> {
+        PollFd::new(self.socket.fd(), self.awaited_events())
+    }
+
+    fn awaited_events(&self) -> PollFlags {
         let mut events = PollFlags::POLLIN;
         if !lock(&self.unsent).is_empty() {
             events |= PollFlags::POLLOUT;
         }
-        PollFd::new(self.socket.fd(), events)
+        events
     }
 
     /// True if a `recv` would not block, after reading what has come so far.
@@ -247,12 +256,17 @@ impl RawConnection for NativeConnection {
             polled => polled,
         }
     }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.place.watch(self.socket.fd(), self.awaited_events(), waker).map(Some)
+    }
 }
 
 impl Drop for NativeConnection {
     fn drop(&mut self) {
         // What `send` took is sent, if the peer takes it.
         let _ = self.drain(Wait::AtMost(LINGER).deadline(&SystemClock));
+        self.place.close(self.socket.fd());
     }
 }
 

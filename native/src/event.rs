@@ -1,4 +1,4 @@
-//! The event: one word, a flag and the number of times that it was set.
+//! The event: one word, a flag and the number of times that it was set; and a signal for those who watch.
 //!
 //! The number lets a waiter that is woken late see that the flag was set since it came, even if it
 //! has been cleared again.
@@ -6,21 +6,37 @@
 use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs};
-use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::arena::waits::{Awaits, Patient};
+use crate::arena::watches::Wakes;
 use crate::sync::futex;
 use crate::sync::patience::Patience;
+use crate::sync::signal::Signal;
 use procbox_core::observe::{Operation, Waiting};
-use procbox_core::raw::{Handle, RawEvent};
+use procbox_core::raw::{Handle, RawEvent, Watch};
 use procbox_core::time::SystemClock;
 use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
 
 const SET: u32 = 1;
 /// Above the flag: how often it was set.
 const TIMES: u32 = 2;
+
+shared! {
+    /// The body of an event. All zero is one that was never set.
+    struct Core {
+        /// On which those sleep who wait.
+        word: AtomicU32,
+        unused: AtomicU32,
+        /// For those who watch.
+        told: Signal,
+    }
+}
+
+const SIZE: u64 = size_of::<Core>() as u64;
 
 /// An event, by handle.
 pub(crate) struct NativeEvent(Arc<Held>);
@@ -34,7 +50,7 @@ impl Kind for EventKind {
     }
 
     fn size(&self) -> u64 {
-        BODY + size_of::<AtomicU32>() as u64
+        BODY + SIZE
     }
 
     fn handle(&self, held: Arc<Held>) -> Option<Handle> {
@@ -47,12 +63,14 @@ impl Kind for EventKind {
     }
 
     fn needs(&self, arena: &Arena, awaits: &Awaits) -> Needs {
-        let now = arena.body::<AtomicU32>(awaits.object).load(Ordering::SeqCst);
+        let now = arena.body::<Core>(awaits.object).word.load(Ordering::SeqCst);
         if is_due(now, awaits.detail as u32) { Needs::Nothing } else { Needs::Referrers }
     }
 
     fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
-        futex::wake_all(arena.body(object));
+        let core: &Core = arena.body(object);
+        futex::wake_all(&core.word);
+        core.told.bump(arena.shared(), futex::wake_all);
         Ok(())
     }
 }
@@ -65,14 +83,18 @@ fn is_due(now: u32, first: u32) -> bool {
 impl NativeEvent {
     pub(crate) fn create(arena: &Arc<Arena>) -> Result<NativeEvent> {
         let held = arena.create_object(&EventKind, |_, object| {
-            arena.body::<AtomicU32>(object).store(0, Ordering::Relaxed);
+            arena.zero(object + BODY, SIZE);
             Ok(())
         });
         held.map(NativeEvent)
     }
 
-    fn word(&self) -> &AtomicU32 {
+    fn core(&self) -> &Core {
         self.0.arena.body(self.0.offset)
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        &self.core().word
     }
 }
 
@@ -81,6 +103,7 @@ impl RawEvent for NativeEvent {
         let set = |word: u32| (word & SET == 0).then(|| (word | SET).wrapping_add(TIMES));
         if self.word().fetch_update(Ordering::AcqRel, Ordering::Relaxed, set).is_ok() {
             futex::wake_all(self.word());
+            self.core().told.changed(self.0.arena.shared(), futex::wake_all);
         }
     }
 
@@ -90,10 +113,6 @@ impl RawEvent for NativeEvent {
 
     fn is_set(&self) -> bool {
         self.word().load(Ordering::Acquire) & SET != 0
-    }
-
-    fn times_set(&self) -> u64 {
-        u64::from(self.word().load(Ordering::Acquire) / TIMES)
     }
 
     fn wait(&self, wait: Wait) -> Result<()> {
@@ -117,5 +136,13 @@ impl RawEvent for NativeEvent {
             }
             patient.block((self.word(), now), until)?;
         }
+    }
+
+    fn times_set(&self) -> Option<u64> {
+        Some((self.word().load(Ordering::Acquire) / TIMES).into())
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.0.watch(&self.core().told, Wakes::All, waker).map(Some)
     }
 }

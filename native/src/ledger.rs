@@ -12,17 +12,19 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, Rest};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::arena::waits::{Awaits, Patient};
+use crate::arena::watches::Wakes;
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 use procbox_core::observe::{Operation, Waiting};
-use procbox_core::raw::{BELLS, Handle, LANES, Page, RawLedger, Seen, WORDS};
+use procbox_core::raw::{BELLS, Handle, LANES, Page, RawLedger, Seen, WORDS, Watch};
 use procbox_core::time::{Clock, SystemClock};
 use procbox_core::{Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
 
 shared! {
     /// The body of a ledger. All zero is one that nobody has written on.
@@ -224,6 +226,20 @@ impl RawLedger for NativeLedger {
             }
             patient.block(announced, until)?;
         }
+    }
+
+    fn watch(&self, bell: usize, seen: Seen, waker: &Waker) -> Result<Option<Watch>> {
+        let core = self.core();
+        let (Some(signal), Some(seen)) = (core.bells.get(bell), seen.get(bell)) else {
+            waker.wake_by_ref();
+            return Ok(Some(Watch::new(())));
+        };
+        // All: see `sync::signal`.
+        let watch = self.0.watch(signal, Wakes::All, waker)?;
+        if core.rung(bell) != *seen {
+            waker.wake_by_ref();
+        }
+        Ok(Some(watch))
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -8,12 +8,13 @@ use crate::arena::waits::{Awaits, Patient};
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use procbox_core::observe::{self, Operation, Sight, Visible, Waiting};
-use procbox_core::raw::{Handle, RawLock};
+use procbox_core::raw::{Handle, RawLock, Watch};
 use procbox_core::time::SystemClock;
 use procbox_core::{Acquired, Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 /// A lock, by handle.
@@ -175,5 +176,9 @@ impl RawLock for NativeLock {
 
     fn release_for(&self, died: bool) -> Result<()> {
         self.lock().release_for(self.0.arena.me(), died)
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.0.watch_lock(self.lock(), waker).map(Some)
     }
 }

@@ -10,16 +10,18 @@ use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::arena::waits::Awaits;
 use crate::lent::{block, lend};
+use crate::queue;
 use crate::ring::{self, Core, Ring};
 use crate::sync::patience::Patience;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{Handle, Lent, Message, RawPipe};
+use procbox_core::raw::{Handle, Lent, Message, RawPipe, Side, Watch};
 use procbox_core::time::SystemClock;
 use procbox_core::{Bounds, Error, Result, Wait};
 use std::any::Any;
 use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 
 shared! {
     /// Both directions of a pipe. `queues[n]` is what end `n` receives from.
@@ -260,6 +262,14 @@ impl RawPipe for NativePipe {
 
     fn unreceived(&self) -> usize {
         self.queue(1).len()
+    }
+
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        let ring = match side {
+            Side::Items => self.incoming(),
+            Side::Room => self.queue(1),
+        };
+        queue::watch(&self.0, ring, side, waker)
     }
 
     fn poll(&self, wait: Wait) -> Result<()> {

@@ -8,6 +8,7 @@ use crate::reaper::Reaper;
 use crate::stdio::Captured;
 use crate::sync::patience::Patience;
 use crate::sync::poll;
+use crate::sync::wakers::Wakers;
 use crate::syscalls::os;
 use crate::{descendants, interrupt, limits, recover, signals, syscalls};
 use nix::errno::Errno;
@@ -15,12 +16,13 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use procbox_core::observe::{self, Event, Operation, Waiting};
-use procbox_core::raw::{ProcessSpec, RawProcess};
+use procbox_core::raw::{ProcessSpec, RawProcess, Watch};
 use procbox_core::time::{Clock, SystemClock};
 use procbox_core::{Error, ExitStatus, Result, Usage, Wait, signal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// A child of this process, shared by its handle and the reaper.
@@ -36,6 +38,8 @@ pub(crate) struct Child {
     /// Threads that are blocked in `join`: they see the death themselves, and the reaper leaves
     /// the rest to them. One lock and one wake less on the way from death to join.
     joiners: AtomicU32,
+    /// Those who wait for its end and are no threads.
+    watchers: Wakers,
     reaper: Arc<Reaper>,
     /// Output and error output, if they are captured.
     captured: [Option<Captured>; 2],
@@ -81,6 +85,7 @@ impl Child {
             status: Mutex::new(Status::Running),
             limits: Limits::new(spec),
             joiners: AtomicU32::new(0),
+            watchers: Wakers::default(),
             reaper: reaper.clone(),
             captured,
             began: SystemClock.now(),
@@ -149,6 +154,7 @@ impl Child {
         drop(status);
         if is_news {
             self.reaper.forget(self);
+            self.watchers.wake();
             self.tell_end(ended);
         }
         Ok(Some(ended))
@@ -266,6 +272,18 @@ impl Child {
     }
 }
 
+/// A watch for the end of a child.
+struct Watched {
+    child: Arc<Child>,
+    number: u64,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.child.watchers.remove(self.number);
+    }
+}
+
 /// A process, by handle.
 pub(crate) struct NativeProcess(pub(crate) Arc<Child>);
 
@@ -286,6 +304,12 @@ impl RawProcess for NativeProcess {
 
     fn status(&self) -> Option<ExitStatus> {
         self.0.known()
+    }
+
+    /// The reaper, or a thread that joins it, sees the end, and wakes those who wait.
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let number = self.0.watchers.add(waker);
+        Ok(Some(Watch::new(Watched { child: self.0.clone(), number })))
     }
 
     fn terminate(&self) -> Result<()> {

@@ -5,14 +5,16 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
 use crate::arena::waits::Awaits;
+use crate::arena::watches::Wakes;
 use crate::lent::{block, lend};
 use crate::ring::{self, Ring};
 use crate::sync::patience::Patience;
 use procbox_core::observe::{Sight, Visible};
-use procbox_core::raw::{Handle, Lent, Message, RawQueue};
+use procbox_core::raw::{Handle, Lent, Message, RawQueue, Side, Watch};
 use procbox_core::{Bounds, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// A queue, by handle.
 pub(crate) struct NativeQueue(pub(crate) Arc<Held>);
@@ -89,6 +91,22 @@ impl NativeQueue {
     }
 }
 
+/// Has a waker woken when a side of a ring that this object has may be ready. A message is for one, but
+/// room may be for others than who is first: their messages are smaller.
+pub(crate) fn watch(
+    held: &Arc<Held>,
+    ring: Ring<'_>,
+    side: Side,
+    waker: &Waker,
+) -> Result<Option<Watch>> {
+    let (items, space) = ring.signals();
+    let watch = match side {
+        Side::Items => held.watch(items, Wakes::One, waker),
+        Side::Room => held.watch(space, Wakes::All, waker),
+    };
+    watch.map(Some)
+}
+
 impl Visible for NativeQueue {
     fn sight(&self) -> Sight {
         let ring = self.ring();
@@ -133,5 +151,9 @@ impl RawQueue for NativeQueue {
     fn close(&self) {
         // It fails only if this thread held the lock already, which it never keeps.
         let _ = ring::close(&self.0.arena, self.0.offset + BODY, &Patience::deaf());
+    }
+
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
+        watch(&self.0, self.ring(), side, waker)
     }
 }

@@ -12,16 +12,18 @@ use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, Rest};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
 use crate::arena::waits::{Awaits, Patient};
+use crate::arena::watches::Wakes;
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
 use procbox_core::observe::{Operation, Waiting};
-use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, Taken, too_many_permits};
+use procbox_core::raw::{Handle, MAX_PERMITS, RawSemaphore, Taken, Watch, too_many_permits};
 use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
 
 shared! {
     /// The body of a semaphore. The truth is `total` less the permits in all processes' records.
@@ -331,6 +333,10 @@ impl RawSemaphore for NativeSemaphore {
 
     fn available(&self) -> usize {
         self.core().free.load(Ordering::Acquire) as usize
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.0.watch(&self.core().released, Wakes::One, waker).map(Some)
     }
 
     fn taken(self: Arc<Self>) -> Option<Arc<Taken>> {

@@ -1,6 +1,6 @@
 //! Listeners and connections, as a backend makes them.
 
-use super::{Address, Message, RawPipe, Watch};
+use super::{Address, Message, RawPipe, Side, Watch};
 use crate::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
@@ -129,5 +129,9 @@ impl RawConnection for PipeConnection {
 
     fn poll(&self, wait: Wait) -> Result<()> {
         self.0.poll(wait)
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.0.watch(Side::Items, waker)
     }
 }

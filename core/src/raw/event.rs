@@ -32,11 +32,11 @@ pub trait RawEvent: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn wait(&self, wait: Wait) -> Result<()>;
 
-    /// How often it has been set; it may wrap around. A wait that begins now is over when this is
-    /// another number, also if it is clear again. A backend that does not count says only whether it is
-    /// set.
-    fn times_set(&self) -> u64 {
-        u64::from(self.is_set())
+    /// How often it went from clear to set, by a number that wraps around: so one that waits without
+    /// blocking sees that it was set, if it has been cleared since. `None` is what a backend says that
+    /// does not count.
+    fn times_set(&self) -> Option<u64> {
+        None
     }
 
     /// Has `waker` woken when it may be set: see [`Watch`]. `None` is what a backend says in which nobody can wait

@@ -7,10 +7,12 @@
 //! counted or announced, and the rules of a barrier or a read-write lock are plain arithmetic, written
 //! once in this crate.
 
+use super::Watch;
 use crate::time::Clock;
 use crate::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// A ledger, as a backend implements it for [`crate::RwLock`], [`crate::Condition`], [`crate::Barrier`]
 /// and others.
@@ -45,6 +47,17 @@ pub trait RawLedger: Any + Send + Sync {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Deadlock`].
     fn wait(&self, bell: usize, seen: Seen, wait: Wait) -> Result<()>;
+
+    /// Has `waker` woken when this bell has been rung since the page was seen, or a process died: see
+    /// [`Watch`]. Here nobody has to try once more: one that was rung before the call wakes at once. `None`
+    /// is what a backend says in which nobody can wait without blocking.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    fn watch(&self, bell: usize, seen: Seen, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = (bell, seen, waker);
+        Ok(None)
+    }
 
     /// The clock by which waits are measured.
     fn clock(&self) -> Arc<dyn Clock>;

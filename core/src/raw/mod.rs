@@ -44,4 +44,4 @@ pub use region::{AtomicOp, MAX_REGION, RawRegion, Words};
 pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
 pub use taken::Taken;
 pub use waitable::Waitable;
-pub use watch::{Side, Watch};
+pub use watch::{Place, Side, Watch};

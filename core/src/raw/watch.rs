@@ -23,22 +23,79 @@ pub enum Side {
 /// nothing, is woken when that may have changed. A waker may be woken without reason, and one that is
 /// woken tries again and makes another watch.
 ///
+/// Where one alone can have what has come (a message, a permit, a lock), one is woken for it, not all. So
+/// who was woken says what became of it: by [`Watch::tried`] after a try, or by dropping the watch if it
+/// does not try any more. Then another is woken in its place.
+///
 /// ```
 /// use procbox_core::raw::Watch;
 /// let watch = Watch::new("a place in a list, which is left when it is dropped");
 /// drop(watch);
 /// ```
 #[must_use = "who drops it is not woken"]
-pub struct Watch(#[expect(dead_code, reason = "it is dropped")] Box<dyn Any + Send>);
+pub struct Watch(Box<dyn Place>);
+
+/// What keeps a watch: dropped without a word, it hands on the wake that it may have had.
+///
+/// ```
+/// use procbox_core::raw::{Place, Watch};
+/// struct Mine;
+/// impl Place for Mine {
+///     fn tried(self: Box<Self>, found: bool) {
+///         println!("the try found {}", if found { "something" } else { "nothing" });
+///     }
+/// }
+/// Watch::of(Mine).tried(true);
+/// ```
+pub trait Place: Send {
+    /// Ends it after a try, which found what was waited for, or did not. A wake that it had was of use, and
+    /// is not handed on; but where one wake stands for several changes, one that found something wakes
+    /// the next.
+    fn tried(self: Box<Self>, found: bool);
+}
+
+/// One that has nothing to hand on.
+struct Plain(#[expect(dead_code, reason = "it is dropped")] Box<dyn Any + Send>);
+
+impl Place for Plain {
+    fn tried(self: Box<Self>, _: bool) {}
+}
+
+impl Place for (Watch, Watch) {
+    fn tried(self: Box<Self>, found: bool) {
+        self.0.tried(found);
+        self.1.tried(found);
+    }
+}
 
 impl Watch {
-    /// A watch that ends when this is dropped.
+    /// A watch that ends when this is dropped. Nobody else waits for its wake.
     ///
     /// ```
     /// let _watch = procbox_core::raw::Watch::new(7u32);
     /// ```
     pub fn new(place: impl Any + Send) -> Watch {
+        Watch::of(Plain(Box::new(place)))
+    }
+
+    /// A watch that says what becomes of its wake. Two watches are a place too.
+    ///
+    /// ```
+    /// use procbox_core::raw::Watch;
+    /// let (here, there) = (Watch::new(1), Watch::new(2));
+    /// Watch::of((here, there)).tried(false);
+    /// ```
+    pub fn of(place: impl Place + 'static) -> Watch {
         Watch(Box::new(place))
+    }
+
+    /// Ends it after a try that found what was waited for, or did not.
+    ///
+    /// ```
+    /// procbox_core::raw::Watch::new(7u32).tried(true);
+    /// ```
+    pub fn tried(self, found: bool) {
+        self.0.tried(found);
     }
 }
 

@@ -51,8 +51,16 @@ impl Foreign {
         if let Some(answer) = waiting::spin(&mut attempt) {
             return answer;
         }
-        let mut watched = None;
+        let mut watched: Option<Watch> = None;
         poll_fn(|cx| {
+            // Dropped unasked, with a process that is killed, it hands on the wake that it may have had.
+            if let Some(watch) = watched.take() {
+                let tried = attempt();
+                watch.tried(tried.is_some());
+                if let Some(answer) = tried {
+                    return Poll::Ready(answer);
+                }
+            }
             let prompt = Prompt { sleeper: cx.waker().clone(), runtime: Arc::downgrade(&self.runtime) };
             let watch = match self.watch(side, &Waker::from(Arc::new(prompt))) {
                 Ok(watch) => watch,
@@ -60,6 +68,7 @@ impl Foreign {
             };
             // Tried after the watch began: what came before is had now, and what comes later wakes.
             if let Some(answer) = attempt() {
+                watch.tried(true);
                 return Poll::Ready(answer);
             }
             watched = Some(watch);

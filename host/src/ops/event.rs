@@ -13,7 +13,6 @@ use crate::waiting::number;
 use procbox_core::Wait;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Handle, RawEvent};
-use std::sync::Arc;
 
 /// An event, of this sandbox or of another backend.
 fn find(table: &Table, handle: i32) -> Result<&dyn RawEvent> {
@@ -29,7 +28,7 @@ pub(crate) fn new(state: &mut State) -> Result<i32> {
         return foreign::new(state, foreign::SMALL, |maker| Ok(Handle::Event(maker.event()?)));
     }
     let event = HostEvent::new(state.runtime().clone(), state.account().charge(OBJECT)?);
-    Ok(state.table.insert(Object::Event(Arc::new(event)))?)
+    Ok(state.table.insert(Object::Event(event))?)
 }
 
 /// Sets an event.

@@ -24,7 +24,7 @@ fn find(table: &Table, handle: i32) -> Result<&Arc<HostLedger>> {
 /// A new ledger.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
     let ledger = HostLedger::new(state.runtime().clone(), state.account().charge(OBJECT)?);
-    Ok(state.table.insert(Object::Ledger(Arc::new(ledger)))?)
+    Ok(state.table.insert(Object::Ledger(ledger))?)
 }
 
 /// Says whether there is such a ledger: before all else that may be wrong.

@@ -12,7 +12,6 @@ use crate::waiting::number;
 use procbox_core::Wait;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{Handle, RawContext, RawSemaphore};
-use std::sync::Arc;
 
 /// A new semaphore.
 pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
@@ -22,7 +21,7 @@ pub(crate) fn new(state: &mut State, permits: usize) -> Result<i32> {
     }
     let charge = state.account().charge(OBJECT)?;
     let semaphore = HostSemaphore::new(state.runtime().clone(), permits, charge);
-    Ok(state.table.insert(Object::Semaphore(Arc::new(semaphore)))?)
+    Ok(state.table.insert(Object::Semaphore(semaphore))?)
 }
 
 /// Takes a permit if there is one.

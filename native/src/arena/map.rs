@@ -101,6 +101,16 @@ impl Map {
         self.size
     }
 
+    /// A mapping of its own of the header, for who outlives this.
+    ///
+    /// # Errors
+    /// [`Error::Os`].
+    pub(crate) fn first_pages(&self) -> Result<Map> {
+        let size = (size_of::<Header>() as u64).next_multiple_of(PAGE);
+        let fd = self.fd.try_clone().map_err(|e| os("dup", e))?;
+        Ok(Map { base: Map::map(&fd, size)?, size, fd })
+    }
+
     /// The file, to be inherited by who is to attach to it.
     pub(crate) fn raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()

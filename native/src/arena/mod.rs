@@ -22,6 +22,7 @@ pub(crate) mod put_off;
 pub(crate) mod record;
 pub(crate) mod slots;
 pub(crate) mod waits;
+pub(crate) mod watches;
 
 use crate::signals;
 use crate::sync::futex::{Woke, wait, wait_many};
@@ -40,6 +41,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
+use watches::Watches;
 
 /// Pause after which a blocked process whose parent is dead looks whether others in that position have died:
 /// nobody reaps them who would do their recovery.
@@ -78,6 +80,8 @@ pub(crate) struct Arena {
     has_background: AtomicBool,
     /// How often it was looked after those who have nobody else.
     orphan_looks: AtomicU32,
+    /// Wakers of this process, and the thread that sleeps for them.
+    watches: Watches,
     this: Weak<Arena>,
     above: &'static Above,
 }
@@ -112,6 +116,7 @@ impl Arena {
             left: Mutex::default(),
             has_background: AtomicBool::new(false),
             orphan_looks: AtomicU32::new(0),
+            watches: Watches::new(this.clone()),
             this: this.clone(),
             above,
         })

@@ -1,20 +1,22 @@
 //! Listening sockets, and those who come to them.
 
 use super::Socket;
+use super::sockets::Place;
 use crate::sync::poll::block;
 use crate::syscalls::os;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use procbox_core::raw::{RawConnection, RawListener};
+use procbox_core::raw::{RawConnection, RawListener, Watch};
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Address, Error, Result, Wait};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 /// Names are in an abstract space that all programs of the machine share; this sets ours apart.
@@ -31,16 +33,21 @@ enum Listening {
 pub(crate) struct NativeListener {
     socket: Listening,
     address: Address,
+    /// Among the sockets that are watched.
+    place: Place,
 }
 
 impl NativeListener {
-    /// Socket to poll while a client is awaited.
-    pub(crate) fn awaited(&self) -> PollFd<'_> {
-        let fd = match &self.socket {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
             Listening::Unix(socket) => socket.as_fd(),
             Listening::Tcp(socket) => socket.as_fd(),
-        };
-        PollFd::new(fd, PollFlags::POLLIN)
+        }
+    }
+
+    /// Socket to poll while a client is awaited.
+    pub(crate) fn awaited(&self) -> PollFd<'_> {
+        PollFd::new(self.fd(), PollFlags::POLLIN)
     }
 
     /// True if somebody waits to be accepted.
@@ -76,10 +83,15 @@ impl RawListener for NativeListener {
     fn address(&self) -> &Address {
         &self.address
     }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.place.watch(self.fd(), PollFlags::POLLIN, waker).map(Some)
+    }
 }
 
 impl Drop for NativeListener {
     fn drop(&mut self) {
+        self.place.close(self.fd());
         if let Address::Path(path) = &self.address {
             // It was made by us; if somebody else removed it, it is gone as it should be.
             let _ = std::fs::remove_file(path);
@@ -121,7 +133,7 @@ pub(crate) fn listen(address: &Address) -> Result<Arc<dyn RawListener>> {
         }
         (None, _) => return Err(unknown(address)),
     };
-    Ok(Arc::new(NativeListener { socket, address }))
+    Ok(Arc::new(NativeListener { socket, address, place: Place::default() }))
 }
 
 /// A connection to whoever listens under an address.

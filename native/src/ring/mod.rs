@@ -25,6 +25,7 @@ use crate::arena::Arena;
 use crate::arena::kind::Needs;
 use crate::arena::waits::{Awaits, Patient};
 use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::signal::Signal;
 use crate::sync::spin;
 use procbox_core::observe::{Operation, Waiting};
 use procbox_core::time::Deadline;
@@ -119,6 +120,11 @@ impl<'a> Ring<'a> {
     /// [`Ring::is_ready`] may have. Its value is read before this, and `is_ready` after it.
     pub(crate) fn want_items_shared(self) {
         self.core.items.announce_shared();
+    }
+
+    /// What is told when messages come, and when they go.
+    pub(crate) fn signals(self) -> (&'a Signal, &'a Signal) {
+        (&self.core.items, &self.core.space)
     }
 
     fn fits(self, bytes: u64, got_messages: u64, got_bytes: u64) -> bool {

@@ -8,6 +8,7 @@ pub(crate) mod poll;
 pub(crate) mod robust;
 pub(crate) mod signal;
 pub(crate) mod thread;
+pub(crate) mod wakers;
 
 pub(crate) mod atomic {
     //! The atomics of shared memory; its models have others instead.

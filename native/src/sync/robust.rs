@@ -410,6 +410,32 @@ impl RobustLock {
         self.word.load(Ordering::Acquire) & TID == 0
     }
 
+    /// Says that somebody is going to sleep until it is given back: the value while its word has which to
+    /// sleep. `None` if it is free, or who held it has died.
+    pub(crate) fn want(&self) -> Option<u32> {
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & TID == 0 {
+                return None;
+            }
+            let wanted = word | WAITERS;
+            let order = Ordering::Relaxed;
+            if word == wanted || self.word.compare_exchange(word, wanted, order, order).is_ok() {
+                return Some(wanted);
+            }
+        }
+    }
+
+    /// The word on which to sleep.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    /// Hands on a wake to one who sleeps until it is given back.
+    pub(crate) fn wake_one(&self) {
+        futex::wake(&self.word, 1);
+    }
+
     /// Makes all who sleep look again: for a process that died when it had been woken, or before it
     /// woke. The kernel wakes another in its place, but not if somebody took the lock in between
     /// without having slept.

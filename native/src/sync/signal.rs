@@ -15,13 +15,18 @@
 //! share. It reads that word first, raises its own flag at each of the signals, looks at all the
 //! states, and sleeps. Who lowers that flag changes the shared word; so the argument is the same.
 //!
+//! Who watches many states for others raises the same flag, and keeps the signal's own word as it was
+//! before. Whoever lowers a flag changes that word too, whoever sleeps on it. So after a change of the
+//! shared word, the signals whose own words have changed are those that were told of, though others may
+//! have raised the flag again; and one whose word has not changed has its flag up.
+//!
 //! `tests/models` goes through the interleavings of this file.
 
 use super::atomic::{AtomicU32, Ordering, fence};
 
 /// In `wanted`: somebody sleeps on the word of this signal.
 const HERE: u32 = 1;
-/// In `wanted`: somebody sleeps on the word that the signals share.
+/// In `wanted`: somebody sleeps on the word that the signals share, or watches.
 const SHARED: u32 = 2;
 
 /// A word that changes with the state beside it, and flags that say who sleeps.
@@ -49,6 +54,19 @@ impl Signal {
         fence(Ordering::SeqCst);
     }
 
+    /// Says that somebody who sleeps on the shared word watches this for the caller, who looks at the state
+    /// after this. The value is that of [`Signal::value`] until there is something to tell.
+    pub(crate) fn announce_watched(&self) -> u32 {
+        let value = self.value();
+        self.announce_shared();
+        value
+    }
+
+    /// Changes with all that those who watch are told of, before the shared word does.
+    pub(crate) fn value(&self) -> u32 {
+        self.word.load(Ordering::SeqCst)
+    }
+
     /// Tells those who sleep, after a change was published. `shared` is the word that the signals
     /// share; `wake_all` wakes whoever sleeps on a word.
     #[inline]
@@ -56,11 +74,15 @@ impl Signal {
         fence(Ordering::SeqCst);
         if self.wanted.load(Ordering::Relaxed) != 0 {
             let wanted = self.wanted.swap(0, Ordering::SeqCst);
-            for (by, word) in [(HERE, &self.word), (SHARED, shared)] {
-                if wanted & by != 0 {
-                    word.fetch_add(1, Ordering::SeqCst);
-                    wake_all(word);
-                }
+            if wanted != 0 {
+                self.word.fetch_add(1, Ordering::SeqCst);
+            }
+            if wanted & HERE != 0 {
+                wake_all(&self.word);
+            }
+            if wanted & SHARED != 0 {
+                shared.fetch_add(1, Ordering::SeqCst);
+                wake_all(shared);
             }
         }
     }

@@ -1,0 +1,1 @@
+//! Watches of an arena without kinds above it.

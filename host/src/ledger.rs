@@ -134,8 +134,7 @@ impl RawLedger for HostLedger {
             waker.wake_by_ref();
             return Ok(Some(Watch::new(())));
         };
-        let watch =
-            waiting::watch(&self.runtime, &self.this, move |own| &own.bells[bell], waker)?;
+        let watch = waiting::watch(&self.runtime, &self.this, move |own| &own.bells[bell], waker)?;
         if rung.load(Ordering::SeqCst) != *seen {
             waker.wake_by_ref();
         }

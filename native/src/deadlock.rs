@@ -32,13 +32,8 @@ use std::sync::atomic::Ordering;
 use transit::Transit;
 
 /// Threads of procbox's own, which end nobody's wait.
-const HELPERS: [&str; 5] = [
-    "procbox-reaper",
-    "procbox-spawner",
-    "procbox-ctrl-c",
-    "procbox-reactor",
-    "procbox-sockets",
-];
+const HELPERS: [&str; 5] =
+    ["procbox-reaper", "procbox-spawner", "procbox-ctrl-c", "procbox-reactor", "procbox-sockets"];
 
 /// Looks whether the wait of this entry, the caller's own, is one of a circle.
 pub(crate) fn look(arena: &Arena, index: u32) {

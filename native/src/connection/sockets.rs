@@ -106,9 +106,10 @@ impl Place {
         }
         let number = self.number.load(Ordering::Relaxed);
         let wanted = EpollFlags::from_bits_truncate(i32::from(events.bits()));
-        let (wakers, before) = watched.get(&number).cloned().unwrap_or_else(|| {
-            (Arc::default(), EpollFlags::EPOLLONESHOT)
-        });
+        let (wakers, before) = watched
+            .get(&number)
+            .cloned()
+            .unwrap_or_else(|| (Arc::default(), EpollFlags::EPOLLONESHOT));
         let wanted = before | wanted;
         let of = wakers.add(waker);
         let mut event = EpollEvent::new(wanted, number);
@@ -157,9 +158,8 @@ impl Drop for Listed {
     fn drop(&mut self) {
         self.wakers.remove(self.of);
         let mut watched = self.sockets.watched();
-        let is_over = |(wakers, _): &(Arc<Wakers>, _)| {
-            Arc::ptr_eq(wakers, &self.wakers) && wakers.is_empty()
-        };
+        let is_over =
+            |(wakers, _): &(Arc<Wakers>, _)| Arc::ptr_eq(wakers, &self.wakers) && wakers.is_empty();
         // The next event wakes nobody.
         if watched.get(&self.number).is_some_and(is_over) {
             watched.remove(&self.number);

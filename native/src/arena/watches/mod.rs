@@ -182,7 +182,13 @@ impl Reactor {
         if let Some(group) = state.groups.get_mut(&offset) {
             group.waiting.insert(number, waker.clone());
         }
-        Watch::of(Listed { reactor: self.clone(), offset, number, _held: held.clone(), end: End::Left })
+        Watch::of(Listed {
+            reactor: self.clone(),
+            offset,
+            number,
+            _held: held.clone(),
+            end: End::Left,
+        })
     }
 }
 

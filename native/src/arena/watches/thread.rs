@@ -118,7 +118,9 @@ impl State {
                         group.wake(&mut look.due);
                     }
                 }
-                Thing::Lock { held, thread: own } if *own == thread && !group.waiting.is_empty() => {
+                Thing::Lock { held, thread: own }
+                    if *own == thread && !group.waiting.is_empty() =>
+                {
                     let lock: &RobustLock = arena.at(*offset);
                     match (lock.want(), held.upgrade()) {
                         (Some(expected), Some(held)) => {

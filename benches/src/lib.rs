@@ -9,9 +9,11 @@ mod fair;
 mod measure;
 mod ours;
 mod safety;
+mod warm;
 
 pub use measure::{Effort, Figure, timed};
 pub use ours::cases;
+pub use warm::{INTERPRETERS, Interpreter};
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! From a path and options to a context that runs the program.
 
 use crate::options::{BackendArg, ProgramArgs, UnknownImportsArg};
+use memchr::memmem;
 use procbox::backend::runner::find_worker;
 use procbox::native::Confinement;
 use procbox::sandbox::Grants;
@@ -76,8 +77,7 @@ pub(crate) fn wasm_program(path: &Path) -> Result<sandbox::Program> {
 
 /// The room that a program needs: what cannot start a process is only ever one.
 fn room(program: &sandbox::Program, args: &ProgramArgs, at_once: Option<usize>) -> usize {
-    let speaks = !program.is_component()
-        && program.bytes().windows(PROCBOX.len()).any(|bytes| bytes == PROCBOX);
+    let speaks = !program.is_component() && memmem::find(program.bytes(), PROCBOX).is_some();
     match (args.limits.max_processes, at_once) {
         (Some(most), _) => most.get(),
         (None, Some(processes)) if !speaks || args.limits.no_processes => processes,

@@ -66,6 +66,9 @@ pub(crate) fn engine(limits: &Limits, size: Size, settings: Settings) -> Result<
         .max_wasm_stack(limits.stack)
         .async_stack_size(limits.stack.saturating_add(HOST_STACK))
         .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES));
+    // Where RUST_BACKTRACE is set each error would have the stack of this program, which says nothing of the
+    // guest's; and that a process exits is an error to wasmtime. The guest's calls are kept all the same.
+    wasmtime::error::disable_backtrace();
     Engine::new(&config).map_err(|e| Error::os("sandbox", format!("{e:#}")))
 }
 

@@ -34,7 +34,7 @@ use wasmtime::{Engine, ExternType, InstancePre, Module, Store};
 #[derive(Clone, Debug)]
 pub struct Program {
     name: String,
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
 }
 
 /// How many names of workers are kept that a search has found.
@@ -88,7 +88,7 @@ impl Program {
             let why = "not a WebAssembly module: it does not begin with `\\0asm`".to_string();
             return Err(Error::NotRunnable { program: name, why });
         }
-        Ok(Program { name, bytes: bytes.into() })
+        Ok(Program { name, bytes: Arc::new(bytes) })
     }
 
     /// Its bytes: those of the file, or of the image that it was made of.

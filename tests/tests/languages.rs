@@ -294,19 +294,24 @@ fn tools_read_what_they_were_granted() {
     assert!(ran.status != 0 && ran.stdout.len() <= 10 << 10, "{}", ran.status);
 }
 
+/// An image of a program with a `main` of ours, made after it has run this script.
+fn image(folder: &Path, program: &str, prelude: &str) -> String {
+    let warm = folder.join("warm.wasm");
+    std::fs::write(folder.join("prelude"), prelude).unwrap();
+    let (at, program) = (folder.to_str().unwrap(), installed(program));
+    let words = ["snapshot", "--quiet", "--dir-ro", at, "-o", warm.to_str().unwrap()];
+    let words = [&words[..], &[program.to_str().unwrap(), "--", "--snapshot"]].concat();
+    let ran = run(&[&words[..], &[folder.join("prelude").to_str().unwrap()]].concat(), "");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    warm.to_str().unwrap().to_string()
+}
+
 #[test]
 #[ignore = "`make languages` runs it"]
 fn lua_begins_warm_where_it_was_ready() {
     let folder = tempfile::tempdir().unwrap();
-    let at = folder.path().to_str().unwrap();
-    let warm = folder.path().join("warm.wasm");
-    let prelude = folder.path().join("prelude.lua");
-    std::fs::write(&prelude, "known = {} for i = 1, 1000 do known[i] = i * i end n = 0").unwrap();
-    let (lua, warm, prelude) =
-        (installed("lua"), warm.to_str().unwrap(), prelude.to_str().unwrap());
-    let words = ["snapshot", "--quiet", "--dir-ro", at, "-o", warm, lua.to_str().unwrap(), "--"];
-    let ran = run(&[&words[..], &["--snapshot", prelude]].concat(), "");
-    assert_eq!(ran.status, 0, "{ran:?}");
+    let prelude = "known = {} for i = 1, 1000 do known[i] = i * i end n = 0";
+    let warm = &image(folder.path(), "lua", prelude);
     let ran = run(&["run", warm], "n = n + 1 print(known[12], n)");
     assert_eq!((ran.status, &ran.stdout[..]), (0, "144\t1\n"), "{ran:?}");
     // Each has the image, and nothing of another.
@@ -317,6 +322,39 @@ fn lua_begins_warm_where_it_was_ready() {
     assert_eq!((ran.status, ran.stdout), (0, due));
     // The addresses of tables and the seed of its hashes may be the same; errors are each its own.
     let ran = run(&["map", "--quiet", warm], "error('no')\nprint('yes')\nos.exit(4)\n");
+    assert_eq!((ran.status, &ran.stdout[..]), (1, "yes\n"), "{ran:?}");
+    assert!(ran.stderr.contains("line 1") && ran.stderr.contains("code 4"), "{ran:?}");
+}
+
+#[test]
+#[ignore = "`make languages` runs it"]
+fn micropython_begins_warm_where_it_was_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let prelude = "import json, random\nknown = [n * n for n in range(1000)]\nn = 0";
+    let warm = &image(folder.path(), "micropython-stdin", &format!("{prelude}\n"));
+    let ran = run(&["run", warm], "n += 1\nprint(json.dumps([known[12], n, 2 ** 70, 1 / 4]))");
+    assert_eq!((ran.status, &ran.stdout[..]), (0, "[144, 1, 1180591620717411303424, 0.25]\n"));
+    let scripts: String =
+        (0..200).map(|n| format!("n += 1; known[{n}] = -1; print(n, known[{n} + 1])\n")).collect();
+    let ran = run(&["map", "--quiet", warm], &scripts);
+    let due: String = (0..200).map(|n| format!("1 {}\n", (n + 1) * (n + 1))).collect();
+    assert_eq!((ran.status, ran.stdout), (0, due));
+    // No two of them have the same numbers.
+    let scripts = "print(random.getrandbits(30), random.getrandbits(30))\n".repeat(20);
+    let ran = run(&["map", "--quiet", warm], &scripts);
+    let mut numbers: Vec<_> = ran.stdout.lines().collect();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 20, "{numbers:?}");
+    // What is in use survives collections: the garbage is ten times what the process may have.
+    let garbage = "kept = []\nfor i in range(300000):\n    d = {'n': [i] * 100}\n    if i % 1000 == 0:\n        kept.append(d)\n";
+    let whole = "print(all(d == {'n': [1000 * at] * 100} for at, d in enumerate(kept)))";
+    let ran = run(&["run", "--memory", "8M", warm], &format!("{garbage}{whole}"));
+    assert_eq!((ran.status, &ran.stdout[..]), (0, "True\n"), "{ran:?}");
+    let ran = run(&["run", warm], "def deeper(n): return deeper(n + 1)\ndeeper(0)");
+    assert_eq!(ran.status, 1);
+    assert!(ran.stderr.contains("maximum recursion depth"), "{ran:?}");
+    let ran = run(&["map", "--quiet", warm], "1 / 0\nprint('yes')\nimport sys; sys.exit(4)\n");
     assert_eq!((ran.status, &ran.stdout[..]), (1, "yes\n"), "{ran:?}");
     assert!(ran.stderr.contains("line 1") && ran.stderr.contains("code 4"), "{ran:?}");
 }

@@ -19,9 +19,11 @@ mod python;
 mod rayon;
 mod socketpair;
 mod std_process;
+mod warm;
 mod wasmtime;
 
 use procbox_benches::Case;
+use std::path::PathBuf;
 
 /// Begins the children of a peer, procspawn: to be called first in `main`.
 ///
@@ -44,6 +46,7 @@ pub fn cases() -> Vec<Case> {
         fork::cases(),
         procspawn::cases(),
         wasmtime::cases(),
+        warm::cases(programs().as_deref()),
         crossbeam::cases(),
         ipc_channel::cases(),
         iceoryx2::cases(),
@@ -57,4 +60,11 @@ pub fn cases() -> Vec<Case> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The directory of the workers' programs, where `procbox bench` looks for it.
+fn programs() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let mut places = exe.ancestors().map(|folder| folder.join("programs"));
+    places.find(|path| path.join("bench.wasm").exists())
 }

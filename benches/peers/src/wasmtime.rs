@@ -36,7 +36,8 @@ pub(super) fn cases() -> Vec<Case> {
         let run: Run = Box::new(move |n| bare(compute(set, n)));
         cases.push(case("safety/preemption", contender, run));
     }
-    if let Some(module) = bench_module() {
+    let module = crate::programs().map(|programs| programs.join("bench.wasm"));
+    if let Some(module) = module {
         cases.push(case("spawn", "wasmtime", start(module)));
     }
     cases
@@ -96,13 +97,6 @@ const LOOP: &str = r#"(module (func (export "run") (param $n i64) (result i64) (
     (local.set $i (i64.add (local.get $i) (i64.const 1)))
     (br_if $next (i64.lt_u (local.get $i) (local.get $n))))
   (local.get $sum)))"#;
-
-/// The program of the workers, where `procbox bench` looks for it.
-fn bench_module() -> Option<PathBuf> {
-    let exe = std::env::current_exe().ok()?;
-    let mut places = exe.ancestors().map(|folder| folder.join("programs/bench.wasm"));
-    places.find(|path| path.exists())
-}
 
 /// A worker's start, run and end, by wasmtime alone: a store with a pooled instance and stack, which can
 /// be preempted, and imports of which the worker calls two.

@@ -16,6 +16,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("pool/empty", "one task that does nothing, each sent alone"),
     ("pool/fresh", "one task that does nothing, each in a process of its own"),
     ("pool/map", "one of a million tasks that do nothing, in chunks"),
+    ("warm", "a small script in a process of its own, from an image that has started"),
     ("fair/ping-pong", "a message and its answer, beside processes that compute"),
     ("fair/kill", "from a kill to the end of a process that computes"),
     ("safety/deadlocks", "a message and its answer, with and without looking for deadlocks"),

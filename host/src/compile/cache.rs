@@ -2,29 +2,32 @@
 //!
 //! What is in there is executed, so the directory is this user's alone: it is made so, and one that
 //! belongs to somebody else, or that somebody else can write to, is not used. A file is named by the
-//! hash of the module and of all that decides how it is compiled, and says the same inside, with the
-//! hash of what it holds: one that was cut, mixed up or changed is not used either. No program can be
-//! granted the directory (`meets`).
+//! hash of the module and of all that decides how it is compiled, and says the same at its end, with the
+//! hash of what it holds: one that was cut, mixed up or changed is not used either. It begins with the
+//! machine code, so that this is mapped and not read: only the pages are touched that a run needs. No
+//! program can be granted the directory (`meets`).
 
 use super::Work;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
 use procbox_core::{Error, Result};
-use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, Metadata};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 use wasmtime::Engine;
 
-/// What a file begins with; another layout would be another word.
-const HEAD: &[u8; 8] = b"procbox2";
+/// What a file ends with; another layout would be another word.
+const LAST: &[u8; 8] = b"procbox3";
 /// Bytes of a hash.
 const HASH: usize = 32;
+/// What comes behind the machine code and what else there is: the bytes that the code has, the key, the
+/// hash of all before it, and [`LAST`].
+const END: usize = 8 + HASH + HASH + LAST.len();
 /// The most bytes of all files together. When there are more, the oldest go.
 const MOST: u64 = 1 << 30;
 /// The bits of a mode by which others than the owner can write.
@@ -40,10 +43,21 @@ pub(crate) struct Cache {
 /// What a compiled module is found by.
 pub(crate) struct Key([u8; HASH]);
 
-/// A hash function for what knows only how to be hashed.
-struct Sha(Sha256);
+/// A compiled module as it was kept.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// It begins with the machine code.
+    pub(crate) file: File,
+    /// The bytes of that.
+    pub(crate) size: usize,
+    /// What was kept beside it.
+    pub(crate) more: Vec<u8>,
+}
 
-impl Hasher for Sha {
+/// A hash function for what knows only how to be hashed.
+struct Hasher(blake3::Hasher);
+
+impl std::hash::Hasher for Hasher {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -57,7 +71,7 @@ impl Hasher for Sha {
 impl Key {
     /// That of what this work makes of a module.
     pub(crate) fn new(engine: &Engine, module: &[u8], work: Work) -> Key {
-        let mut hash = Sha(Sha256::new());
+        let mut hash = Hasher(blake3::Hasher::new());
         env!("CARGO_PKG_VERSION").hash(&mut hash);
         engine.precompile_compatibility_hash().hash(&mut hash);
         work.to_number().hash(&mut hash);
@@ -119,7 +133,7 @@ impl Cache {
     }
 
     /// What was kept under this key, if it is whole.
-    pub(crate) fn get(&self, key: &Key) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Found> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let file = openat(&self.directory, key.file().as_str(), flags, Mode::empty()).ok()?;
         let mut file = File::from(file);
@@ -127,27 +141,37 @@ impl Cache {
         if !metadata.is_file() || !is_ours_alone(&metadata) {
             return None;
         }
-        let (mut head, mut own, mut hash) = ([0; HEAD.len()], [0; HASH], [0; HASH]);
-        file.read_exact(&mut head).ok()?;
-        file.read_exact(&mut own).ok()?;
-        file.read_exact(&mut hash).ok()?;
-        let mut compiled = Vec::new();
-        file.read_to_end(&mut compiled).ok()?;
-        let real: [u8; HASH] = Sha256::digest(&compiled).into();
-        let whole = head == *HEAD && own == key.0 && hash == real;
-        whole.then_some(compiled)
+        let parts = metadata.len().checked_sub(END as u64)?;
+        let mut end = [0; END];
+        file.read_exact_at(&mut end, parts).ok()?;
+        let (size, rest) = end.split_first_chunk()?;
+        let (own, rest) = rest.split_at(HASH);
+        let (hash, last) = rest.split_at(HASH);
+        if own != key.0 || last != LAST {
+            return None;
+        }
+        let mut real = blake3::Hasher::new();
+        let hashed = metadata.len() - (HASH + LAST.len()) as u64;
+        real.update_reader(Read::take(&mut file, hashed)).ok()?;
+        if real.finalize().as_bytes() != hash {
+            return None;
+        }
+        let size = u64::from_le_bytes(*size);
+        let mut more = vec![0; usize::try_from(parts.checked_sub(size)?).ok()?];
+        file.read_exact_at(&mut more, size).ok()?;
+        Some(Found { file, size: usize::try_from(size).ok()?, more })
     }
 
-    /// Keeps a compiled module.
+    /// Keeps a compiled module, and what else is to be kept with it.
     ///
     /// # Errors
     /// Those of writing it. What was kept under this key before is then kept.
-    pub(crate) fn put(&self, key: &Key, compiled: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn put(&self, key: &Key, parts: [&[u8]; 2]) -> std::io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         // Another process may be writing the same: each has a name of its own until it is whole.
         let name = format!("{}-{n}-{:x}.new", std::process::id(), random());
-        let written = self.write(&name, key, compiled);
+        let written = self.write(&name, key, parts);
         let kept = written.and_then(|()| {
             renameat(&self.directory, name.as_str(), &self.directory, key.file().as_str())
                 .map_err(Into::into)
@@ -159,14 +183,18 @@ impl Cache {
         kept
     }
 
-    fn write(&self, name: &str, key: &Key, compiled: &[u8]) -> std::io::Result<()> {
+    fn write(&self, name: &str, key: &Key, [code, more]: [&[u8]; 2]) -> std::io::Result<()> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = openat(&self.directory, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
         let mut file = File::from(file);
-        file.write_all(HEAD)?;
-        file.write_all(&key.0)?;
-        file.write_all(&Sha256::digest(compiled))?;
-        file.write_all(compiled)
+        let size = (code.len() as u64).to_le_bytes();
+        let mut hash = blake3::Hasher::new();
+        for part in [code, more, &size, &key.0] {
+            hash.update(part);
+            file.write_all(part)?;
+        }
+        file.write_all(hash.finalize().as_bytes())?;
+        file.write_all(LAST)
     }
 
     /// Removes the oldest files when there is too much.
@@ -235,9 +263,12 @@ mod tests {
         let path = temporary("kept");
         let cache = Cache::open(path.clone()).unwrap();
         let key = Key([7; HASH]);
-        assert_eq!(cache.get(&key), None);
-        cache.put(&key, b"compiled").unwrap();
-        assert_eq!(cache.get(&key), Some(b"compiled".to_vec()));
+        assert!(cache.get(&key).is_none());
+        cache.put(&key, [b"compiled", b"and more"]).unwrap();
+        let found = cache.get(&key).unwrap();
+        let mut code = vec![0; found.size];
+        found.file.read_exact_at(&mut code, 0).unwrap();
+        assert_eq!((&code[..], &found.more[..]), (&b"compiled"[..], &b"and more"[..]));
         assert_eq!((mode(&path), mode(&path.join(key.file()))), (0o700, 0o600));
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
         std::fs::remove_dir_all(path).unwrap();
@@ -248,26 +279,26 @@ mod tests {
         let path = temporary("swapped");
         let cache = Cache::open(path.clone()).unwrap();
         let (one, other) = (Key([1; HASH]), Key([2; HASH]));
-        cache.put(&one, b"the one").unwrap();
+        cache.put(&one, [b"the one", b"of many"]).unwrap();
         let file = path.join(one.file());
         std::fs::copy(&file, path.join(other.file())).unwrap();
-        assert_eq!(cache.get(&other), None);
+        assert!(cache.get(&other).is_none());
         let whole = std::fs::read(&file).unwrap();
-        for at in [0, 10, 50, whole.len() - 1] {
+        for at in 0..whole.len() {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             std::fs::write(&file, changed).unwrap();
-            assert_eq!(cache.get(&one), None, "changed at {at}");
+            assert!(cache.get(&one).is_none(), "changed at {at}");
             std::fs::write(&file, &whole[..at]).unwrap();
-            assert_eq!(cache.get(&one), None, "cut at {at}");
+            assert!(cache.get(&one).is_none(), "cut at {at}");
         }
         std::fs::write(&file, whole).unwrap();
         assert!(cache.get(&one).is_some());
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o622)).unwrap();
-        assert_eq!(cache.get(&one), None);
+        assert!(cache.get(&one).is_none());
         std::fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink(path.join(other.file()), &file).unwrap();
-        assert_eq!(cache.get(&one), None);
+        assert!(cache.get(&one).is_none());
         std::fs::remove_dir_all(path).unwrap();
     }
 

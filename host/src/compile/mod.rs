@@ -27,8 +27,8 @@ use crate::grants::Grants;
 use crate::imports::Imports;
 use crate::warm;
 use procbox_core::{Error, Result};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module, Precompiled};
@@ -176,7 +176,7 @@ impl Compiler {
         &self,
         engine: &Engine,
         name: &str,
-        bytes: &Arc<[u8]>,
+        bytes: &[u8],
         imports: &Imports,
         functions: &[u8],
     ) -> Result<Code> {
@@ -197,7 +197,7 @@ impl Compiler {
         &self,
         engine: &Engine,
         name: &str,
-        bytes: &Arc<[u8]>,
+        bytes: &[u8],
         imports: &Imports,
     ) -> Result<(Code, Vec<u8>)> {
         self.cached(engine, name, bytes, imports, (Work::Instrument, &[]))
@@ -228,18 +228,17 @@ impl Compiler {
         self.admission.check(bytes, imports).map_err(refuse)?;
         let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes, work)));
         if let Some((cache, key)) = &key
-            && let Some(kept) = cache.get(key)
-            && let Some([compiled, more]) = work::split(&kept)
-            && let Ok(code) = load(engine, compiled)
+            && let Some(found) = cache.get(key)
+            && let Ok(code) = map(engine, &found)
         {
-            return Ok((code, more.to_vec()));
+            return Ok((code, found.more));
         }
         let done = self.produce(work, [bytes, more]).map_err(|failure| failure.of(name))?;
         let [compiled, more] = work::split(&done).ok_or_else(|| torn().of(name))?;
         let code = load(engine, compiled).map_err(|e| refuse(first_line(&e)))?;
         if let Some((cache, key)) = &key {
             // Whoever cannot keep it compiles it again the next time.
-            let _ = cache.put(key, &done);
+            let _ = cache.put(key, [compiled, more]);
         }
         Ok((code, more.to_vec()))
     }
@@ -253,7 +252,7 @@ impl Compiler {
         &self,
         engine: &Engine,
         name: &str,
-        bytes: &Arc<[u8]>,
+        bytes: &[u8],
         imports: &Imports,
         functions: &[u8],
     ) -> Result<Compiled> {
@@ -264,17 +263,16 @@ impl Compiler {
         checked.map_err(|why| Failure::Refused(why).of(name))?;
         let key = cache::Key::new(engine, bytes, self.work(bytes));
         let file = cache.file_of(&key);
-        if let Some(kept) = cache.get(&key)
-            && let Some([compiled, _]) = work::split(&kept)
-            && load(engine, compiled).is_ok()
+        if let Some(found) = cache.get(&key)
+            && map(engine, &found).is_ok()
         {
-            return Ok(Compiled { size: compiled.len(), was_there: true, file });
+            return Ok(Compiled { size: found.size, was_there: true, file });
         }
         let done = self.produce(self.work(bytes), [bytes, functions]);
         let done = done.map_err(|failure| failure.of(name))?;
-        let [compiled, _] = work::split(&done).ok_or_else(|| torn().of(name))?;
+        let [compiled, more] = work::split(&done).ok_or_else(|| torn().of(name))?;
         let failed = |e: std::io::Error| Error::os("keep", format!("{}: {e}", file.display()));
-        cache.put(&key, &done).map_err(failed)?;
+        cache.put(&key, [compiled, more]).map_err(failed)?;
         Ok(Compiled { size: compiled.len(), was_there: false, file })
     }
 
@@ -348,9 +346,21 @@ fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Code> {
         return unsafe { Component::deserialize(engine, compiled) }.map(Code::Component);
     }
     // SAFETY: the bytes are what wasmtime made of a module: in a child of this process, which gave
-    // them by memory that nobody else has; or they come from a file in a directory that nobody but
-    // this user can write to, and have the hash that was put there with them.
+    // them by memory that nobody else has.
     unsafe { Module::deserialize(engine, compiled) }.map(Code::Module)
+}
+
+/// Takes in what was kept, page by page as it is needed.
+fn map(engine: &Engine, found: &cache::Found) -> wasmtime::Result<Code> {
+    // The very file that was looked through, whatever has its name by now.
+    let path = format!("/proc/self/fd/{}", found.file.as_raw_fd());
+    if Engine::detect_precompiled_file(&path)? == Some(Precompiled::Component) {
+        // SAFETY: as below.
+        return unsafe { Component::deserialize_file(engine, path) }.map(Code::Component);
+    }
+    // SAFETY: it is what wasmtime made of a module, in a file that nobody but this user can write to, with
+    // the hash that was put there with it; and who writes such a file writes another and renames it.
+    unsafe { Module::deserialize_file(engine, path) }.map(Code::Module)
 }
 
 /// The innermost message of a wasmtime error: the outer ones repeat what the caller knows.

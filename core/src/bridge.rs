@@ -189,14 +189,18 @@ impl Mixed {
         let waker = Waker::from(Arc::new(Bell(bell.clone())));
         let mut awaited = sorted[0].things.clone();
         awaited.push(Waitable::Queue(bell.clone()));
+        let mut before: Vec<Watch> = Vec::new();
         loop {
             // What came before the watches began is seen here, and what comes later rings.
             let watches = sorted[1].things.iter().map(|it| watch(it, &waker));
-            let _watches = watches.collect::<Result<Vec<_>>>()?;
+            let watches = watches.collect::<Result<Vec<_>>>()?;
             let ready = self.ready_now(sorted)?;
             if !ready.is_empty() {
+                // Nothing is taken here: others who were to be woken for it are.
                 return Ok(ready);
             }
+            before.into_iter().for_each(|watch| watch.tried(false));
+            before = watches;
             self.first().ready(&awaited, until.wait(&*clock))?;
             // Whoever rang an old wait's bell rang for nobody.
             let _ = bell.get(&mut crate::raw::Message::default(), Wait::Never);

@@ -27,6 +27,7 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = crate::fair::cases(&sandbox)?;
     cases.extend(crate::safety::cases(programs)?);
     cases.extend(crate::warm::cases(programs)?);
+    cases.extend(crate::bridge::cases(programs)?);
     let sandbox = Sandbox::builder().build()?.context(sandbox)?;
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {

@@ -6,7 +6,7 @@
 //!    `runner::wire`;
 //! 2. `record`, `slot` and `state`, the bookkeeping: events in, actions out (`exchange`), and nothing
 //!    else;
-//! 3. `link` (a worker's process and queues), `waiters` (who drives), `background`, and `driver`,
+//! 3. `sides` (the contexts of its slots), `link` (a worker's process and queues), `waiters` (who drives), `background`, and `driver`,
 //!    which does what the state says;
 //! 4. `builder`, `result`, and the typed surface: `pool`, its `map` and its `stream` of results.
 
@@ -22,6 +22,7 @@ mod options;
 mod pool;
 mod record;
 mod result;
+mod sides;
 mod sink;
 mod slot;
 mod state;

@@ -1,6 +1,6 @@
 //! The options of a pool, and the rules that follow from them.
 
-use crate::raw::{Message, Output};
+use crate::raw::{Backend, Message, Output};
 use std::time::Duration;
 
 /// Chunks that a worker has at hand, so that it need not wait for the pool between two.
@@ -12,6 +12,8 @@ const MOST_PER_CHUNK: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) workers: Option<usize>,
+    /// Workers on the sides of a bridge, in place of those.
+    pub(super) sides: Vec<(Backend, usize)>,
     pub(super) chunk_size: Option<usize>,
     pub(super) retries: u32,
     pub(super) idempotent: bool,
@@ -37,6 +39,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             workers: None,
+            sides: Vec::new(),
             chunk_size: None,
             retries: 0,
             idempotent: false,

@@ -5,12 +5,12 @@
 //! here is the context that has both; the rest is up to the backends: see [`RawContext::number_of`] on
 //! the one side and [`RawContext::beside`] on the other.
 
+use crate::random::Random;
 use crate::raw::{
     Address, Backend, Bounds, Handle, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
     RawLedger, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Side,
     Waitable, Watch, WorkerInfo,
 };
-use crate::random::Random;
 use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Context, Error, Result, Wait};
@@ -140,7 +140,9 @@ impl Those {
             return Ok(Vec::new());
         }
         match side.ready(&self.things, Wait::Never) {
-            Ok(indices) => Ok(indices.into_iter().filter_map(|i| self.places.get(i).copied()).collect()),
+            Ok(indices) => {
+                Ok(indices.into_iter().filter_map(|i| self.places.get(i).copied()).collect())
+            }
             Err(Error::TimedOut) => Ok(Vec::new()),
             Err(e) => Err(e),
         }
@@ -183,7 +185,12 @@ impl Mixed {
     }
 
     /// Waits until one of them is ready, on either side.
-    fn wait_for(&self, sorted: &[Those; 2], wait: Wait, bell: &Arc<dyn RawQueue>) -> Result<Vec<usize>> {
+    fn wait_for(
+        &self,
+        sorted: &[Those; 2],
+        wait: Wait,
+        bell: &Arc<dyn RawQueue>,
+    ) -> Result<Vec<usize>> {
         let clock = self.clock();
         let until = wait.deadline(&*clock);
         let waker = Waker::from(Arc::new(Bell(bell.clone())));

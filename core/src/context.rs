@@ -1,9 +1,9 @@
 //! A context: a backend and its defaults. It makes primitives, processes and pools.
 
+use crate::bridge;
 use crate::raw::{
     self, Backend, Bounds, Identity, ProcessSpec, RawContext, RawProcess, Waitable, WorkerInfo,
 };
-use crate::bridge;
 use crate::sync::lock;
 use crate::time::Clock;
 use crate::{Error, Event, Lock, Pipe, Process, Queue, Receiver, Result, Semaphore, Sender, Wait};

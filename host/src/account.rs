@@ -19,8 +19,8 @@ use crate::cycles::Carriers;
 use crate::sync::lock;
 use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
-use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 /// The sum for an object: a lock, a queue, an end of a pipe, a listener.
 pub(crate) const OBJECT: usize = 512;

@@ -58,7 +58,6 @@ impl HostSemaphore {
         self.released.wake_swapped(n);
         Ok(())
     }
-
 }
 
 impl Lender for HostSemaphore {

@@ -15,8 +15,8 @@ use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
-    Entry, Handle, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener, RawLock,
-    RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
+    Entry, Handle, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener,
+    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
 };
 use procbox_core::{
     Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,

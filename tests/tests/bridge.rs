@@ -1,12 +1,14 @@
 //! A bridge: what processes of both kinds share, in pairs of one of each, and what does not cross.
 //! `bridged` has the whole contract on one, and `storm` what happens when it rains.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use procbox::sandbox::{Program, TreeLimits};
 use procbox::{Backend, Bytes, Context, Error, Process, Result, Sandbox, Wait, ready};
 use procbox_tests::mixed::bridge;
 use procbox_tests::{Backend as Of, context, program, watched_in};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const SIDES: [Backend; 2] = [Backend::Native, Backend::Sandbox];
@@ -88,13 +90,58 @@ fn a_killed_holder_on_either_side_gives_its_permits_back() {
     });
 }
 
+/// The program that is killed below: sandboxed processes of it have a lock and a permit, for which a native
+/// one waits that outlives it.
+#[test]
+#[ignore = "it is started by `what_sandboxed_processes_held_comes_back_when_their_program_is_killed`"]
+fn embeds_until_it_is_killed() -> anyhow::Result<()> {
+    let ctx = bridge()?;
+    let (lock, permits) = (ctx.lock()?, ctx.semaphore(1)?);
+    let (held, about, never) = (ctx.event()?, ctx.event()?, ctx.event()?);
+    for (holder, thing) in [("holds_lock", None), ("holds_permit", Some(&permits))] {
+        let holder = ctx.process(holder);
+        let holder = match thing {
+            None => holder.args((&lock, &held, &never)),
+            Some(permits) => holder.args((permits, &held, &never)),
+        };
+        holder.on(Backend::Sandbox).start()?;
+        held.wait()?;
+        held.clear();
+    }
+    let survivor = ctx.process("prints_owner_died").args((&lock, &permits, &about));
+    let survivor = survivor.on(Backend::Native).start()?;
+    about.wait()?;
+    println!("survivor: {}", survivor.pid()?);
+    never.wait()?;
+    Ok(())
+}
+
+#[test]
+fn what_sandboxed_processes_held_comes_back_when_their_program_is_killed() -> anyhow::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--ignored", "--exact", "--nocapture", "embeds_until_it_is_killed"]);
+    let mut program = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(program.stdout.take().context("no stdout")?).lines();
+    let has_begun = lines.any(|line| line.is_ok_and(|line| line.contains("survivor: ")));
+    program.kill()?;
+    program.wait()?;
+    ensure!(has_begun, "it did not begin");
+    let told = lines.find_map(|line| line.ok().filter(|line| line.starts_with("owner died")));
+    ensure!(told.as_deref() == Some("owner died: true"), "{told:?}");
+    Ok(())
+}
+
 #[test]
 fn messages_of_producers_on_both_sides_come_once_and_in_order() {
     on_a_bridge(|ctx| {
         const MANY: u64 = 3000;
         let (q, sums) = (ctx.queue::<(u32, u64)>(16)?, ctx.queue::<(u64, u64)>(4)?);
         let start = |name: &str, side| ctx.process(name).args((&q, &sums)).on(side).start();
-        let takers: Vec<Process> = [SIDES, SIDES].concat().into_iter().map(|s| start("consumes", s)).collect::<Result<_>>()?;
+        let takers: Vec<Process> = [SIDES, SIDES]
+            .concat()
+            .into_iter()
+            .map(|s| start("consumes", s))
+            .collect::<Result<_>>()?;
         let producers = [SIDES, SIDES].concat().into_iter().enumerate().map(|(who, side)| {
             ctx.process("produces").args((&q, who as u32, MANY)).on(side).start()
         });
@@ -208,7 +255,8 @@ fn workers_of_a_pool_die_on_both_sides_and_its_tasks_run_again_on_either() {
         (0..8).try_for_each(|_| tokens.put(&()))?;
         let pool = ctx.pool::<(procbox::Queue<()>,), u64>("dies_while_there_are");
         let pool = pool.native(2).sandboxed(2).chunk_size(1).retries(20).build()?;
-        let results = (0..64).map(|_| pool.apply_async((tokens.clone(),))).collect::<Result<Vec<_>>>()?;
+        let results =
+            (0..64).map(|_| pool.apply_async((tokens.clone(),))).collect::<Result<Vec<_>>>()?;
         results.iter().try_for_each(|result| result.get().map(drop))?;
         ensure!(pool.counters().replaced >= 8, "{:?}", pool.counters());
         Ok(())
@@ -251,7 +299,9 @@ fn a_flood_is_bounded_by_what_its_tree_may_have() {
 fn what_does_not_cross_is_refused_by_name() {
     on_a_bridge(|ctx| {
         let start = ctx.process("double").args((1u64,)).start();
-        ensure!(matches!(start.err(), Some(Error::Invalid(why)) if why.contains("on one of its sides")));
+        ensure!(
+            matches!(start.err(), Some(Error::Invalid(why)) if why.contains("on one of its sides"))
+        );
         let pool = ctx.pool::<(u64,), u64>("double").workers(2).build();
         ensure!(matches!(pool.err(), Some(Error::Invalid(_))));
         let native = ctx.on(Backend::Native)?;
@@ -266,7 +316,8 @@ fn what_does_not_cross_is_refused_by_name() {
         for foreign in [&of_theirs, &elsewhere] {
             let (about, out) = (ctx.queue::<()>(1)?, ctx.queue::<bool>(1)?);
             let p = ctx.process("waits").args((foreign, &about, &out));
-            let side = if std::ptr::eq(foreign, &of_theirs) { Backend::Native } else { Backend::Sandbox };
+            let side =
+                if std::ptr::eq(foreign, &of_theirs) { Backend::Native } else { Backend::Sandbox };
             ensure!(p.on(side).start().err() == Some(Error::ForeignHandle));
         }
         // A bridge needs one of each.

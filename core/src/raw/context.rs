@@ -1,8 +1,9 @@
 //! A backend's context, which makes primitives and starts processes.
 
 use super::{
-    Address, Bounds, Handle, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger, RawListener,
-    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable, WorkerInfo,
+    Address, Bounds, Handle, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger,
+    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable,
+    WorkerInfo,
 };
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock, SystemClock};

@@ -21,7 +21,9 @@ use crate::permits::Lender;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use known::Key;
-use procbox_core::raw::{Acquired, Handle, Message, RawContext, RawLock, RawSemaphore, Waitable};
+use procbox_core::raw::{
+    Acquired, Handle, Lent, Message, RawContext, RawLock, RawSemaphore, Waitable,
+};
 use procbox_core::{Error, Result, Wait};
 use sent::Sent;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -125,20 +127,26 @@ impl Foreign {
             }
             Handle::Pipe(raw) => {
                 let send = || raw.send(bytes, handles, Wait::Never);
-                self.sent.send(self, account, (bytes.len(), handles.len()), || raw.unreceived(), send)
+                self.sent.send(
+                    self,
+                    account,
+                    (bytes.len(), handles.len()),
+                    || raw.unreceived(),
+                    send,
+                )
             }
             _ => Err(Error::Unsupported("messages to such a thing")),
         }
     }
 
-    /// Receives a message, if there is one.
+    /// Receives a message, if there is one: into `into`, but for bytes that can stay where they are.
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::TimedOut`] for a pipe, [`Error::Closed`], [`Error::Unsupported`].
-    pub(crate) fn try_receive(&self, into: &mut Message) -> Result<()> {
+    pub(crate) fn try_receive(&self, into: &mut Message) -> Result<Option<Lent>> {
         match &self.handle {
-            Handle::Queue(raw) => raw.get(into, Wait::Never),
-            Handle::Pipe(raw) => raw.recv(into, Wait::Never),
+            Handle::Queue(raw) => raw.get_lent(into, Wait::Never),
+            Handle::Pipe(raw) => raw.recv_lent(into, Wait::Never),
             _ => Err(Error::Unsupported("messages from such a thing")),
         }
     }

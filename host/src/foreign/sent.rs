@@ -9,8 +9,8 @@
 use super::Foreign;
 use crate::account::{Account, HANDLE, MESSAGE, Reserve};
 use crate::sync::lock;
-use procbox_core::raw::Bounds;
 use procbox_core::Result;
+use procbox_core::raw::Bounds;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 

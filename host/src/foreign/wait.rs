@@ -61,7 +61,8 @@ impl Foreign {
                     return Poll::Ready(answer);
                 }
             }
-            let prompt = Prompt { sleeper: cx.waker().clone(), runtime: Arc::downgrade(&self.runtime) };
+            let prompt =
+                Prompt { sleeper: cx.waker().clone(), runtime: Arc::downgrade(&self.runtime) };
             let watch = match self.watch(side, &Waker::from(Arc::new(prompt))) {
                 Ok(watch) => watch,
                 Err(e) => return Poll::Ready(Err(e)),
@@ -85,6 +86,7 @@ impl Foreign {
             Handle::Event(raw) => raw.watch(waker),
             Handle::Queue(raw) => raw.watch(side, waker),
             Handle::Pipe(raw) => raw.watch(side, waker),
+            Handle::Region(raw) => raw.watch(waker),
             _ => Ok(None),
         };
         watch?.ok_or(Error::Unsupported("waiting for such a thing of another backend"))

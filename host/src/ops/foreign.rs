@@ -17,8 +17,8 @@ use procbox_core::Error::{Empty, Full, TimedOut};
 use procbox_core::Wait;
 use procbox_core::observe::Operation;
 use procbox_core::raw::{
-    Acquired, Handle, Message, RawContext, RawEvent, RawLock, RawQueue, RawRegion, RawSemaphore,
-    Side,
+    Acquired, AtomicOp, Handle, Lent, Message, RawContext, RawEvent, RawLock, RawQueue, RawRegion,
+    RawSemaphore, Side,
 };
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -201,18 +201,28 @@ pub(super) fn queue(table: &Table, handle: i32) -> Result<&dyn RawQueue> {
 }
 
 /// A region.
-pub(super) fn region(table: &Table, handle: i32) -> Result<&dyn RawRegion> {
-    match find(table, handle)?.handle() {
-        Handle::Region(raw) => Ok(&**raw),
+pub(super) fn region(table: &Table, handle: i32) -> Result<(&Arc<Foreign>, &Arc<dyn RawRegion>)> {
+    let foreign = find(table, handle)?;
+    match foreign.handle() {
+        Handle::Region(raw) => Ok((foreign, raw)),
         _ => Err(Error::BadHandle),
     }
 }
 
-/// Waits for a word of a region, which nobody watches.
-pub(super) fn wait_word(state: &State, handle: i32) -> Result<()> {
-    region(&state.table, handle)?;
-    let why = "waiting in a sandboxed process for a word of shared bytes of a bridge: an event can be waited for";
-    Err(procbox_core::Error::Unsupported(why).into())
+/// Waits until the word of a region at an offset is another than this.
+pub(super) async fn wait_word(
+    state: &mut State,
+    handle: i32,
+    (at, is): (usize, u64),
+    wait: Wait,
+) -> Result<()> {
+    let (foreign, raw) = region(&state.table, handle)?;
+    let on = (Operation::RegionWait, number(&**foreign));
+    let is_another = || match raw.atomic(at, AtomicOp::Load) {
+        Ok(word) => (word != is).then_some(Ok(())),
+        Err(e) => Some(Err(e)),
+    };
+    Ok(within(state.standing(), wait, on, unknown, foreign.until(Side::Items, is_another)).await?)
 }
 
 /// Something that carries messages; whether it is a queue.
@@ -231,7 +241,11 @@ fn handles(stored: &Stored) -> procbox_core::Result<Vec<Handle>> {
 }
 
 /// Sends a message if there is room.
-pub(super) fn try_put(foreign: &Arc<Foreign>, account: &Arc<Account>, stored: &Stored) -> Result<()> {
+pub(super) fn try_put(
+    foreign: &Arc<Foreign>,
+    account: &Arc<Account>,
+    stored: &Stored,
+) -> Result<()> {
     Ok(foreign.try_send(account, &stored.body, &handles(stored)?)?)
 }
 
@@ -246,9 +260,8 @@ pub(super) async fn put(
     let handles = handles(stored)?;
     let full = if operation == Operation::QueuePut { Full } else { TimedOut };
     let account = &standing.process.tree.account;
-    let put = foreign.until(Side::Room, || {
-        now(foreign.try_send(account, &stored.body, &handles), full.clone())
-    });
+    let put = foreign
+        .until(Side::Room, || now(foreign.try_send(account, &stored.body, &handles), full.clone()));
     within(standing, wait, (operation, number(&**foreign)), unknown, put).await
 }
 
@@ -258,14 +271,14 @@ pub(super) fn try_get(foreign: &Foreign, account: &Arc<Account>) -> procbox_core
         return Err(account.exhausted());
     }
     BUFFER.with_borrow_mut(|message| {
-        foreign.try_receive(message)?;
+        let lent = foreign.try_receive(message)?;
         let objects = message.handles.drain(..);
         let objects = objects.map(|handle| Object::of_another(&handle, &foreign.runtime));
         let objects = objects.collect::<procbox_core::Result<Vec<_>>>();
-        let bytes = &message.bytes;
+        let bytes = lent.as_ref().map_or(&message.bytes[..], Lent::bytes);
         // It has left its queue, and is not to be lost: what is too much is refused before the next.
         let body = match Body::needs_charge(bytes.len(), 0) {
-            false => Body::from(&bytes[..]),
+            false => Body::from(bytes),
             true => Body::charged(bytes, account.overdraw(bytes.len())),
         };
         if message.bytes.capacity() > KEPT {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 fn find(table: &Table, handle: i32) -> Result<&dyn RawRegion> {
     match table.get(handle) {
         Some(Object::Region(region)) => Ok(&**region),
-        _ => foreign::region(table, handle),
+        _ => Ok(&**foreign::region(table, handle)?.1),
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn wait(
     wait: Wait,
 ) -> Result<()> {
     let Some(Object::Region(region)) = state.table.get(handle) else {
-        return foreign::wait_word(state, handle);
+        return foreign::wait_word(state, handle, (at, is), wait).await;
     };
     let on = (Operation::RegionWait, number(&**region));
     let servers = || vec![Server::Unknown];

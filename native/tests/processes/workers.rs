@@ -4,8 +4,8 @@ use procbox_core::raw::{Handle, Message, RawLock};
 use procbox_core::runner::{Call, Outcome, end_of_result};
 use procbox_core::{Bytes, Error, Event, Lock, Pipe, Queue, Result, Semaphore, Worker};
 use procbox_native::linkme::distributed_slice;
-use std::sync::Arc;
 use procbox_native::{WORKERS, WorkerEntry};
+use std::sync::Arc;
 
 macro_rules! worker {
     ($name:ident($($arg:ident: $type:ty),*) $body:block) => {

@@ -19,6 +19,7 @@ use crate::cycles::Carriers;
 use crate::sync::lock;
 use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -108,8 +109,8 @@ pub(crate) struct Account {
     pub(crate) handles: Count,
     /// Bytes of messages in queues and pipes.
     pub(crate) queued: Count,
-    /// Where its processes have sent messages that others receive unnoticed.
-    abroad: Mutex<Vec<Weak<dyn Abroad>>>,
+    /// Where its processes have sent messages that others receive unnoticed, by address.
+    abroad: Mutex<HashMap<usize, Weak<dyn Abroad>>>,
 }
 
 impl Account {
@@ -171,19 +172,19 @@ impl Account {
     pub(crate) fn sends_to(&self, place: Weak<dyn Abroad>) {
         let mut abroad = lock(&self.abroad);
         if abroad.len() == abroad.capacity() {
-            abroad.retain(|known| known.strong_count() > 0);
+            abroad.retain(|_, known| known.strong_count() > 0);
         }
-        abroad.push(place);
+        abroad.insert(place.as_ptr().cast::<()>().addr(), place);
     }
 
     /// Looks what was received of that; whether there was any.
     fn settle(&self) -> bool {
         let before = self.used();
-        // A list that others may add to meanwhile: what is looked at may be dropped by this.
+        // Unlocked: what is looked at may be dropped by this.
         let abroad = std::mem::take(&mut *lock(&self.abroad));
-        for place in abroad {
+        for (address, place) in abroad {
             if place.upgrade().is_some_and(|it| it.settle()) {
-                lock(&self.abroad).push(place);
+                lock(&self.abroad).insert(address, place);
             }
         }
         self.used() < before

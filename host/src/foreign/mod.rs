@@ -120,6 +120,20 @@ impl Foreign {
         bytes: &[u8],
         handles: &[Handle],
     ) -> Result<()> {
+        match self.send_now(account, bytes, handles) {
+            Err(Error::Exhausted(_)) if account.make_room() => {
+                self.send_now(account, bytes, handles)
+            }
+            other => other,
+        }
+    }
+
+    fn send_now(
+        self: &Arc<Foreign>,
+        account: &Arc<Account>,
+        bytes: &[u8],
+        handles: &[Handle],
+    ) -> Result<()> {
         match &self.handle {
             Handle::Queue(raw) => {
                 let put = || raw.put(bytes, handles, Wait::Never);

@@ -58,6 +58,14 @@ impl Share {
         }
         self.most = FEW.max(2 * self.sizes.len());
     }
+
+    /// Whether any of its messages is; if not, the account has all back.
+    fn is_left(&mut self) -> bool {
+        if self.sizes.is_empty() {
+            self.reserve.clear(&self.account);
+        }
+        !self.sizes.is_empty()
+    }
 }
 
 fn cost(bytes: usize, handles: usize) -> usize {
@@ -81,6 +89,12 @@ impl Sent {
         let mut shares = lock(&self.0);
         let known = shares.iter().position(|share| Arc::ptr_eq(&share.account, account));
         let at = known.unwrap_or_else(|| {
+            if shares.len() == shares.capacity() {
+                // Trees come and go: those of whose messages none is left are forgotten.
+                let there = there();
+                shares.iter_mut().for_each(|share| share.keep(there));
+                shares.retain_mut(Share::is_left);
+            }
             let place: Weak<Foreign> = Arc::downgrade(foreign);
             account.sends_to(place);
             let (reserve, sizes) = (Reserve::default(), VecDeque::new());
@@ -111,12 +125,7 @@ impl Sent {
         let Ok(mut shares) = self.0.try_lock() else { return true };
         let there = if shares.is_empty() { 0 } else { there() };
         shares.iter_mut().for_each(|share| share.keep(there));
-        shares.retain_mut(|share| {
-            if share.sizes.is_empty() {
-                share.reserve.clear(&share.account);
-            }
-            !share.sizes.is_empty()
-        });
+        shares.retain_mut(Share::is_left);
         !shares.is_empty()
     }
 
@@ -125,9 +134,7 @@ impl Sent {
         let shares = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         for mut share in shares.drain(..) {
             share.keep(there);
-            if share.sizes.is_empty() {
-                share.reserve.clear(&share.account);
-            }
+            share.is_left();
         }
     }
 }

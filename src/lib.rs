@@ -81,7 +81,7 @@ pub use procbox_core::{
 #[doc(hidden)]
 pub use procbox_core::{
     Address, Bounds, JoinHandle, LockGuard, Permit, PoolBuilder, Printed, ProcessBuilder, Receiver,
-    Sender, TaskResult, TaskResults, TaskUsage, Usage, Worker,
+    Sender, TaskOptions, TaskResult, TaskResults, TaskUsage, Usage, Worker,
 };
 #[cfg(feature = "sandbox")]
 pub use procbox_host::Sandbox;
@@ -115,7 +115,7 @@ pub mod types {
 /// ```
 pub mod backend {
     pub use procbox_core::raw::*;
-    pub use procbox_core::{codec, printable, random, runner, time};
+    pub use procbox_core::{codec, local, printable, random, runner, time};
 }
 
 /// The sandbox backend: programs, grants, limits.
@@ -152,7 +152,7 @@ pub mod native {
     pub use procbox_native::{
         Confinement, GroupLimits, Native, NativeBuilder, Program, SharedMemory, adopt_orphans,
         answer_termination, answered_signal, init, interrupted, interrupted_by_terminal,
-        kill_descendants, on_interrupt, shared_memory,
+        kill_descendants, local, on_interrupt, shared_memory,
     };
 }
 

@@ -10,6 +10,7 @@ mod fair;
 mod measure;
 mod ours;
 mod safety;
+mod scale;
 mod warm;
 
 pub use measure::{Effort, Figure, timed};

@@ -8,6 +8,9 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Room for all that are alive at once.
+const MOST: usize = 10_100;
+
 /// The cases of both backends. The program `bench` is looked for in a directory, as `bench` and
 /// `bench.wasm`.
 ///
@@ -28,7 +31,8 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     cases.extend(crate::safety::cases(programs)?);
     cases.extend(crate::warm::cases(programs)?);
     cases.extend(crate::bridge::cases(programs)?);
-    let sandbox = Sandbox::builder().build()?.context(sandbox)?;
+    let sandbox = Sandbox::builder().max_processes(MOST).build()?.context(sandbox)?;
+    cases.extend(crate::scale::cases(&native, &sandbox));
     for (contender, ctx) in [("native", native), ("sandbox", sandbox)] {
         let mut add_with = |group, ops, run: fn(&Context, u64) -> anyhow::Result<Duration>| {
             let ctx = ctx.clone();
@@ -52,6 +56,9 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
             timed_there(ctx, "read_many", &ctx.shared_bytes(1 << 20)?, n)
         });
         add("pipe/ping-pong", pipe);
+        add("compute/json", |ctx, n| computed(ctx, "json", n));
+        add("compute/sieve", |ctx, n| computed(ctx, "sieve", n));
+        add("compute/matmul", |ctx, n| computed(ctx, "matmul", n));
         add("pool/empty", pool);
         add("pool/fresh", pool_fresh);
     }
@@ -123,6 +130,15 @@ fn timed_there(
     Ok(Duration::from_nanos(nanos))
 }
 
+/// A worker that computes something `n` times, and says how many nanoseconds that took.
+fn computed(ctx: &Context, worker: &str, n: u64) -> anyhow::Result<Duration> {
+    let took: Queue<u64> = ctx.queue(1)?;
+    let p = ctx.process(worker).args((n, &took)).start()?;
+    let nanos = took.get()?;
+    p.join()?;
+    Ok(Duration::from_nanos(nanos))
+}
+
 pub(super) fn pipe(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     let (a, b) = ctx.pipe::<Bytes>()?;
     let took: Queue<u64> = ctx.queue(1)?;
@@ -139,7 +155,7 @@ pub(super) fn pool(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx).chunk_size(1), n)
 }
 
-fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
+pub(super) fn pool_map(ctx: &Context, n: u64) -> anyhow::Result<Duration> {
     map(empty_task(ctx), n)
 }
 

@@ -1,9 +1,10 @@
 //! A barrier: a number of parties, each of which waits for all others. `barrier/rules.rs` says when they
 //! go on, and what breaks it.
 
+mod polled;
 mod rules;
 
-use crate::ledger::{Ledger, Step, travels};
+use crate::ledger::{Ledger, travels};
 use crate::raw::{MAX_PERMITS, Page};
 use crate::{Error, Result, Wait};
 use rules::*;
@@ -34,11 +35,11 @@ travels!(Barrier);
 
 /// The outcome of a wait at a [`Barrier`]: all have come.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let passed = ctx.barrier(1)?.wait()?;
 /// assert_eq!((passed.index(), passed.is_last()), (0, true));
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
@@ -49,10 +50,10 @@ pub struct Passed {
 impl Passed {
     /// The number of parties that had come before.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(1)?.wait()?.index(), 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn index(&self) -> usize {
         self.index
@@ -60,12 +61,12 @@ impl Passed {
 
     /// `true` for one party of each round: the one that came last.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// if ctx.barrier(1)?.wait()?.is_last() {
     ///     println!("said once in each round");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_last(&self) -> bool {
         self.is_last
@@ -115,16 +116,7 @@ impl Barrier {
         let acts = action.is_some();
         // Who would not wait comes in only if it is the last.
         let only_last = wait.is_never();
-        let entered = self.ledger.until(wait, |page| {
-            repair(page);
-            match page.words[STATE] {
-                BROKEN => Step::Done(Entered::Broken),
-                FILLING if !only_last || page.words[INSIDE] + 1 >= page.words[PARTIES] => {
-                    Step::Done(enter(page, acts))
-                }
-                _ => Step::Sleep(EMPTY),
-            }
-        })?;
+        let entered = self.ledger.until(wait, |page| come_in(page, only_last, acts))?;
         let Entered::At { index, is_last } = entered else { return Err(Error::BrokenBarrier) };
         if is_last && let Some(action) = action {
             let mut acting = Acting { barrier: self, is_done: false };
@@ -146,12 +138,12 @@ impl Barrier {
 
     /// Waits until all parties have come.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(1)?;
     /// barrier.wait()?;
     /// barrier.wait()?; // the next round
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -163,15 +155,15 @@ impl Barrier {
     /// Like [`Barrier::wait`], for at most `timeout`. One that runs out breaks the barrier: the others
     /// would wait in vain.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(2)?;
     /// assert_eq!(barrier.wait_timeout(Duration::from_millis(10)), Err(Error::TimedOut));
     /// assert_eq!(barrier.wait(), Err(Error::BrokenBarrier));
     /// barrier.reset()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -183,12 +175,12 @@ impl Barrier {
     /// Goes on with all others if this is the last party to come; if not, it has not come at all, and
     /// nothing is broken.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(2)?.try_wait(), Err(Error::TimedOut));
     /// assert!(ctx.barrier(1)?.try_wait().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -200,11 +192,11 @@ impl Barrier {
     /// Like [`Barrier::wait`]; the last one to come does something, and all go on when that is done. All
     /// parties say what that is: it cannot be known who comes last.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let barrier = ctx.barrier(1)?;
     /// barrier.wait_then(|| Ok(println!("all are here")))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -215,11 +207,11 @@ impl Barrier {
 
     /// [`Barrier::wait_then`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// ctx.barrier(1)?.wait_timeout_then(Duration::from_secs(1), || Ok(()))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -234,13 +226,13 @@ impl Barrier {
 
     /// Makes it as new: who waits there gets [`Error::BrokenBarrier`], who comes after that does not.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(1)?;
     /// barrier.abort()?;
     /// barrier.reset()?;
     /// barrier.wait()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -258,13 +250,13 @@ impl Barrier {
 
     /// Breaks it: who waits there and who comes gets [`Error::BrokenBarrier`], until it is reset.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(2)?;
     /// barrier.abort()?;
     /// assert_eq!(barrier.wait(), Err(Error::BrokenBarrier));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -286,10 +278,10 @@ impl Barrier {
 
     /// The number of parties that it is for.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(3)?.parties()?, 3);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -301,10 +293,10 @@ impl Barrier {
 
     /// The number of parties that wait there now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.barrier(3)?.waiting()?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -319,10 +311,10 @@ impl Barrier {
 
     /// `true` if it is broken.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.barrier(3)?.is_broken()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -21,15 +21,15 @@ const RELEASED: usize = 0;
 /// A permit is its process's: it comes back when the process dies, unless it was forgotten. Any process
 /// may release.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::Error;
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let two = ctx.bounded_semaphore(2)?;
 /// let permit = two.permit()?;
 /// assert_eq!(two.available()?, 1);
 /// drop(permit);
 /// assert!(matches!(two.release(), Err(Error::Invalid(_)))); // nobody has one
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct BoundedSemaphore {
@@ -44,6 +44,52 @@ fn repair(page: &mut Page) {
     if back > 0 {
         page.words[FREE] = page.words[FREE].saturating_add(back).min(page.words[BOUND]);
         page.ring(RELEASED);
+    }
+}
+
+/// Takes a permit, if there is one.
+fn take_one(page: &mut Page) -> Step<()> {
+    repair(page);
+    if page.words[FREE] == 0 {
+        return Step::Sleep(RELEASED);
+    }
+    less(&mut page.words[FREE], 1);
+    page.mine[TAKEN] = page.mine[TAKEN].saturating_add(1);
+    Step::Done(())
+}
+
+/// For those who wait without a thread. Inside a sandboxed process, and in a simulation, the polls block.
+impl BoundedSemaphore {
+    /// Like [`BoundedSemaphore::acquire`], as a future. Dropped before it is ready, it has taken none.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.bounded_semaphore(3)?;
+    /// semaphore.acquire_async().await?;
+    /// semaphore.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn acquire_async(&self) -> Result<()> {
+        self.ledger.until_polled(take_one).await
+    }
+
+    /// Like [`BoundedSemaphore::permit`], as a future. Dropped before it is ready, it has taken none.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.bounded_semaphore(3)?;
+    /// let permit = semaphore.permit_async().await?;
+    /// drop(permit);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn permit_async(&self) -> Result<BoundedPermit<'_>> {
+        self.acquire_async().await.map(|()| BoundedPermit { semaphore: self })
     }
 }
 
@@ -64,15 +110,7 @@ impl BoundedSemaphore {
     }
 
     fn take(&self, wait: Wait) -> Result<()> {
-        self.ledger.until(wait, |page| {
-            repair(page);
-            if page.words[FREE] == 0 {
-                return Step::Sleep(RELEASED);
-            }
-            less(&mut page.words[FREE], 1);
-            page.mine[TAKEN] = page.mine[TAKEN].saturating_add(1);
-            Step::Done(())
-        })
+        self.ledger.until(wait, take_one)
     }
 
     fn guard(&self, wait: Wait) -> Result<BoundedPermit<'_>> {
@@ -81,15 +119,15 @@ impl BoundedSemaphore {
 
     /// Waits for a permit, which is given back when dropped.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// {
     ///     let _permit = one.permit()?;
     ///     assert_eq!(one.available()?, 0);
     /// }
     /// assert_eq!(one.available()?, 1);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -100,14 +138,14 @@ impl BoundedSemaphore {
 
     /// Like [`BoundedSemaphore::permit`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// let _permit = one.permit()?;
     /// let second = one.permit_timeout(Duration::from_millis(10));
     /// assert_eq!(second.err(), Some(procbox_core::Error::TimedOut));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -118,11 +156,11 @@ impl BoundedSemaphore {
 
     /// Like [`BoundedSemaphore::permit`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// assert!(one.try_permit().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -133,12 +171,12 @@ impl BoundedSemaphore {
 
     /// Waits for a permit and keeps it until [`BoundedSemaphore::release`].
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// one.acquire()?;
     /// one.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -149,12 +187,12 @@ impl BoundedSemaphore {
 
     /// Like [`BoundedSemaphore::acquire`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// one.acquire_timeout(Duration::from_secs(1))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -165,11 +203,11 @@ impl BoundedSemaphore {
 
     /// Like [`BoundedSemaphore::acquire`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let none = ctx.bounded_semaphore(0)?;
     /// assert_eq!(none.try_acquire(), Err(procbox_core::Error::TimedOut));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -180,11 +218,11 @@ impl BoundedSemaphore {
 
     /// Gives a permit back: one of this process's, or else one of another's that is out.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// assert!(one.release().is_err()); // all of them are there
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -209,10 +247,10 @@ impl BoundedSemaphore {
 
     /// The permits that are free now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.bounded_semaphore(3)?.available()?, 3);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -228,12 +266,12 @@ impl BoundedSemaphore {
 
 /// A permit of a [`BoundedSemaphore`], given back when dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let one = ctx.bounded_semaphore(1)?;
 /// one.permit()?.forget();
 /// one.release()?; // by any process
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the permit is given back when dropped"]
@@ -244,12 +282,12 @@ pub struct BoundedPermit<'a> {
 impl BoundedPermit<'_> {
     /// Keeps the permit out, also after the end of this process, until somebody releases it.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let one = ctx.bounded_semaphore(1)?;
     /// one.permit()?.forget();
     /// assert_eq!(one.available()?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn forget(self) {
         // It fails only if this process's memory of it was scribbled over.

@@ -65,8 +65,8 @@ impl Context {
     /// let bridge = Context::bridge(&native, &sandboxed)?;
     /// let strangers = bridge.on(Backend::Sandbox)?;
     /// let p = strangers.process("writer").args((&bridge.queue::<u32>(1)?, 1u32)).start()?;
-    /// p.join()
-    /// # }
+    /// p.join()?;
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors

@@ -123,16 +123,21 @@ impl Drop for Decoding {
     }
 }
 
-/// Up to so many bytes are copied one by one: a call of memcpy costs more than they do.
-const FEW: usize = 8;
-
-/// Appends bytes, of which there are often few: those of a number.
+/// Appends bytes, of which there are often few: those of a number. A call of memcpy costs more than a few
+/// do, and so does a look at the room there is for each.
 #[inline]
 pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.len() <= FEW {
-        bytes.iter().for_each(|byte| to.push(*byte));
-    } else {
-        copy::append(to, bytes);
+    match *bytes {
+        [] => {}
+        [a] => to.push(a),
+        [a, b] => to.extend_from_slice(&[a, b]),
+        [a, b, c] => to.extend_from_slice(&[a, b, c]),
+        [a, b, c, d] => to.extend_from_slice(&[a, b, c, d]),
+        [a, b, c, d, e] => to.extend_from_slice(&[a, b, c, d, e]),
+        [a, b, c, d, e, f] => to.extend_from_slice(&[a, b, c, d, e, f]),
+        [a, b, c, d, e, f, g] => to.extend_from_slice(&[a, b, c, d, e, f, g]),
+        [a, b, c, d, e, f, g, h] => to.extend_from_slice(&[a, b, c, d, e, f, g, h]),
+        _ => copy::append(to, bytes),
     }
 }
 
@@ -184,15 +189,50 @@ pub(crate) fn encode_to<T: Serialize + ?Sized>(
     value: &T,
     flavor: impl Flavor<Output = ()>,
 ) -> Result<Vec<Handle>> {
+    match serialize(value, flavor) {
+        Ok(0) => Ok(Vec::new()),
+        Ok(met) => Ok(take_last(met)),
+        Err(e) => Err(not_encoded::<T>(e)),
+    }
+}
+
+/// Appends a value to `bytes` and the handles in it to `handles`, and says how many these are: where there
+/// are many values, of which few have any.
+///
+/// # Errors
+/// Those of [`encode`].
+#[inline]
+pub(crate) fn encode_more<T: Serialize + ?Sized>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+    handles: &mut Vec<Handle>,
+) -> Result<usize> {
+    match serialize(value, Append(bytes)) {
+        Ok(0) => Ok(0),
+        Ok(met) => {
+            handles.extend(take_last(met));
+            Ok(met)
+        }
+        Err(e) => Err(not_encoded::<T>(e)),
+    }
+}
+
+/// Serialises a value by a flavor: how many handles are in it, which are the last that were met.
+#[inline]
+fn serialize<T: Serialize + ?Sized>(
+    value: &T,
+    flavor: impl Flavor<Output = ()>,
+) -> postcard::Result<usize> {
     let outer = SENDING.replace(Sending { active: true, met: 0 });
     let undo = Undo { outer };
-    postcard::serialize_with_flavor(value, flavor)
-        .map_err(|e| Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() })?;
+    postcard::serialize_with_flavor(value, flavor)?;
     std::mem::forget(undo);
-    match SENDING.replace(outer).met {
-        0 => Ok(Vec::new()),
-        met => Ok(take_last(met)),
-    }
+    Ok(SENDING.replace(outer).met)
+}
+
+#[cold]
+fn not_encoded<T: ?Sized>(e: postcard::Error) -> Error {
+    Error::Encode { type_name: std::any::type_name::<T>(), why: e.to_string() }
 }
 
 /// Decodes a value that uses up all of `bytes` and may refer to `handles`.
@@ -206,6 +246,19 @@ pub(crate) fn encode_to<T: Serialize + ?Sized>(
 /// [`Error::Decode`] if it is not that.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], handles: &[Handle]) -> Result<T> {
     decode_owned(bytes, handles.to_vec())
+}
+
+/// Decodes a value that uses up all of `bytes` and has no handles. `None` if it is not that: [`decode`]
+/// says why.
+#[inline]
+pub(crate) fn decode_plain<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    if RECEIVING.get() {
+        return None;
+    }
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Some(value),
+        _ => None,
+    }
 }
 
 /// Like [`decode`]; of the handles only those in the value are left.

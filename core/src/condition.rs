@@ -1,6 +1,7 @@
 //! A condition: a lock, and a way to sleep without it until somebody says that something has changed.
 //! `condition/rules.rs` says who is woken.
 
+mod polled;
 mod rules;
 
 use crate::ledger::{Kind, Ledger, Step, deserialize_as, serialize_as};
@@ -20,8 +21,8 @@ use std::time::Duration;
 /// lock gives it back, and the next guard says `owner_died`. Seldom one wakes that was not notified: wait
 /// for what is needed, by [`Condition::wait_for`].
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let (changed, items) = (ctx.condition()?, ctx.queue::<u32>(16)?);
 /// // one process
 /// let guard = changed.lock()?;
@@ -32,7 +33,7 @@ use std::time::Duration;
 /// let guard = changed.wait_for(changed.lock()?, || !items.is_empty())?;
 /// println!("{}", items.get()?);
 /// # drop(guard);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Condition {
@@ -47,12 +48,12 @@ impl Condition {
 
     /// Waits for the condition's lock.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let changed = ctx.condition()?;
     /// let guard = changed.lock()?;
     /// assert!(!guard.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -63,11 +64,11 @@ impl Condition {
 
     /// Like [`Condition::lock`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// drop(ctx.condition()?.lock_timeout(Duration::from_secs(1))?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -78,10 +79,10 @@ impl Condition {
 
     /// Like [`Condition::lock`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.condition()?.try_lock().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -113,14 +114,14 @@ impl Condition {
     /// Like [`Condition::wait`], for at most `timeout`; the lock is taken again however long that takes.
     /// It says whether this one was notified.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let changed = ctx.condition()?;
     /// let (guard, notified) = changed.wait_timeout(changed.lock()?, Duration::from_millis(10))?;
     /// assert!(!notified);
     /// # drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -159,15 +160,15 @@ impl Condition {
 
     /// Like [`Condition::wait_for`], for at most `timeout`. It says whether it is so.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let changed = ctx.condition()?;
     /// let second = Duration::from_secs(1);
     /// let (guard, is_so) = changed.wait_for_timeout(changed.lock()?, second, || false)?;
     /// assert!(!is_so);
     /// # drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -229,10 +230,10 @@ impl Condition {
     /// Notifies so many of those who wait, and says how many that were: fewer if there are fewer. It is
     /// done best by who has the lock, so that nobody is between its look and its wait.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.condition()?.notify(1)?, 0); // nobody waits
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -244,10 +245,10 @@ impl Condition {
 
     /// Notifies all who wait, and says how many that were.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// ctx.condition()?.notify_all()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -55,12 +55,17 @@ impl ContextInner {
 }
 
 impl Drop for ContextInner {
-    /// Daemons end with their parent; the others are joined, and killed if they would not end.
+    /// Daemons end with their parent, as far as they can; the others are joined, and killed if they would
+    /// not end.
     fn drop(&mut self) {
-        let children = self.alive();
-        for child in children.iter().filter(|c| c.daemon()) {
-            let _ = child.terminate();
-        }
+        let mut children = self.alive();
+        // Where nothing can be ended from outside, nothing says when it ends.
+        children.retain(|child| {
+            let is_endless = child.daemon()
+                && matches!(child.terminate(), Err(Error::Unsupported(_)))
+                && !child.abandon();
+            !is_endless
+        });
         for child in children {
             match child.join() {
                 Err(Error::Interrupted) => drop(child.kill()),
@@ -77,30 +82,30 @@ impl Drop for ContextInner {
 /// Clones are the same context. When the last is dropped, its daemon processes are terminated and
 /// the others are joined, as at the end of a Python program.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// let q = ctx.queue::<u32>(16)?;
 /// let p = ctx.process("writer").args((&q, 3u32)).start()?;
 /// for _ in 0..3 {
 ///     println!("{}", q.get()?);
 /// }
 /// p.join()?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Context(pub(crate) Arc<ContextInner>);
 
 /// A context that does not keep its processes: see [`Context::downgrade`].
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::WeakContext;
 /// # use std::sync::OnceLock;
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// static CONTEXT: OnceLock<WeakContext> = OnceLock::new();
 /// CONTEXT.get_or_init(|| ctx.downgrade());
 /// drop(ctx); // ends it: the global does not keep it
 /// assert!(CONTEXT.get().is_some_and(|weak| weak.upgrade().is_none()));
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct WeakContext(Weak<ContextInner>);
@@ -108,13 +113,13 @@ pub struct WeakContext(Weak<ContextInner>);
 impl WeakContext {
     /// The context, unless the last clone of it was dropped.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let weak = ctx.downgrade();
     /// if let Some(ctx) = weak.upgrade() {
     ///     println!("{} processes still run", ctx.active_children().len());
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn upgrade(&self) -> Option<Context> {
         self.0.upgrade().map(Context)
@@ -130,13 +135,13 @@ impl fmt::Debug for ContextInner {
 impl Context {
     /// For a place that must not delay the context's end, such as a global variable.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let weak = ctx.downgrade();
     /// assert!(weak.upgrade().is_some());
     /// drop(ctx); // the last clone
     /// assert!(weak.upgrade().is_none());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn downgrade(&self) -> WeakContext {
         WeakContext(Arc::downgrade(&self.0))
@@ -144,14 +149,14 @@ impl Context {
 
     /// Wraps a backend.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Context;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// # let p = ctx.process("greet").args(("world",)).start()?;
     /// let second = Context::from_raw(ctx.raw().clone());
     /// assert!(second.active_children().is_empty()); // its own; the backend is shared
     /// drop(ctx.lock()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawContext>) -> Context {
         Context(Arc::new(ContextInner {
@@ -163,13 +168,13 @@ impl Context {
 
     /// The backend.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Wait;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (here, there) = ctx.raw().pipe(true)?;
     /// there.send(b"bytes as they are", &[], Wait::Never)?;
     /// # drop(here);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn raw(&self) -> &Arc<dyn RawContext> {
         &self.0.raw
@@ -182,13 +187,13 @@ impl Context {
 
     /// The backend of this context.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Backend;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// if ctx.backend() == Backend::Native {
     ///     println!("the pids are the system's");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn backend(&self) -> Backend {
         self.0.raw.backend()
@@ -196,12 +201,12 @@ impl Context {
 
     /// A lock that nobody holds.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.lock()?;
     /// let guard = lock.try_lock()?;
     /// assert!(!guard.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -212,11 +217,11 @@ impl Context {
 
     /// A semaphore with this many permits.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(2)?;
     /// assert_eq!(s.available(), 2);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -230,11 +235,11 @@ impl Context {
 
     /// An event that is clear.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let event = ctx.event()?;
     /// assert!(!event.is_set());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -245,14 +250,14 @@ impl Context {
 
     /// A queue that holds at most `messages`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(1)?;
     /// q.put(&1)?;
     /// assert_eq!(q.try_put(&2), Err(Error::Full));
     /// assert!(matches!(ctx.queue::<u32>(0), Err(Error::Invalid(_))));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -263,14 +268,14 @@ impl Context {
 
     /// A queue that holds as many messages as fit into [`Bounds::MAX_BYTES`].
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.unbounded_queue::<u32>()?;
     /// for n in 0..10_000 {
     ///     q.try_put(&n)?;
     /// }
     /// assert!(!q.is_full());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -281,13 +286,13 @@ impl Context {
 
     /// A queue with bounds of its own.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::{Bounds, Bytes, Error};
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue_with::<Bytes>(Bounds::default().bytes(1 << 20))?;
     /// let large = Bytes(vec![0; 2 << 20]);
     /// assert!(matches!(q.put(&large), Err(Error::TooLarge { .. })));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -301,13 +306,13 @@ impl Context {
 
     /// The two ends of a duplex pipe.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (here, there) = ctx.pipe::<u32>()?;
     /// here.send(&20)?;
     /// there.send(&(there.recv()? + 1))?;
     /// assert_eq!(here.recv()?, 21);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -319,12 +324,12 @@ impl Context {
 
     /// The two ends of a simplex pipe: what the second sends, the first receives.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (from, to) = ctx.simplex_pipe::<u32>()?;
     /// to.send(&7)?;
     /// assert_eq!(from.recv()?, 7);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -336,12 +341,12 @@ impl Context {
 
     /// The workers that the context's program offers.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// for worker in ctx.workers()? {
     ///     println!("{}", worker.signature.unwrap_or(worker.name));
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -352,11 +357,11 @@ impl Context {
 
     /// The identity of the calling process.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let me = ctx.current_process();
     /// println!("{} has pid {}", me.name, me.pid);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn current_process(&self) -> Identity {
         self.0.raw.identity()
@@ -364,13 +369,13 @@ impl Context {
 
     /// The pid and name of the calling process's parent; `None` in the first process.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// match ctx.parent_process() {
     ///     Some((pid, name)) => println!("started by {name}, process {pid}"),
     ///     None => println!("the first process"),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn parent_process(&self) -> Option<(u32, String)> {
         self.0.raw.identity().parent
@@ -378,12 +383,12 @@ impl Context {
 
     /// The processes that this context started and that have not ended; those that have are reaped.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// for p in ctx.active_children() {
     ///     p.terminate()?;
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn active_children(&self) -> Vec<Process> {
         self.0.alive()
@@ -391,12 +396,12 @@ impl Context {
 
     /// The number of CPUs that the processes can use.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let busy = ctx.cpu_count().div_ceil(2); // leaves the other half to others
     /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(busy).build()?;
     /// # drop(pool);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn cpu_count(&self) -> usize {
         self.0.raw.cpu_count()

@@ -1,6 +1,7 @@
 //! A flag that processes wait for.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::until;
 use crate::raw::{Handle, RawEvent};
 use crate::{Error, Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,13 +11,13 @@ use std::time::Duration;
 
 /// A flag: `set`, `clear`, and `wait` until it is set.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let go = ctx.event()?;
 /// assert!(!go.wait_timeout(std::time::Duration::from_millis(10))?);
 /// go.set();
 /// assert!(go.wait()?);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Event(Arc<dyn RawEvent>);
@@ -24,12 +25,12 @@ pub struct Event(Arc<dyn RawEvent>);
 impl Event {
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Event;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let event = Event::from_raw(ctx.raw().event()?); // what `Context::event` does
     /// assert!(!event.is_set());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawEvent>) -> Event {
         Event(raw)
@@ -37,13 +38,13 @@ impl Event {
 
     /// Sets the flag; all who wait go on.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let event = ctx.event()?;
     /// event.set();
     /// event.set(); // it is set already: nothing changes
     /// assert!(event.is_set());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn set(&self) {
         self.0.set();
@@ -51,13 +52,13 @@ impl Event {
 
     /// Clears the flag.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let event = ctx.event()?;
     /// event.set();
     /// event.clear();
     /// assert!(!event.wait_timeout(std::time::Duration::ZERO)?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn clear(&self) {
         self.0.clear();
@@ -65,14 +66,14 @@ impl Event {
 
     /// `true` if it is set now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let stop = ctx.event()?;
     /// # stop.set();
     /// while !stop.is_set() {
     ///     println!("one more round");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_set(&self) -> bool {
         self.0.is_set()
@@ -80,13 +81,13 @@ impl Event {
 
     /// Waits until it is set; the answer is always `true`.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let event = ctx.event()?;
     /// let other = event.clone();
     /// std::thread::spawn(move || other.set());
     /// assert!(event.wait()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -117,6 +118,34 @@ impl Event {
             Err(Error::TimedOut) => Ok(false),
             Err(e) => Err(e),
         }
+    }
+}
+
+impl Event {
+    /// Like [`Event::wait`], as a future: whoever polls it does not block while the event is clear. It is
+    /// ready if the event is set, or was set since it was first polled.
+    /// Inside a sandboxed process, and in a simulation, the poll blocks.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let go = ctx.event()?;
+    /// let p = ctx.process("starts_the_rest").args((&go,)).start()?;
+    /// go.wait_async().await?;
+    /// # drop(p);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn wait_async(&self) -> Result<()> {
+        let before = self.0.times_set();
+        let attempt = |wait: Wait| {
+            if self.0.is_set() || self.0.times_set() != before {
+                return Ok(());
+            }
+            if wait.is_never() { Err(Error::TimedOut) } else { self.0.wait(wait) }
+        };
+        until(attempt, |waker| self.0.watch(waker)).await
     }
 }
 

@@ -7,11 +7,11 @@ use crate::{Array, Context, Error, Result, SharedBytes, Value};
 impl Context {
     /// So many bytes that processes share, all zero.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(1 << 20)?;
     /// shared.write(0, b"some bytes")?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -26,11 +26,11 @@ impl Context {
 
     /// A value of plain data that processes share, with a lock for those who change it.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let counter = ctx.value(0u64)?;
     /// counter.update(|n| *n += 1)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -41,11 +41,11 @@ impl Context {
 
     /// Values of plain data that processes share, as many as these, with a lock for those who take it.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let sums = ctx.array(&[0f64; 1000])?;
     /// sums.set(7, &1.5)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

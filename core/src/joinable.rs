@@ -1,10 +1,11 @@
 //! A queue whose items are to be marked done, and of which one can wait until all are.
 //! `joinable/rules.rs` says where an item is at any moment.
 
+mod polled;
 mod rules;
 
 use crate::ledger::{Kind, Ledger, Waiting, deserialize_as, less, serialize_as};
-use crate::raw::Page;
+use crate::raw::{Page, Seen};
 use crate::{Error, Queue, Result, Wait};
 use rules::*;
 use serde::de::DeserializeOwned;
@@ -34,6 +35,16 @@ pub struct JoinableQueue<T> {
     ledger: Ledger,
 }
 
+/// The outcome of a look of one who joins.
+enum Looked {
+    /// All are done; so many were lost.
+    Done(usize),
+    /// It has to be looked at once more.
+    Again,
+    /// They are not done.
+    Sleep(Seen),
+}
+
 /// A wait for an item that ran out is one of a queue.
 fn empty(e: Error) -> Error {
     if e == Error::TimedOut { Error::Empty } else { e }
@@ -61,11 +72,11 @@ impl<T> JoinableQueue<T> {
 
     /// Waits for room and puts an item at the end.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<String>(16)?;
     /// q.put("an item")?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -147,14 +158,14 @@ impl<T> JoinableQueue<T> {
     /// Waits until there is nothing in the queue and all that was taken is done, or lost with who had
     /// it; how many items were lost like that, all together since the queue was made.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let q = ctx.joinable_queue::<u32>(16)?;
     /// match q.join()? {
     ///     0 => println!("all done"),
     ///     lost => println!("all done, but for {lost} that died with who had them"),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -165,13 +176,13 @@ impl<T> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::join`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// q.put(&1)?;
     /// assert!(q.join_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -182,10 +193,10 @@ impl<T> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::join`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.try_join()?, 0); // nothing was put yet
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -195,32 +206,40 @@ impl<T> JoinableQueue<T> {
     }
 
     fn join_as(&self, wait: Wait) -> Result<usize> {
+        let mut waiting = Waiting::new(wait);
+        loop {
+            match self.look_if_done(waiting.wait)? {
+                Looked::Done(lost) => return Ok(lost),
+                Looked::Again => {}
+                Looked::Sleep(seen) => self.ledger.sleep(ALL_DONE, seen, &mut waiting)?,
+            }
+        }
+    }
+
+    /// One look of those who join.
+    fn look_if_done(&self, wait: Wait) -> Result<Looked> {
         let look = |page: &mut Page| {
             repair(page);
             let is_idle = page.words[UNDONE] == 0 && page.words[TAKING] == 0;
             (is_idle, page.words[TAKES], page.words[LOST])
         };
-        let mut waiting = Waiting::new(wait);
-        loop {
-            let ((is_idle, takes, _), seen) = self.ledger.look(waiting.wait, look)?;
-            if is_idle && self.queue.is_empty() {
-                let ((_, takes_now, lost), _) = self.ledger.look(waiting.wait, look)?;
-                // If nobody began to take one meanwhile, none was on its way when the queue was empty.
-                if takes_now == takes {
-                    return Ok(usize::try_from(lost).unwrap_or(usize::MAX));
-                }
-                continue;
-            }
-            self.ledger.sleep(ALL_DONE, seen, &mut waiting)?;
+        let ((is_idle, takes, _), seen) = self.ledger.look(wait, look)?;
+        if !is_idle || !self.queue.is_empty() {
+            return Ok(Looked::Sleep(seen));
         }
+        let ((_, takes_now, lost), _) = self.ledger.look(wait, look)?;
+        // If nobody began to take one meanwhile, none was on its way when the queue was empty.
+        let is_done = takes_now == takes;
+        let lost = usize::try_from(lost).unwrap_or(usize::MAX);
+        Ok(if is_done { Looked::Done(lost) } else { Looked::Again })
     }
 
     /// The number of items in the queue now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.len(), 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn len(&self) -> usize {
         self.queue.len()
@@ -228,10 +247,10 @@ impl<T> JoinableQueue<T> {
 
     /// `true` if there is none in it now; some that were taken may be undone.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.joinable_queue::<u32>(16)?.is_empty());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
@@ -239,10 +258,10 @@ impl<T> JoinableQueue<T> {
 
     /// The number of items that were taken and are not done, by those who live.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.undone()?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -257,12 +276,12 @@ impl<T> JoinableQueue<T> {
 
     /// Closes it for all: puts fail at once, gets drain what is there and then fail.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// q.close()?;
     /// assert_eq!(q.get(), Err(procbox_core::Error::Closed));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -292,13 +311,13 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::get`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// assert_eq!(q.get_timeout(Duration::from_millis(10)), Err(Error::Empty));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -309,11 +328,11 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
 
     /// Like [`JoinableQueue::get`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.joinable_queue::<u32>(16)?.try_get(), Err(Error::Empty));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -325,15 +344,21 @@ impl<T: DeserializeOwned> JoinableQueue<T> {
     fn get_as(&self, wait: Wait) -> Result<T> {
         let mut waiting = Waiting::new(wait);
         loop {
-            let ((), seen) = self.ledger.look(waiting.wait, begin_to_take).map_err(empty)?;
-            let got = self.queue.try_get();
-            let are_more = got.is_ok() && !self.queue.is_empty();
-            self.ledger.update(|page| end_taking(page, got.is_ok(), are_more))?;
+            let (got, seen) = self.take_one(waiting.wait).map_err(empty)?;
             if !matches!(got, Err(Error::Empty)) {
                 return got;
             }
             self.ledger.sleep(PUT, seen, &mut waiting).map_err(empty)?;
         }
+    }
+
+    /// Takes an item if there is one. `wait` is for the ledger.
+    fn take_one(&self, wait: Wait) -> Result<(Result<T>, Seen)> {
+        let ((), seen) = self.ledger.look(wait, begin_to_take)?;
+        let got = self.queue.try_get();
+        let are_more = got.is_ok() && !self.queue.is_empty();
+        self.ledger.update(|page| end_taking(page, got.is_ok(), are_more))?;
+        Ok((got, seen))
     }
 }
 

@@ -5,11 +5,14 @@
 //! So the first who comes after a death makes up for it, in the same change as its own step.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::Last;
 use crate::raw::{Handle, Page, RawLedger, Seen};
 use crate::time::{Clock, Deadline};
 use crate::{Error, Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A ledger. It is written on by one kind of primitive alone.
 #[derive(Clone)]
@@ -80,6 +83,76 @@ impl Ledger {
             match self.look(waiting.wait, &mut step)? {
                 (Step::Done(answer), _) => return Ok(answer),
                 (Step::Sleep(bell), seen) => self.sleep(bell, seen, &mut waiting)?,
+            }
+        }
+    }
+}
+
+/// For those who wait without a thread.
+impl Ledger {
+    /// As [`Ledger::until`], as a future. Dropped before it is ready, it has done no step that is done.
+    pub(crate) fn until_polled<T>(
+        &self,
+        mut step: impl FnMut(&mut Page) -> Step<T>,
+    ) -> impl Future<Output = Result<T>> {
+        self.polled(move |ledger| {
+            let (step, seen) = ledger.look(Wait::Never, &mut step)?;
+            Ok(match step {
+                Step::Done(answer) => Ok(answer),
+                Step::Sleep(bell) => Err((bell, seen)),
+            })
+        })
+    }
+
+    /// Repeats an attempt, which says what it found, or which bell it is to be repeated at, seen so.
+    pub(crate) fn polled<T>(
+        &self,
+        mut attempt: impl FnMut(&Ledger) -> Result<std::result::Result<T, (usize, Seen)>>,
+    ) -> impl Future<Output = Result<T>> {
+        let mut last = Last::default();
+        poll_fn(move |cx| {
+            let answer = match attempt(self) {
+                // A process is stopped in the midst of a change. That was waited for, for a while.
+                Err(Error::TimedOut) => {
+                    last.tried(false);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(Err(asleep)) => {
+                    last.tried(false);
+                    return self.watch(asleep, cx, &mut last, &mut attempt);
+                }
+                Ok(Ok(found)) => Ok(found),
+                Err(e) => Err(e),
+            };
+            last.tried(true);
+            Poll::Ready(answer)
+        })
+    }
+
+    fn watch<T>(
+        &self,
+        (bell, seen): (usize, Seen),
+        cx: &Context<'_>,
+        last: &mut Last,
+        attempt: &mut impl FnMut(&Ledger) -> Result<std::result::Result<T, (usize, Seen)>>,
+    ) -> Poll<Result<T>> {
+        match self.0.watch(bell, seen, cx.waker()) {
+            Ok(Some(watch)) => {
+                last.is(watch);
+                return Poll::Pending;
+            }
+            Ok(None) => {}
+            Err(e) => return Poll::Ready(Err(e)),
+        }
+        // Nobody else can run meanwhile.
+        let (mut waiting, mut asleep) = (Waiting::new(Wait::Forever), (bell, seen));
+        loop {
+            let slept = self.sleep(asleep.0, asleep.1, &mut waiting);
+            match slept.and_then(|()| attempt(self)) {
+                Ok(Ok(found)) => return Poll::Ready(Ok(found)),
+                Ok(Err(again)) => asleep = again,
+                Err(e) => return Poll::Ready(Err(e)),
             }
         }
     }

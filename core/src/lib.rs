@@ -31,21 +31,23 @@
 //! The files stand on floors, and import from floors below only:
 //!
 //! 1. `error`, `exit`, `usage`, `printed`, `time`, `random`, `bytes`, `copy`; [`raw`], all that a backend sees; `codec`, values to
-//!    messages and back; `observe`, events for those who watch;
+//!    messages and back; `observe`, events for those who watch; `polled`, waits that are futures;
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; on `ledger` stand `rlock`, `bounded`,
 //!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
 //! 3. `context`, `bridge` (two of them, side by side), `on_ledgers`, `in_memory`, `process`, `connection`, `main_loop`;
-//! 4. `pool`; `spawn`, which gives a process a pool's one task.
+//! 4. `pool`; `spawn`, which gives a process a pool's one task;
+//! 5. [`local`], the backend whose processes are threads, which needs nothing but `std`.
 //!
 //! To add a primitive: if its rules are arithmetic on numbers that come back when a process dies, its
 //! wrapper in a file here, on a ledger. Else one raw trait in `raw/`, its wrapper in a file here, one variant of
 //! [`raw::Handle`], one method of [`raw::RawContext`], and one file in each backend.
 //!
-//! There are no OS calls in this crate but for random bytes and the time, and it builds for
+//! There are no OS calls in this crate but for random bytes, the time and threads, and it builds for
 //! `wasm32-wasip1`.
 
 pub mod codec;
+pub mod local;
 // For backends: what users read first is short.
 #[doc(hidden)]
 pub mod copy;
@@ -75,6 +77,7 @@ mod main_loop;
 mod on_ledgers;
 mod once;
 mod pipe;
+mod polled;
 mod pool;
 mod printable;
 mod printed;
@@ -156,7 +159,9 @@ pub mod types {
     pub use crate::lock::LockGuard;
     pub use crate::main_loop::{ClosurePoster, Poster};
     pub use crate::pipe::{Receiver, Sender};
-    pub use crate::pool::{AtHand, Bell, Counters, PoolBuilder, Serves, TaskResult, TaskResults};
+    pub use crate::pool::{
+        AtHand, Bell, Counters, PoolBuilder, Serves, TaskOptions, TaskResult, TaskResults,
+    };
     pub use crate::process::{Complete, ProcessBuilder, Starts};
     pub use crate::raw::{Acquired, Identity, Waitable, WorkerInfo};
     pub use crate::semaphore::Permit;

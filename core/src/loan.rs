@@ -45,14 +45,14 @@ fn contents(message: &[u8]) -> Result<usize> {
 /// A message that is written in place and then put: bytes that the queue has lent, as slices have them.
 /// [`Queue::loan`] makes it. Dropped, nothing is put, and the memory goes back.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let frames = ctx.queue::<procbox_core::Bytes>(4)?;
 /// let mut frame = frames.loan(1920 * 1080)?;
 /// frame.fill(255);
 /// frame.put()?;
 /// assert_eq!(frames.get_loaned()?.len(), 1920 * 1080);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Loan {
     queue: Arc<dyn RawQueue>,
@@ -197,15 +197,15 @@ impl Queue<Bytes> {
     ///
     /// It pays from some 16 KiB on, below which it is about as fast to [`Queue::put`].
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<procbox_core::Bytes>(16)?;
     /// let mut loan = q.loan(1 << 20)?;
     /// for (at, byte) in loan.iter_mut().enumerate() {
     ///     *byte = at as u8;
     /// }
     /// loan.put()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A mutual-exclusion lock between processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::until;
 use crate::raw::{Acquired, Handle, RawLock};
 use crate::{Error, Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,14 +14,14 @@ use std::time::Duration;
 ///
 /// A holder that dies gives the lock back, and the next holder is told so.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.lock()?;
 /// {
 ///     let guard = lock.lock()?;
 ///     assert!(!guard.owner_died());
 /// } // released here
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Lock(Arc<dyn RawLock>);
@@ -28,12 +29,12 @@ pub struct Lock(Arc<dyn RawLock>);
 impl Lock {
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Lock;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = Lock::from_raw(ctx.raw().lock()?); // what `Context::lock` does
     /// drop(lock.lock()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawLock>) -> Lock {
         Lock(raw)
@@ -41,14 +42,14 @@ impl Lock {
 
     /// Waits for the lock; the guard releases it when dropped.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.lock()?;
     /// let guard = lock.lock()?;
     /// assert_eq!(lock.lock().err(), Some(Error::AlreadyHeld)); // not reentrant
     /// drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -82,16 +83,16 @@ impl Lock {
 
     /// Like [`Lock::lock`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// match lock.try_lock() {
     ///     Ok(_guard) => println!("mine, until the end of this arm"),
     ///     Err(Error::TimedOut) => println!("another has it"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -105,6 +106,55 @@ impl Lock {
         self.0.acquire(wait)
     }
 
+    /// One try, or one wait, to which a lock that another task of the calling thread has is as any that is held.
+    fn try_polled(&self, wait: Wait) -> Result<Acquired> {
+        match self.0.acquire(wait) {
+            Err(Error::AlreadyHeld) if wait.is_never() => Err(Error::TimedOut),
+            acquired => acquired,
+        }
+    }
+
+    /// Like [`Lock::acquire`], as a future: whoever polls it does not block while another has the lock.
+    /// The holder is the thread that polls it to the end, as with `std`'s `MutexGuard`: that thread
+    /// releases the lock, and gives it back if it ends. So it is for runtimes of one thread, or to be
+    /// released before the next `await`. Tasks of one thread wait for each other: one that has it, and
+    /// asks for it again, waits for ever.
+    /// Inside a sandboxed process, and in a simulation, the poll blocks.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.lock()?;
+    /// lock.acquire_async().await?;
+    /// println!("alone");
+    /// lock.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Os`] if it cannot be watched.
+    pub async fn acquire_async(&self) -> Result<Acquired> {
+        until(|wait| self.try_polled(wait), |waker| self.0.watch(waker)).await
+    }
+
+    /// Like [`Lock::acquire_async`], with a guard. A future that keeps the guard over an `await` is not
+    /// `Send`, so that no other thread comes to have it.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.lock()?;
+    /// let guard = lock.lock_async().await?;
+    /// println!("alone");
+    /// drop(guard);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Lock::acquire_async`].
+    pub async fn lock_async(&self) -> Result<LockGuard<'_>> {
+        let acquired = self.acquire_async().await?;
+        Ok(LockGuard { lock: self, acquired, not_send: PhantomData })
+    }
+
     #[inline]
     fn guard(&self, wait: Wait) -> Result<LockGuard<'_>> {
         let acquired = self.0.acquire(wait)?;
@@ -113,14 +163,14 @@ impl Lock {
 
     /// Waits for the lock and keeps it until [`Lock::release`].
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// let acquired = lock.acquire()?;
     /// assert!(!acquired.owner_died);
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -131,17 +181,17 @@ impl Lock {
 
     /// Like [`Lock::acquire`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// match lock.acquire_timeout(Duration::from_secs(1)) {
     ///     Ok(_) => lock.release()?,
     ///     Err(Error::TimedOut) => eprintln!("another has had it for a second"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -152,14 +202,14 @@ impl Lock {
 
     /// Like [`Lock::acquire`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// if lock.try_acquire().is_ok() {
     ///     lock.release()?;
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -170,14 +220,14 @@ impl Lock {
 
     /// Gives back what `acquire` took.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// assert_eq!(lock.release(), Err(Error::NotHolder));
     /// let _ = lock.acquire()?;
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -212,13 +262,13 @@ impl<'de> Deserialize<'de> for Lock {
 ///
 /// It stays on the thread that acquired it, since that thread is the holder.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.lock()?;
 /// let guard = lock.lock()?;
 /// drop(guard);
 /// assert!(lock.try_lock().is_ok());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
@@ -236,14 +286,14 @@ impl LockGuard<'_> {
 
     /// `true` if the holder before died without releasing.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let lock = ctx.lock()?;
     /// let guard = lock.lock()?;
     /// if guard.owner_died() {
     ///     eprintln!("the last holder died: looking through what it left");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.acquired.owner_died

@@ -12,11 +12,11 @@ impl Context {
 
     /// A lock that its holder may take again.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rlock()?;
     /// let _guards = (lock.lock()?, lock.lock()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -27,11 +27,11 @@ impl Context {
 
     /// A semaphore that never has more permits than these.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let two = ctx.bounded_semaphore(2)?;
     /// assert!(two.release().is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -43,13 +43,13 @@ impl Context {
 
     /// A condition with a lock of its own.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let changed = ctx.condition()?;
     /// let guard = changed.lock()?;
     /// changed.notify_all()?;
     /// # drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -60,14 +60,14 @@ impl Context {
 
     /// A condition of a lock that there is, such as one that several conditions share.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.lock()?;
     /// let (filled, emptied) = (ctx.condition_of(&lock)?, ctx.condition_of(&lock)?);
     /// let guard = filled.lock()?;
     /// assert!(emptied.try_lock().is_err()); // it is the same lock
     /// # drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -78,11 +78,11 @@ impl Context {
 
     /// A barrier for so many parties.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let barrier = ctx.barrier(1)?;
     /// assert!(barrier.wait()?.is_last());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -94,11 +94,11 @@ impl Context {
 
     /// A queue of at most so many items, which knows which are done.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.joinable_queue::<u32>(16)?;
     /// q.put(&1)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -109,11 +109,11 @@ impl Context {
 
     /// The same without a bound but that of all queues.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.unbounded_joinable_queue::<u32>()?;
     /// q.put(&1)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -124,11 +124,11 @@ impl Context {
 
     /// A lock that many may have to read, or one to write.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let _both = (lock.read()?, lock.read()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -139,11 +139,11 @@ impl Context {
 
     /// Something that is to be done once.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let once = ctx.once()?;
     /// once.call(|_| Ok(println!("done")))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

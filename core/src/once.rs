@@ -23,8 +23,8 @@ const CHANGED: usize = 0;
 /// Something that is done once, however many processes come to do it: the first does it, the others
 /// wait until it is done. If that one fails, panics or dies, the next does it.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let prepared = ctx.once()?;
 /// prepared.call(|state| {
 ///     if state.owner_died() {
@@ -34,7 +34,7 @@ const CHANGED: usize = 0;
 ///     Ok(())
 /// })?;
 /// assert!(prepared.is_done()?);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Once {
@@ -100,27 +100,79 @@ impl Drop for Doing<'_> {
     }
 }
 
+/// Begins it, if nobody has; waits if somebody is at it.
+fn begin(page: &mut Page) -> Step<Option<OnceState>> {
+    repair(page);
+    match page.words[STATE] {
+        NEW => {
+            page.words[STATE] = RUNNING;
+            page.mine[RUNS] = 1;
+            Step::Done(Some(OnceState { owner_died: page.words[DIED] != 0 }))
+        }
+        RUNNING => Step::Sleep(CHANGED),
+        _ => Step::Done(None),
+    }
+}
+
+/// Looks whether it is done.
+fn look(page: &mut Page) -> Step<()> {
+    repair(page);
+    if page.words[STATE] >= DONE { Step::Done(()) } else { Step::Sleep(CHANGED) }
+}
+
+/// For those who wait without a thread. Inside a sandboxed process, and in a simulation, the polls block.
+impl Once {
+    /// Like [`Once::call`], as a future: whoever polls it does not block while another does the work. Work
+    /// that is its own is done by the poll.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let once = ctx.once()?;
+    /// once.call_async(|_| Ok(println!("only once"))).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of `work`; [`crate::Error::Os`] if it cannot be watched.
+    pub async fn call_async(&self, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
+        match self.ledger.until_polled(begin).await? {
+            Some(state) => self.work(&state, work),
+            None => Ok(()),
+        }
+    }
+
+    /// Like [`Once::wait`], as a future.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let once = ctx.once()?;
+    /// once.wait_async().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Os`] if it cannot be watched.
+    pub async fn wait_async(&self) -> Result<()> {
+        self.ledger.until_polled(look).await
+    }
+}
+
 impl Once {
     pub(crate) fn of(ledger: Ledger) -> Once {
         Once { ledger }
     }
 
     fn call_as(&self, wait: Wait, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
-        let is_mine = self.ledger.until(wait, |page| {
-            repair(page);
-            match page.words[STATE] {
-                NEW => {
-                    page.words[STATE] = RUNNING;
-                    page.mine[RUNS] = 1;
-                    Step::Done(Some(OnceState { owner_died: page.words[DIED] != 0 }))
-                }
-                RUNNING => Step::Sleep(CHANGED),
-                _ => Step::Done(None),
-            }
-        })?;
-        let Some(state) = is_mine else { return Ok(()) };
+        match self.ledger.until(wait, begin)? {
+            Some(state) => self.work(&state, work),
+            None => Ok(()),
+        }
+    }
+
+    /// Does it, which is up to the caller alone.
+    fn work(&self, state: &OnceState, work: impl FnOnce(&OnceState) -> Result<()>) -> Result<()> {
         let mut doing = Doing { once: self, becomes: NEW, died: 1 };
-        let done = work(&state);
+        let done = work(state);
         doing.becomes = if done.is_ok() { DONE } else { NEW };
         doing.died = state.owner_died.into();
         done
@@ -129,12 +181,12 @@ impl Once {
     /// Does it if it is not done, or waits until another has done it. A call from within the work waits
     /// for itself.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let once = ctx.once()?;
     /// once.call(|_| Ok(println!("here I am")))?;
     /// once.call(|_| Ok(println!("and never again")))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -194,11 +246,11 @@ impl Once {
 
     /// Like [`Once::wait`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.once()?.wait_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -208,18 +260,15 @@ impl Once {
     }
 
     fn wait_as(&self, wait: Wait) -> Result<()> {
-        self.ledger.until(wait, |page| {
-            repair(page);
-            if page.words[STATE] >= DONE { Step::Done(()) } else { Step::Sleep(CHANGED) }
-        })
+        self.ledger.until(wait, look)
     }
 
     /// `true` if it is done.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.once()?.is_done()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! A pipe of values between two processes.
 
+mod polled;
+
 use crate::codec::{deserialize_handle, serialize_handle};
 use crate::queue::{Encoded, with_encoded_to, with_received};
 use crate::raw::{Handle, RawPipe, Waitable};
@@ -89,14 +91,14 @@ macro_rules! end {
 end! {
     /// One end of a duplex pipe: it sends and receives. Message boundaries are kept.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (here, there) = ctx.pipe::<String>()?;
     /// there.send("ping")?;
     /// assert_eq!(here.recv()?, "ping");
     /// drop(there);
     /// assert_eq!(here.recv(), Err(procbox_core::Error::Closed));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     Pipe
 }
@@ -104,14 +106,14 @@ end! {
 end! {
     /// The receiving end of a simplex pipe.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (from, to) = ctx.simplex_pipe::<u32>()?;
     /// to.send(&7)?;
     /// drop(to);
     /// assert_eq!(from.recv()?, 7); // what was sent before is there
     /// assert_eq!(from.recv(), Err(procbox_core::Error::Closed));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     Receiver
 }
@@ -119,12 +121,12 @@ end! {
 end! {
     /// The sending end of a simplex pipe.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (from, to) = ctx.simplex_pipe::<u32>()?;
     /// drop(from);
     /// assert_eq!(to.send(&7), Err(procbox_core::Error::Closed));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     Sender
 }

@@ -1,5 +1,7 @@
 //! A queue of values between processes.
 
+mod polled;
+
 use crate::codec::{self, Lender, Out, deserialize_handle, serialize_handle};
 use crate::raw::{Handle, Lent, Message, RawQueue, Waitable};
 use crate::{Result, Wait};
@@ -92,14 +94,14 @@ pub(crate) fn with_received<T: DeserializeOwned>(
 
 /// A queue of `T` with many producers and many consumers, first in, first out per producer.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let q = ctx.queue::<String>(16)?;
 /// q.put("hello")?;
 /// assert_eq!(q.get()?, "hello");
 /// q.close();
 /// assert_eq!(q.get(), Err(procbox_core::Error::Closed));
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Queue<T: ?Sized> {
     raw: Arc<dyn RawQueue>,
@@ -109,13 +111,13 @@ pub struct Queue<T: ?Sized> {
 impl<T> Queue<T> {
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::{Bounds, Queue};
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let raw = ctx.raw().queue(Bounds::default())?;
     /// let q: Queue<u32> = Queue::from_raw(raw); // what `Context::unbounded_queue` does
     /// q.put(&7)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawQueue>) -> Queue<T> {
         Queue { raw, of: PhantomData }
@@ -123,11 +125,11 @@ impl<T> Queue<T> {
 
     /// The untyped queue below.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(16)?;
     /// assert_eq!(q.raw().bounds().messages, Some(16));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn raw(&self) -> &Arc<dyn RawQueue> {
         &self.raw
@@ -135,12 +137,12 @@ impl<T> Queue<T> {
 
     /// Appends a value; waits while the queue is full.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<String>(16)?;
     /// q.put("hello")?; // a `&str` for a `String`
     /// q.put(&format!("{} messages before", q.len()))?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -160,14 +162,14 @@ impl<T> Queue<T> {
 
     /// Like [`Queue::put`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(1)?;
     /// q.put(&1)?;
     /// assert_eq!(q.put_timeout(&2, Duration::from_millis(10)), Err(Error::Full));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -181,16 +183,16 @@ impl<T> Queue<T> {
 
     /// Like [`Queue::put`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let q = ctx.queue::<u32>(1)?;
     /// match q.try_put(&1) {
     ///     Ok(()) => {}
     ///     Err(Error::Full) => eprintln!("the consumers are behind: dropped"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -204,13 +206,13 @@ impl<T> Queue<T> {
 
     /// The messages in it now; another process may change that at any moment.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(16)?;
     /// q.put(&1)?;
     /// q.put(&2)?;
     /// assert_eq!(q.len(), 2);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn len(&self) -> usize {
         self.raw.len()
@@ -218,13 +220,13 @@ impl<T> Queue<T> {
 
     /// `true` if it is empty now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(16)?;
     /// assert!(q.is_empty());
     /// q.put(&1)?;
     /// assert!(!q.is_empty());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
@@ -232,12 +234,12 @@ impl<T> Queue<T> {
 
     /// `true` if it holds as many messages as it may. An unbounded queue is never full.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(1)?;
     /// q.put(&1)?;
     /// assert!(q.is_full());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_full(&self) -> bool {
         let bounds = self.raw.bounds();
@@ -246,15 +248,15 @@ impl<T> Queue<T> {
 
     /// Closes it for all: puts fail at once, gets drain what is there and then fail.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(16)?;
     /// q.put(&1)?;
     /// q.close();
     /// assert_eq!(q.put(&2), Err(Error::Closed));
     /// assert_eq!((q.get(), q.get()), (Ok(1), Err(Error::Closed)));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn close(&self) {
         self.raw.close();
@@ -262,14 +264,14 @@ impl<T> Queue<T> {
 
     /// For [`crate::ready`].
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::{Wait, ready};
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (first, second) = (ctx.queue::<u32>(16)?, ctx.queue::<String>(16)?);
     /// second.put("hello")?;
     /// let those = [first.waitable(), second.waitable()];
     /// assert_eq!(ready(&ctx, &those, Wait::Forever)?, [1]);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn waitable(&self) -> Waitable {
         Waitable::Queue(self.raw.clone())
@@ -279,9 +281,9 @@ impl<T> Queue<T> {
 impl<T: DeserializeOwned> Queue<T> {
     /// Takes the oldest value; waits while the queue is empty.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let q = ctx.queue::<u32>(16)?;
     /// # q.close();
     /// loop {
@@ -291,7 +293,7 @@ impl<T: DeserializeOwned> Queue<T> {
     ///         Err(e) => return Err(e),
     ///     }
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -303,13 +305,13 @@ impl<T: DeserializeOwned> Queue<T> {
 
     /// Like [`Queue::get`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(16)?;
     /// assert_eq!(q.get_timeout(Duration::from_millis(10)), Err(Error::Empty));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -320,15 +322,15 @@ impl<T: DeserializeOwned> Queue<T> {
 
     /// Like [`Queue::get`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let q = ctx.queue::<u32>(16)?;
     /// q.put(&1)?;
     /// q.put(&2)?;
     /// while let Ok(n) = q.try_get() {
     ///     println!("{n}");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

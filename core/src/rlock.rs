@@ -20,14 +20,14 @@ const AGAIN: usize = 0;
 ///
 /// A holder that dies gives it back, however often it has taken it, and the next holder is told.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rlock()?;
 /// let outer = lock.lock()?;
 /// let inner = lock.lock()?; // a `Lock` would be `AlreadyHeld`
 /// drop(inner);
 /// drop(outer); // free from here on
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct RLock {
@@ -62,12 +62,12 @@ impl RLock {
 
     /// Waits for the lock; the guard releases it once when dropped.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rlock()?;
     /// let _guard = lock.lock()?;
     /// assert!(lock.try_lock().is_ok()); // it is this thread's
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -78,11 +78,11 @@ impl RLock {
 
     /// Like [`RLock::lock`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// drop(ctx.rlock()?.lock_timeout(Duration::from_secs(1))?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -93,10 +93,10 @@ impl RLock {
 
     /// Like [`RLock::lock`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.rlock()?.try_lock().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -107,13 +107,13 @@ impl RLock {
 
     /// Waits for the lock and keeps it until [`RLock::release`].
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rlock()?;
     /// let _ = (lock.acquire()?, lock.acquire()?);
     /// lock.release()?;
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -124,13 +124,13 @@ impl RLock {
 
     /// Like [`RLock::acquire`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rlock()?;
     /// let _ = lock.acquire_timeout(Duration::from_secs(1))?;
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -141,12 +141,12 @@ impl RLock {
 
     /// Like [`RLock::acquire`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rlock()?;
     /// let _ = lock.try_acquire()?;
     /// lock.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -157,11 +157,11 @@ impl RLock {
 
     /// Gives back what one `acquire` took.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rlock()?;
     /// assert_eq!(lock.release(), Err(procbox_core::Error::NotHolder));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -209,12 +209,12 @@ impl<'de> Deserialize<'de> for RLock {
 ///
 /// It stays on the thread that acquired it, since that thread is the holder.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rlock()?;
 /// let guard = lock.lock()?;
 /// assert!(!guard.owner_died());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is released when the guard is dropped"]
@@ -227,10 +227,10 @@ pub struct RLockGuard<'a> {
 impl RLockGuard<'_> {
     /// `true` if the holder before died without releasing. The outermost guard is told.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.rlock()?.lock()?.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.acquired.owner_died

@@ -33,8 +33,8 @@ const WRITABLE: usize = 1;
 /// wants it again waits for itself, and so does who reads and wants to read again while another waits
 /// to write.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rwlock()?;
 /// {
 ///     let (_one, _other) = (lock.read()?, lock.read()?);
@@ -42,7 +42,7 @@ const WRITABLE: usize = 1;
 /// }
 /// let writing = lock.write()?;
 /// assert!(!writing.owner_died());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct RwLock {
@@ -83,21 +83,99 @@ fn stop_waiting(page: &mut Page) {
     page.mine[WAITS] = page.mine[WAITS].saturating_sub(1);
 }
 
+/// One who waits to write.
+fn begin_to_wait(page: &mut Page) {
+    page.words[WAITING] = page.words[WAITING].saturating_add(1);
+    page.mine[WAITS] = page.mine[WAITS].saturating_add(1);
+}
+
+/// Writes, if it can be; one who has waited for that.
+fn take_in_turn(page: &mut Page) -> Step<bool> {
+    match take_to_write(page) {
+        Some(owner_died) => {
+            stop_waiting(page);
+            Step::Done(owner_died)
+        }
+        None => Step::Sleep(WRITABLE),
+    }
+}
+
+/// One who waited to write goes.
+fn wait_no_more(page: &mut Page) {
+    repair(page);
+    stop_waiting(page);
+    page.ring(READABLE);
+}
+
+/// Reads, if it can be; whether a writer has died.
+fn take_to_read(page: &mut Page) -> Step<bool> {
+    repair(page);
+    if page.words[WRITER] != 0 || page.words[WAITING] != 0 {
+        return Step::Sleep(READABLE);
+    }
+    page.words[READERS] = page.words[READERS].saturating_add(1);
+    page.mine[READS] = page.mine[READS].saturating_add(1);
+    Step::Done(page.words[DIED] != 0)
+}
+
+/// One who waits to write, and goes when this is dropped.
+struct Waits<'a>(Option<&'a RwLock>);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        // It fails only if shared memory was scribbled over.
+        self.0.iter().for_each(|lock| drop(lock.ledger.update(wait_no_more)));
+    }
+}
+
+/// For those who wait without a thread. Inside a sandboxed process, and in a simulation, the polls block.
+impl RwLock {
+    /// Like [`RwLock::read`], as a future. The guard is the process's, not a thread's.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.rwlock()?;
+    /// let guard = lock.read_async().await?;
+    /// drop(guard);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Os`] if it cannot be watched.
+    pub async fn read_async(&self) -> Result<ReadGuard<'_>> {
+        let owner_died = self.ledger.until_polled(take_to_read).await?;
+        Ok(ReadGuard { lock: self, owner_died })
+    }
+
+    /// Like [`RwLock::write`], as a future. While it waits it keeps those who come to read out; dropped
+    /// before it is ready, it lets them in.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let lock = ctx.rwlock()?;
+    /// let guard = lock.write_async().await?;
+    /// drop(guard);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Os`] if it cannot be watched.
+    pub async fn write_async(&self) -> Result<WriteGuard<'_>> {
+        self.ledger.update(begin_to_wait)?;
+        let mut waits = Waits(Some(self));
+        let owner_died = self.ledger.until_polled(take_in_turn).await?;
+        waits.0 = None;
+        Ok(WriteGuard { lock: self, owner_died })
+    }
+}
+
 impl RwLock {
     pub(crate) fn of(ledger: Ledger) -> RwLock {
         RwLock { ledger }
     }
 
     fn read_as(&self, wait: Wait) -> Result<ReadGuard<'_>> {
-        let owner_died = self.ledger.until(wait, |page| {
-            repair(page);
-            if page.words[WRITER] != 0 || page.words[WAITING] != 0 {
-                return Step::Sleep(READABLE);
-            }
-            page.words[READERS] = page.words[READERS].saturating_add(1);
-            page.mine[READS] = page.mine[READS].saturating_add(1);
-            Step::Done(page.words[DIED] != 0)
-        })?;
+        let owner_died = self.ledger.until(wait, take_to_read)?;
         Ok(ReadGuard { lock: self, owner_died })
     }
 
@@ -111,34 +189,21 @@ impl RwLock {
     }
 
     fn wait_to_write(&self, wait: Wait) -> Result<bool> {
-        self.ledger.look(wait, |page| {
-            page.words[WAITING] = page.words[WAITING].saturating_add(1);
-            page.mine[WAITS] = page.mine[WAITS].saturating_add(1);
-        })?;
-        let taken = self.ledger.until(wait, |page| match take_to_write(page) {
-            Some(owner_died) => {
-                stop_waiting(page);
-                Step::Done(owner_died)
-            }
-            None => Step::Sleep(WRITABLE),
-        });
+        self.ledger.look(wait, begin_to_wait)?;
+        let taken = self.ledger.until(wait, take_in_turn);
         if taken.is_err() {
-            self.ledger.update(|page| {
-                repair(page);
-                stop_waiting(page);
-                page.ring(READABLE);
-            })?;
+            self.ledger.update(wait_no_more)?;
         }
         taken
     }
 
     /// Waits until it can be read.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let (_one, _other) = (lock.read()?, lock.read()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -149,13 +214,13 @@ impl RwLock {
 
     /// Like [`RwLock::read`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let _writing = lock.write()?;
     /// assert!(lock.read_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -166,10 +231,10 @@ impl RwLock {
 
     /// Like [`RwLock::read`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.rwlock()?.try_read().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -180,14 +245,14 @@ impl RwLock {
 
     /// Waits until nobody else has it.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let writing = lock.write()?;
     /// if writing.owner_died() {
     ///     eprintln!("the last writer died: looking through what it left");
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -198,13 +263,13 @@ impl RwLock {
 
     /// Like [`RwLock::write`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let lock = ctx.rwlock()?;
     /// let _reading = lock.read()?;
     /// assert!(lock.write_timeout(Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -215,10 +280,10 @@ impl RwLock {
 
     /// Like [`RwLock::write`], without waiting.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(ctx.rwlock()?.try_write().is_ok());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -230,12 +295,12 @@ impl RwLock {
 
 /// Shares a [`RwLock`] to read, until dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rwlock()?;
 /// let reading = lock.read()?;
 /// assert!(!reading.owner_died());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is given back when the guard is dropped"]
@@ -247,10 +312,10 @@ pub struct ReadGuard<'a> {
 impl ReadGuard<'_> {
     /// `true` if a writer died, and nobody has written since: what it protects may be half changed.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.rwlock()?.read()?.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.owner_died
@@ -273,12 +338,12 @@ impl Drop for ReadGuard<'_> {
 
 /// Has a [`RwLock`] alone, until dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.rwlock()?;
 /// drop(lock.write()?);
 /// assert!(lock.try_read().is_ok());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the lock is given back when the guard is dropped"]
@@ -290,10 +355,10 @@ pub struct WriteGuard<'a> {
 impl WriteGuard<'_> {
     /// `true` if the writer before died without giving it back. This one alone of all writers is told.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert!(!ctx.rwlock()?.write()?.owner_died());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn owner_died(&self) -> bool {
         self.owner_died

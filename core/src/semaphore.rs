@@ -1,6 +1,7 @@
 //! A counting semaphore between processes.
 
 use crate::codec::{deserialize_handle, serialize_handle};
+use crate::polled::until;
 use crate::raw::{self, Handle, RawSemaphore, Taken};
 use crate::{Result, Wait};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,14 +16,14 @@ use std::time::Duration;
 /// another thread, and gives the permit back there, but does not outlive the first one's. Who wants
 /// a permit to last forgets it, on purpose, and releases one later.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let two = ctx.semaphore(2)?;
 /// let permit = two.permit()?;
 /// assert_eq!(two.available(), 1);
 /// drop(permit);
 /// assert_eq!(two.available(), 2);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Semaphore {
@@ -37,12 +38,12 @@ impl Semaphore {
 
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Semaphore;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = Semaphore::from_raw(ctx.raw().semaphore(2)?); // what `Context::semaphore` does
     /// assert_eq!(s.available(), 2);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawSemaphore>) -> Semaphore {
         Semaphore { taken: raw.clone().taken(), raw }
@@ -50,15 +51,15 @@ impl Semaphore {
 
     /// Waits for a permit, which is given back when dropped.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(1)?;
     /// {
     ///     let _permit = s.permit()?;
     ///     assert_eq!(s.available(), 0);
     /// }
     /// assert_eq!(s.available(), 1);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -70,14 +71,14 @@ impl Semaphore {
 
     /// Like [`Semaphore::permit`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(0)?;
     /// let permit = s.permit_timeout(Duration::from_millis(10));
     /// assert_eq!(permit.err(), Some(Error::TimedOut));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -88,14 +89,14 @@ impl Semaphore {
 
     /// Like [`Semaphore::permit`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(1)?;
     /// let permit = s.try_permit()?;
     /// assert_eq!(s.try_permit().err(), Some(Error::TimedOut));
     /// # drop(permit);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -106,13 +107,13 @@ impl Semaphore {
 
     /// Waits for a permit and keeps it until [`Semaphore::release`].
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(2)?;
     /// s.acquire()?;
     /// assert_eq!(s.available(), 1);
     /// s.release()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -123,17 +124,17 @@ impl Semaphore {
 
     /// Like [`Semaphore::acquire`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let s = ctx.semaphore(0)?;
     /// match s.acquire_timeout(Duration::from_millis(10)) {
     ///     Ok(()) => s.release()?,
     ///     Err(Error::TimedOut) => println!("still too many at work"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -144,13 +145,13 @@ impl Semaphore {
 
     /// Like [`Semaphore::acquire`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(1)?;
     /// s.try_acquire()?;
     /// assert_eq!(s.try_acquire(), Err(Error::TimedOut));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -161,12 +162,12 @@ impl Semaphore {
 
     /// Gives a permit back. Any process may, as in Python: it need not have acquired one.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(0)?;
     /// s.release()?; // there is one permit more now
     /// assert_eq!(s.available(), 1);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -179,6 +180,47 @@ impl Semaphore {
     }
 
     /// Notes a permit that was taken just now.
+    /// Like [`Semaphore::acquire`], as a future: whoever polls it does not block while there is no permit.
+    /// Dropped before it is ready, it has taken none. The permit is the thread's that polls it to the end:
+    /// it comes back when that thread ends.
+    /// Inside a sandboxed process, and in a simulation, the poll blocks.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.semaphore(3)?;
+    /// semaphore.acquire_async().await?;
+    /// println!("one of three");
+    /// semaphore.release()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Os`] if it cannot be watched.
+    pub async fn acquire_async(&self) -> Result<()> {
+        self.polled().await.map(|()| self.keep())
+    }
+
+    /// Like [`Semaphore::acquire_async`], with a permit that comes back when it is dropped.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let semaphore = ctx.semaphore(3)?;
+    /// let permit = semaphore.permit_async().await?;
+    /// println!("one of three");
+    /// drop(permit);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Semaphore::acquire_async`].
+    pub async fn permit_async(&self) -> Result<Permit<'_>> {
+        self.polled().await.map(|()| self.taken())
+    }
+
+    async fn polled(&self) -> Result<()> {
+        until(|wait| self.raw.acquire(wait), |waker| self.raw.watch(waker)).await
+    }
+
     #[inline]
     fn keep(&self) {
         let _ = self.note();
@@ -204,11 +246,11 @@ impl Semaphore {
 
     /// The permits that are free now; another process may change that at any moment.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(2)?;
     /// println!("{} may go on", s.available());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn available(&self) -> usize {
         self.raw.available()
@@ -248,13 +290,13 @@ impl<'de> Deserialize<'de> for Semaphore {
 
 /// One permit of a [`Semaphore`], given back when dropped.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let s = ctx.semaphore(1)?;
 /// let permit = s.permit()?;
 /// drop(permit);
 /// assert_eq!(s.available(), 1);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "the permit is given back when dropped"]
@@ -267,12 +309,12 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// Uses the permit up: it is not given back, by drop or by the end of the thread or the process.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let s = ctx.semaphore(3)?;
     /// s.permit()?.forget();
     /// assert_eq!(s.available(), 2); // for good
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn forget(self) {
         if self.semaphore.gives_of(self.thread) {

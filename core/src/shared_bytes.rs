@@ -35,12 +35,12 @@ pub struct SharedBytes(Arc<dyn RawRegion>);
 impl SharedBytes {
     /// Wraps what a backend made.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::SharedBytes;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = SharedBytes::from_raw(ctx.raw().region(64)?); // what `Context::shared_bytes` does
     /// assert_eq!(shared.len(), 64);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn from_raw(raw: Arc<dyn RawRegion>) -> SharedBytes {
         SharedBytes(raw)
@@ -48,10 +48,10 @@ impl SharedBytes {
 
     /// The number of bytes.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.shared_bytes(10)?.len(), 10);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     #[allow(clippy::len_without_is_empty, reason = "there are always some")]
     pub fn len(&self) -> usize {
@@ -60,13 +60,13 @@ impl SharedBytes {
 
     /// Copies bytes out, from an offset on.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(64)?;
     /// let mut four = [0; 4];
     /// shared.read(60, &mut four)?;
     /// assert!(shared.read(61, &mut four).is_err()); // there are three
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -77,10 +77,10 @@ impl SharedBytes {
 
     /// All bytes, copied.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.shared_bytes(3)?.to_vec()?, [0, 0, 0]);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -93,11 +93,11 @@ impl SharedBytes {
 
     /// Copies bytes in, at an offset.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(64)?;
     /// shared.write(3, b"some bytes")?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -109,14 +109,14 @@ impl SharedBytes {
     /// The bytes where they are, as words of 8 bytes, the last of which may go beyond the end: natively,
     /// and in the program that embeds a sandbox. `None` in a sandboxed process.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::sync::atomic::Ordering;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(1 << 20)?;
     /// if let Some(words) = shared.words() {
     ///     words[7].fetch_add(1, Ordering::Relaxed); // no call, no copy
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn words(&self) -> Option<&[AtomicU64]> {
         self.0.words()
@@ -124,10 +124,10 @@ impl SharedBytes {
 
     /// The word at an offset.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.shared_bytes(64)?.load(8)?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -138,11 +138,11 @@ impl SharedBytes {
 
     /// Puts another in the place of the word at an offset; what it was before.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(64)?;
     /// assert_eq!(shared.store(0, 7)?, 0);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -153,12 +153,12 @@ impl SharedBytes {
 
     /// Adds to the word at an offset, around the end; what it was before.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(64)?;
     /// let mine = shared.add(0, 1)?; // a number that nobody else gets
     /// # let _ = mine;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -169,12 +169,12 @@ impl SharedBytes {
 
     /// Puts `new` in the place of the word at an offset, if that is `current`; what it was before.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(64)?;
     /// let was = shared.compare_exchange(0, 0, 1)?;
     /// println!("{}", if was == 0 { "I am the first" } else { "somebody was here" });
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -206,12 +206,12 @@ impl SharedBytes {
 
     /// Like [`SharedBytes::wait`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let shared = ctx.shared_bytes(64)?;
     /// assert!(shared.wait_timeout(0, 0, Duration::from_millis(10)).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -222,12 +222,12 @@ impl SharedBytes {
 
     /// Has all who wait look whether the words that they wait for have changed.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let shared = ctx.shared_bytes(64)?;
     /// shared.store(0, 1)?;
     /// shared.notify();
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn notify(&self) {
         self.0.notify();

@@ -84,14 +84,14 @@ impl Context {
 
 /// A process that was started by [`Context::spawn`]. Dropping it lets the process run on.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// let handles = (1..=4u64).map(|n| ctx.spawn::<(u64,), u64>("double", (n,)));
 /// let handles = handles.collect::<procbox_core::Result<Vec<_>>>()?;
 /// for handle in handles {
 ///     println!("{} says {}", handle.process().name(), handle.join()?);
 /// }
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct JoinHandle<R> {
     process: Process,
@@ -103,11 +103,11 @@ pub struct JoinHandle<R> {
 impl<R> JoinHandle<R> {
     /// The process: to kill it, or to ask for its pid, its status or what it has used.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let handle = ctx.spawn::<(u64,), u64>("double", (21u64,))?;
     /// println!("process {}", handle.process().pid()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn process(&self) -> &Process {
         &self.process
@@ -115,13 +115,13 @@ impl<R> JoinHandle<R> {
 
     /// `true` if it has ended, so that `join` does not wait.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let handle = ctx.spawn::<(u64,), u64>("double", (21u64,))?;
     /// while !handle.is_finished() {
     ///     std::thread::yield_now();
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_finished(&self) -> bool {
         !self.process.is_alive()
@@ -132,9 +132,9 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// Waits for the process's end, and gives what its worker returned; once, then it is
     /// [`Error::Closed`].
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let handle = ctx.spawn::<(u64,), u64>("double", (21u64,))?;
     /// match handle.join() {
     ///     Ok(value) => println!("it returned {value}"),
@@ -142,7 +142,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     ///     Err(Error::WorkerDied { status, .. }) => eprintln!("it {status}"),
     ///     Err(e) => return Err(e),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -179,15 +179,15 @@ impl<R: DeserializeOwned> JoinHandle<R> {
 
     /// Like [`JoinHandle::join`], without waiting.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let handle = ctx.spawn::<(u64,), u64>("double", (21u64,))?;
     /// match handle.try_join() {
     ///     Err(Error::TimedOut) => println!("not yet"),
     ///     value => println!("{}", value?),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -197,6 +197,22 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     }
 
     /// What a process has left that has ended like this. It may not be trusted: every length is checked.
+    /// Like [`JoinHandle::join`], as a future: whoever polls it does not block while the process runs.
+    /// Dropped before it is ready, it has taken nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let handle = ctx.spawn::<(u64,), bool>("is_prime", (7u64,))?;
+    /// assert!(handle.join_async().await?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`JoinHandle::join`], but for Ctrl-C and deadlocks.
+    pub async fn join_async(&self) -> Result<R> {
+        self.fetch(self.process.join_async().await?)
+    }
+
     fn fetch(&self, status: ExitStatus) -> Result<R> {
         let mut message = Message::default();
         match self.result.raw().get(&mut message, crate::Wait::Never) {

@@ -42,12 +42,12 @@ pub(crate) const fn room<T>() -> usize {
 /// value's lock: [`Value::update`] reads, changes and writes while nobody else does. A process that dies
 /// with it leaves the value that was there before, or the new one.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let counter = ctx.value(0u64)?;
 /// counter.update(|n| *n += 1)?;
 /// assert_eq!(counter.get()?, 1);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Value<T> {
     bytes: SharedBytes,
@@ -80,11 +80,11 @@ impl<T: Plain> Value<T> {
 
     /// The value as it is now.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let place = ctx.value([1.0f64, 2.0])?;
     /// assert_eq!(place.get()?, [1.0, 2.0]);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -108,11 +108,11 @@ impl<T: Plain> Value<T> {
 
     /// Writes another value, with the lock.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let place = ctx.value(1.5f32)?;
     /// place.set(&2.5)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -125,12 +125,12 @@ impl<T: Plain> Value<T> {
 
     /// Changes the value, with the lock.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let counter = ctx.value(0u32)?;
     /// let before = counter.update(|n| std::mem::replace(n, *n + 1))?;
     /// assert_eq!((before, counter.get()?), (0, 1));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -142,11 +142,11 @@ impl<T: Plain> Value<T> {
     /// Like [`Value::update`], and says whether one has died with the lock: the value is whole, but may not
     /// be what that one meant it to be.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let counter = ctx.value(0u32)?;
     /// counter.update_told(|n, acquired| *n = if acquired.owner_died { 0 } else { *n + 1 })?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -166,14 +166,14 @@ impl<T: Plain> Value<T> {
 /// Getting and setting take no lock: who reads an element while another writes it may see half of each,
 /// unless it has 8 bytes or fewer and is aligned. [`Array::lock`] keeps others away who take it too.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let sums = ctx.array(&[0i64; 16])?;
 /// let guard = sums.lock()?;
 /// sums.set(3, &(sums.get(3)? + 1))?;
 /// drop(guard);
 /// assert_eq!(sums.to_vec()?[3], 1);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Array<T> {
     bytes: SharedBytes,
@@ -189,10 +189,10 @@ impl<T: Plain> Array<T> {
 
     /// The number of elements.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.array(&[0u8; 3])?.len(), 3);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     #[allow(clippy::len_without_is_empty, reason = "there are always some")]
     pub fn len(&self) -> usize {
@@ -212,12 +212,12 @@ impl<T: Plain> Array<T> {
 
     /// An element.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let those = ctx.array(&[1u16, 2, 3])?;
     /// assert_eq!(those.get(1)?, 2);
     /// assert!(those.get(3).is_err());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -230,10 +230,10 @@ impl<T: Plain> Array<T> {
 
     /// Writes an element.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// ctx.array(&[1u16, 2, 3])?.set(0, &7)?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -244,11 +244,11 @@ impl<T: Plain> Array<T> {
 
     /// Writes elements, from a number on.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let those = ctx.array(&[0u16; 8])?;
     /// those.write(2, &[5, 6, 7])?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -259,10 +259,10 @@ impl<T: Plain> Array<T> {
 
     /// So many elements, from a number on.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.array(&[1u16, 2, 3])?.read(1, 2)?, [2, 3]);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -276,10 +276,10 @@ impl<T: Plain> Array<T> {
 
     /// All elements.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.array(&[1u16, 2, 3])?.to_vec()?, [1, 2, 3]);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -290,14 +290,14 @@ impl<T: Plain> Array<T> {
 
     /// Waits for the array's lock, for several steps of which others who take it see none alone.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let those = ctx.array(&[1u16, 2])?;
     /// let guard = those.lock()?;
     /// let (a, b) = (those.get(0)?, those.get(1)?);
     /// those.write(0, &[b, a])?;
     /// drop(guard);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -308,10 +308,10 @@ impl<T: Plain> Array<T> {
 
     /// The bytes of the elements.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// assert_eq!(ctx.array(&[1u16, 2])?.bytes().len(), 4);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn bytes(&self) -> &SharedBytes {
         &self.bytes

@@ -289,7 +289,16 @@ PROCBOX_UNUSED static int procbox_answer(procbox_task_t task, const procbox_mess
     const uint8_t *at = chunk->bytes + 8, *end = chunk->bytes + chunk->sizes.bytes;
     const procbox_received_t *handles = chunk->handles;
     uint32_t left = chunk->sizes.handles;
+    /* The worker whose tasks these are, if that is another one than serves the pool. */
+    const uint8_t *name = 0;
+    uint32_t name_len = 0;
     procbox_write_raw(out, chunk->bytes, 8);
+    if (end - at >= 8 && procbox_little_endian(at + 4, 4) == UINT32_MAX) {
+        name_len = (uint32_t)procbox_little_endian(at, 4);
+        name = at += 8;
+        if ((uint64_t)(end - at) < name_len) return 0;
+        at += name_len;
+    }
     while (at < end) {
         uint64_t len, own;
         uint32_t header = out->len;
@@ -310,7 +319,16 @@ PROCBOX_UNUSED static int procbox_answer(procbox_task_t task, const procbox_mess
         handles += own;
         left -= (uint32_t)own;
         procbox_write_room(out, 9);
-        failed = procbox_do(task, &in, out);
+        if (name) {
+            /* There is no such worker here. */
+            uint32_t i;
+            for (i = 0; i < in.handle_count; i++) procbox_handle_close(in.handles[i].handle);
+            procbox_write_raw(out, name, name_len);
+            out->handle_count = 0;
+            failed = 3;
+        } else {
+            failed = procbox_do(task, &in, out);
+        }
         place = out->bytes + header;
         place[0] = (uint8_t)failed;
         procbox_put_little_endian(place + 1, out->len - header - 9, 4);

@@ -191,6 +191,55 @@ pub fn context_of(program: impl AsRef<std::path::Path>) -> Result<Context> {
     procbox_native::Native::builder().program(procbox_native::Program::open(program)?).build()
 }
 
+/// A context whose processes are threads of this process: for a debugger, for coverage, for Miri, and for
+/// unit tests of workers. A worker that asks for its [`context`] has this one.
+///
+/// What threads cannot is [`Error::Unsupported`]: a thread is not ended from outside, has no limits, and
+/// no output of its own. Threads share statics. `docs/testing.md` in the repository says what differs.
+///
+/// ```
+/// use procbox_guest::prelude::*;
+///
+/// #[worker]
+/// fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// let ctx = procbox_guest::local()?;
+/// assert_eq!(ctx.spawn(double, (4u64,))?.join()?, 8);
+/// assert_eq!(ctx.pool(double).workers(2).build()?.map(1..4u64)?, [2, 4, 6]);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Os`] if the system has no random bytes.
+#[cfg(target_os = "linux")]
+pub fn local() -> Result<Context> {
+    procbox_native::local()
+}
+
+/// Ends the calling process with this exit code, and nothing but it: `std::process::exit`, except for a
+/// worker that is a thread (see `local`), which alone then ends. In `main` it ends the program.
+///
+/// A thread unwinds for it, without a message: destructors run, and `catch_unwind` catches it.
+///
+/// ```
+/// use procbox_guest::prelude::*;
+///
+/// #[worker]
+/// fn gives_up() {
+///     procbox_guest::exit(3);
+/// }
+///
+/// let p = procbox_guest::local()?.process(gives_up).start()?;
+/// assert_eq!(p.join()?.exitcode(), 3);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn exit(code: i32) -> ! {
+    procbox_core::local::exit(code);
+    std::process::exit(code)
+}
+
 /// Makes Ctrl-C a result: what this thread is blocked in returns [`Error::Interrupted`], and so
 /// does every later wait until [`clear_interrupt`]. Without it Ctrl-C ends the process. Call it in
 /// `main`.

@@ -199,6 +199,10 @@ impl RawContext for Root {
         Ok(process)
     }
 
+    fn limits_memory(&self) -> bool {
+        true
+    }
+
     fn warm(&self, first: ProcessSpec) -> Result<Arc<dyn RawContext>> {
         let (program, functions) = self.image_of(first)?;
         let sandbox = &self.shared.sandbox;

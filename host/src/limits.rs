@@ -22,10 +22,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limiter that holds one process's store to them.
-    pub(crate) fn of_store(&self, account: &Arc<Account>) -> MemoryLimit {
+    /// The limiter that holds one process's store to them, and its memory to `own` if that is less.
+    pub(crate) fn of_store(&self, account: &Arc<Account>, own: Option<usize>) -> MemoryLimit {
         MemoryLimit {
-            most: self.memory,
+            most: own.map_or(self.memory, |own| own.min(self.memory)),
             memory: 0,
             account: account.clone(),
             taken: 0,

@@ -79,7 +79,7 @@ impl Shared {
         });
         let cpu_time = spec.cpu_time;
         let environment = self.clone();
-        let limits = sandbox.limits.of_store(&process.tree.account);
+        let limits = sandbox.limits.of_store(&process.tree.account, spec.memory);
         let state = State::new(process.clone(), environment, spec, arguments, limits, member);
         let life = lives(self.clone(), state, export, fuel, place);
         let registry = sandbox.registry.clone();

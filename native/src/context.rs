@@ -57,6 +57,10 @@ impl NativeContext {
 /// [`procbox_core::Error::Invalid`] in a constructor of the program, where it is not known yet who the
 /// process is.
 pub fn context() -> Result<Context> {
+    // A worker on a thread has one of its own.
+    if let Some(local) = procbox_core::local::current() {
+        return Ok(local);
+    }
     ambient::context(|arena, identity| {
         let native = NativeContext::new(arena, identity, Setup::of(Program::current()?));
         Ok(Arc::new(native))

@@ -9,7 +9,7 @@ use crate::sync::{futex, interrupted as state};
 use crate::syscalls;
 use crate::syscalls::os;
 use nix::errno::Errno;
-use procbox_core::Result;
+use procbox_core::{Result, local};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,12 +45,17 @@ static CHILDREN: [AtomicI32; 4096] = [const { AtomicI32::new(0) }; 4096];
 /// # Errors
 /// [`procbox_core::Error::Os`].
 pub fn answer_ctrl_c() -> Result<()> {
+    if local::answer_interrupts() {
+        // A worker on a thread is interrupted by who has started it.
+        return Ok(());
+    }
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if *installed {
         state::watch();
         return Ok(());
     }
     state::prepare()?;
+    hooks().push(local::interrupt);
     std::thread::Builder::new()
         .name("procbox-ctrl-c".into())
         .spawn(call_hooks)
@@ -115,7 +120,7 @@ pub fn answered_signal() -> Option<i32> {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn interrupted() -> bool {
-    state::is_set()
+    local::interrupted().unwrap_or_else(state::is_set)
 }
 
 /// Forgets a Ctrl-C, so that calls block again.
@@ -131,6 +136,9 @@ pub fn interrupted() -> bool {
 /// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub fn clear_interrupt() {
+    if local::clear_interrupt() {
+        return;
+    }
     // Held, so that a hook that is late is not called for what was cleared.
     let hooks = hooks();
     hooks.iter().for_each(|hook| hook(false));

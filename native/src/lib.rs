@@ -76,7 +76,7 @@ pub use interrupt::{
 };
 pub use orphans::{adopt_orphans, kill_descendants};
 pub use program::Program;
-pub use workers::{WORKERS, WorkerEntry};
+pub use workers::{WORKERS, WorkerEntry, local};
 
 #[doc(hidden)]
 pub use linkme;

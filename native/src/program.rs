@@ -143,7 +143,7 @@ impl Program {
 }
 
 /// The workers that a section's lines are about.
-fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
+pub(crate) fn lines(about: &[u8]) -> impl Iterator<Item = WorkerInfo> + '_ {
     procbox_abi::lines(about)
         .map(|line| WorkerInfo::new(line.name, line.signature.map(str::to_string)))
 }

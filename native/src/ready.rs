@@ -13,6 +13,7 @@ use crate::queue::NativeQueue;
 use crate::ring::Ring;
 use crate::sync::futex::{self, MOST_WORDS};
 use crate::sync::poll::block;
+use crate::sync::{MOST_SPIN, spin_yielding};
 use crate::syscalls::os;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -106,6 +107,12 @@ pub(crate) fn ready(
     // Beyond what the kernel takes at once, all of them are awaited by one word.
     let share = rings > MOST_WORDS;
     let until = wait.deadline(&SystemClock);
+    // Rings alone: of a process the kernel has to be asked.
+    let is_put = |source: &Source<'_>| matches!(source, Source::Ring(ring) if ring.is_ready());
+    let is_brief = matches!(wait, Wait::AtMost(time) if time < MOST_SPIN);
+    if rings > 0 && !wait.is_never() && !is_brief {
+        spin_yielding(|| sources.iter().any(is_put));
+    }
     loop {
         let deaths = (deaths, deaths.load(Ordering::SeqCst));
         let words: Vec<_> = if share {

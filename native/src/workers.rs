@@ -1,8 +1,10 @@
 //! The workers of this program, and how its file says which there are.
 
+use crate::program::lines;
 use linkme::distributed_slice;
-use procbox_core::Result;
+use procbox_core::local::LocalWorker;
 use procbox_core::runner::{Function, find_worker};
+use procbox_core::{Context, Result};
 
 /// Worker of this program. `#[worker]` writes these.
 ///
@@ -47,4 +49,27 @@ pub(crate) static SPEAKS: [u8; 1] = *b"\n";
 /// Those of [`find_worker`].
 pub(crate) fn find(name: &str) -> Result<&'static WorkerEntry> {
     find_worker(name, WORKERS.iter().map(|entry| entry.name)).map(|index| &WORKERS[index])
+}
+
+/// A context of this program's workers whose processes are threads of this process: see
+/// [`procbox_core::local`].
+///
+/// ```
+/// use procbox_core::Backend;
+/// let ctx = procbox_native::local()?;
+/// assert_eq!(ctx.backend(), Backend::Local);
+/// assert!(ctx.workers()?.is_empty()); // none is linked into this example
+/// # Ok::<(), procbox_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`Context::local`].
+pub fn local() -> Result<Context> {
+    Context::local(WORKERS.iter().map(|entry| {
+        let worker = LocalWorker::new(entry.name, entry.function);
+        match lines(entry.about).next().and_then(|info| info.signature) {
+            Some(signature) => worker.signature(signature),
+            None => worker,
+        }
+    }))
 }

@@ -2,6 +2,9 @@
 
 use procbox_benches::Figure;
 
+/// What the names of groups begin with that have more and more of something.
+pub(super) const SCALE: &str = "scale/";
+
 /// What is measured, by the beginning of a group's name; the longest that fits counts.
 const ABOUT: &[(&str, &str)] = &[
     ("spawn", "start a process, run a worker that does nothing, join it"),
@@ -18,9 +21,17 @@ const ABOUT: &[(&str, &str)] = &[
     ("pool/empty", "one task that does nothing, each sent alone"),
     ("pool/fresh", "one task that does nothing, each in a process of its own"),
     ("pool/map", "one of a million tasks that do nothing, in chunks"),
+    ("compute/json", "a document of a hundred entries from JSON and back"),
+    ("compute/sieve", "the primes below a million"),
+    ("compute/matmul", "the product of two matrices of 128 rows and columns, of f64"),
     ("warm", "a small script in a process of its own, from an image that has started"),
     ("fair/ping-pong", "a message and its answer, beside processes that compute"),
     ("fair/kill", "from a kill to the end of a process that computes"),
+    ("scale/spawn", "a start, by how many other processes are alive"),
+    ("scale/waiters", "a message to a queue and an answer, by how many wait at it"),
+    ("scale/producers", "one of many messages of 64 bytes, by how many put them"),
+    ("scale/lock", "take a lock and release it, by how many do nothing else"),
+    ("scale/map", "one task of a map, by how many there are"),
     ("safety/deadlocks", "a message and its answer, with and without looking for deadlocks"),
     ("safety/limits", "a start with limits of the whole tree"),
     ("safety/fuel", "a million steps of a loop, with and without counting fuel"),

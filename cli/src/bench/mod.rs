@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 #[command(after_help = "\
-Runs within a minute with --quick. Ratios within one run mean something; times do not travel. The
-columns are the median, half of the distance between the quartiles of the samples, and the ratio to
+Runs within a minute with --quick, which leaves out the groups `scale/` unless TEXT names them. Ratios
+within one run mean something; times do not travel. The columns are the median, half of the distance between the quartiles of the samples, and the ratio to
 the first of the group: to native, or to what goes without what the others have.
 
 Examples:
@@ -75,6 +75,9 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     let mut all = entries(&peers)?;
     let only = args.only.as_deref().unwrap_or("");
     all.retain(|entry| format!("{} {}", entry.group(), entry.contender()).contains(only));
+    if args.quick && only.is_empty() {
+        all.retain(|entry| !entry.group().starts_with(groups::SCALE));
+    }
     if all.is_empty() {
         anyhow::bail!("no group and contender has `{only}` in its name");
     }

@@ -68,7 +68,7 @@ pub(super) fn repair(page: &mut Page) {
     see_to_the_end(page);
 }
 
-pub(super) fn enter(page: &mut Page, acts: bool) -> Entered {
+fn enter(page: &mut Page, acts: bool) -> Entered {
     let index = page.words[INSIDE];
     page.words[INSIDE] = index.saturating_add(1);
     page.mine[IN] = page.mine[IN].saturating_add(1);
@@ -77,6 +77,18 @@ pub(super) fn enter(page: &mut Page, acts: bool) -> Entered {
         become_state(page, if acts { ACTING } else { DRAINING });
     }
     Entered::At { index, is_last }
+}
+
+/// Comes in, if it is time to, and unless only the last is to.
+pub(super) fn come_in(page: &mut Page, only_last: bool, acts: bool) -> Step<Entered> {
+    repair(page);
+    match page.words[STATE] {
+        BROKEN => Step::Done(Entered::Broken),
+        FILLING if !only_last || page.words[INSIDE] + 1 >= page.words[PARTIES] => {
+            Step::Done(enter(page, acts))
+        }
+        _ => Step::Sleep(EMPTY),
+    }
 }
 
 pub(super) fn leave(page: &mut Page) {

@@ -55,6 +55,7 @@ fn mac(key: &[u8], role: Role, listener: &Nonce, client: &Nonce) -> Result<Hmac<
 }
 
 /// The context's clock and randomness, which a handshake needs besides the connection.
+#[derive(Clone)]
 pub(super) struct Sources {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,

@@ -2,6 +2,7 @@
 //! clients that go there, and a key that both have to have.
 
 mod handshake;
+mod polled;
 
 use self::handshake::Sources;
 use crate::pipe::{Values, receives, sends};
@@ -185,14 +186,14 @@ impl Listener {
     /// Like [`Listener::accept`], for a client that comes within `timeout`. The time that it then has
     /// to prove itself comes on top.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let listener = ctx.listen("greeter", b"a shared secret")?;
     /// let client = listener.accept_timeout::<String>(Duration::from_millis(10));
     /// assert_eq!(client.err(), Some(Error::TimedOut)); // nobody came
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -203,13 +204,13 @@ impl Listener {
 
     /// Like [`Listener::accept`], for a client that has come already.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let listener = ctx.listen("greeter", b"a shared secret")?;
     /// while let Ok(client) = listener.try_accept::<String>() {
     ///     client.send("welcome")?;
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -241,15 +242,15 @@ impl Context {
     /// A listener under an address, for clients that have this key. Without a better one take
     /// [`crate::raw::Identity::authkey`], which the processes of one program share.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let key = ctx.current_process().authkey;
     /// let listener = ctx.listen("greeter", &key)?;
     /// let second = ctx.listen("greeter", &key);
     /// assert_eq!(second.err(), Some(Error::AddressInUse("greeter".into())));
     /// # drop(listener);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -268,12 +269,12 @@ impl Context {
 
     /// A connection to whoever listens under an address and has the same key. Waits for its turn.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let refused = ctx.connect::<String>("nobody", b"a shared secret");
     /// assert_eq!(refused.err(), Some(Error::ConnectionRefused("nobody".into())));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -286,16 +287,16 @@ impl Context {
 
     /// Like [`Context::connect`], for at most `timeout`.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
     /// # use std::time::Duration;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// let (key, soon) = (b"a shared secret", Duration::from_millis(10));
     /// let listener = ctx.listen("greeter", key)?; // but it accepts nobody
     /// let late = ctx.connect_timeout::<String>("greeter", key, soon);
     /// assert_eq!(late.err(), Some(Error::TimedOut));
     /// # drop(listener);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -61,6 +61,13 @@ impl Background {
         }
     }
 
+    /// Has the thread begin its next round; `false` if there is none.
+    pub(super) fn hurry(&self) -> bool {
+        let state = lock(&self.0);
+        let thread = state.thread.as_ref().filter(|_| state.runs);
+        thread.inspect(|thread| thread.thread().unpark()).is_some()
+    }
+
     fn run(&self, mut round: impl FnMut() -> Round, is_idle: impl Fn() -> bool) {
         let mut idle = 0;
         let mut pause = GRACE;

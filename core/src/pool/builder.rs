@@ -173,12 +173,12 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// The number of workers; the default is the CPU count. 0 is an error.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(2).build()?;
     /// assert_eq!(ctx.active_children().len(), 2);
     /// # drop(pool);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn workers(mut self, n: usize) -> Self {
         self.options.workers = Some(n);
@@ -190,11 +190,11 @@ impl<P, R> PoolBuilder<P, R> {
     /// The default is 1 for `imap`, and for `map` a sixteenth of each worker's share, 1024 at most.
     /// A worker that dies takes with it the results of its chunk that it has not sent yet.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let pool = ctx.pool::<(u64,), bool>("is_prime").chunk_size(100).build()?;
     /// assert_eq!(pool.map(0..1000u64)?.len(), 1000); // in ten messages each way
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn chunk_size(mut self, n: usize) -> Self {
         self.options.chunk_size = Some(n);
@@ -203,15 +203,15 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// Runs a task whose worker died again, up to `n` times; for idempotent work. Default 0.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let pool = ctx.pool::<(u64,), bool>("is_prime").retries(2).build()?;
     /// match pool.apply((7u64,)) {
     ///     Err(Error::WorkerDied { attempts, .. }) => assert_eq!(attempts, 3),
     ///     end => assert!(end?),
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn retries(mut self, n: u32) -> Self {
         self.options.retries = n;
@@ -221,12 +221,12 @@ impl<P, R> PoolBuilder<P, R> {
     /// `true` if a chunk whose worker died may be run again, task by task, so that only the guilty
     /// task fails. Default `false`; [`PoolBuilder::retries`] implies it.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let builder = ctx.pool::<(u64,), bool>("is_prime").idempotent(true);
     /// let pool = builder.chunk_size(100).build()?; // a death fails one task, not up to 100
     /// # drop(pool);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn idempotent(mut self, yes: bool) -> Self {
         self.options.idempotent = yes;
@@ -274,12 +274,12 @@ impl<P, R> PoolBuilder<P, R> {
 
     /// Replaces a worker after this many chunks. Default: never. 0 is an error.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let builder = ctx.pool::<(u64,), bool>("is_prime").max_tasks_per_child(1000);
     /// let pool = builder.build()?; // what leaks in a worker is gone after 1000 chunks
     /// # drop(pool);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn max_tasks_per_child(mut self, n: u64) -> Self {
         self.options.max_tasks = n;
@@ -289,11 +289,11 @@ impl<P, R> PoolBuilder<P, R> {
     /// A new process for each task, so that no byte of one task can reach the next. Implies a chunk
     /// size of 1.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(2).fresh_per_task().build()?;
     /// pool.map(0..10u64)?; // in ten processes, two at a time
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn fresh_per_task(mut self) -> Self {
         self.options.fresh = true;

@@ -8,7 +8,7 @@
 use super::background::{Background, Round};
 use super::exchange::{Action, Counters, Death, Refusal};
 use super::link::{Link, News, TaskChunk};
-use super::options::Options;
+use super::options::{Call, Options};
 use super::sides::Sides;
 use super::sink::{Deferred, Sink, Tell};
 use super::slot::LEAVING;
@@ -35,6 +35,8 @@ struct Shared {
     links: Vec<Option<Link>>,
     /// Callbacks to call once this is unlocked.
     deferred: Vec<Deferred>,
+    /// Room for an answer.
+    answer: Message,
 }
 
 pub(super) struct Driver {
@@ -63,6 +65,24 @@ fn unlock(mut shared: MutexGuard<'_, Shared>) {
     }
 }
 
+/// An answer's buffer that is larger than this is given back rather than kept for the next.
+const KEPT_ROOM: usize = 1 << 20;
+
+/// The next thing that the worker in a slot has to say.
+fn news(shared: &mut Shared, slot: usize) -> News {
+    let listen = shared.state.is_trusted(slot);
+    let link = shared.links[slot].as_ref();
+    link.map_or(News::None, |link| link.news(listen, &mut shared.answer))
+}
+
+/// Takes out of a worker's queue what it has not begun.
+fn recall(shared: &mut Shared, slot: usize) {
+    let most = shared.state.recallable(slot);
+    let Some(link) = &shared.links[slot] else { return };
+    let ids: Vec<u64> = std::iter::from_fn(|| link.take_back()).take(most).collect();
+    shared.state.recalled(slot, &ids);
+}
+
 /// Calls of the typed surface.
 impl Driver {
     pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Driver>> {
@@ -81,6 +101,7 @@ impl Driver {
                 state: State::new(options.rules(plain), workers),
                 links: std::iter::repeat_with(|| None).take(workers).collect(),
                 deferred: Vec::new(),
+                answer: Message::default(),
             }),
             options,
             #[cfg(not(target_family = "wasm"))]
@@ -94,7 +115,7 @@ impl Driver {
     fn start_workers(&self) -> Result<()> {
         let mut shared = lock(&self.shared);
         while let Some(Action::Start(slot)) = shared.state.next_action() {
-            match Link::serving(self.ctx_of(slot), &self.entry, &self.options) {
+            match Link::serving(self.ctx_of(slot), &self.entry, &self.options, None) {
                 Ok(link) => shared.links[slot] = Some(link),
                 Err(e) => {
                     shared.links.iter().flatten().for_each(Link::kill);
@@ -115,35 +136,59 @@ impl Driver {
         lock(&self.shared).state.counters()
     }
 
-    pub(super) fn chunk_or(&self, default: usize) -> usize {
+    /// The chunk size where the default is this one.
+    pub(super) fn chunk_or(&self, default: usize, call: &Call) -> usize {
         match self.entry {
             Entry::Main(_) => 1,
+            _ if call.alone() => 1,
             _ => self.options.chunk_size.unwrap_or(default),
         }
     }
 
     /// The chunk size for a `map` over at least so many inputs.
-    pub(super) fn chunk_for(&self, inputs: usize) -> usize {
-        match self.entry {
-            Entry::Main(_) => 1,
-            _ => self.options.chunk_for(inputs, self.workers),
-        }
+    pub(super) fn chunk_for(&self, inputs: usize, call: &Call) -> usize {
+        self.chunk_or(self.options.chunk_for(inputs, self.workers), call)
     }
 
-    /// The number of tasks that may be under way before inputs are taken no further.
-    pub(super) fn window(&self, chunk: usize) -> usize {
-        self.workers * (self.options.depth() + 1) * chunk
+    /// The number of tasks that may be under way before inputs are taken no further, in chunks of which the
+    /// last had so many bytes.
+    pub(super) fn window(&self, chunk: usize, bytes: usize) -> usize {
+        self.workers * (self.options.depth().of(bytes) + 1) * chunk
     }
 
     /// Takes a chunk of tasks whose ends go to `sink`, from index `base` on.
-    pub(super) fn submit(&self, tasks: Tasks, sink: Arc<dyn Sink>, base: usize) -> Result<()> {
+    pub(super) fn submit(
+        &self,
+        tasks: Tasks,
+        sink: Arc<dyn Sink>,
+        base: usize,
+        call: &Call,
+    ) -> Result<()> {
+        if !call.is_plain() {
+            self.check(call)?;
+        }
         let mut shared = lock(&self.shared);
-        shared.state.submit(tasks, sink, base)?;
+        shared.state.submit(tasks, sink, base, call.asked.clone())?;
         self.perform(&mut shared);
         unlock(shared);
         // A sleeping driver does not know of a new process or a new deadline.
-        if matches!(self.entry, Entry::Main(_)) || self.options.task_timeout.is_some() {
+        let is_timed = self.options.task_timeout.is_some() || call.alone();
+        if is_timed || matches!(self.entry, Entry::Main(_)) {
             self.waiters.notify();
+        }
+        Ok(())
+    }
+
+    /// Refuses what can be known to be impossible.
+    #[cold]
+    fn check(&self, call: &Call) -> Result<()> {
+        if call.worker.is_some() && matches!(self.entry, Entry::Main(_)) {
+            let why = "a pool of a program's `main` has no workers: make another pool for them";
+            return Err(Error::Invalid(why.into()));
+        }
+        let limits = call.asked.as_ref().is_some_and(|asked| asked.memory.is_some());
+        if limits && !self.sides.limit_memory() {
+            return Err(Error::Unsupported("limit of the memory of one process"));
         }
         Ok(())
     }
@@ -155,15 +200,11 @@ impl Driver {
         for slot in shared.state.slots_of(is) {
             // First its queue, so that it can begin nothing more; then what it has answered, which has
             // ended. What is left of them after that is what it is at.
-            let most = shared.state.recallable(slot);
-            let Some(link) = &shared.links[slot] else { continue };
-            let ids: Vec<u64> = std::iter::from_fn(|| link.take_back()).take(most).collect();
-            shared.state.recalled(slot, &ids);
+            recall(&mut shared, slot);
             while shared.state.is_trusted(slot)
-                && let Some(News::Answer(message)) =
-                    shared.links[slot].as_ref().map(|link| link.news(true))
+                && let News::Answer = news(&mut shared, slot)
             {
-                self.take_answer(&mut shared, slot, message);
+                self.take_answer(&mut shared, slot);
             }
         }
         let mut any = shared.state.cancel_waiting(is);
@@ -228,10 +269,9 @@ impl Driver {
         shared.state.look_again();
         for slot in 0..shared.links.len() {
             loop {
-                let listen = shared.state.is_trusted(slot);
-                match shared.links[slot].as_ref().map_or(News::None, |link| link.news(listen)) {
+                match news(&mut shared, slot) {
                     News::None => break,
-                    News::Answer(message) => self.answer(&mut shared, slot, message),
+                    News::Answer => self.answer(&mut shared, slot),
                     News::Closed => shared.state.lied(slot),
                     News::Ended(status) => {
                         self.ended(&mut shared, slot, status);
@@ -260,18 +300,24 @@ impl Driver {
     }
 
     /// A worker's report on one chunk.
-    fn answer(&self, shared: &mut Shared, slot: usize, message: Message) {
-        self.take_answer(shared, slot, message);
+    fn answer(&self, shared: &mut Shared, slot: usize) {
+        self.take_answer(shared, slot);
         if shared.state.is_hungry(slot) {
             self.perform(shared);
         }
     }
 
-    fn take_answer(&self, shared: &mut Shared, slot: usize, message: Message) {
+    fn take_answer(&self, shared: &mut Shared, slot: usize) {
+        let mut message = std::mem::take(&mut shared.answer);
         let id = Reader::new(&message).u64().ok();
         let Some(chunk) = shared.state.answered(slot, id) else { return };
         if !self.options.measured {
             self.settle(shared, slot, chunk, &message);
+            // Its handles are the results' now; its room is kept for the next, unless that is large.
+            message.handles.clear();
+            message.bytes.clear();
+            message.bytes.shrink_to(KEPT_ROOM);
+            shared.answer = message;
         } else if let Some(link) = &mut shared.links[slot]
             && let Some((chunk, message)) = link.hold((chunk, message))
         {
@@ -375,7 +421,7 @@ impl Driver {
     fn act(&self, shared: &mut Shared, action: Action<Arc<dyn Sink>>) {
         match action {
             Action::Start(slot) => {
-                let started = Link::serving(self.ctx_of(slot), &self.entry, &self.options);
+                let started = Link::serving(self.ctx_of(slot), &self.entry, &self.options, None);
                 let outcome = started.map(|link| shared.links[slot] = Some(link));
                 shared.state.started(slot, outcome);
             }
@@ -384,6 +430,8 @@ impl Driver {
                 let id = shared.links[slot].as_ref().and_then(Link::take_back);
                 shared.state.taken_back(slot, id);
             }
+            Action::Recall(slot) => recall(shared, slot),
+            Action::Retire(slot) => shared.links[slot].iter().for_each(Link::close),
             Action::Kill(slot) => shared.links[slot].iter().for_each(Link::kill),
             Action::Fail { sink, base, first, count, error, used } => {
                 let tell = Tell::new(self.number, first, base, used.as_deref());
@@ -397,7 +445,7 @@ impl Driver {
         }
     }
 
-    /// Sends a chunk to the worker in this slot, or starts a plain program with it.
+    /// Sends a chunk to the worker in this slot, or starts a process with it.
     fn give(&self, shared: &mut Shared, slot: usize, id: u64) {
         let Shared { state, links, .. } = shared;
         let Some(chunk) = state.given(slot, id) else { return };
@@ -424,6 +472,13 @@ impl Driver {
         chunk: &mut TaskChunk,
         now: Option<Instant>,
     ) -> Result<(), Refusal> {
+        if let (None, Entry::Serve(_)) = (&link, &self.entry) {
+            let own = chunk.asked.as_deref();
+            let started = Link::serving(ctx, &self.entry, &self.options, own);
+            let mut started = started.map_err(Refusal::NotStarted)?;
+            now.into_iter().for_each(|now| started.begins(now));
+            *link = Some(started);
+        }
         if let Some(link) = link {
             return link.send(chunk).map_err(|e| match e {
                 Error::Full => Refusal::NoRoom,
@@ -527,6 +582,20 @@ impl Driver {
         let round = move || weak.upgrade().map_or(Round::Over, |driver| driver.round());
         let is_idle = move || also_weak.upgrade().is_none_or(|driver| driver.is_idle());
         self.background.start(round, is_idle);
+    }
+
+    /// Sees to it that tasks move now, for those who do not wait in a thread; `false` if no thread can
+    /// do that.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn drive_for_others(self: &Arc<Driver>) -> bool {
+        self.drive_in_background();
+        self.background.hurry()
+    }
+
+    /// There is no other thread.
+    #[cfg(target_family = "wasm")]
+    pub(super) fn drive_for_others(self: &Arc<Driver>) -> bool {
+        false
     }
 
     /// One round of the background thread.

@@ -31,12 +31,16 @@ pub struct Counters {
 pub(super) enum Action<S> {
     /// Start a process in this slot, and report it by [`State::started`].
     Start(usize),
-    /// Send this chunk to the worker in this slot (in a plain pool: start a process with it), and
+    /// Send this chunk to the worker in this slot, or start a process with it if there is none, and
     /// report only a failure, by [`State::refused`].
     Give { slot: usize, chunk: u64 },
     /// Take out of this worker's queue what it has not begun, one chunk, and report it by
     /// [`State::taken_back`].
     TakeBack(usize),
+    /// Take out of this worker's queue all that it has not begun, and report it by [`State::recalled`].
+    Recall(usize),
+    /// Tell the worker in this slot, which has nothing to do, to end.
+    Retire(usize),
     /// Kill the process in this slot. Its death is reported when it is there, by [`State::ended`].
     Kill(usize),
     /// End so many tasks with an error: the sink's indices from `base` on.

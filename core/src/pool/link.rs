@@ -1,6 +1,6 @@
 //! A pool's side of one worker: its process, and the queues to and from it.
 
-use super::options::Options;
+use super::options::{Asked, Options};
 use super::sink::Sink;
 use super::slot::{Chunk, Work};
 use crate::raw::{Backend, Bounds, Entry, Input, Message, Output, Waitable};
@@ -18,12 +18,16 @@ impl Work for Tasks {
         Tasks::len(self)
     }
 
+    fn bytes(&self) -> usize {
+        Tasks::bytes(self)
+    }
+
     fn drop_first(&mut self, n: usize) {
         Tasks::drop_first(self, n);
     }
 
     fn split(&self) -> Vec<Tasks> {
-        self.each().map(|(bytes, handles)| Tasks::one(bytes, handles)).collect()
+        Tasks::split(self)
     }
 }
 
@@ -49,14 +53,20 @@ pub(super) struct Link {
 /// News of a worker.
 pub(super) enum News {
     None,
-    Answer(Message),
+    /// An answer has been taken out of the queue of its results.
+    Answer,
     /// It has closed the queue of its results.
     Closed,
     Ended(ExitStatus),
 }
 
-/// What the options say of each process.
-fn limited<P>(process: ProcessBuilder<P>, options: &Options) -> ProcessBuilder<P> {
+/// What the options say of each process, and a task of its own one.
+fn limited<P>(
+    process: ProcessBuilder<P>,
+    options: &Options,
+    own: Option<&Asked>,
+) -> ProcessBuilder<P> {
+    let process = process.memory(own.and_then(|own| own.memory));
     match options.cpu_time {
         Some(limit) => process.cpu_time(limit),
         None => process,
@@ -64,8 +74,13 @@ fn limited<P>(process: ProcessBuilder<P>, options: &Options) -> ProcessBuilder<P
 }
 
 impl Link {
-    /// Starts a process that serves the pool.
-    pub(super) fn serving(ctx: &Context, entry: &Entry, options: &Options) -> Result<Link> {
+    /// Starts a process that serves the pool, or one for a chunk that asks for it.
+    pub(super) fn serving(
+        ctx: &Context,
+        entry: &Entry,
+        options: &Options,
+        own: Option<&Asked>,
+    ) -> Result<Link> {
         let initializer = options.initializer.as_ref().map(|(name, arguments)| {
             let mut writer = Writer::new(INITIALIZER);
             writer.part(name.as_bytes(), &[]);
@@ -75,7 +90,10 @@ impl Link {
         // It has room of its own: it is not answered, so if it were in the way of a chunk, nobody would
         // say when it is not any more.
         let (more, bytes) = initializer.as_ref().map_or((0, 0), |it| (1, it.bytes.len()));
-        let messages = Some(options.depth() + more);
+        let of_one = options.fresh || own.is_some();
+        let (depth, most) =
+            if of_one { (1, 1) } else { (options.depth().small, options.max_tasks) };
+        let messages = Some(depth + more);
         let tasks: Queue<()> =
             ctx.queue_with(Bounds { messages, bytes: Bounds::MAX_BYTES + bytes })?;
         let results: Queue<()> = ctx.unbounded_queue()?;
@@ -84,13 +102,13 @@ impl Link {
         }
         let process = ctx
             .of_entry::<Terms>(entry.clone())
-            .args((options.max_tasks, &tasks, &results))
+            .args((most, &tasks, &results))
             .stdout(options.stdout)
-            .own_names(options.fresh)
+            .own_names(of_one)
             .daemon(true);
-        let process = limited(process, options).start()?;
+        let process = limited(process, options, own).start()?;
         let (queues, side) = (Some((tasks, results)), ctx.backend());
-        Ok(Link { process, queues, of_one: options.fresh, since: None, held: None, side })
+        Ok(Link { process, queues, of_one, since: None, held: None, side })
     }
 
     /// Starts a plain program with the one task of a chunk: on its standard input, and in its
@@ -119,7 +137,8 @@ impl Link {
             .stderr(options.stderr)
             .own_names(true)
             .daemon(true);
-        let (process, side) = (limited(process, options).start()?, ctx.backend());
+        let process = limited(process, options, chunk.asked.as_deref()).start()?;
+        let side = ctx.backend();
         Ok(Link { process, queues: None, of_one: true, since: None, held: None, side })
     }
 
@@ -137,20 +156,23 @@ impl Link {
         tasks.raw().put(bytes, handles, Wait::Never)
     }
 
-    /// The next thing that it has to say; nothing but its end if it is not listened to.
-    pub(super) fn news(&self, listen: bool) -> News {
-        // The status is read before the queue: what an ended process has put is then there to see.
-        let status = self.process.status();
-        if listen && let Some((_, results)) = &self.queues {
-            let mut message = Message::default();
-            match results.raw().get(&mut message, Wait::Never) {
-                Ok(()) => return News::Answer(message),
-                // The pool never does that.
-                Err(Error::Closed) if status.is_none() => return News::Closed,
-                Err(_) => {}
-            }
+    /// The next thing that it has to say, an answer into `answer`; nothing but its end if it is not
+    /// listened to.
+    pub(super) fn news(&self, listen: bool, answer: &mut Message) -> News {
+        let results = self.queues.as_ref().filter(|_| listen).map(|(_, results)| results.raw());
+        let mut get = || results.map(|results| results.get(answer, Wait::Never));
+        let got = get();
+        if let Some(Ok(())) = got {
+            return News::Answer;
         }
-        status.map_or(News::None, News::Ended)
+        // To ask for the status may be a system call: only if there is nothing else.
+        let Some(status) = self.process.status() else {
+            // The pool never does that.
+            let is_closed = matches!(got, Some(Err(Error::Closed)));
+            return if is_closed { News::Closed } else { News::None };
+        };
+        // What an ended process has put is there to see once its status is.
+        if let Some(Ok(())) = get() { News::Answer } else { News::Ended(status) }
     }
 
     /// Takes the oldest chunk out of its queue that it has not begun, and says which.
@@ -228,7 +250,7 @@ impl Link {
 
     pub(super) fn kill(&self) {
         // It was started, or it would not be here.
-        let _ = self.process.kill();
+        let _ = self.process.abandon();
     }
 
     /// No more chunks: it ends when it has done what it has, and nobody puts anything any more.
@@ -241,10 +263,9 @@ impl Link {
     /// Waits for its end, and sees to it if that does not come by itself.
     pub(super) fn join(&self, patience: Duration) -> Result<()> {
         match self.process.join_timeout(patience) {
-            Err(Error::TimedOut) => {
-                self.kill();
-                self.process.join().map(drop)
-            }
+            Err(Error::TimedOut) if self.process.abandon() => self.process.join().map(drop),
+            // It is left to itself, where nothing can be ended from outside.
+            Err(Error::TimedOut) => Ok(()),
             ended => ended.map(drop),
         }
     }

@@ -156,10 +156,11 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
     ) -> Result<Arc<Gather<R>>> {
         let about = inputs.size_hint().0;
         let gather = Arc::new(Gather::new(about, then));
-        let mut chunks = Chunks::new(inputs, self.driver.chunk_for(about));
+        let worker = self.call.worker.as_deref();
+        let mut chunks = Chunks::new(inputs, worker, self.driver.chunk_for(about, &self.call));
         while let Some((base, tasks)) = chunks.next_chunk()? {
             gather.expect(tasks.len());
-            self.driver.submit(tasks, gather.clone(), base)?;
+            self.driver.submit(tasks, gather.clone(), base, &self.call)?;
             pause()?;
         }
         gather.seal();
@@ -168,21 +169,22 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
 }
 
 /// Cuts an iterator of argument tuples into encoded chunks.
-struct Chunks<I> {
+struct Chunks<'a, I> {
     inputs: I,
+    worker: Option<&'a str>,
     size: usize,
     at: usize,
     /// The bytes of the last one, which the next will need too.
     room: usize,
 }
 
-impl<I: Iterator<Item: Serialize>> Chunks<I> {
-    fn new(inputs: I, size: usize) -> Chunks<I> {
-        Chunks { inputs, size, at: 0, room: 0 }
+impl<'a, I: Iterator<Item: Serialize>> Chunks<'a, I> {
+    fn new(inputs: I, worker: Option<&'a str>, size: usize) -> Chunks<'a, I> {
+        Chunks { inputs, worker, size, at: 0, room: 0 }
     }
 
     fn next_chunk(&mut self) -> Result<Option<(usize, Tasks)>> {
-        let mut tasks = Tasks::with_room(self.room);
+        let mut tasks = Tasks::with_room(self.worker, self.room);
         for arguments in self.inputs.by_ref().take(self.size) {
             tasks.push(&arguments)?;
         }

@@ -1,10 +1,17 @@
-//! The options of a pool, and the rules that follow from them.
+//! The options of a pool, the rules that follow from them, and what a task asks for beside those.
 
+use super::slot::Chunk;
 use crate::raw::{Backend, Message, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Chunks that a worker has at hand, so that it need not wait for the pool between two.
 const DEPTH: usize = 8;
+/// The same for chunks of few bytes, which may be short tasks: a wake across cores takes as long as dozens
+/// of these.
+const SMALL_DEPTH: usize = 32;
+/// The most bytes of such a chunk.
+const SMALL: usize = 1024;
 /// The largest default chunk.
 const MOST_PER_CHUNK: usize = 1024;
 
@@ -59,14 +66,11 @@ impl Default for Options {
 
 impl Options {
     /// Chunks that a worker may have at hand.
-    pub(super) fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> Depth {
         // One more than what it works on would only have to be taken back, and what a worker uses is one
         // task's only if it has no other at hand.
-        if self.fresh || self.measured {
-            1
-        } else {
-            DEPTH.min(usize::try_from(self.max_tasks).unwrap_or(DEPTH))
-        }
+        let all = if self.fresh || self.measured { 1 } else { self.max_tasks };
+        Depth { any: DEPTH, small: SMALL_DEPTH }.at_most(usize::try_from(all).unwrap_or(usize::MAX))
     }
 
     /// The chunk size for a `map` over at least so many inputs.
@@ -78,7 +82,7 @@ impl Options {
     pub(super) fn rules(&self, plain: bool) -> Rules {
         Rules {
             plain,
-            depth: if plain { 1 } else { self.depth() },
+            depth: if plain { Depth::ONE } else { self.depth() },
             max_chunks: if plain { u64::MAX } else { self.max_tasks },
             retries: self.retries,
             idempotent: self.idempotent,
@@ -88,13 +92,80 @@ impl Options {
     }
 }
 
+/// How many chunks a worker may have at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Depth {
+    /// Whatever their size: they take memory there.
+    pub(super) any: usize,
+    /// While the next one is small. Not less.
+    pub(super) small: usize,
+}
+
+impl Depth {
+    pub(super) const ONE: Depth = Depth { any: 1, small: 1 };
+
+    /// No more than so many.
+    pub(super) fn at_most(self, n: usize) -> Depth {
+        Depth { any: self.any.min(n), small: self.small.min(n) }
+    }
+
+    /// That for chunks of so many bytes.
+    pub(super) fn of(self, bytes: usize) -> usize {
+        if bytes <= SMALL { self.small } else { self.any }
+    }
+}
+
+/// What some tasks ask for where that differs from their pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Asked {
+    /// Higher goes first.
+    pub(super) priority: i32,
+    pub(super) timeout: Option<Duration>,
+    pub(super) retries: Option<u32>,
+    /// `true` if each has a process of its own.
+    pub(super) fresh: bool,
+    /// The most memory of that process, in bytes.
+    pub(super) memory: Option<usize>,
+}
+
+impl Asked {
+    /// `true` if each of the tasks travels alone.
+    pub(super) fn alone(&self) -> bool {
+        self.timeout.is_some() || self.owns_process()
+    }
+
+    /// `true` if each has a process of its own.
+    pub(super) fn owns_process(&self) -> bool {
+        self.fresh || self.memory.is_some()
+    }
+}
+
+/// Whom tasks call, and what they ask for, where that is not as the pool was built.
+#[derive(Clone, Default)]
+pub(super) struct Call {
+    pub(super) worker: Option<Arc<str>>,
+    pub(super) asked: Option<Arc<Asked>>,
+}
+
+impl Call {
+    /// `true` if it is as the pool was built.
+    pub(super) fn is_plain(&self) -> bool {
+        self.worker.is_none() && self.asked.is_none()
+    }
+
+    /// `true` if each task travels alone.
+    pub(super) fn alone(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.alone())
+    }
+}
+
 /// The rules that the bookkeeping of a pool goes by.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     /// `true` if a process is started with its task, instead of being there before.
     pub(super) plain: bool,
     /// Chunks that a worker may have at hand.
-    pub(super) depth: usize,
+    pub(super) depth: Depth,
     /// Chunks after which a worker is replaced.
     pub(super) max_chunks: u64,
     /// The number of times that a task whose worker died is run again.
@@ -105,4 +176,13 @@ pub(super) struct Rules {
     pub(super) task_timeout: Option<Duration>,
     /// `true` if workers do something before their first chunk.
     pub(super) initializes: bool,
+}
+
+impl Rules {
+    /// `true` if a process is to be started for this chunk alone, which no process of the pool's own is.
+    pub(super) fn needs_own<W, S>(&self, chunk: &Chunk<W, S>) -> bool {
+        let asked = chunk.asked.as_deref();
+        !self.plain
+            && asked.is_some_and(|it| it.memory.is_some() || it.fresh && self.max_chunks > 1)
+    }
 }

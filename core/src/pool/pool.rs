@@ -1,13 +1,15 @@
 //! The typed surface of a pool: one task, and the pool's own life.
 
-use super::builder::PoolBuilder;
+use super::builder::{PoolBuilder, Serves};
 use super::driver::Driver;
 use super::exchange::Counters;
+use super::options::{Asked, Call};
 use super::result::TaskResult;
 use super::sink::{Callback, Single};
+use super::task_options::TaskOptions;
 use crate::runner::wire::Tasks;
 use crate::worker::Args;
-use crate::{Error, Result};
+use crate::{Backend, Error, Result};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,19 +20,73 @@ use std::sync::Arc;
 /// A worker that dies in the middle of a task fails that task alone and is replaced. Dropping the
 /// pool terminates it.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// let pool = ctx.pool::<(u64,), bool>("is_prime").workers(4).build()?;
 /// assert!(pool.apply((7u64,))?);
 /// let flags = pool.map(0..100u64)?;
 /// # drop(flags);
 /// pool.close();
 /// pool.join()?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub struct Pool<P, R> {
     pub(super) driver: Arc<Driver>,
+    /// Whom its tasks call, and what they ask for.
+    pub(super) call: Call,
+    /// `false` if it was made of another by [`Pool::of`] or [`Pool::with`]: it ends nothing.
+    is_first: bool,
     types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Pool<P, R> {
+    /// The same pool for tasks of another worker of its program, by its item or its name: the same
+    /// processes do them, from the same backlog, and all that a pool can do it can do with them. It may be
+    /// kept or made each time. It ends nothing when it is dropped; when the pool is, its calls fail with
+    /// [`crate::Error::PoolClosed`].
+    ///
+    /// A task of a worker that the program does not have fails by itself, with
+    /// [`crate::Error::NoSuchWorker`]. A pool of a program's `main` has no workers: there each call fails
+    /// with [`crate::Error::Invalid`].
+    ///
+    /// ```no_run
+    /// # use procbox_core::{Context, Result, Worker};
+    /// # type Double<F> = Worker<(u64,), u64, F>;
+    /// # type Text<F> = Worker<(u64,), String, F>;
+    /// # fn example<F, G>(ctx: Context, double: Double<F>, text: Text<G>) -> Result<()> {
+    /// let pool = ctx.pool(double).workers(4).build()?;
+    /// let texts = pool.of(text); // `text` is another `#[worker] fn`
+    /// assert_eq!(pool.apply((21u64,))?, 42);
+    /// assert_eq!(texts.map(1..4u64)?, ["1", "2", "3"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn of<Q, S>(&self, worker: impl Serves<Q, S>) -> Pool<Q, S> {
+        let worker = Some(Arc::from(worker.name()));
+        self.another(Call { worker, asked: self.call.asked.clone() })
+    }
+
+    /// The same pool for tasks that are treated otherwise than it was built to: with a priority, another
+    /// time, a process of their own; see [`TaskOptions`]. As for [`Pool::of`], with which it goes
+    /// together.
+    ///
+    /// ```no_run
+    /// # use procbox_core::TaskOptions;
+    /// # fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+    /// let urgent = pool.with(TaskOptions::new().priority(10));
+    /// let background = pool.map_async(0..1_000_000u64)?;
+    /// assert!(urgent.apply((7u64,))?); // does not wait for the million
+    /// background.get()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with(&self, options: TaskOptions) -> Pool<P, R> {
+        let TaskOptions(asked) = options;
+        let asked = (asked != Asked::default()).then(|| Arc::new(asked));
+        self.another(Call { worker: self.call.worker.clone(), asked })
+    }
+
+    fn another<Q, S>(&self, call: Call) -> Pool<Q, S> {
+        Pool { driver: self.driver.clone(), call, is_first: false, types: PhantomData }
+    }
 }
 
 impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
@@ -93,10 +149,10 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         then: Option<Callback<R>>,
         background: bool,
     ) -> Result<TaskResult<R>> {
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::of(self.call.worker.as_deref());
         tasks.push(&args)?;
         let sink = Arc::new(Single::new(then));
-        self.driver.submit(tasks, sink.clone(), 0)?;
+        self.driver.submit(tasks, sink.clone(), 0, &self.call)?;
         if background {
             self.driver.drive_in_background();
         }
@@ -166,6 +222,9 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
 
 impl<P, R> Drop for Pool<P, R> {
     fn drop(&mut self) {
+        if !self.is_first {
+            return;
+        }
         self.driver.terminate();
         // It can only be interrupted, and the workers were told to end.
         let _ = self.driver.join();
@@ -182,16 +241,17 @@ impl<P, R> fmt::Debug for Pool<P, R> {
 impl<P, R> PoolBuilder<P, R> {
     /// The pool, its workers started.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let nobody = ctx.pool::<(u64,), bool>("is_prime").workers(0).build();
     /// assert!(matches!(nobody, Err(Error::Invalid(_))));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, and what starting a process says.
+    /// [`Error::Invalid`] for 0 workers, a chunk size of 0 or 0 tasks per child, [`Error::Unsupported`] for
+    /// a task timeout where workers are threads, and what starting a process says.
     pub fn build(mut self) -> Result<Pool<P, R>> {
         if let Some(e) = self.error {
             return Err(e);
@@ -200,6 +260,9 @@ impl<P, R> PoolBuilder<P, R> {
         if workers == Some(0) || chunk == Some(0) || self.options.max_tasks == 0 {
             let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
             return Err(Error::Invalid(why.into()));
+        }
+        if self.options.task_timeout.is_some() && self.context.backend() == Backend::Local {
+            return Err(Error::Unsupported("limits of time for a task: a thread cannot be ended"));
         }
         if self.options.fresh {
             self.options.max_tasks = 1;
@@ -210,17 +273,17 @@ impl<P, R> PoolBuilder<P, R> {
         }
         self.warm_up()?;
         let driver = Driver::start(self.context, self.entry, self.options)?;
-        Ok(Pool { driver, types: PhantomData })
+        Ok(Pool { driver, call: Call::default(), is_first: true, types: PhantomData })
     }
 
     /// Lends a new pool to `f` and terminates it afterwards, on unwind too.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let builder = ctx.pool::<(u64,), bool>("is_prime");
     /// let flags = builder.scope(|pool| pool.map(0..10u64))?;
     /// assert_eq!(flags.len(), 10); // and the workers are gone
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! The result of a task, or of a `map`, that may still be to come.
 
 use super::driver::Driver;
+use super::polled;
 use super::sink::Promise;
 use crate::{Error, Result, TaskUsage, Wait};
 use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +159,46 @@ impl<R> TaskResult<R> {
     /// ```
     pub fn usage(&self) -> Option<TaskUsage> {
         self.promise.used()
+    }
+}
+
+/// A result that is polled for: [`TaskResult::get`] without a thread that waits. What moves the tasks
+/// meanwhile is a thread of the pool's. A future that is dropped does not end the task; to be able to
+/// [cancel](TaskResult::cancel) a task that is waited for, await a reference to its result.
+///
+/// Inside a sandboxed process, and in a simulation, the poll blocks.
+///
+/// ```no_run
+/// # async fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+/// assert!(pool.apply_async((7u64,))?.await?);
+/// let flags: Vec<bool> = pool.map_async(0..100u64)?.await?;
+/// # drop(flags);
+/// # Ok(()) }
+/// ```
+impl<R: Send + 'static> IntoFuture for TaskResult<R> {
+    type Output = Result<R>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { polled::result(&self.driver, &*self.promise).await })
+    }
+}
+
+/// As above, of a result that is kept.
+///
+/// ```no_run
+/// # async fn example(pool: procbox_core::Pool<(u64,), bool>) -> procbox_core::Result<()> {
+/// let result = pool.apply_async((7u64,))?;
+/// assert!((&result).await?);
+/// println!("{:?}", result.usage());
+/// # Ok(()) }
+/// ```
+impl<'a, R: Send + 'static> IntoFuture for &'a TaskResult<R> {
+    type Output = Result<R>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(polled::result(&self.driver, &*self.promise))
     }
 }
 

@@ -39,6 +39,11 @@ impl Sides {
         self.0.last().map_or(0, |(_, end)| *end)
     }
 
+    /// True if the memory of each of their processes can be limited.
+    pub(super) fn limit_memory(&self) -> bool {
+        self.0.iter().all(|(ctx, _)| ctx.raw().limits_memory())
+    }
+
     /// The context of a slot.
     pub(super) fn of_slot(&self, slot: usize) -> Option<&Context> {
         self.0.iter().find(|(_, end)| slot < *end).map(|(ctx, _)| ctx)

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::Waker;
 
 /// The encoded result of a task, or why there is none.
 pub(super) type TaskOutcome<'a> = Result<(&'a [u8], &'a [Handle])>;
@@ -117,6 +118,10 @@ pub(super) trait Promise<R>: Sink {
     fn take(&self) -> Option<Result<R>>;
     /// What it took, if it is ready and that was measured.
     fn used(&self) -> Option<TaskUsage>;
+    /// Has a waker woken when the result is there, unless it is: the number of that.
+    fn watch(&self, waker: &Waker) -> Option<u64>;
+    /// Does not have it woken any more.
+    fn unwatch(&self, number: u64);
 }
 
 /// A value that may have come, and the callback that waits for it.
@@ -127,6 +132,14 @@ struct Cell<R> {
     ready: AtomicBool,
     value: Mutex<Slot<R>>,
     used: OnceLock<Box<TaskUsage>>,
+    /// Those who are polled for it, by their numbers, of which the first is the next.
+    wakers: Mutex<(u64, Wakers)>,
+}
+
+type Wakers = Vec<(u64, Waker)>;
+
+fn wake(wakers: Wakers) {
+    wakers.into_iter().for_each(|(_, waker)| waker.wake());
 }
 
 /// A value that is published once its callback has been called, also if that panicked.
@@ -137,14 +150,15 @@ struct Promised<R> {
 
 impl<R> Drop for Promised<R> {
     fn drop(&mut self) {
-        self.value.take().into_iter().for_each(|value| self.cell.publish(value));
+        self.value.take().into_iter().for_each(|value| wake(self.cell.publish(value)));
     }
 }
 
 impl<R> Cell<R> {
     fn new(then: Option<Callback<R>>) -> Cell<R> {
         let value = Mutex::new((None, then));
-        Cell { ready: AtomicBool::new(false), value, used: OnceLock::new() }
+        let wakers = Mutex::default();
+        Cell { ready: AtomicBool::new(false), value, used: OnceLock::new(), wakers }
     }
 
     fn set(self: &Arc<Self>, value: Result<R>, used: Option<Box<TaskUsage>>) -> Option<Deferred>
@@ -157,8 +171,9 @@ impl<R> Cell<R> {
         }
         let then = lock(&self.value).1.take();
         let Some(then) = then else {
-            self.publish(value);
-            return None;
+            let wakers = self.publish(value);
+            // Not under the pool's lock.
+            return (!wakers.is_empty()).then(|| Box::new(move || wake(wakers)) as Deferred);
         };
         let promised = Promised { cell: self.clone(), value: Some(value) };
         Some(Box::new(move || {
@@ -168,9 +183,31 @@ impl<R> Cell<R> {
         }))
     }
 
-    fn publish(&self, value: Result<R>) {
+    fn publish(&self, value: Result<R>) -> Wakers {
         lock(&self.value).0 = Some(value);
+        // Under this lock one that watches looks whether it is there.
+        let mut wakers = lock(&self.wakers);
         self.ready.store(true, Ordering::Release);
+        std::mem::take(&mut wakers.1)
+    }
+
+    fn watch(&self, waker: &Waker) -> Option<u64> {
+        let mut wakers = lock(&self.wakers);
+        if self.is_ready() {
+            return None;
+        }
+        wakers.0 += 1;
+        let number = wakers.0;
+        wakers.1.push((number, waker.clone()));
+        Some(number)
+    }
+
+    fn unwatch(&self, number: u64) {
+        let mut wakers = lock(&self.wakers);
+        let at = wakers.1.iter().position(|(other, _)| *other == number);
+        let gone = at.map(|at| wakers.1.swap_remove(at));
+        drop(wakers);
+        drop(gone);
     }
 
     fn is_ready(&self) -> bool {
@@ -209,6 +246,12 @@ impl<R: DeserializeOwned + Send + 'static> Promise<R> for Single<R> {
     }
     fn used(&self) -> Option<TaskUsage> {
         self.0.used()
+    }
+    fn watch(&self, waker: &Waker) -> Option<u64> {
+        self.0.watch(waker)
+    }
+    fn unwatch(&self, number: u64) {
+        self.0.unwatch(number);
     }
 }
 
@@ -280,15 +323,31 @@ impl<R> Gather<R> {
     }
 }
 
+/// The ends of tasks in a row.
+struct Ends<'a, 'b> {
+    /// The first of them, if it is not in a message.
+    first: Option<TaskOutcome<'a>>,
+    others: Option<&'b mut Reader<'a>>,
+}
+
+impl<'a> Ends<'a, '_> {
+    /// The next result, if it has no handles.
+    #[inline]
+    fn plain(&mut self) -> Option<&'a [u8]> {
+        self.others.as_mut()?.plain_end()
+    }
+
+    /// The next end, whatever it is.
+    #[cold]
+    fn any(&mut self) -> Option<TaskOutcome<'a>> {
+        let first = self.first.take();
+        first.or_else(|| self.others.as_mut().and_then(|ends| ends.next_end()))
+    }
+}
+
 impl<R: DeserializeOwned> Gathered<R> {
-    /// Takes the outcomes of tasks in a row, from index `base` on; says how many there were.
-    fn put<'a>(
-        &mut self,
-        base: usize,
-        outcomes: impl Iterator<Item = TaskOutcome<'a>>,
-        most: usize,
-        tell: Tell<'_>,
-    ) -> usize {
+    /// Takes the ends of tasks in a row, from index `base` on; says how many there were.
+    fn put(&mut self, base: usize, mut ends: Ends<'_, '_>, most: usize, tell: Tell<'_>) -> usize {
         if let Some(used) = tell.used {
             self.used.get_or_insert_default().add(used);
         }
@@ -298,7 +357,6 @@ impl<R: DeserializeOwned> Gathered<R> {
         let mut count = 0;
         // Asked once: it is the same for all of them, and this loop is what a `map` costs.
         let observed = observe::is_observed();
-        let mut outcomes = outcomes.take(most);
         let end = |gathered: &mut Self, run: &mut Vec<R>, count: usize, result: Result<R>| {
             if observed {
                 tell.end(base + count, &result);
@@ -311,8 +369,20 @@ impl<R: DeserializeOwned> Gathered<R> {
         // Caught around the loop, which costs nothing for a value; the loop goes on behind the one
         // that panicked.
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
-            for outcome in &mut outcomes {
-                end(self, &mut run, count, decode(outcome));
+            while count < most {
+                let plain = ends.plain();
+                if let Some(bytes) = plain
+                    && !observed
+                    && let Some(value) = codec::decode_plain(bytes)
+                {
+                    run.push(value);
+                } else if let Some(outcome) =
+                    plain.map(|bytes| Ok((bytes, &[][..]))).or_else(|| ends.any())
+                {
+                    end(self, &mut run, count, decode(outcome));
+                } else {
+                    break;
+                }
                 count += 1;
             }
         })) {
@@ -344,7 +414,7 @@ impl<R: DeserializeOwned> Gathered<R> {
 impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
     fn complete(&self, index: usize, outcome: TaskOutcome<'_>, tell: Tell<'_>) -> Option<Deferred> {
         let mut parts = lock(&self.parts);
-        parts.put(index, std::iter::once(outcome), 1, tell);
+        parts.put(index, Ends { first: Some(outcome), others: None }, 1, tell);
         self.finish(parts)
     }
 
@@ -358,7 +428,7 @@ impl<R: DeserializeOwned + Send + 'static> Sink for Gather<R> {
     ) -> usize {
         // Locked once for all of them.
         let mut parts = lock(&self.parts);
-        let count = parts.put(base, std::iter::from_fn(|| ends.next_end()), most, tell);
+        let count = parts.put(base, Ends { first: None, others: Some(ends) }, most, tell);
         deferred.extend(self.finish(parts));
         count
     }
@@ -376,6 +446,12 @@ impl<R: DeserializeOwned + Send + 'static> Promise<Vec<R>> for Gather<R> {
     }
     fn used(&self) -> Option<TaskUsage> {
         self.whole.used()
+    }
+    fn watch(&self, waker: &Waker) -> Option<u64> {
+        self.whole.watch(waker)
+    }
+    fn unwatch(&self, number: u64) {
+        self.whole.unwatch(number);
     }
 }
 

@@ -1,16 +1,20 @@
 //! One place for a worker, as the bookkeeping sees it: whether somebody is there, and what it has to
 //! do. No process and no queue: those are in `link`.
 
-use super::options::Rules;
+use super::options::{Asked, Rules};
 use super::record::Record;
 use crate::TaskUsage;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Something that can be given to a worker: one task or several.
 pub(super) trait Work: Sized {
     /// The number of tasks.
     fn len(&self) -> usize;
+
+    /// The bytes that they take.
+    fn bytes(&self) -> usize;
 
     /// Forgets the first `n` tasks.
     fn drop_first(&mut self, n: usize);
@@ -34,6 +38,24 @@ pub(super) struct Chunk<W, S> {
     pub(super) attempts: u32,
     /// What it has used, if that is measured and it was begun.
     pub(super) used: Option<Box<TaskUsage>>,
+    /// What its tasks ask for, if that is not as the pool's rules are.
+    pub(super) asked: Option<Arc<Asked>>,
+}
+
+impl<W, S> Chunk<W, S> {
+    pub(super) fn priority(&self) -> i32 {
+        self.asked.as_ref().map_or(0, |asked| asked.priority)
+    }
+
+    /// The time that a worker may be at it.
+    pub(super) fn timeout(&self, rules: &Rules) -> Option<Duration> {
+        self.asked.as_ref().and_then(|asked| asked.timeout).or(rules.task_timeout)
+    }
+
+    /// The number of times that it is run again if its worker died.
+    pub(super) fn retries(&self, rules: &Rules) -> u32 {
+        self.asked.as_ref().and_then(|asked| asked.retries).unwrap_or(rules.retries)
+    }
 }
 
 impl<W: Work, S: Clone> Chunk<W, S> {
@@ -47,6 +69,7 @@ impl<W: Work, S: Clone> Chunk<W, S> {
             first: self.first + i as u64,
             attempts: self.attempts,
             used: None,
+            asked: self.asked.clone(),
         })
     }
 
@@ -103,6 +126,10 @@ pub(super) struct Slot<W, S> {
     pub(super) cancelled: bool,
     /// `true` if it said that it ends: it did not come to the end of a chunk.
     leaves: bool,
+    /// `true` if its process was started for one chunk alone.
+    pub(super) own: bool,
+    /// `true` if it was told to end, with nothing to do: its place is needed for a chunk's own process.
+    pub(super) retires: bool,
     /// That of the processes before, too.
     pub(super) record: Record,
 }
@@ -119,17 +146,19 @@ impl<W, S> Slot<W, S> {
             condemned: false,
             cancelled: false,
             leaves: false,
+            own: false,
+            retires: false,
             record: Record::default(),
         }
     }
 
-    /// The number of chunks that it has to do; `None` if it takes no more.
-    pub(super) fn load(&self, rules: &Rules) -> Option<usize> {
+    /// The number of chunks that it has to do; `None` if it takes no more of so many bytes.
+    pub(super) fn load(&self, rules: &Rules, bytes: usize) -> Option<usize> {
         let load = self.outstanding.len();
         let open = match self.life {
             Life::Down => rules.plain && load == 0,
             Life::Up => {
-                let has_room = load < rules.depth && self.given < rules.max_chunks;
+                let has_room = load < rules.depth.of(bytes) && self.given < self.most(rules);
                 !rules.plain && !self.is_to_end() && has_room
             }
             _ => false,
@@ -139,9 +168,15 @@ impl<W, S> Slot<W, S> {
 
     /// `true` if it is about to end, or to be ended.
     fn is_to_end(&self) -> bool {
-        self.condemned || self.timed_out || self.leaves
+        self.condemned || self.timed_out || self.leaves || self.retires
     }
 
+    /// The chunks that its process does.
+    fn most(&self, rules: &Rules) -> u64 {
+        if self.own { 1 } else { rules.max_chunks }
+    }
+
+    /// A chunk is given to its process, which is started with it in a plain pool.
     pub(super) fn give(&mut self, chunk: Chunk<W, S>, rules: &Rules) {
         if rules.plain {
             self.life = Life::Up;
@@ -153,11 +188,30 @@ impl<W, S> Slot<W, S> {
         }
     }
 
+    /// A process is started for this chunk alone.
+    pub(super) fn give_own(&mut self, chunk: Chunk<W, S>, rules: &Rules) {
+        (self.life, self.own) = (Life::Up, true);
+        self.give(chunk, rules);
+    }
+
+    /// It has nothing to do, and is told to end.
+    pub(super) fn retire(&mut self, rules: &Rules) {
+        self.retires = true;
+        self.wind(rules);
+    }
+
+    /// `true` if it could be told to end: there is a process, which has nothing to do.
+    pub(super) fn may_retire(&self, rules: &Rules) -> bool {
+        let is_idle = self.life == Life::Up && self.outstanding.is_empty();
+        is_idle && !self.is_to_end() && !self.is_done(rules)
+    }
+
     /// Winds the timer for what the worker does from now on.
     fn wind(&mut self, rules: &Rules) {
-        let limit = if !self.outstanding.is_empty() && !self.leaves {
-            rules.task_timeout
-        } else if self.leaves || self.is_done(rules) {
+        let next = self.outstanding.front().filter(|_| !self.leaves);
+        let limit = if let Some(chunk) = next {
+            chunk.timeout(rules)
+        } else if self.leaves || self.retires || self.is_done(rules) {
             // It is to end by itself. One that does not must not keep its place for ever.
             Some(rules.task_timeout.map_or(LEAVING, |limit| limit.min(LEAVING)))
         } else {
@@ -168,16 +222,16 @@ impl<W, S> Slot<W, S> {
 
     /// `true` if the worker has done all that one worker does.
     pub(super) fn is_done(&self, rules: &Rules) -> bool {
-        !rules.plain && self.answered >= rules.max_chunks
+        !rules.plain && self.answered >= self.most(rules)
     }
 
     /// Takes out a chunk that was not begun.
-    pub(super) fn take_back(&mut self, id: u64) -> Option<Chunk<W, S>> {
+    pub(super) fn take_back(&mut self, id: u64, rules: &Rules) -> Option<Chunk<W, S>> {
         let at = self.outstanding.iter().position(|chunk| chunk.id == id)?;
         let chunk = self.outstanding.remove(at);
         self.given -= 1;
-        if self.outstanding.is_empty() {
-            self.timer = Timer::Off;
+        if at == 0 {
+            self.wind(rules);
         }
         chunk
     }
@@ -218,7 +272,8 @@ impl<W, S> Slot<W, S> {
     pub(super) fn vacate(&mut self, in_queue: &[u64]) -> [Vec<Chunk<W, S>>; 2] {
         let had = Slot { record: self.record, ..Slot::new(Life::Down) };
         let had = std::mem::replace(self, had);
-        let is_begun = |chunk: &Chunk<W, S>| !in_queue.contains(&chunk.id);
+        // A process that was there for one chunk and ended before it took it has ended because of it.
+        let is_begun = |chunk: &Chunk<W, S>| had.own || !in_queue.contains(&chunk.id);
         let (begun, others) = had.outstanding.into_iter().partition(is_begun);
         [begun, others]
     }

@@ -6,11 +6,13 @@
 //! [`State::next_action`], what is to be done until there is nothing more. What an action came to is
 //! an event again, if it can fail.
 
+use super::backlog::Backlog;
 use super::exchange::{Action, Counters, Death, Refusal};
-use super::options::Rules;
+use super::options::{Asked, Rules};
 use super::slot::{Chunk, Life, Slot, Work};
 use crate::{Error, ExitStatus, Result};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Starts that may fail in a row, with growing pauses, before the pool is broken.
@@ -24,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct State<W, S> {
     rules: Rules,
     slots: Vec<Slot<W, S>>,
-    backlog: VecDeque<Chunk<W, S>>,
+    backlog: Backlog<W, S>,
     /// Tasks that have not ended.
     pending: usize,
     next_id: u64,
@@ -36,6 +38,8 @@ pub(super) struct State<W, S> {
     counters: Counters,
     /// Decided, and not yet done.
     actions: VecDeque<Action<S>>,
+    /// `true` once tasks of another priority than 0 have come.
+    prioritized: bool,
     /// A worker had no room: nothing is given out before there is news.
     no_room: bool,
     /// Nothing could be taken back: nor is that tried before there is news.
@@ -50,7 +54,7 @@ impl<W: Work, S: Clone> State<W, S> {
         State {
             slots: std::iter::repeat_with(slot).take(workers).collect(),
             rules,
-            backlog: VecDeque::new(),
+            backlog: Backlog::new(),
             pending: 0,
             next_id: 0,
             closed: false,
@@ -59,6 +63,7 @@ impl<W: Work, S: Clone> State<W, S> {
             failed_starts: 0,
             counters: Counters::default(),
             actions: VecDeque::new(),
+            prioritized: false,
             no_room: false,
             nothing_back: false,
         }
@@ -138,22 +143,27 @@ impl<W: Work, S: Clone> State<W, S> {
         // Nothing to do and nothing to come: no need for new workers.
         let needed = !(self.closed && self.pending == 0);
         if needed && let Some(slot) = self.slots.iter().position(|slot| slot.life == Life::Due) {
-            self.slots[slot].life = Life::Up;
-            return Some(Action::Start(slot));
+            return Some(self.give_own(slot).unwrap_or_else(|| {
+                self.slots[slot].life = Life::Up;
+                Action::Start(slot)
+            }));
         }
         self.dispatch()
     }
 
     /// Gives the backlog to the workers that have the least to do.
     fn dispatch(&mut self) -> Option<Action<S>> {
-        if self.no_room || self.backlog.is_empty() {
+        if self.no_room {
             return None;
         }
-        let rules = &self.rules;
+        if self.rules.needs_own(self.backlog.first()?) {
+            return self.make_room();
+        }
+        let (rules, bytes) = (&self.rules, self.backlog.first()?.work.bytes());
         let loads = self.slots.iter().enumerate();
         let (_, slot) =
-            loads.filter_map(|(at, slot)| slot.load(rules).map(|load| (load, at))).min()?;
-        let chunk = self.backlog.pop_front()?;
+            loads.filter_map(|(at, slot)| slot.load(rules, bytes).map(|load| (load, at))).min()?;
+        let chunk = self.backlog.pop()?;
         let id = chunk.id;
         self.slots[slot].give(chunk, rules);
         Some(Action::Give { slot, chunk: id })
@@ -165,7 +175,7 @@ impl<W: Work, S: Clone> State<W, S> {
         if !self.backlog.is_empty() || self.nothing_back {
             return None;
         }
-        if !self.slots.iter().any(|slot| slot.load(&self.rules) == Some(0)) {
+        if !self.slots.iter().any(|slot| slot.load(&self.rules, 0) == Some(0)) {
             return None;
         }
         let slots = self.slots.iter().enumerate();
@@ -177,6 +187,14 @@ impl<W: Work, S: Clone> State<W, S> {
     pub(super) fn look_again(&mut self) {
         self.no_room = false;
         self.nothing_back = false;
+    }
+
+    /// A chunk's own error ends it, and no worker's.
+    fn unfit(&mut self, chunk: Chunk<W, S>, error: Error) {
+        let count = chunk.work.len() as u64;
+        self.fail(chunk, error);
+        self.counters.failed -= count;
+        self.counters.done += count;
     }
 
     fn fail(&mut self, chunk: Chunk<W, S>, error: Error) {
@@ -191,18 +209,18 @@ impl<W: Work, S: Clone> State<W, S> {
     fn fail_all(&mut self, error: &Error) {
         let lost: Vec<Chunk<W, S>> = (self.slots.iter_mut())
             .flat_map(|slot| std::mem::take(&mut slot.outstanding))
-            .chain(std::mem::take(&mut self.backlog))
+            .chain(self.backlog.take_out(|_| true))
             .collect();
         for chunk in lost {
             self.fail(chunk, error.clone());
         }
     }
 
-    /// Puts chunks in front of the backlog, in their order, to be given out as new ones.
+    /// Puts chunks back into the backlog, to be given out as new ones.
     fn send_round_again(&mut self, chunks: Vec<Chunk<W, S>>) {
         for mut chunk in chunks.into_iter().rev() {
             chunk.id = self.new_id();
-            self.backlog.push_front(chunk);
+            self.backlog.put_back(chunk);
         }
     }
 
@@ -214,8 +232,14 @@ impl<W: Work, S: Clone> State<W, S> {
 
 /// Requests of the caller.
 impl<W: Work, S: Clone> State<W, S> {
-    /// Tasks whose ends go to `sink`, from index `base` on.
-    pub(super) fn submit(&mut self, work: W, sink: S, base: usize) -> Result<()> {
+    /// Tasks whose ends go to `sink`, from index `base` on, and what they ask for.
+    pub(super) fn submit(
+        &mut self,
+        work: W,
+        sink: S,
+        base: usize,
+        asked: Option<Arc<Asked>>,
+    ) -> Result<()> {
         if self.closed {
             return Err(Error::PoolClosed);
         }
@@ -226,7 +250,15 @@ impl<W: Work, S: Clone> State<W, S> {
         self.pending += work.len();
         self.counters.submitted += work.len() as u64;
         let id = self.new_id();
-        self.backlog.push_back(Chunk { id, work, sink, base, first, attempts: 0, used: None });
+        let chunk = Chunk { id, work, sink, base, first, attempts: 0, used: None, asked };
+        if chunk.priority() != 0 {
+            self.rules.depth = self.rules.depth.at_most(PRIORITIZED_DEPTH);
+            self.prioritized = true;
+        }
+        if self.prioritized {
+            self.recall_for(chunk.priority());
+        }
+        self.backlog.push(chunk);
         Ok(())
     }
 
@@ -271,10 +303,10 @@ impl<W: Work, S: Clone> State<W, S> {
         if self.rules.plain {
             self.slots[slot].life = Life::Down;
         }
-        let Some(chunk) = self.slots[slot].take_back(id) else { return };
+        let Some(chunk) = self.slots[slot].take_back(id, &self.rules) else { return };
         match why {
             Refusal::NoRoom => {
-                self.backlog.push_front(chunk);
+                self.backlog.put_back(chunk);
                 match self.slots[slot].outstanding.is_empty() {
                     // All that it was given is answered, so what is in its queue, or has closed it, is
                     // its own doing.
@@ -283,18 +315,24 @@ impl<W: Work, S: Clone> State<W, S> {
                 }
             }
             Refusal::Closed => {
-                self.backlog.push_front(chunk);
+                self.backlog.put_back(chunk);
                 self.lied(slot);
             }
             Refusal::Unfit(error) => {
-                let count = chunk.work.len() as u64;
-                self.fail(chunk, error);
-                // It is the task's own error, and no worker's.
-                self.counters.failed -= count;
-                self.counters.done += count;
+                self.unfit(chunk, error);
+                if self.slots[slot].own {
+                    self.retire(slot);
+                }
+            }
+            // It asked for a process that cannot be.
+            Refusal::NotStarted(error) if self.slots[slot].own && error.is_permanent() => {
+                self.unfit(chunk, error);
+                self.slots[slot].vacate(&[]);
+                self.slots[slot].life = Life::Due;
             }
             Refusal::NotStarted(error) => {
-                self.backlog.push_front(chunk);
+                self.backlog.put_back(chunk);
+                self.slots[slot].vacate(&[]);
                 self.start_failed(slot, &error, false);
             }
         }
@@ -302,8 +340,8 @@ impl<W: Work, S: Clone> State<W, S> {
 
     /// The outcome of [`Action::TakeBack`].
     pub(super) fn taken_back(&mut self, slot: usize, id: Option<u64>) {
-        match id.and_then(|id| self.slots[slot].take_back(id)) {
-            Some(chunk) => self.backlog.push_back(chunk),
+        match id.and_then(|id| self.slots[slot].take_back(id, &self.rules)) {
+            Some(chunk) => self.backlog.put_back(chunk),
             None => self.nothing_back = true,
         }
     }
@@ -342,14 +380,15 @@ impl<W: Work, S: Clone> State<W, S> {
             return self.fail(chunk, Error::Task("the worker's answer makes no sense".into()));
         }
         chunk.drop_first(ended);
-        self.backlog.push_front(chunk);
+        self.backlog.put_back(chunk);
         self.slots[slot].leaves(&self.rules);
     }
 
     /// The process of a slot has ended and said all that it will.
     pub(super) fn ended(&mut self, at: usize, death: &Death) {
         let slot = &mut self.slots[at];
-        let (condemned, done) = (slot.condemned, slot.is_done(&self.rules));
+        let condemned = slot.condemned;
+        let done = slot.is_done(&self.rules) || slot.retires;
         // One that was killed for its task has had one.
         let worked = slot.answered > 0 || slot.cancelled;
         let [begun, unbegun] = slot.vacate(&death.unbegun);
@@ -406,12 +445,13 @@ impl<W: Work, S: Clone> State<W, S> {
             self.counters.done += count as u64;
             return;
         }
-        if count > 1 && (self.rules.idempotent || self.rules.retries > 0) {
+        let retries = chunk.retries(&self.rules);
+        if count > 1 && (self.rules.idempotent || retries > 0) {
             // Any of them may be the guilty one: alone, it will show.
             again.extend(chunk.split());
         } else {
             chunk.attempts += 1;
-            if chunk.attempts > self.rules.retries {
+            if chunk.attempts > retries {
                 let error = death.error(chunk.attempts);
                 return self.fail(chunk, error);
             }
@@ -454,8 +494,13 @@ impl<W: Work, S: Clone> State<W, S> {
     }
 }
 
+#[cfg(test)]
+mod asked;
 mod cancel;
 #[cfg(test)]
 mod held;
+mod own;
+mod priority;
+use priority::PRIORITIZED_DEPTH;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! `imap`: results as an iterator that takes its inputs as it goes, and inputs that may be late.
 
 use super::driver::Driver;
+use super::options::Call;
 use super::pool::Pool;
 use super::sink::{Deferred, Sink, TaskOutcome, Tell, decoded};
 use crate::runner::wire::Tasks;
@@ -152,7 +153,8 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         I: IntoIterator,
         (I::Item,): Args<P>,
     {
-        TaskResults::new(self.driver.clone(), AtHand(inputs.into_iter()), ordered)
+        let (driver, call) = (self.driver.clone(), self.call.clone());
+        TaskResults::new(driver, call, AtHand(inputs.into_iter()), ordered)
     }
 
     /// Like [`Pool::imap`], for inputs that come when they come: from a terminal, a socket, another
@@ -189,7 +191,7 @@ impl<P, R: DeserializeOwned + Send + 'static> Pool<P, R> {
         I: IntoIterator<Item = Poll<T>>,
         (T,): Args<P>,
     {
-        TaskResults::new(self.driver.clone(), inputs.into_iter(), ordered)
+        TaskResults::new(self.driver.clone(), self.call.clone(), inputs.into_iter(), ordered)
     }
 
     /// The bell that tells this pool that inputs of [`Pool::imap_polled`] have come.
@@ -258,10 +260,14 @@ impl<I: Iterator> Iterator for AtHand<I> {
 #[must_use = "nothing runs before its results are asked for"]
 pub struct TaskResults<R, I> {
     driver: Arc<Driver>,
+    /// Whom the tasks call, and what they ask for.
+    call: Call,
     inputs: std::iter::Fuse<I>,
     stream: Arc<Stream<R>>,
     ordered: bool,
     chunk: usize,
+    /// The bytes of the last one.
+    bytes: usize,
     /// The number of inputs taken.
     taken: usize,
     /// The number of results given out; in order, that is the next index.
@@ -282,14 +288,21 @@ where
     I: Iterator<Item = Poll<T>>,
     (T,): Serialize,
 {
-    pub(super) fn new(driver: Arc<Driver>, inputs: I, ordered: bool) -> TaskResults<R, I> {
+    pub(super) fn new(
+        driver: Arc<Driver>,
+        call: Call,
+        inputs: I,
+        ordered: bool,
+    ) -> TaskResults<R, I> {
         let arrived = Arrived { by_index: BTreeMap::new(), in_order_of_arrival: VecDeque::new() };
         TaskResults {
-            chunk: driver.chunk_or(1),
+            chunk: driver.chunk_or(1, &call),
             driver,
+            call,
             inputs: inputs.fuse(),
             stream: Arc::new(Stream { arrived: Mutex::new(arrived) }),
             ordered,
+            bytes: usize::MAX,
             taken: 0,
             given: 0,
             broken: false,
@@ -303,14 +316,16 @@ where
     fn feed(&mut self) {
         self.idle = false;
         // In order, a slow first task must not let results pile up without bound behind it.
-        while !self.broken && !self.idle && self.taken - self.given < self.driver.window(self.chunk)
+        while !self.broken
+            && !self.idle
+            && self.taken - self.given < self.driver.window(self.chunk, self.bytes)
         {
             let base = self.taken;
             let tasks = self.next_chunk();
             if tasks.is_empty() {
                 break;
             }
-            if let Err(e) = self.driver.submit(tasks, self.stream.clone(), base) {
+            if let Err(e) = self.driver.submit(tasks, self.stream.clone(), base, &self.call) {
                 self.taken = base;
                 self.broken = true;
                 self.refused = Some(e);
@@ -320,7 +335,7 @@ where
 
     /// The inputs of a chunk; fewer, maybe none, if there are no more or none is there now.
     fn next_chunk(&mut self) -> Tasks {
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::of(self.call.worker.as_deref());
         while tasks.len() < self.chunk {
             match self.inputs.next() {
                 Some(Poll::Ready(item)) => {
@@ -338,6 +353,7 @@ where
             }
         }
         self.taken += tasks.len();
+        self.bytes = tasks.bytes();
         tasks
     }
 

@@ -206,12 +206,12 @@ impl Context {
 /// # Ok(()) }
 /// ```
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// # let q = ctx.queue::<u32>(16)?;
 /// let p = ctx.process("writer").args((&q, 3u32)).name("w").daemon(true).start()?;
 /// assert_eq!(p.name(), "w");
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[must_use = "nothing runs before start"]
 pub struct ProcessBuilder<P> {
@@ -248,13 +248,13 @@ impl<P> ProcessBuilder<P> {
 
     /// The arguments, already encoded: for those that come from outside the language.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::raw::Message;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let message = Message::of(&("world",))?; // or bytes that a foreign program encoded
     /// let p = ctx.process("greet").raw_args(message).start()?;
     /// assert!(p.join()?.success());
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn raw_args(mut self, message: Message) -> ProcessBuilder<()> {
         self.arguments(Ok(message));
@@ -275,12 +275,12 @@ impl<P> ProcessBuilder<P> {
 
     /// The name; the default is `Process-N`.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).name("greeter").start()?;
     /// assert_eq!(ctx.active_children()[0].name(), "greeter");
     /// # drop(p);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.spec.identity.name = name.into();
@@ -316,6 +316,12 @@ impl<P> ProcessBuilder<P> {
     /// ```
     pub fn stdin(mut self, stdin: Input) -> Self {
         self.spec.stdin = stdin;
+        self
+    }
+
+    /// The most linear memory, where that is less than the context's limit.
+    pub(crate) fn memory(mut self, bytes: Option<usize>) -> Self {
+        self.spec.memory = bytes;
         self
     }
 
@@ -367,8 +373,8 @@ impl<P> ProcessBuilder<P> {
     /// # fn example(bridge: procbox_core::Context) -> procbox_core::Result<()> {
     /// let q = bridge.queue::<u32>(16)?;
     /// let stranger = bridge.process("writer").args((&q, 3u32)).on(Backend::Sandbox).start()?;
-    /// # stranger.join()
-    /// # }
+    /// # stranger.join()?;
+    /// # Ok(()) }
     /// ```
     pub fn on(mut self, side: Backend) -> Self {
         self.spec.side = Some(side);
@@ -414,13 +420,13 @@ impl<P> ProcessBuilder<P> {
 impl<P> ProcessBuilder<P> {
     /// The process, not yet started.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.join(), Err(Error::NotStarted));
     /// p.start()?;
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn build(mut self) -> Process
     where

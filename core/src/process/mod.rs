@@ -1,6 +1,7 @@
 //! Processes: starting, watching, ending.
 
 mod builder;
+mod polled;
 
 pub use builder::{Complete, ProcessBuilder, Starts};
 
@@ -31,12 +32,12 @@ pub(crate) struct Shared {
 
 /// A process of either backend. Clones are the same process; dropping the last lets it run on.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::local::example()?;
 /// let p = ctx.process("greet").args(("world",)).name("greeter").start()?;
 /// println!("{} is {}, alive: {}", p.pid()?, p.name(), p.is_alive());
 /// assert_eq!(p.join()?.exitcode(), 0);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Process(pub(crate) Arc<Shared>);
@@ -48,13 +49,13 @@ impl Process {
 
     /// Starts it.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// p.start()?;
     /// assert_eq!(p.start(), Err(Error::AlreadyStarted));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -89,11 +90,11 @@ impl Process {
 
     /// The backend's process.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).start()?;
     /// assert_eq!(p.raw()?.pid(), p.pid()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -108,12 +109,12 @@ impl Process {
 
     /// Waits until it has ended, and says how.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).start()?;
     /// let status = p.join()?;
     /// assert!(status.success(), "it {status}"); // "it panicked (exit code 101)", for example
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -144,14 +145,14 @@ impl Process {
 
     /// `true` if it was started and has not ended.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// assert!(!p.is_alive()); // not yet
     /// p.start()?;
     /// p.join()?;
     /// assert!(!p.is_alive()); // not any more
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn is_alive(&self) -> bool {
         self.raw().is_ok_and(|raw| raw.status().is_none())
@@ -159,15 +160,15 @@ impl Process {
 
     /// The status that it ended with; `None` before it did, and once it is closed.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::ExitStatus;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.status(), None);
     /// p.start()?;
     /// p.join()?;
     /// assert_eq!(p.status(), Some(ExitStatus::SUCCESS));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn status(&self) -> Option<ExitStatus> {
         self.raw().ok()?.status()
@@ -265,14 +266,14 @@ impl Process {
 
     /// Frees what the process object holds. Most of its methods then say [`Error::Closed`].
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// # let p = ctx.process("greet").args(("world",)).start()?;
     /// p.join()?;
     /// p.close()?;
     /// assert_eq!(p.join(), Err(Error::Closed));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -288,11 +289,11 @@ impl Process {
 
     /// The process's name.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let (a, b) = (ctx.process("greet").build(), ctx.process("greet").name("b").build());
     /// assert_eq!((a.name(), b.name()), ("Process-1".into(), "b".into()));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn name(&self) -> String {
         self.state().identity.name.clone()
@@ -300,12 +301,12 @@ impl Process {
 
     /// Gives it another name.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// p.set_name("greeter")?;
     /// assert_eq!(p.name(), "greeter");
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -323,14 +324,14 @@ impl Process {
 
     /// The process's number.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.pid(), Err(Error::NotStarted));
     /// p.start()?;
     /// println!("{} is process {}", p.name(), p.pid()?);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -344,11 +345,11 @@ impl Process {
 
     /// `true` if it ends with its parent.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// assert!(ctx.process("greet").daemon(true).build().daemon());
     /// assert!(!ctx.process("greet").build().daemon()); // its parent is none
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn daemon(&self) -> bool {
         self.state().identity.daemon
@@ -356,14 +357,14 @@ impl Process {
 
     /// Changes the daemon flag.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::Error;
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// p.set_daemon(true)?;
     /// p.start()?;
     /// assert_eq!(p.set_daemon(false), Err(Error::AlreadyStarted));
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -381,11 +382,11 @@ impl Process {
 
     /// The key that it inherited.
     ///
-    /// ```no_run
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// ```
+    /// # let ctx = procbox_core::local::example()?;
     /// let p = ctx.process("greet").args(("world",)).build();
     /// assert_eq!(p.authkey(), ctx.current_process().authkey);
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn authkey(&self) -> Bytes {
         self.state().identity.authkey.clone()
@@ -425,6 +426,11 @@ impl Process {
         self.raw()?.usage()
     }
 
+    /// Nobody needs it any more; true if its end is certain: see [`RawProcess::abandon`].
+    pub(crate) fn abandon(&self) -> bool {
+        self.raw().is_ok_and(|raw| raw.abandon())
+    }
+
     /// CPU time of it alone up to this moment, where that is known.
     pub(crate) fn cpu_time_now(&self) -> Option<std::time::Duration> {
         self.raw().ok()?.cpu_time_now()
@@ -449,16 +455,16 @@ impl Process {
 
     /// Something to wait for together with others.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::{Wait, ready};
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::local::example()?;
     /// # let q = ctx.queue::<u32>(16)?;
     /// let p = ctx.process("writer").args((&q, 3u32)).start()?;
     /// let those = [q.waitable(), p.sentinel()?];
     /// if ready(&ctx, &those, Wait::Forever)?.contains(&1) {
     ///     println!("it {}", p.join()?);
     /// }
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     ///
     /// # Errors

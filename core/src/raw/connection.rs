@@ -98,15 +98,15 @@ pub trait RawListener: Any + Send + Sync {
 /// A pipe is a connection too, for backends in which programs can reach one another by pipes.
 /// Handles that come with a message are dropped.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::raw::{PipeConnection, RawConnection};
 /// # use procbox_core::{Context, Result, Wait};
-/// # fn example(ctx: Context) -> Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let (a, b) = ctx.raw().pipe(true)?;
 /// PipeConnection(a).send(b"hello", Wait::Forever)?;
 /// let mut message = Vec::new();
 /// PipeConnection(b).recv(&mut message, 100, Wait::Forever)?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[allow(missing_debug_implementations, reason = "a raw pipe has none")]
 pub struct PipeConnection(pub Arc<dyn RawPipe>);

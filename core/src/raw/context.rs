@@ -29,6 +29,8 @@ pub enum Backend {
     Guest,
     /// As both, side by side: the context is a bridge between two others.
     Mixed,
+    /// As threads of this process: see [`crate::local`]. `procbox run` has no such backend, it runs files.
+    Local,
 }
 
 impl fmt::Display for Backend {
@@ -38,6 +40,7 @@ impl fmt::Display for Backend {
             Backend::Sandbox => "sandbox",
             Backend::Guest => "guest",
             Backend::Mixed => "mixed",
+            Backend::Local => "local",
         })
     }
 }
@@ -127,6 +130,11 @@ pub trait RawContext: Any + Send + Sync {
     /// [`crate::Error::NoSuchWorker`], [`crate::Error::NotRunnable`],
     /// [`crate::Error::NotGranted`], [`crate::Error::Exhausted`], [`crate::Error::ForeignHandle`].
     fn start(&self, spec: ProcessSpec) -> Result<Arc<dyn RawProcess>>;
+
+    /// `true` if it heeds [`ProcessSpec::memory`].
+    fn limits_memory(&self) -> bool {
+        false
+    }
 
     /// A context of the same program whose processes begin where this one has returned. It runs once,
     /// here; its message has no handles. See [`crate::Context::warm`].

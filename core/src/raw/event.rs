@@ -7,14 +7,14 @@ use std::task::Waker;
 
 /// An event, as a backend implements it for [`crate::Event`].
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::{Error, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let raw = ctx.raw().event()?;
 /// assert_eq!(raw.wait(Wait::Never), Err(Error::TimedOut));
 /// raw.set();
 /// raw.wait(Wait::Forever)?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawEvent: Any + Send + Sync {
     /// Sets the flag and wakes all who wait.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 ///
 /// Users hold the typed wrappers, which turn into handles wherever they are serialised.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::raw::Message;
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let q = ctx.queue::<u32>(16)?;
 /// let message = Message::of(&("results", &q))?;
 /// assert_eq!(message.handles.len(), 1); // the name is in its bytes, the queue beside them
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]

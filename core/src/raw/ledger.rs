@@ -17,15 +17,15 @@ use std::task::Waker;
 /// A ledger, as a backend implements it for [`crate::RwLock`], [`crate::Condition`], [`crate::Barrier`]
 /// and others.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::Wait;
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let raw = ctx.raw().ledger()?;
 /// raw.change(Some(Wait::Forever), &mut |page| {
 ///     page.words[0] += 1;
 ///     page.mine[0] += 1; // comes back as `page.lost[0]` if this process dies
 /// })?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawLedger: Any + Send + Sync {
     /// Looks at the page, and changes it if `work` does. `work` may be called several times, each time

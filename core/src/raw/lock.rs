@@ -9,15 +9,15 @@ use std::task::Waker;
 ///
 /// The holder is a thread of a process: a sandboxed process has one thread.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::{Error, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let raw = ctx.raw().lock()?;
 /// let acquired = raw.acquire(Wait::Never)?;
 /// assert!(!acquired.owner_died);
 /// raw.release()?;
 /// assert_eq!(raw.release(), Err(Error::NotHolder));
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawLock: Any + Send + Sync {
     /// Takes the lock.
@@ -64,15 +64,15 @@ pub trait RawLock: Any + Send + Sync {
 
 /// The outcome of acquiring a lock.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// let lock = ctx.lock()?;
 /// let acquired = lock.acquire()?;
 /// if acquired.owner_died {
 ///     eprintln!("the last holder died: looking through what it left");
 /// }
 /// lock.release()?;
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -43,5 +43,6 @@ pub use queue::{Bounds, RawQueue};
 pub use region::{AtomicOp, MAX_REGION, RawRegion, Words};
 pub use semaphore::{MAX_PERMITS, RawSemaphore, too_many_permits};
 pub use taken::Taken;
+pub(crate) use taken::end_of_thread;
 pub use waitable::Waitable;
 pub use watch::{Place, Side, Watch};

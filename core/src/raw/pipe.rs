@@ -10,17 +10,17 @@ use std::task::Waker;
 /// An end is *gone* when no process holds a handle of it any more: all were dropped, or their
 /// holders ended or were killed.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::raw::Message;
 /// # use procbox_core::{Error, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let (first, second) = ctx.raw().pipe(false)?; // simplex: the second sends
 /// second.send(b"hello", &[], Wait::Forever)?;
 /// let mut message = Message::default();
 /// first.recv(&mut message, Wait::Forever)?;
 /// assert_eq!(message.bytes, b"hello");
 /// assert_eq!(first.send(b"hello", &[], Wait::Never), Err(Error::Closed));
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawPipe: Any + Send + Sync {
     /// Sends a message to the other end.

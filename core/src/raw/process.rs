@@ -78,16 +78,16 @@ pub enum Output {
 
 /// Everything a backend needs to start a process.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::raw::{Entry, Message, ProcessSpec};
 /// # use procbox_core::Wait;
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::local::example()?;
 /// let mut spec = ProcessSpec::new(Entry::Call("greet".into()), ctx.current_process());
 /// spec.message = Message::of(&("world",))?;
 /// spec.identity.name = "greeter".into();
 /// let raw = ctx.raw().start(spec)?; // what `ProcessBuilder::start` leads to
 /// assert!(raw.join(Wait::Forever)?.success());
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -108,6 +108,9 @@ pub struct ProcessSpec {
     pub timeout: Option<Duration>,
     /// The CPU time, of all its threads together, after which it is ended.
     pub cpu_time: Option<Duration>,
+    /// The most memory that it may have, in bytes, if that is less than the context says: where
+    /// [`RawContext::limits_memory`](super::RawContext::limits_memory).
+    pub memory: Option<usize>,
     /// `true` if it and what it starts meet nobody by a listener's name but each other, where names
     /// are the context's: a fresh task does not meet the next.
     pub own_names: bool,
@@ -195,6 +198,12 @@ pub trait RawProcess: Any + Send + Sync {
     /// [`crate::Error::Unsupported`].
     fn kill(&self) -> Result<()>;
 
+    /// Nobody needs it any more; true if its end is certain, as by [`RawProcess::kill`]. Where a process
+    /// cannot be killed it ends if it waits, or when it does: all its waits fail from now on.
+    fn abandon(&self) -> bool {
+        self.kill().is_ok()
+    }
+
     /// Ends it and all that it has started, and what those have: exit code -9.
     ///
     /// # Errors
@@ -263,6 +272,7 @@ impl ProcessSpec {
             stderr: Output::Inherit,
             timeout: None,
             cpu_time: None,
+            memory: None,
             own_names: false,
             side: None,
         }
@@ -270,14 +280,14 @@ impl ProcessSpec {
 
     /// The handles among the arguments.
     ///
-    /// ```no_run
+    /// ```
     /// # use procbox_core::raw::{Entry, Message, ProcessSpec};
-    /// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+    /// # let ctx = procbox_core::Context::local([])?;
     /// # let mut spec = ProcessSpec::new(Entry::Call("writer".into()), ctx.current_process());
     /// let q = ctx.queue::<u32>(16)?;
     /// spec.message = Message::of(&(&q, 3u32))?;
     /// assert_eq!(spec.handles()[0].kind(), "queue");
-    /// # Ok(()) }
+    /// # Ok::<(), procbox_core::Error>(())
     /// ```
     pub fn handles(&self) -> &[Handle] {
         &self.message.handles
@@ -286,12 +296,12 @@ impl ProcessSpec {
 
 /// A worker that a program offers, as `procbox workers` prints it.
 ///
-/// ```no_run
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// ```
+/// # let ctx = procbox_core::Context::local([])?;
 /// for worker in ctx.workers()? {
 ///     println!("{}", worker.signature.unwrap_or(worker.name));
 /// }
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

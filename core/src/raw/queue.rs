@@ -99,16 +99,16 @@ impl Default for Bounds {
 ///
 /// A message is in the queue or delivered, never half of either, whoever dies and when.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::raw::Message;
 /// # use procbox_core::{Bounds, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let raw = ctx.raw().queue(Bounds::default())?;
 /// raw.put(b"bytes as they are", &[], Wait::Forever)?;
 /// let mut message = Message::default();
 /// raw.get(&mut message, Wait::Forever)?;
 /// assert_eq!(message.bytes, b"bytes as they are");
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawQueue: Any + Send + Sync {
     /// Appends a message.

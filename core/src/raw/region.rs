@@ -16,13 +16,13 @@ const WORD: usize = size_of::<u64>();
 /// Bytes that processes share, as a backend implements them for [`crate::SharedBytes`]. They are zero at
 /// first. Words of 8 bytes, at offsets that 8 divides, can be changed atomically.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::raw::AtomicOp;
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let raw = ctx.raw().region(4096)?;
 /// raw.write(100, b"some bytes")?;
 /// assert_eq!(raw.atomic(8, AtomicOp::Add(3))?, 0); // what it was before
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawRegion: Any + Send + Sync {
     /// The number of bytes.

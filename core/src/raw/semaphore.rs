@@ -11,15 +11,15 @@ pub const MAX_PERMITS: usize = i32::MAX as usize;
 
 /// A semaphore, as a backend implements it for [`crate::Semaphore`].
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::{Error, Wait};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let raw = ctx.raw().semaphore(1)?;
 /// raw.acquire(Wait::Forever)?;
 /// assert_eq!(raw.acquire(Wait::Never), Err(Error::TimedOut));
 /// raw.release()?;
 /// assert_eq!(raw.available(), 1);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 pub trait RawSemaphore: Any + Send + Sync {
     /// Takes a permit that comes back by itself when the calling process dies.

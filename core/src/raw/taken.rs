@@ -60,11 +60,23 @@ thread_local! {
     static MINE: Mine = const { Mine(RefCell::new(Vec::new())) };
 }
 
-impl Drop for Mine {
-    fn drop(&mut self) {
-        let mine = std::mem::take(self.0.get_mut());
+impl Mine {
+    fn end(&self) {
+        let mine = std::mem::take(&mut *self.0.borrow_mut());
         mine.iter().filter_map(Weak::upgrade).for_each(|taken| taken.end(ME.get()));
     }
+}
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Gives back what the calling thread has, as at its end, which is near: for a backend whose processes are
+/// threads.
+pub(crate) fn end_of_thread() {
+    let _ = MINE.try_with(Mine::end);
 }
 
 impl Taken {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 /// Something that [`crate::ready`] can wait for, together with others.
 ///
-/// ```no_run
+/// ```
 /// # use procbox_core::{Wait, ready};
-/// # fn example(ctx: procbox_core::Context) -> procbox_core::Result<()> {
+/// # let ctx = procbox_core::Context::local([])?;
 /// let (from, to) = ctx.simplex_pipe::<u32>()?;
 /// let q = ctx.queue::<u32>(16)?;
 /// q.put(&7)?;
 /// assert_eq!(ready(&ctx, &[from.waitable(), q.waitable()], Wait::Forever)?, [1]);
 /// # drop(to);
-/// # Ok(()) }
+/// # Ok::<(), procbox_core::Error>(())
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]

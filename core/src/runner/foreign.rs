@@ -75,6 +75,7 @@ pub fn with_handles(bytes: &[u8], handles: u32) -> Result<Vec<u8>> {
 #[derive(Debug)]
 pub struct Chunk<'a> {
     id: u64,
+    worker: Option<&'a str>,
     parts: Reader<'a>,
 }
 
@@ -93,7 +94,22 @@ impl<'a> Chunk<'a> {
     /// [`Error::Decode`].
     pub fn of(message: &'a [u8]) -> Result<Chunk<'a>> {
         let mut parts = Reader::of_bytes(message);
-        Ok(Chunk { id: parts.u64()?, parts })
+        Ok(Chunk { id: parts.u64()?, worker: parts.worker()?, parts })
+    }
+
+    /// The worker that does its tasks, by the name that is asked for, if that is not the one that serves
+    /// the pool.
+    ///
+    /// ```
+    /// use procbox_core::runner::Chunk;
+    /// let none = 7u64.to_le_bytes();
+    /// let named = [&none[..], &[4, 0, 0, 0, 255, 255, 255, 255], b"half"].concat();
+    /// assert_eq!(Chunk::of(&named)?.worker(), Some("half"));
+    /// assert_eq!(Chunk::of(&none)?.worker(), None);
+    /// # Ok::<(), procbox_core::Error>(())
+    /// ```
+    pub fn worker(&self) -> Option<&'a str> {
+        self.worker
     }
 
     /// True if it is no chunk: its first part is the name of a function to call once, its second the

@@ -38,7 +38,13 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// The message of an [`crate::Error::Decode`].
+    #[inline]
     pub fn arguments<P: DeserializeOwned>(self) -> std::result::Result<P, String> {
+        if self.handles.is_empty()
+            && let Some(arguments) = codec::decode_plain(self.bytes)
+        {
+            return Ok(arguments);
+        }
         codec::decode_owned(self.bytes, self.handles).map_err(|e| e.to_string())
     }
 }
@@ -78,9 +84,13 @@ pub type Function = fn(Call<'_>, &mut Message) -> Outcome;
 /// # Errors
 /// The message of the error if the value cannot be encoded.
 pub fn end_of<T: Serialize>(value: T, result: &mut Message) -> Outcome {
-    result.bytes.clear();
-    result.handles = codec::encode(&value, &mut result.bytes).map_err(|e| e.to_string())?;
-    Ok(())
+    let Message { bytes, handles } = result;
+    bytes.clear();
+    handles.clear();
+    match codec::encode_more(&value, bytes, handles) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 /// The outcome of a worker that returns a `Result`.

@@ -74,6 +74,7 @@ pub fn serve(
     let (mut task, mut result) = (Message::default(), Message::default());
     let current = Rc::new(RefCell::new(Current::new(results.raw())));
     CURRENT.replace(Some(current.clone()));
+    let mut others = Others { find, last: None };
     let mut done = 0;
     while done < most {
         match tasks.raw().get(&mut task, Wait::Forever) {
@@ -90,13 +91,27 @@ pub fn serve(
         }
         done += 1;
         current.borrow_mut().begin(id);
+        let mut called = match parts.worker()? {
+            None => Ok(function),
+            Some(name) => others.function(name),
+        };
         while !parts.is_done() {
-            let (bytes, own) = parts.part_and_count()?;
-            let own = if own == 0 { Vec::new() } else { handles.by_ref().take(own).collect() };
-            let end = guarded(function, Call::new(bytes, own), &mut result);
+            let (bytes, own) = match parts.plain_part() {
+                Some(bytes) => (bytes, Vec::new()),
+                None => {
+                    let (bytes, own) = parts.part_and_count()?;
+                    (bytes, handles.by_ref().take(own).collect())
+                }
+            };
+            let end = match &mut called {
+                Ok(function) => guarded(*function, Call::new(bytes, own), &mut result),
+                Err(why) => TaskEnd::NotFound(told(why)),
+            };
             current.borrow_mut().note(&end, &result);
             // What was handed over is the message's alone; an idle worker holds nothing.
-            result.handles.clear();
+            if !result.handles.is_empty() {
+                result.handles.clear();
+            }
         }
         if !current.borrow_mut().send()? {
             break;
@@ -105,6 +120,38 @@ pub fn serve(
         clear(&mut task);
     }
     Ok(())
+}
+
+/// The workers that serve a pool of another: the one that was asked for last is at hand.
+struct Others<'a> {
+    find: &'a dyn Fn(&str) -> Result<Function>,
+    last: Option<(String, Function)>,
+}
+
+impl Others<'_> {
+    #[cold]
+    fn function(&mut self, name: &str) -> Result<Function> {
+        if let Some((last, function)) = &self.last
+            && last == name
+        {
+            return Ok(*function);
+        }
+        let function = (self.find)(name)?;
+        self.last = Some((name.to_string(), function));
+        Ok(function)
+    }
+}
+
+/// The error for the next task of a chunk whose worker is not there: which there are is said once.
+#[cold]
+fn told(why: &mut Error) -> Box<Error> {
+    let told = Box::new(why.clone());
+    match why {
+        Error::NoSuchWorker { available: names, .. }
+        | Error::AmbiguousWorker { candidates: names, .. } => names.clear(),
+        _ => {}
+    }
+    told
 }
 
 fn initialize(
@@ -117,13 +164,13 @@ fn initialize(
     let name = String::from_utf8_lossy(name);
     let function = find(&name)?;
     let (bytes, _) = parts.part_and_count()?;
-    match guarded(function, Call::new(bytes, handles), &mut Message::default()) {
-        TaskEnd::Done => Ok(()),
-        TaskEnd::Failed(why) | TaskEnd::Panicked(why) => {
-            let name = last(&name);
-            Err(Error::Task(format!("the initializer `{name}` failed: {why}")))
-        }
-    }
+    let why = match guarded(function, Call::new(bytes, handles), &mut Message::default()) {
+        TaskEnd::Done => return Ok(()),
+        TaskEnd::Failed(why) | TaskEnd::Panicked(why) => why,
+        TaskEnd::NotFound(why) => why.to_string(),
+    };
+    let name = last(&name);
+    Err(Error::Task(format!("the initializer `{name}` failed: {why}")))
 }
 
 impl Current {

@@ -1,7 +1,8 @@
 //! The messages between a pool and its workers: chunks of tasks one way, their ends the other.
 //!
 //! Fixed-width little-endian framing around the already encoded arguments and results. A chunk's
-//! handles travel in one list, and every task says how many of them are its own.
+//! handles travel in one list, and every task says how many of them are its own. Tasks of another
+//! worker than the one that serves the pool come behind a part that names it.
 
 use crate::raw::{Handle, Message};
 use crate::{Error, Result, codec};
@@ -10,6 +11,8 @@ use serde::Serialize;
 /// The number of the message that carries the initializer instead of tasks.
 pub(crate) const INITIALIZER: u64 = u64::MAX;
 
+/// The bytes of a chunk's number.
+const NUMBER: usize = 8;
 /// The lengths before a part's bytes.
 const PART_HEADER: usize = 8;
 
@@ -19,10 +22,19 @@ fn header(bytes: usize, handles: usize) -> [u8; PART_HEADER] {
     (bytes as u32 as u64 | (handles as u64) << 32).to_le_bytes()
 }
 
+/// The number of handles of a part that is no task: its bytes name the worker that does those behind it.
+const NAME: u32 = u32::MAX;
+
 /// The byte before the end of a task, which says its kind.
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const PANICKED: u8 = 2;
+/// There is no such worker, or several: the text is its name, and a line for each that could be meant.
+const UNKNOWN: u8 = 3;
+const AMBIGUOUS: u8 = 4;
+
+/// The most names that an error lists of those that a worker sends.
+const MOST_NAMES: usize = 256;
 
 /// The end of one task, as its worker saw it.
 ///
@@ -41,6 +53,8 @@ pub enum TaskEnd {
     Failed(String),
     /// The function panicked with this message.
     Panicked(String),
+    /// The program has no worker of the name that the task's chunk says, or several.
+    NotFound(Box<Error>),
 }
 
 /// Writes a chunk or its ends, part by part: first the chunk's number, then a part per task.
@@ -82,8 +96,12 @@ impl Writer {
     pub(crate) fn end(&mut self, end: &TaskEnd, result: &Message) {
         match end {
             TaskEnd::Done => {
-                self.0.bytes.push(DONE);
-                self.part(&result.bytes, &result.handles);
+                let [a, b, c, d, e, f, g, h] = header(result.bytes.len(), result.handles.len());
+                self.0.bytes.extend_from_slice(&[DONE, a, b, c, d, e, f, g, h]);
+                codec::append(&mut self.0.bytes, &result.bytes);
+                if !result.handles.is_empty() {
+                    self.0.handles.extend_from_slice(&result.handles);
+                }
             }
             TaskEnd::Failed(why) => {
                 self.0.bytes.push(FAILED);
@@ -93,7 +111,19 @@ impl Writer {
                 self.0.bytes.push(PANICKED);
                 self.part(why.as_bytes(), &[]);
             }
+            TaskEnd::NotFound(error) => self.not_found(error),
         }
+    }
+
+    #[cold]
+    fn not_found(&mut self, error: &Error) {
+        let (kind, text) = match error {
+            Error::NoSuchWorker { name, available } => (UNKNOWN, lines(name, available)),
+            Error::AmbiguousWorker { name, candidates } => (AMBIGUOUS, lines(name, candidates)),
+            other => (FAILED, other.to_string()),
+        };
+        self.0.bytes.push(kind);
+        self.part(text.as_bytes(), &[]);
     }
 
     pub(crate) fn finish(self) -> Message {
@@ -101,25 +131,38 @@ impl Writer {
     }
 }
 
+/// A name, and the first of those behind it, a line each.
+fn lines(name: &str, others: &[String]) -> String {
+    let others = others.iter().take(MOST_NAMES).map(String::as_str);
+    std::iter::once(name).chain(others).collect::<Vec<_>>().join("\n")
+}
+
 /// Tasks as they travel: encoded once, right where they are sent from.
 pub(crate) struct Tasks {
     message: Message,
     count: usize,
+    /// The bytes of the part that names their worker, if that is not the pool's own.
+    named: usize,
     /// Where the message to send begins: before that are tasks that are forgotten.
     from: usize,
 }
 
 impl Tasks {
-    /// None yet; the number comes last.
-    pub(crate) fn new() -> Tasks {
-        Tasks::with_room(0)
+    /// None yet, for the worker of this name or else the pool's own; the number comes last.
+    pub(crate) fn of(worker: Option<&str>) -> Tasks {
+        Tasks::with_room(worker, 0)
     }
 
-    /// None yet, and room for so many bytes.
-    pub(crate) fn with_room(bytes: usize) -> Tasks {
-        let mut writer = Writer(Message { bytes: Vec::with_capacity(bytes), ..Message::default() });
-        writer.begin(0);
-        Tasks { message: writer.finish(), count: 0, from: 0 }
+    /// The same, with room for so many bytes.
+    pub(crate) fn with_room(worker: Option<&str>, bytes: usize) -> Tasks {
+        let mut bytes = Vec::with_capacity(bytes);
+        bytes.extend_from_slice(&[0; NUMBER]);
+        if let Some(name) = worker {
+            bytes.extend_from_slice(&header(name.len(), NAME as usize));
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        let named = bytes.len() - NUMBER;
+        Tasks { message: Message { bytes, ..Message::default() }, count: 0, named, from: 0 }
     }
 
     /// The bytes that they have.
@@ -129,9 +172,26 @@ impl Tasks {
 
     /// Just one.
     pub(crate) fn one(bytes: &[u8], handles: &[Handle]) -> Tasks {
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::of(None);
         tasks.push_encoded(bytes, handles);
         tasks
+    }
+
+    /// Each alone, for the same worker.
+    pub(crate) fn split(&self) -> Vec<Tasks> {
+        let alone = |(bytes, handles): (&[u8], &[Handle])| {
+            let mut tasks = Tasks::of(None);
+            tasks.message.bytes.extend_from_slice(self.name_part());
+            tasks.named = self.named;
+            tasks.push_encoded(bytes, handles);
+            tasks
+        };
+        self.each().map(alone).collect()
+    }
+
+    /// The part that names their worker; empty if there is none.
+    fn name_part(&self) -> &[u8] {
+        &self.message.bytes[self.from + NUMBER..][..self.named]
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -147,20 +207,20 @@ impl Tasks {
         let Message { bytes, handles } = &mut self.message;
         let at = bytes.len();
         bytes.extend_from_slice(&[0; PART_HEADER]);
-        let own = match codec::encode(arguments, bytes) {
-            Ok(own) => own,
+        match codec::encode_more(arguments, bytes, handles) {
+            Ok(own) => {
+                let length = bytes.len() - at - PART_HEADER;
+                if let Some(place) = bytes[at..].first_chunk_mut() {
+                    *place = header(length, own);
+                }
+                self.count += 1;
+                Ok(())
+            }
             Err(e) => {
                 bytes.truncate(at);
-                return Err(e);
+                Err(e)
             }
-        };
-        let length = bytes.len() - at - PART_HEADER;
-        bytes[at..at + PART_HEADER].copy_from_slice(&header(length, own.len()));
-        if !own.is_empty() {
-            handles.extend(own);
         }
-        self.count += 1;
-        Ok(())
     }
 
     pub(crate) fn push_encoded(&mut self, bytes: &[u8], handles: &[Handle]) {
@@ -172,15 +232,10 @@ impl Tasks {
 
     /// The arguments of each.
     pub(crate) fn each(&self) -> impl Iterator<Item = (&[u8], &[Handle])> {
-        let mut parts = self.reader();
-        // These are our own bytes: they have all the parts that they say.
-        let _ = parts.u64();
-        std::iter::from_fn(move || if parts.is_done() { None } else { parts.part().ok() })
-    }
-
-    fn reader(&self) -> Reader<'_> {
         let Message { bytes, handles } = &self.message;
-        Reader { bytes: &bytes[self.from..], handles }
+        let mut parts = Reader { bytes: &bytes[self.from + NUMBER + self.named..], handles };
+        // These are our own bytes: they have all the parts that they say.
+        std::iter::from_fn(move || if parts.is_done() { None } else { parts.part().ok() })
     }
 
     /// Forgets the first so many. What is left stays where it is: a worker may end one task at a time
@@ -190,7 +245,9 @@ impl Tasks {
         let (count, bytes, handles) = forgotten.fold((0, 0, 0), |sum, (bytes, handles)| {
             (sum.0 + 1, sum.1 + PART_HEADER + bytes.len(), sum.2 + handles.len())
         });
-        // The number of the chunk goes over the end of what is forgotten.
+        // The number of the chunk, and the name of the worker, go over the end of what is forgotten.
+        let name = self.from + NUMBER..self.from + NUMBER + self.named;
+        self.message.bytes.copy_within(name, self.from + NUMBER + bytes);
         self.from += bytes;
         self.message.handles.drain(..handles);
         self.count -= count;
@@ -199,7 +256,7 @@ impl Tasks {
     /// The message to send, under this number.
     pub(crate) fn message(&mut self, id: u64) -> (&[u8], &[Handle]) {
         let bytes = &mut self.message.bytes[self.from..];
-        bytes[..8].copy_from_slice(&id.to_le_bytes());
+        bytes[..NUMBER].copy_from_slice(&id.to_le_bytes());
         (bytes, &self.message.handles)
     }
 }
@@ -245,6 +302,19 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// The name of the worker that does the tasks of a chunk, if that is said: to be asked first.
+    #[inline]
+    pub(crate) fn worker(&mut self) -> Result<Option<&'a str>> {
+        let is_named = self.bytes.get(4..PART_HEADER) == Some(&NAME.to_le_bytes());
+        if is_named { self.name().map(Some) } else { Ok(None) }
+    }
+
+    #[cold]
+    fn name(&mut self) -> Result<&'a str> {
+        let (name, _) = self.part_and_count()?;
+        std::str::from_utf8(name).map_err(|_| torn())
+    }
+
     /// The bytes of the next part, and how many handles are its own.
     #[inline]
     pub(crate) fn part_and_count(&mut self) -> Result<(&'a [u8], usize)> {
@@ -258,6 +328,26 @@ impl<'a> Reader<'a> {
         let (own, rest) = self.handles.split_at_checked(count).ok_or_else(torn)?;
         self.handles = rest;
         Ok((bytes, own))
+    }
+
+    /// The bytes of the next part if it is there and has no handles.
+    #[inline]
+    pub(crate) fn plain_part(&mut self) -> Option<&'a [u8]> {
+        let (head, rest) = self.bytes.split_first_chunk::<PART_HEADER>()?;
+        let length = u32::try_from(u64::from_le_bytes(*head)).ok()?;
+        let (bytes, rest) = rest.split_at_checked(length as usize)?;
+        self.bytes = rest;
+        Some(bytes)
+    }
+
+    /// The result of the next task if it is there and has no handles: what most ends are.
+    #[inline]
+    pub(crate) fn plain_end(&mut self) -> Option<&'a [u8]> {
+        let (&DONE, rest) = self.bytes.split_first()? else { return None };
+        let mut end = Reader { bytes: rest, handles: &[] };
+        let bytes = end.plain_part()?;
+        self.bytes = end.bytes;
+        Some(bytes)
     }
 
     /// The end of the next task, if there is one that makes sense.
@@ -282,8 +372,22 @@ fn failure(kind: u8, text: &[u8]) -> Result<Error> {
     match kind {
         FAILED => Ok(Error::Task(text.into_owned())),
         PANICKED => Ok(Error::Task(format!("panicked: {text}"))),
+        UNKNOWN => {
+            let (name, available) = names(&text);
+            Ok(Error::NoSuchWorker { name, available })
+        }
+        AMBIGUOUS => {
+            let (name, candidates) = names(&text);
+            Ok(Error::AmbiguousWorker { name, candidates })
+        }
         _ => Err(torn()),
     }
+}
+
+/// What [`lines`] wrote, of a worker that may be untrusted.
+fn names(text: &str) -> (String, Vec<String>) {
+    let mut lines = text.lines().map(String::from);
+    (lines.next().unwrap_or_default(), lines.take(MOST_NAMES).collect())
 }
 
 #[cold]
@@ -316,7 +420,7 @@ mod tests {
     /// The bytes that docs/guest-abi.md shows, for who writes a worker in another language.
     #[test]
     fn what_map_sends_is_as_its_page_says() {
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::of(None);
         tasks.push(&(crate::Bytes(b"ab".to_vec()),)).unwrap();
         let chunk = [0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, b'a', b'b'];
         assert_eq!(tasks.message(0).0, chunk);
@@ -334,7 +438,7 @@ mod tests {
 
     #[test]
     fn tasks_are_what_a_writer_would_write() {
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::of(None);
         let mut writer = Writer::new(7);
         for n in [1u64, 300, 70_000] {
             tasks.push(&(n,)).unwrap();
@@ -348,10 +452,46 @@ mod tests {
         assert_eq!(alone.each().next().map(|(bytes, _)| bytes), Some(&[1u8, 2][..]));
     }
 
+    #[test]
+    fn tasks_of_another_worker_name_it_also_alone_and_when_some_are_forgotten() {
+        let name = "app::with_a_name_that_is_longer_than_a_task@0.1.0/src/main.rs:7:1";
+        let mut tasks = Tasks::of(Some(name));
+        (0..5u8).for_each(|n| tasks.push(&(n,)).unwrap());
+        let read = |tasks: &mut Tasks| {
+            let (bytes, handles) = tasks.message(9);
+            let mut reader = Reader { bytes, handles };
+            assert_eq!((reader.u64(), reader.worker()), (Ok(9), Ok(Some(name))));
+            let next = || if reader.is_done() { None } else { reader.part().ok() };
+            std::iter::from_fn(next).map(|(bytes, _)| bytes.to_vec()).collect::<Vec<_>>()
+        };
+        for left in (1..=5u8).rev() {
+            let those: Vec<_> = (5 - left..5).map(|n| vec![n]).collect();
+            assert_eq!(read(&mut tasks), those);
+            for (n, alone) in tasks.split().iter_mut().enumerate() {
+                assert_eq!((alone.len(), read(alone)), (1, vec![those[n].clone()]));
+            }
+            tasks.drop_first(1);
+        }
+        assert!(tasks.is_empty());
+    }
+
+    #[test]
+    fn the_error_of_a_worker_that_is_not_there_comes_back() {
+        let several = Error::AmbiguousWorker { name: "w".into(), candidates: vec!["a::w".into()] };
+        let none = Error::NoSuchWorker { name: "v".into(), available: vec![] };
+        for error in [several, none] {
+            let mut w = Writer::new(1);
+            w.end(&TaskEnd::NotFound(Box::new(error.clone())), &Message::default());
+            let m = w.finish();
+            let mut r = Reader::new(&m);
+            assert_eq!((r.u64(), r.end().map(|e| e.map(|_| ()))), (Ok(1), Ok(Err(error))));
+        }
+    }
+
     proptest! {
         #[test]
         fn whatever_is_sent_is_read(tasks: Vec<Vec<u8>>, id: u64, dropped in 0usize..10) {
-            let mut sent = Tasks::new();
+            let mut sent = Tasks::of(None);
             tasks.iter().for_each(|bytes| sent.push_encoded(bytes, &[]));
             sent.drop_first(dropped.min(tasks.len()));
             let left = &tasks[dropped.min(tasks.len())..];
@@ -389,7 +529,7 @@ mod tests {
                 Err(serde::ser::Error::custom("no"))
             }
         }
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::of(None);
         assert!(tasks.push(&Refuses).is_err());
         assert_eq!((tasks.len(), tasks.each().count()), (0, 0));
     }

@@ -108,6 +108,8 @@ async fn perform(
         Ok(chunk) => chunk,
         Err(e) => return Ok(Err(e)),
     };
+    // The program finds out itself whether it has that one.
+    let worker = chunk.worker().unwrap_or(worker);
     let mut ends = chunk.answer();
     // What they come to is held here until all have ended.
     let mut charge = None;

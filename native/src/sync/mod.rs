@@ -22,13 +22,25 @@ use std::time::Duration;
 
 /// The longest that a thread spins before it sleeps. A wake across cores costs 25 to 50 us on the
 /// machine that the design was measured on: spinning about as long at most doubles a wait.
-const MOST_SPIN: Duration = Duration::from_micros(50);
+pub(crate) const MOST_SPIN: Duration = Duration::from_micros(50);
 const LEAST_SPIN: Duration = Duration::from_micros(2);
 
 thread_local! {
     /// Time that this thread spins next: doubled when spinning helped, halved when it did not, so
     /// that an idle pool of workers does not burn the CPUs that the busy ones need.
     static SPIN: Cell<Duration> = const { Cell::new(MOST_SPIN) };
+}
+
+/// Like [`spin`], for who waits for what several processes do: it yields, since with fewer CPUs than processes
+/// one of these may be waiting for this one's.
+pub(crate) fn spin_yielding(done: impl Fn() -> bool) -> bool {
+    spin(|| {
+        let is_done = done();
+        if !is_done {
+            std::thread::yield_now();
+        }
+        is_done || done()
+    })
 }
 
 /// Spins until `done`, for a short while; says whether it came true.

@@ -1,6 +1,6 @@
 //! The suite as a whole, for a backend: a test of each case, in the parent and in a worker.
 
-use crate::{Case, find};
+use crate::{CASES, Case, find};
 use anyhow::{anyhow, bail};
 use procbox_guest::{Context, Queue};
 
@@ -25,6 +25,12 @@ impl Trial {
     /// The case of this name at this place.
     pub const fn new(name: &'static str, place: Place) -> Trial {
         Trial { name, place }
+    }
+
+    /// The case of this name, if there is one.
+    pub fn find(name: &str, place: Place) -> Option<Trial> {
+        let (name, _) = CASES.iter().find(|(known, _)| *known == name)?;
+        Some(Trial { name, place })
     }
 
     /// The name of the case.
@@ -76,7 +82,10 @@ pub fn run_case(ctx: &Context, name: &str, failure: &Queue<String>) -> anyhow::R
     if let Err(e) = &result {
         failure.put(&format!("{e:#}"))?;
         // They would be joined, and a case that failed may have left them blocked.
-        ctx.active_children().iter().try_for_each(procbox_guest::Process::kill)?;
+        if ctx.active_children().iter().any(|child| child.kill().is_err()) {
+            // Where nobody can end them nobody is to wait for them.
+            std::mem::forget(ctx.clone());
+        }
     }
     result
 }
@@ -88,7 +97,9 @@ pub fn run_case(ctx: &Context, name: &str, failure: &Queue<String>) -> anyhow::R
 ///   of the program `conformance`, calls [`Trial::run`] with it, and panics if that fails, or takes
 ///   too long;
 /// - `guests` at the end says that the backend's workers are sandboxed guests, which have one thread
-///   and cannot redirect their children: what they cannot do is ignored then, with the reason.
+///   and cannot redirect their children: what they cannot do is ignored then, with the reason;
+/// - `threads` there says that they are threads of this process: cases in which the program itself would
+///   crash or hang, or in which its statics are looked at, are ignored then, with the reason.
 ///
 /// ```
 /// use procbox_cases::{Trial, conformance};
@@ -101,6 +112,7 @@ pub fn run_case(ctx: &Context, name: &str, failure: &Queue<String>) -> anyhow::R
 ///
 /// conformance!(mine, run);
 /// conformance!(mine_in_a_sandbox, |trial| run(trial), guests);
+/// conformance!(mine_on_threads, run, threads);
 /// # fn main() {}
 /// ```
 #[macro_export]
@@ -110,6 +122,9 @@ macro_rules! conformance {
     };
     ($backend:ident, $run:expr, guests) => {
         $crate::conformance! { @ $backend guests $run }
+    };
+    ($backend:ident, $run:expr, threads) => {
+        $crate::conformance! { @ $backend threads $run }
     };
     (@ $backend:ident $workers:ident $run:expr) => {
         mod $backend {
@@ -140,6 +155,9 @@ macro_rules! conformance_test {
         $crate::conformance_test! { ignored $name $why }
     };
     (guests Worker $name:ident except guest $why:literal) => {
+        $crate::conformance_test! { ignored $name $why }
+    };
+    (threads $place:ident $name:ident except thread $why:literal) => {
         $crate::conformance_test! { ignored $name $why }
     };
     (ignored $name:ident $why:literal) => {

@@ -25,7 +25,11 @@ pub(crate) fn a_context_knows_where_it_is(ctx: &Context) -> Verdict {
     }
     let out = ctx.queue::<String>(1)?;
     let p = ctx.process("says_its_backend").args((&out,)).start()?;
-    let theirs = if ctx.backend() == Backend::Native { "native" } else { "guest" };
+    let theirs = match ctx.backend() {
+        Backend::Native => "native",
+        Backend::Local => "local",
+        _ => "guest",
+    };
     same(out.get()?, theirs)?;
     same(exitcode(&p)?, 0)
 }

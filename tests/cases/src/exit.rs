@@ -73,6 +73,8 @@ pub(crate) fn out_of_wall_clock_time_names_the_limit(ctx: &Context) -> Verdict {
         anyhow::Ok(())
     };
     let never = ctx.event()?;
+    let p = ctx.process("nothing").timeout(Duration::from_secs(1000)).start()?;
+    same(exitcode(&p)?, 0)?;
     let p = |t| ctx.process("blocks").args((&never, &ctx.event()?)).timeout(t).start()?.join();
     out_of_time(runs_out(p)??)?;
     let p = |t| ctx.process("spins").args((&never,)).timeout(t).start()?.join();

@@ -15,10 +15,12 @@
 //! 1. Make it a [`Context`] of the program `conformance` of this crate: built for the backend's
 //!    processes, it has all workers that the cases start.
 //! 2. Instantiate the suite in a test of the backend: [`conformance!`] takes a name, and what the
-//!    backend does with a [`Trial`]. `tests/tests/conformance.rs` does so for the two that there are.
+//!    backend does with a [`Trial`]. `tests/tests/conformance.rs` does so for the
+//!    two that there are, and `tests/tests/local.rs` for workers that are threads.
 //! 3. Where it cannot do a thing, the case fails with the error that says so. Whether that may be is
 //!    the backend's own to say, where it runs the trial.
 
+mod asked;
 mod barrier;
 mod bounded;
 mod cancel;
@@ -40,6 +42,7 @@ mod memory;
 mod naming;
 mod once;
 mod pipe;
+mod polled;
 mod pool;
 mod process;
 mod queue;
@@ -120,8 +123,8 @@ macro_rules! cases {
         pub const CASES: &[(&str, Case)] = &[$($((stringify!($name), $module::$name),)*)*];
 
         /// Calls `$call! { $prefix NAME }` for every case, with `except WHOM WHY` behind the name
-        /// if there is somebody who cannot run it: a `worker` on every backend, or a `guest`, which
-        /// is a worker in a sandbox. [`conformance!`](crate::conformance) does.
+        /// if there is somebody who cannot run it: a `worker` on every backend, a `guest`, which
+        /// is a worker in a sandbox, or a `thread`. [`conformance!`](crate::conformance) does.
         #[doc(hidden)]
         #[macro_export]
         macro_rules! for_each_case {
@@ -170,7 +173,7 @@ cases! { $
     spawn {
         a_spawned_worker_gives_its_value_back;
         a_spawned_worker_that_fails_or_panics_says_why;
-        a_spawned_worker_that_dies_says_how_it_ended;
+        a_spawned_worker_that_dies_says_how_it_ended except thread "a crash ends the whole program";
         a_join_of_a_spawned_worker_that_runs_out_can_be_repeated;
         a_spawned_worker_is_a_process_like_any_other;
         handles_and_large_values_come_back_from_a_spawned_worker;
@@ -180,10 +183,10 @@ cases! { $
         an_err_is_1;
         a_panic_is_101;
         exit_n_is_n;
-        an_access_out_of_bounds_is_segv;
-        a_stack_overflow_is_segv;
-        a_division_by_zero_is_fpe;
-        an_abort_is_abrt;
+        an_access_out_of_bounds_is_segv except thread "a crash ends the whole program";
+        a_stack_overflow_is_segv except thread "a crash ends the whole program";
+        a_division_by_zero_is_fpe except thread "a crash ends the whole program";
+        an_abort_is_abrt except thread "a crash ends the whole program";
         terminate_is_143_and_kill_137_to_a_shell;
         out_of_wall_clock_time_names_the_limit;
         out_of_cpu_time_is_xcpu;
@@ -384,6 +387,22 @@ cases! { $
         what_is_not_a_call_is_refused_and_the_loop_goes_on;
         threads_post_closures except guest "a sandboxed process has one thread";
     }
+    polled {
+        messages_and_room_are_awaited;
+        an_end_of_a_pipe_is_awaited;
+        permits_of_who_is_killed_are_awaited;
+        a_lock_of_who_is_killed_is_awaited;
+        an_event_is_awaited_also_if_it_is_cleared_at_once except guest "there a poll waits, and nobody else runs";
+        processes_and_their_values_are_awaited;
+        tasks_are_awaited;
+        a_task_that_is_awaited_is_cancelled except guest "there a poll waits, and nobody else runs";
+        clients_are_awaited except guest "a sandboxed process has one thread";
+        what_stands_on_ledgers_is_awaited;
+        a_condition_is_awaited;
+        a_wait_that_is_dropped_leaves_all_as_it_was except guest "there a poll waits, and nobody else runs";
+        many_await_one_queue_and_none_is_forgotten except guest "there a poll waits, and nobody else runs";
+        tasks_of_one_thread_await_a_lock_of_each_other except guest "there a poll waits, and nobody else runs";
+    }
     connection {
         strangers_with_the_key_talk;
         ready_waits_for_connections_and_listeners_too;
@@ -418,7 +437,7 @@ cases! { $
     measured {
         what_a_task_has_used_is_said;
         what_a_task_with_a_process_of_its_own_has_used_is_said;
-        what_a_task_that_failed_has_used_is_said_too;
+        what_a_task_that_failed_has_used_is_said_too except thread "a crash ends the whole program";
         what_each_of_many_tasks_has_used_is_said;
         nothing_is_measured_unasked;
     }
@@ -456,7 +475,7 @@ cases! { $
         a_map_fails_with_its_first_error;
         an_initializer_runs_before_the_tasks_of_each_worker;
         a_worker_keeps_its_state_from_task_to_task;
-        with_a_fresh_process_per_task_no_state_leaks;
+        with_a_fresh_process_per_task_no_state_leaks except thread "threads share the program's statics";
         terminate_ends_a_busy_pool_at_once;
         a_pool_that_is_dropped_ends_its_workers;
         a_pool_may_be_dropped_at_any_moment;
@@ -472,7 +491,7 @@ cases! { $
     warm {
         what_a_worker_has_made_is_there_in_each_warm_process;
         a_warm_context_starts_processes_as_any_other except guest "a sandboxed process makes no image";
-        what_a_warm_process_writes_no_other_finds;
+        what_a_warm_process_writes_no_other_finds except thread "threads share the program's statics";
         warm_processes_have_hashes_and_random_numbers_of_their_own;
         a_hook_is_called_in_each_warm_process except guest "a sandboxed process makes no image";
         a_warm_process_knows_who_it_is except guest "a sandboxed process makes no image";
@@ -482,42 +501,53 @@ cases! { $
         a_sandboxed_process_makes_no_image;
     }
     deadlock {
-        two_locks_taken_crosswise_are_a_deadlock;
-        five_philosophers_who_take_the_left_fork_are_a_deadlock;
+        two_locks_taken_crosswise_are_a_deadlock except thread "circles of threads are not looked for";
+        five_philosophers_who_take_the_left_fork_are_a_deadlock except thread "circles of threads are not looked for";
         five_philosophers_who_take_the_lower_fork_are_none;
-        a_child_that_waits_for_the_lock_of_who_joins_it_is_a_deadlock;
-        a_child_that_waits_for_a_message_of_who_joins_it_is_a_deadlock;
-        a_queue_that_nobody_can_fill_is_a_deadlock;
-        a_queue_that_nobody_can_drain_is_a_deadlock;
-        both_ends_of_a_pipe_receiving_is_a_deadlock;
-        two_queues_of_which_each_waits_for_the_other_are_a_deadlock;
-        two_requests_whose_reply_queues_are_on_their_way_are_a_deadlock;
-        two_requests_in_a_pipe_whose_ends_wait_for_replies_are_a_deadlock;
+        a_child_that_waits_for_the_lock_of_who_joins_it_is_a_deadlock except thread "circles of threads are not looked for";
+        a_child_that_waits_for_a_message_of_who_joins_it_is_a_deadlock except thread "circles of threads are not looked for";
+        a_queue_that_nobody_can_fill_is_a_deadlock except thread "circles of threads are not looked for";
+        a_queue_that_nobody_can_drain_is_a_deadlock except thread "circles of threads are not looked for";
+        both_ends_of_a_pipe_receiving_is_a_deadlock except thread "circles of threads are not looked for";
+        two_queues_of_which_each_waits_for_the_other_are_a_deadlock except thread "circles of threads are not looked for";
+        two_requests_whose_reply_queues_are_on_their_way_are_a_deadlock except thread "circles of threads are not looked for";
+        two_requests_in_a_pipe_whose_ends_wait_for_replies_are_a_deadlock except thread "circles of threads are not looked for";
         who_waits_for_a_reply_that_somebody_could_give_is_in_no_circle;
-        two_semaphores_taken_crosswise_are_a_deadlock;
-        two_rwlocks_written_crosswise_are_a_deadlock;
-        a_barrier_to_which_nobody_else_can_come_is_a_deadlock;
-        two_events_of_which_each_waits_for_the_other_are_a_deadlock;
-        a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock;
-        who_waits_for_a_circle_sees_what_becomes_of_it;
+        two_semaphores_taken_crosswise_are_a_deadlock except thread "circles of threads are not looked for";
+        two_rwlocks_written_crosswise_are_a_deadlock except thread "circles of threads are not looked for";
+        a_barrier_to_which_nobody_else_can_come_is_a_deadlock except thread "circles of threads are not looked for";
+        two_events_of_which_each_waits_for_the_other_are_a_deadlock except thread "circles of threads are not looked for";
+        a_lock_and_a_queue_that_wait_for_each_other_are_a_deadlock except thread "circles of threads are not looked for";
+        who_waits_for_a_circle_sees_what_becomes_of_it except thread "circles of threads are not looked for";
         a_wait_with_a_bound_is_in_no_circle;
         who_ends_with_an_ancestor_is_in_no_circle;
         who_waits_for_somebody_who_only_takes_his_time_is_in_no_circle;
         who_waits_for_a_queue_that_is_in_a_message_is_in_no_circle;
         who_sleeps_on_its_own_event_sleeps_until_it_is_ended;
     }
+    asked {
+        one_pool_serves_several_workers;
+        a_worker_that_is_not_there_fails_its_tasks_alone;
+        a_chunk_of_another_worker_is_done_again_task_by_task;
+        the_urgent_go_before_what_no_worker_has_begun;
+        a_task_has_a_time_of_its_own;
+        a_task_has_retries_of_its_own;
+        a_task_that_asks_for_it_has_a_process_of_its_own;
+        a_task_with_a_process_of_its_own_is_cancelled;
+        a_task_has_a_limit_of_memory_of_its_own;
+    }
     healing {
         a_worker_that_exits_fails_its_task_only;
-        a_worker_that_crashes_fails_its_task_only;
+        a_worker_that_crashes_fails_its_task_only except thread "a crash ends the whole program";
         a_worker_that_is_killed_fails_its_task_only;
-        a_chunk_whose_worker_died_fails_only_with_its_guilty_task;
-        retries_run_the_task_again;
+        a_chunk_whose_worker_died_fails_only_with_its_guilty_task except thread "a crash ends the whole program";
+        retries_run_the_task_again except thread "a crash ends the whole program";
         a_task_that_takes_too_long_is_ended;
         an_initializer_that_fails_breaks_the_pool;
         a_worker_is_replaced_after_so_many_tasks;
         a_pool_that_is_closed_early_replaces_its_workers_all_the_same;
-        a_chunk_that_may_not_run_again_fails_with_its_worker;
+        a_chunk_that_may_not_run_again_fails_with_its_worker except thread "a crash ends the whole program";
         a_task_timeout_is_not_put_off_by_other_tasks;
-        starts_that_failed_are_forgotten_once_one_did_well;
+        starts_that_failed_are_forgotten_once_one_did_well except thread "a crash ends the whole program";
     }
 }

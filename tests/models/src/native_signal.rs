@@ -2,7 +2,9 @@
 //!
 //! Seen to fail when a fence is left out, where a change is told or where one announces itself, by its own
 //! word or by the shared one; when the word is read after the flag is raised, or is not changed; and when
-//! those on the shared word are not told.
+//! those on the shared word are not told. Who watches for another: when the own word of a signal does not
+//! change for those who watch, or only behind the shared one; when it is not announced again before the
+//! one who waited is woken; and when one whose change has come already begins anew.
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::signal::Signal;
@@ -83,6 +85,116 @@ impl World {
             self.futex.wait(shared);
         }
     }
+}
+
+/// One who watches for others, and the one for whom it does: as `arena::watches`, with a futex in place of
+/// the waker.
+struct Watched {
+    world: Arc<World>,
+    /// The value that the signal had, while somebody waits.
+    group: Mutex<Option<u32>>,
+    /// Bumped to wake the one who waits.
+    woken: AtomicU32,
+    over: AtomicU32,
+}
+
+impl Watched {
+    fn new() -> Arc<Watched> {
+        Arc::new(Watched {
+            world: World::new(),
+            group: Mutex::new(None),
+            woken: AtomicU32::new(0),
+            over: AtomicU32::new(0),
+        })
+    }
+
+    /// As the thread of the reactor: reads the shared word, looks which signals have changed, sleeps.
+    fn watch(&self) {
+        loop {
+            let shared = (&self.world.shared, self.world.shared.load(Ordering::SeqCst));
+            if self.over.load(Ordering::SeqCst) != 0 {
+                return;
+            }
+            let mut group = self.group.lock().unwrap();
+            let is_due = group.is_some_and(|seen| self.world.signal.value() != seen);
+            if is_due {
+                *group = None;
+            }
+            drop(group);
+            if is_due {
+                self.woken.fetch_add(1, Ordering::SeqCst);
+                self.world.futex.wake_all(&self.woken);
+            }
+            self.world.futex.wait(shared);
+        }
+    }
+
+    /// As a future: tries, watches, tries, waits to be woken.
+    fn get(&self) {
+        while !self.world.try_get() {
+            let woken = (&self.woken, self.woken.load(Ordering::SeqCst));
+            let mut group = self.group.lock().unwrap();
+            let value = self.world.signal.announce_watched();
+            group.get_or_insert(value);
+            drop(group);
+            if self.world.try_get() {
+                return;
+            }
+            self.world.futex.wait(woken);
+        }
+    }
+
+    fn end(&self) {
+        self.over.store(1, Ordering::SeqCst);
+        self.world.shared.fetch_add(1, Ordering::SeqCst);
+        self.world.futex.wake_all(&self.world.shared);
+    }
+}
+
+#[test]
+fn a_message_reaches_who_is_watched_for() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let watched = Watched::new();
+        let watcher = thread::spawn({
+            let watched = watched.clone();
+            move || watched.watch()
+        });
+        let putter = thread::spawn({
+            let world = watched.world.clone();
+            move || world.put()
+        });
+        watched.get();
+        watched.end();
+        putter.join().unwrap();
+        watcher.join().unwrap();
+    });
+}
+
+/// The flag is raised again by another, who sleeps on the shared word, before it is looked who was told.
+#[test]
+fn who_raises_the_flag_again_hides_nothing_from_who_watches() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let watched = Watched::new();
+        let watcher = thread::spawn({
+            let watched = watched.clone();
+            move || watched.watch()
+        });
+        let other = thread::spawn({
+            let world = watched.world.clone();
+            move || {
+                world.put();
+                world.signal.announce_shared();
+            }
+        });
+        watched.get();
+        watched.end();
+        other.join().unwrap();
+        watcher.join().unwrap();
+    });
 }
 
 #[test]

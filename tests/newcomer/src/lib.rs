@@ -27,6 +27,19 @@ pub fn sum_of_doubles(numbers: &[u64]) -> Result<u64> {
     Ok(pool.map(numbers.iter().copied())?.into_iter().sum())
 }
 
+/// Doubles what comes until the queue is closed, each in a process of its own.
+///
+/// # Errors
+/// Those of processes and queues.
+#[worker]
+pub fn doubles(from: Queue<u64>, to: Queue<u64>) -> Result<()> {
+    let ctx = pb::context()?;
+    while let Ok(n) = from.get() {
+        to.put(&ctx.spawn(double, (n,))?.join()?)?;
+    }
+    Ok(())
+}
+
 static CONSTRUCTED: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn construct() {
@@ -51,6 +64,20 @@ mod tests {
     #[test]
     fn a_test_starts_workers() -> Result<()> {
         assert_eq!(sum_of_doubles(&[1, 2, 3])?, 12);
+        Ok(())
+    }
+
+    /// With workers that are threads, as under a debugger, and with workers that are processes.
+    #[test]
+    fn a_worker_doubles_until_its_queue_is_closed() -> Result<()> {
+        for ctx in [pb::local()?, pb::context()?] {
+            let (from, to) = (ctx.queue(4)?, ctx.queue(4)?);
+            let p = ctx.process(doubles).args((&from, &to)).start()?;
+            (1..4u64).try_for_each(|n| from.put(&n))?;
+            from.close();
+            assert!(p.join()?.success());
+            assert_eq!([to.get()?, to.get()?, to.get()?], [2, 4, 6]);
+        }
         Ok(())
     }
 

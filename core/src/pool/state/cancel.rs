@@ -4,7 +4,6 @@ use super::State;
 use crate::Error;
 use crate::pool::exchange::Action;
 use crate::pool::slot::{Chunk, Work};
-use std::collections::VecDeque;
 
 impl<W: Work, S: Clone> State<W, S> {
     /// The slots whose workers have tasks of such a sink.
@@ -17,21 +16,21 @@ impl<W: Work, S: Clone> State<W, S> {
     /// The number of chunks that may be in the queue of the worker in this slot, and can be taken out.
     pub(in crate::pool) fn recallable(&self, slot: usize) -> usize {
         let slot = &self.slots[slot];
-        if self.rules.initializes && slot.answered == 0 { 0 } else { slot.outstanding.len() }
+        // A process that is there for one chunk would be of no use without it.
+        let keeps = slot.own || self.rules.initializes && slot.answered == 0;
+        if keeps { 0 } else { slot.outstanding.len() }
     }
 
     /// These chunks were taken out of a worker's queue, in this order.
     pub(in crate::pool) fn recalled(&mut self, slot: usize, ids: &[u64]) {
         let slot = &mut self.slots[slot];
-        let back: Vec<_> = ids.iter().filter_map(|id| slot.take_back(*id)).collect();
-        back.into_iter().rev().for_each(|chunk| self.backlog.push_front(chunk));
+        let back: Vec<_> = ids.iter().filter_map(|id| slot.take_back(*id, &self.rules)).collect();
+        back.into_iter().rev().for_each(|chunk| self.backlog.put_back(chunk));
     }
 
     /// Ends the tasks of such a sink that no worker has; whether there were any.
     pub(in crate::pool) fn cancel_waiting(&mut self, is: impl Fn(&S) -> bool) -> bool {
-        let all = std::mem::take(&mut self.backlog).into_iter();
-        let (those, others) = all.partition(|chunk| is(&chunk.sink));
-        self.backlog = others;
+        let those = self.backlog.take_out(|chunk| is(&chunk.sink));
         self.cancel(those)
     }
 
@@ -44,9 +43,7 @@ impl<W: Work, S: Clone> State<W, S> {
         self.cancel(those)
     }
 
-    fn cancel(&mut self, those: VecDeque<Chunk<W, S>>) -> bool {
-        let any = !those.is_empty();
-        those.into_iter().for_each(|chunk| self.fail(chunk, Error::Cancelled));
-        any
+    fn cancel(&mut self, those: impl IntoIterator<Item = Chunk<W, S>>) -> bool {
+        those.into_iter().map(|chunk| self.fail(chunk, Error::Cancelled)).count() > 0
     }
 }

@@ -3,6 +3,7 @@
 
 use super::tests::{Numbers, actions, plain_rules, submit};
 use super::*;
+use crate::pool::options::Depth;
 use crate::pool::record::DESERTIONS;
 use crate::pool::slot::LEAVING;
 use crate::signal;
@@ -67,7 +68,7 @@ fn beside_an_honest_one(status: ExitStatus, answers_first: bool) -> (u32, Error)
         for action in actions(&mut state) {
             match action {
                 Action::Fail { error, .. } => {
-                    assert!(state.submit(Numbers(vec![0]), 0, 0).is_err());
+                    assert!(state.submit(Numbers(vec![0]), 0, 0, None).is_err());
                     return (processes, error);
                 }
                 Action::Give { slot, chunk } => at_hand[slot].push(chunk),
@@ -147,7 +148,7 @@ fn a_worker_that_is_out_of_time_gets_no_more() {
 
 #[test]
 fn what_a_worker_has_not_begun_goes_back_in_the_order_in_which_it_was_given() {
-    let rules = Rules { depth: 3, ..plain_rules() };
+    let rules = Rules { depth: Depth { any: 3, small: 3 }, ..plain_rules() };
     let mut state = Pool::new(rules, 1);
     (0..4).for_each(|_| submit(&mut state, 1));
     assert_eq!(given(&mut state), [(0, 0), (0, 1), (0, 2)]);
@@ -188,7 +189,7 @@ fn a_worker_that_is_killed_for_a_cancelled_task_is_replaced_at_once_and_nothing_
     let mut state = Pool::new(Rules { retries: 3, ..plain_rules() }, 1);
     for _ in 0..1000 {
         let sink = state.counters().submitted as usize;
-        state.submit(Numbers(vec![sink as u64]), sink, 0).unwrap();
+        state.submit(Numbers(vec![sink as u64]), sink, 0, None).unwrap();
         assert_eq!(given(&mut state).len(), 1);
         assert!(state.cancel_begun(0, |other| *other == sink));
         let all = actions(&mut state);

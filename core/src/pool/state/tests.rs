@@ -1,9 +1,12 @@
 //! The bookkeeping by itself, with simulated workers that answer, lie, die, and are refused.
 
 use super::*;
+use crate::pool::options::Depth;
 use crate::signal;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+
+const TWO: Depth = Depth { any: 2, small: 2 };
 
 /// Tasks by their pool-wide numbers.
 #[derive(Clone, Debug)]
@@ -12,6 +15,9 @@ pub(super) struct Numbers(pub(super) Vec<u64>);
 impl Work for Numbers {
     fn len(&self) -> usize {
         self.0.len()
+    }
+    fn bytes(&self) -> usize {
+        400 * self.0.len()
     }
     fn drop_first(&mut self, n: usize) {
         self.0.drain(..n);
@@ -24,7 +30,8 @@ impl Work for Numbers {
 /// One step of a simulation.
 #[derive(Clone, Debug)]
 enum Step {
-    Submit(usize),
+    /// So many tasks, and what they ask for.
+    Submit(usize, Option<Asked>),
     /// The worker takes the next chunk from its queue.
     Begin(usize),
     /// The worker answers the chunk that it is at, all of it or only so many tasks.
@@ -43,10 +50,24 @@ enum Step {
     Terminate,
 }
 
+fn asked() -> impl Strategy<Value = Option<Asked>> {
+    let some = (-1i32..3, any::<bool>(), prop::option::of(0u32..3), prop::bool::weighted(0.3));
+    prop::option::weighted(
+        0.3,
+        some.prop_map(|(priority, timed, retries, fresh)| Asked {
+            priority,
+            timeout: timed.then_some(Duration::from_millis(100)),
+            retries,
+            fresh,
+            memory: None,
+        }),
+    )
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let slot = 0usize..4;
     prop_oneof![
-        6 => (1usize..6).prop_map(Step::Submit),
+        6 => (1usize..6, asked()).prop_map(|(n, asked)| Step::Submit(n, asked)),
         8 => slot.clone().prop_map(Step::Begin),
         8 => (slot.clone(), 0usize..7).prop_map(|(slot, ends)| Step::Answer(slot, ends)),
         1 => slot.clone().prop_map(Step::Lie),
@@ -65,7 +86,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     (any::<bool>(), 1usize..4, 1u64..9, 0u32..3, any::<bool>(), any::<bool>(), any::<bool>())
         .prop_map(|(plain, depth, chunks, retries, idempotent, timed, initializes)| Rules {
             plain,
-            depth: if plain { 1 } else { depth },
+            depth: if plain { Depth::ONE } else { Depth { any: depth, small: 2 * depth } },
             max_chunks: if plain { u64::MAX } else { chunks },
             retries,
             idempotent,
@@ -79,7 +100,24 @@ struct Worker {
     queue: VecDeque<u64>,
     at: Option<u64>,
     killed: bool,
+    /// It was told that there is nothing more.
+    retired: bool,
+    /// It is there for one chunk.
+    own: bool,
     begun: u64,
+}
+
+impl Worker {
+    /// The chunks that it does.
+    fn most(&self, rules: &Rules) -> u64 {
+        if self.own { 1 } else { rules.max_chunks }
+    }
+
+    /// `true` if it ends by itself.
+    fn is_spent(&self, rules: &Rules) -> bool {
+        let nothing_more = self.retired || self.begun >= self.most(rules);
+        self.at.is_none() && self.queue.is_empty() && nothing_more
+    }
 }
 
 /// The world around the state.
@@ -151,6 +189,17 @@ impl World {
                 let chunk = self.state.given(slot, id).expect("it was just given");
                 let numbers: Vec<u64> = (chunk.first..).take(chunk.work.len()).collect();
                 assert_eq!(chunk.work.0, numbers, "a task keeps its number");
+                let is_own = self.rules.needs_own(chunk);
+                assert_eq!(
+                    is_own && !self.rules.plain,
+                    self.workers[slot].is_none() && !self.rules.plain
+                );
+                if is_own {
+                    if let Err(why) = self.start(slot) {
+                        return self.state.refused(slot, id, Refusal::NotStarted(why));
+                    }
+                    self.workers[slot].as_mut().expect("it was started").own = true;
+                }
                 match self.refusals.pop() {
                     Some(0) => return self.state.refused(slot, id, Refusal::NoRoom),
                     Some(1) => {
@@ -166,7 +215,7 @@ impl World {
                 }
                 let worker = self.workers[slot].as_mut().expect("somebody is there");
                 worker.queue.push_back(id);
-                assert!(worker.queue.len() <= self.rules.depth);
+                assert!(worker.queue.len() <= self.rules.depth.small);
                 if self.rules.plain {
                     worker.at = worker.queue.pop_front();
                 }
@@ -174,6 +223,12 @@ impl World {
             Action::TakeBack(slot) => {
                 let id = self.workers[slot].as_mut().and_then(|worker| worker.queue.pop_front());
                 self.state.taken_back(slot, id);
+            }
+            Action::Recall(slot) => self.recall(slot),
+            Action::Retire(slot) => {
+                let worker = self.workers[slot].as_mut().expect("somebody is there");
+                assert!(worker.queue.is_empty() && worker.at.is_none());
+                worker.retired = true;
             }
             Action::Kill(slot) => {
                 if let Some(worker) = &mut self.workers[slot] {
@@ -210,15 +265,18 @@ impl World {
         self.state.ended(slot, &death);
     }
 
+    fn recall(&mut self, slot: usize) {
+        let most = self.state.recallable(slot);
+        let queue = self.workers[slot].as_mut().map(|worker| &mut worker.queue);
+        let ids: Vec<u64> = queue.map_or(Vec::new(), |q| q.drain(..most.min(q.len())).collect());
+        self.state.recalled(slot, &ids);
+    }
+
     /// As the driver does it.
     fn cancel(&mut self, sink: usize) -> bool {
         let is = |other: &usize| *other == sink;
         for slot in self.state.slots_of(is) {
-            let most = self.state.recallable(slot);
-            let queue = self.workers[slot].as_mut().map(|worker| &mut worker.queue);
-            let ids: Vec<u64> =
-                queue.map_or(Vec::new(), |q| q.drain(..most.min(q.len())).collect());
-            self.state.recalled(slot, &ids);
+            self.recall(slot);
         }
         let mut any = self.state.cancel_waiting(is);
         for slot in self.state.slots_of(is) {
@@ -233,11 +291,13 @@ impl World {
         let slots = self.workers.len();
         match step {
             // A plain program takes one task at a time.
-            Step::Submit(n) => {
-                let n = if self.rules.plain { 1 } else { n };
+            Step::Submit(n, asked) => {
+                let alone = self.rules.plain || asked.as_ref().is_some_and(Asked::alone);
+                let n = if alone { 1 } else { n };
+                let asked = asked.map(Arc::new);
                 let first = self.state.counters().submitted;
                 let work = Numbers((first..first + n as u64).collect());
-                if self.state.submit(work, self.submissions, 7).is_ok() {
+                if self.state.submit(work, self.submissions, 7, asked).is_ok() {
                     for index in 7..7 + n {
                         self.ends.insert((self.submissions, index), 0);
                     }
@@ -247,7 +307,7 @@ impl World {
             Step::Begin(slot) => {
                 if let Some(worker) = &mut self.workers[slot % slots]
                     && worker.at.is_none()
-                    && worker.begun < self.rules.max_chunks
+                    && worker.begun < worker.most(&self.rules)
                 {
                     worker.at = worker.queue.pop_front();
                     worker.begun += u64::from(worker.at.is_some());
@@ -295,13 +355,9 @@ impl World {
                 return;
             }
             for slot in 0..self.workers.len() {
-                let spent = |worker: &Worker| {
-                    worker.at.is_none()
-                        && worker.queue.is_empty()
-                        && worker.begun >= self.rules.max_chunks
-                };
-                let worker = self.workers[slot].as_ref();
-                if worker.is_some_and(|w| w.killed || self.rules.plain || spent(w)) {
+                let is_to_end =
+                    |w: &Worker| w.killed || self.rules.plain || w.is_spent(&self.rules);
+                if self.workers[slot].as_ref().is_some_and(is_to_end) {
                     self.die(slot, 0);
                     self.perform();
                 }
@@ -340,7 +396,7 @@ proptest! {
 pub(super) fn plain_rules() -> Rules {
     Rules {
         plain: false,
-        depth: 2,
+        depth: TWO,
         max_chunks: u64::MAX,
         retries: 0,
         idempotent: false,
@@ -351,7 +407,7 @@ pub(super) fn plain_rules() -> Rules {
 
 pub(super) fn submit(state: &mut State<Numbers, usize>, n: u64) {
     let first = state.counters().submitted;
-    state.submit(Numbers((first..first + n).collect()), 0, first as usize).unwrap();
+    state.submit(Numbers((first..first + n).collect()), 0, first as usize, None).unwrap();
 }
 
 pub(super) fn actions(state: &mut State<Numbers, usize>) -> Vec<Action<usize>> {
@@ -404,7 +460,7 @@ fn a_pool_whose_workers_cannot_be_started_gives_up_and_says_why() {
         now += Duration::from_secs(10);
         state.tick(now);
     }
-    let refused = state.submit(Numbers(vec![0]), 0, 0);
+    let refused = state.submit(Numbers(vec![0]), 0, 0, None);
     assert_eq!(refused, Err(Error::PoolBroken("no processes left".into())));
 }
 
@@ -481,7 +537,7 @@ fn a_worker_that_lied_is_killed_and_not_listened_to_any_more() {
 fn with_one_task(workers: usize) -> World {
     let rules = Rules {
         plain: false,
-        depth: 8,
+        depth: Depth { any: 8, small: 8 },
         max_chunks: u64::MAX,
         retries: 0,
         idempotent: false,
@@ -489,7 +545,7 @@ fn with_one_task(workers: usize) -> World {
         initializes: false,
     };
     let mut world = World::new(rules, workers);
-    world.state.submit(Numbers(vec![0]), 0, 0).unwrap();
+    world.state.submit(Numbers(vec![0]), 0, 0, None).unwrap();
     world
 }
 

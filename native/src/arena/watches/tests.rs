@@ -1,1 +1,80 @@
-//! Watches of an arena without kinds above it.
+//! Who is woken for a change, and in whose place.
+
+use super::group::{End, Group, Thing};
+use super::*;
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+
+#[derive(Default)]
+struct Counter(AtomicUsize);
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A group of so many, by the numbers 0, 1 and so on.
+fn group(wakes: Wakes, n: u64) -> (Group, Vec<Arc<Counter>>) {
+    let mut group = Group::new(Thing::Signal { seen: 0 }, wakes);
+    let counters: Vec<Arc<Counter>> = (0..n).map(|_| Arc::default()).collect();
+    for (number, counter) in counters.iter().enumerate() {
+        group.waiting.insert(number as u64, counter.clone().into());
+    }
+    (group, counters)
+}
+
+fn woken(counters: &[Arc<Counter>]) -> Vec<usize> {
+    counters.iter().map(|counter| counter.0.load(Ordering::Relaxed)).collect()
+}
+
+fn change(group: &mut Group) {
+    let mut due = Vec::new();
+    group.wake(&mut due);
+    due.into_iter().for_each(Waker::wake);
+}
+
+fn end(group: &mut Group, number: u64, how: End) {
+    group.end(number, how).into_iter().for_each(Waker::wake);
+}
+
+#[test]
+fn who_has_found_something_wakes_the_next_and_who_has_not_wakes_nobody() {
+    let (mut group, counters) = group(Wakes::One, 4);
+    change(&mut group);
+    assert_eq!(woken(&counters), [1, 0, 0, 0]);
+    end(&mut group, 0, End::Found);
+    assert_eq!(woken(&counters), [1, 1, 0, 0]);
+    end(&mut group, 1, End::InVain);
+    assert_eq!(woken(&counters), [1, 1, 0, 0]);
+    change(&mut group);
+    assert_eq!(woken(&counters), [1, 1, 1, 0]);
+}
+
+#[test]
+fn who_goes_hands_a_wake_on_if_it_had_one() {
+    let (mut group, counters) = group(Wakes::One, 4);
+    // The first was not woken yet.
+    end(&mut group, 0, End::Left);
+    assert_eq!(woken(&counters), [0, 0, 0, 0]);
+    change(&mut group);
+    assert_eq!(woken(&counters), [0, 1, 0, 0]);
+    end(&mut group, 2, End::Left);
+    end(&mut group, 1, End::Left);
+    assert_eq!(woken(&counters), [0, 1, 0, 1]);
+    assert!(group.is_answer_due() && !group.is_over());
+    end(&mut group, 3, End::Left);
+    assert!(group.is_over());
+}
+
+#[test]
+fn what_is_for_all_wakes_all_once() {
+    let (mut group, counters) = group(Wakes::All, 3);
+    end(&mut group, 1, End::Left);
+    change(&mut group);
+    change(&mut group);
+    assert_eq!(woken(&counters), [1, 0, 1]);
+    assert!(group.is_over());
+    end(&mut group, 0, End::Found);
+    assert_eq!(woken(&counters), [1, 0, 1]);
+}

@@ -1,6 +1,8 @@
-//! In an async program a result comes by callback, on the thread that drives the pool.
+//! In an async program each wait is a future, which needs no thread of its own.
 //
 // prints 7 is prime: true
+// prints hello
+// prints ended with 0
 
 use anyhow::Result;
 use procbox::Sandbox;
@@ -9,10 +11,15 @@ use procbox::sandbox::Program;
 async fn ask() -> Result<()> {
     let ctx = Sandbox::builder().build()?.context(Program::wasm("async_worker.wasm")?)?;
     let pool = ctx.pool::<(u64,), bool>("is_prime").workers(1).build()?;
-    let (sender, answer) = tokio::sync::oneshot::channel();
-    let _task = pool.apply_async_with((7u64,), move |end| drop(sender.send(end.clone())))?;
-    let is_prime = answer.await?;
-    println!("7 is prime: {}", is_prime?);
+    let q = ctx.queue::<String>(16)?;
+    q.put_async("hello").await?;
+    let process = ctx.process("is_prime").args((7u64,)).start()?;
+    let is_prime = pool.apply_async((7u64,))?.await?;
+    let text = q.get_async().await?;
+    let status = process.join_async().await?;
+    println!("7 is prime: {is_prime}");
+    println!("{text}");
+    println!("ended with {}", status.exitcode());
     Ok(())
 }
 

@@ -16,6 +16,8 @@ mod processes;
 mod simulated;
 mod storm;
 mod tasks;
+#[cfg(target_os = "linux")]
+mod threads;
 mod walked;
 mod warm;
 
@@ -56,6 +58,8 @@ fn main() -> anyhow::Result<()> {
             announce()?;
             p.join()?;
         }
+        #[cfg(target_os = "linux")]
+        ["on-threads", place, name] => threads::run(place, name)?,
         ["answer-in", what] => answers::answer_in(&ctx, what)?,
         _ => anyhow::bail!("conformance is started by the tests, and they say what it should do"),
     }

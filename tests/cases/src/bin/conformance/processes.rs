@@ -22,7 +22,7 @@ fn panics() {
 
 #[worker]
 fn exits(code: i32) {
-    std::process::exit(code)
+    procbox_guest::exit(code)
 }
 
 #[worker]

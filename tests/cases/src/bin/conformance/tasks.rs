@@ -40,7 +40,7 @@ fn panics_on(n: u64, bad: u64) -> u64 {
 #[worker]
 fn exits_on(n: u64, bad: u64) -> u64 {
     if n == bad {
-        std::process::exit(3);
+        procbox_guest::exit(3);
     }
     n
 }
@@ -181,7 +181,7 @@ fn does_as_told(line: Bytes) -> anyhow::Result<String> {
         "allocate" => crash::allocate(),
         "fail" => bail!("as it should"),
         "panic" => panic!("as it should"),
-        "exit 3" => std::process::exit(3),
+        "exit 3" => procbox_guest::exit(3),
         "abort" => std::process::abort(),
         _ => Ok(line.to_uppercase() + "\n"),
     }

@@ -1,5 +1,7 @@
 //! The workers that `procbox bench` and `benches/` measure. Not a sample: nothing here is useful.
 
+mod compute;
+
 use procbox_guest::prelude::*;
 use procbox_guest::{RwLock, SharedBytes};
 use std::time::Instant;
@@ -48,6 +50,30 @@ fn got(n: u64, took: &Queue<u64>, mut get: impl FnMut() -> Result<()>) -> Result
 /// Reads both ends of a message.
 fn look_at(message: &[u8]) {
     std::hint::black_box((message.first().copied(), message.last().copied()));
+}
+
+/// Answers what it gets, until the queue is closed.
+#[worker]
+fn answer(questions: Queue<Bytes>, answers: Queue<Bytes>) -> Result<()> {
+    loop {
+        match questions.get() {
+            Ok(question) => answers.put(&question)?,
+            Err(Error::Closed) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Asks `n` times, each after the last answer, and says how many nanoseconds that took.
+#[worker]
+fn ask(questions: Queue<Bytes>, answers: Queue<Bytes>, n: u64, took: Queue<u64>) -> Result<()> {
+    let question = Bytes(vec![7; 8]);
+    let began = Instant::now();
+    for _ in 0..n {
+        questions.put(&question)?;
+        answers.get()?;
+    }
+    took.put(&(began.elapsed().as_nanos() as u64))
 }
 
 /// Sends back what it receives, until the other end is gone.

@@ -1,10 +1,11 @@
-//! What is measured: the same operations on both backends, what fairness in the sandbox comes to, and
+//! What is measured: the same operations on both backends and across a bridge, what fairness in the sandbox comes to, and
 //! what safety costs.
 //!
 //! A group is one operation, a contender one way to do it. `procbox bench` measures these cases, and
 //! by a program of their own (`benches/peers`) those of the peers, which are not linked here. The
 //! criterion benchmark `groups` there measures both. Compare within a run; times do not travel.
 
+mod bridge;
 mod fair;
 mod floors;
 mod measure;

@@ -30,6 +30,7 @@ pub fn cases(programs: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = crate::fair::cases(&sandbox)?;
     cases.extend(crate::safety::cases(programs)?);
     cases.extend(crate::warm::cases(programs)?);
+    cases.extend(crate::bridge::cases(programs)?);
     let sandbox = Sandbox::builder().max_processes(MOST).build()?.context(sandbox)?;
     cases.extend(crate::scale::cases(&native, &sandbox));
     let backends = [("native", native), ("sandbox", sandbox)];

@@ -1,5 +1,6 @@
 //! A context: a backend and its defaults. It makes primitives, processes and pools.
 
+use crate::bridge;
 use crate::raw::{
     self, Backend, Bounds, Identity, ProcessSpec, RawContext, RawProcess, Waitable, WorkerInfo,
 };
@@ -30,7 +31,10 @@ impl ContextInner {
         if self.raw.identity().daemon {
             return Err(Error::DaemonStart);
         }
-        self.raw.start(spec)
+        match spec.side {
+            Some(backend) => bridge::side_of(&self.raw, backend)?.start(spec),
+            None => self.raw.start(spec),
+        }
     }
 
     /// Keeps a started process for `active_children` and for the end of the context.

@@ -35,7 +35,7 @@
 //! 2. the primitives: `lock`, `semaphore`, `event`, `queue`, `pipe`; on `ledger` stand `rlock`, `bounded`,
 //!    `condition`, `barrier`, `joinable`, `rwlock`, `once`; `shared_bytes`, `value`; `worker`, a worker as those see it
 //!    who start it, and [`runner`], as a process runs it;
-//! 3. `context`, `on_ledgers`, `in_memory`, `process`, `connection`, `main_loop`;
+//! 3. `context`, `bridge` (two of them, side by side), `on_ledgers`, `in_memory`, `process`, `connection`, `main_loop`;
 //! 4. `pool`; `spawn`, which gives a process a pool's one task;
 //! 5. [`local`], the backend whose processes are threads, which needs nothing but `std`.
 //!
@@ -60,6 +60,7 @@ pub mod worker;
 
 mod barrier;
 mod bounded;
+mod bridge;
 mod bytes;
 mod condition;
 mod connection;

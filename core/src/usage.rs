@@ -1,5 +1,6 @@
 //! What a process has used, and what a task of a pool has.
 
+use crate::raw::Backend;
 use std::time::Duration;
 
 /// What a process and all that it has started have used: so far, or in all once it has ended. What a
@@ -76,6 +77,8 @@ pub struct TaskUsage {
     pub sent: u64,
     /// Bytes of its result, as they travel; 0 if it has none.
     pub received: u64,
+    /// The backend on which it ran; of several attempts or tasks, the last one.
+    pub ran_on: Option<Backend>,
 }
 
 /// The sum of what two have used, if both is known.
@@ -97,6 +100,7 @@ impl TaskUsage {
         self.peak_memory = both(self.peak_memory, more.peak_memory, u64::max);
         self.sent += more.sent;
         self.received += more.received;
+        self.ran_on = more.ran_on;
     }
 }
 
@@ -115,6 +119,7 @@ mod tests {
             peak_memory: Some(70),
             sent: 5,
             received: 6,
+            ran_on: None,
         };
         let mut sum = TaskUsage::default();
         sum.add(&known);

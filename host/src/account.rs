@@ -16,10 +16,12 @@
 //! the account when that has to grow or has grown far too large.
 
 use crate::cycles::Carriers;
+use crate::sync::lock;
 use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 /// The sum for an object: a lock, a queue, an end of a pipe, a listener.
 pub(crate) const OBJECT: usize = 512;
@@ -86,6 +88,12 @@ fn add(count: &AtomicUsize, more: usize, most: usize) -> Option<usize> {
     count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).ok()
 }
 
+/// A place of another backend's, in which messages are of a tree's processes.
+pub(crate) trait Abroad: Send + Sync {
+    /// Looks which are there still; whether there are any.
+    fn settle(&self) -> bool;
+}
+
 /// The account of one tree. Whatever is made for one of its processes refers to it.
 pub(crate) struct Account {
     /// Carriers that its processes made.
@@ -101,6 +109,8 @@ pub(crate) struct Account {
     pub(crate) handles: Count,
     /// Bytes of messages in queues and pipes.
     pub(crate) queued: Count,
+    /// Where its processes have sent messages that others receive unnoticed, by address.
+    abroad: Mutex<HashMap<usize, Weak<dyn Abroad>>>,
 }
 
 impl Account {
@@ -130,6 +140,7 @@ impl Account {
             alive: AtomicUsize::new(0),
             handles: Count::new(handles, "handles"),
             queued: Count::new(queued, "bytes of messages"),
+            abroad: Mutex::default(),
         })
     }
 
@@ -149,10 +160,47 @@ impl Account {
         self.take_now(bytes) || self.make_room() && self.take_now(bytes)
     }
 
-    /// Frees circles of queues that nobody can reach any more: they may be what fills it. Whether it
-    /// is worth another try. To be called by who holds no channel's lock.
+    /// Frees circles of queues that nobody can reach any more, and looks what was received of what it has
+    /// sent to other backends: they may be what fills it. Whether it is worth another try. To be called by
+    /// who holds no channel's lock.
     pub(crate) fn make_room(&self) -> bool {
-        self.carriers.try_collect()
+        let settled = self.settle();
+        self.carriers.try_collect() || settled
+    }
+
+    /// Its processes send messages there.
+    pub(crate) fn sends_to(&self, place: Weak<dyn Abroad>) {
+        let mut abroad = lock(&self.abroad);
+        if abroad.len() == abroad.capacity() {
+            abroad.retain(|_, known| known.strong_count() > 0);
+        }
+        abroad.insert(place.as_ptr().cast::<()>().addr(), place);
+    }
+
+    /// Looks what was received of that; whether there was any.
+    fn settle(&self) -> bool {
+        let before = self.used();
+        // Unlocked: what is looked at may be dropped by this.
+        let abroad = std::mem::take(&mut *lock(&self.abroad));
+        for (address, place) in abroad {
+            if place.upgrade().is_some_and(|it| it.settle()) {
+                lock(&self.abroad).insert(address, place);
+            }
+        }
+        self.used() < before
+    }
+
+    /// Takes bytes that are there already, however many it has: for what its processes receive. See
+    /// [`Account::is_overdrawn`].
+    pub(crate) fn overdraw(self: &Arc<Account>, bytes: usize) -> Charge {
+        let now = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        self.peak.fetch_max(now, Ordering::Relaxed);
+        Charge { account: self.clone(), bytes }
+    }
+
+    /// True if it has more than it may have: nothing more is received then.
+    pub(crate) fn is_overdrawn(&self) -> bool {
+        self.used() > self.most
     }
 
     fn take_now(&self, bytes: usize) -> bool {

@@ -59,14 +59,21 @@ impl Root {
         // A simulation has the one thread.
         let needs_files = grants.has_directories() && !sandbox.runtime.clock().is_virtual();
         let files = if needs_files { Some(Arc::new(Files::new()?)) } else { None };
-        let shared = Arc::new(Shared { sandbox, program, grants, account, names, files, share });
+        let (program, maker) = (Arc::new(program), None);
+        let shared = Shared { sandbox, program, grants, account, names, files, share, maker };
+        let shared = Arc::new(shared);
         Ok(Root { shared, identity, _owner: owner })
     }
 
     /// The same for another program.
     fn with(&self, program: Prepared) -> Root {
+        self.sharing(self.shared.with(Arc::new(program)))
+    }
+
+    /// The same, whose processes have this in common.
+    fn sharing(&self, shared: Shared) -> Root {
         Root {
-            shared: Arc::new(self.shared.with(program)),
+            shared: Arc::new(shared),
             identity: self.identity.clone(),
             _owner: self._owner.clone(),
         }
@@ -211,6 +218,15 @@ impl RawContext for Root {
             Err(e) => return Err(e),
         }
         Ok(program.bytes().to_vec())
+    }
+
+    fn beside(&self, maker: &Arc<dyn RawContext>) -> Result<Arc<dyn RawContext>> {
+        if self.runtime().is_virtual() {
+            return Err(Error::Unsupported("a bridge with a simulated sandbox"));
+        }
+        self.runtime().known().bridge(maker);
+        let shared = self.shared.with(self.shared.program.clone());
+        Ok(Arc::new(self.sharing(Shared { maker: Some(maker.clone()), ..shared })))
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {

@@ -71,6 +71,7 @@ mod discard;
 mod engine;
 mod event;
 mod exported;
+mod foreign;
 mod fuel;
 mod grants;
 mod guest;

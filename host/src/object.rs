@@ -8,8 +8,9 @@ use crate::connection::HostListener;
 use crate::cycles::{self, Carrier};
 use crate::discard::discard;
 use crate::event::HostEvent;
+use crate::foreign::Foreign;
 use crate::ledger::HostLedger;
-use crate::lock::HostLock;
+use crate::lock::{Holder, HostLock};
 use crate::message::Body;
 use crate::pipe::PipeEnd;
 use crate::process::HostProcess;
@@ -32,6 +33,8 @@ pub(crate) enum Object {
     Pipe(Arc<PipeEnd>),
     Ledger(Arc<HostLedger>),
     Region(Arc<HostRegion>),
+    /// Of another backend, with which there is a bridge.
+    Foreign(Arc<Foreign>),
     /// Stays with the process that made it.
     Listener(Arc<HostListener>),
     /// Stays with the process that started it.
@@ -47,13 +50,26 @@ impl Object {
     /// Takes in handles of the embedding program.
     ///
     /// # Errors
-    /// [`Error::ForeignHandle`] if one is not of the sandbox that `runtime` runs.
+    /// [`Error::ForeignHandle`] if one is neither of the sandbox that `runtime` runs, nor of a context with
+    /// which that has a bridge; [`Error::Unsupported`] if it is of such a one, and does not cross.
     pub(crate) fn from_handles(handles: &[Handle], runtime: &Arc<Runtime>) -> Result<Vec<Object>> {
         handles.iter().map(|handle| Object::from_handle(handle, runtime)).collect()
     }
 
     fn from_handle(handle: &Handle, runtime: &Arc<Runtime>) -> Result<Object> {
-        let object = match handle {
+        match Object::own_of(handle) {
+            Ok(object) if Arc::ptr_eq(object.runtime(), runtime) => Ok(object),
+            Ok(_) => Err(Error::ForeignHandle),
+            Err(_) => {
+                let foreign = Object::of_another(handle, runtime)?;
+                foreign.check_crossing().map(|()| foreign)
+            }
+        }
+    }
+
+    /// What a handle of a sandbox's stands for.
+    fn own_of(handle: &Handle) -> Result<Object> {
+        Ok(match handle {
             Handle::Lock(raw) => Object::Lock(own(raw.clone())?),
             Handle::Semaphore(raw) => Object::Semaphore(own(raw.clone())?),
             Handle::Event(raw) => Object::Event(own(raw.clone())?),
@@ -62,8 +78,39 @@ impl Object {
             Handle::Ledger(raw) => Object::Ledger(own(raw.clone())?),
             Handle::Region(raw) => Object::Region(own(raw.clone())?),
             _ => return Err(Error::ForeignHandle),
-        };
-        if Arc::ptr_eq(object.runtime(), runtime) { Ok(object) } else { Err(Error::ForeignHandle) }
+        })
+    }
+
+    /// What a handle of another backend stands for, whatever can be done with it here.
+    ///
+    /// # Errors
+    /// [`Error::ForeignHandle`] if there is no bridge with its context.
+    pub(crate) fn of_another(handle: &Handle, runtime: &Arc<Runtime>) -> Result<Object> {
+        runtime.known().take_in(handle, runtime).map(Object::Foreign)
+    }
+
+    /// Says whether a process here can do something with what it may be of another backend.
+    fn check_crossing(&self) -> Result<()> {
+        match self {
+            Object::Foreign(foreign) if matches!(foreign.handle(), Handle::Ledger(_)) => {
+                Err(Error::Unsupported(
+                    "conditions, barriers and what else stands on a ledger in a sandboxed process of a \
+                     bridge",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The handle for it, if it is of another backend.
+    ///
+    /// # Errors
+    /// [`Error::ForeignHandle`] if it is not.
+    pub(crate) fn foreign_handle(&self) -> Result<Handle> {
+        match self {
+            Object::Foreign(foreign) => Ok(foreign.hand_out()),
+            _ => Err(Error::ForeignHandle),
+        }
     }
 
     /// The runtime of its sandbox.
@@ -76,6 +123,7 @@ impl Object {
             Object::Pipe(end) => &end.runtime,
             Object::Ledger(ledger) => &ledger.runtime,
             Object::Region(region) => &region.runtime,
+            Object::Foreign(foreign) => &foreign.runtime,
             Object::Listener(listener) => &listener.backlog().runtime,
             Object::Process(process) => &process.runtime,
         }
@@ -95,6 +143,7 @@ impl Object {
             Object::Pipe(own) => Some(Handle::Pipe(own)),
             Object::Ledger(own) => Some(Handle::Ledger(own)),
             Object::Region(own) => Some(Handle::Region(own)),
+            Object::Foreign(foreign) => Some(foreign.hand_out()),
             Object::Listener(_) | Object::Process(_) => None,
         }
     }
@@ -138,8 +187,37 @@ impl Object {
             Object::Pipe(end) => Some(blocked::address(end)),
             Object::Ledger(ledger) => Some(blocked::address(ledger)),
             // A wait for one is in no circle.
-            Object::Region(_) => None,
+            Object::Region(_) | Object::Foreign(_) => None,
             Object::Lock(_) | Object::Listener(_) | Object::Process(_) => None,
+        }
+    }
+
+    /// The address of a lock.
+    pub(crate) fn lock_address(&self) -> Option<usize> {
+        match self {
+            Object::Lock(lock) => Some(Arc::as_ptr(lock).addr()),
+            Object::Foreign(foreign) => Some(Arc::as_ptr(foreign).addr()),
+            _ => None,
+        }
+    }
+
+    /// True if it is a lock that this process has.
+    pub(crate) fn is_held_by(&self, me: Holder) -> bool {
+        match self {
+            Object::Lock(lock) => lock.is_held_by(me),
+            Object::Foreign(foreign) => foreign.is_held_by(me),
+            _ => false,
+        }
+    }
+
+    /// Gives back what a process had of it that has ended, and tells of what it may have changed.
+    pub(crate) fn abandon(&self, dead: Holder) {
+        match self {
+            Object::Lock(lock) => lock.abandon(dead),
+            Object::Foreign(foreign) => foreign.abandon(dead),
+            // It may have been ended before it told of a change.
+            Object::Region(region) => region.tell(),
+            _ => {}
         }
     }
 
@@ -150,6 +228,10 @@ impl Object {
             Object::Pipe(end) => end.incoming().ok().map(|channel| channel.clone() as _),
             Object::Listener(listener) => Some(listener.backlog().clone()),
             Object::Process(process) => Some(process.clone()),
+            Object::Foreign(foreign) => match foreign.handle() {
+                Handle::Queue(_) | Handle::Pipe(_) => Some(Arc::new(foreign.clone())),
+                _ => None,
+            },
             Object::Lock(_) | Object::Semaphore(_) | Object::Event(_) => None,
             Object::Ledger(_) | Object::Region(_) => None,
         }

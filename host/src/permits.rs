@@ -13,26 +13,37 @@ use std::sync::Arc;
 /// Up to so many semaphores are looked through.
 const FEW: usize = 16;
 
+/// Something that has permits.
+pub(crate) trait Lender {
+    /// Takes back what a process had that has ended.
+    fn take_back(&self, permits: usize);
+}
+
 /// Permits by semaphore.
-#[derive(Default)]
-pub(crate) struct Permits {
-    held: Vec<(Arc<HostSemaphore>, usize)>,
+pub(crate) struct Permits<S = HostSemaphore> {
+    held: Vec<(Arc<S>, usize)>,
     /// Where each is in `held`, by address; empty while there are few.
     places: HashMap<usize, usize>,
 }
 
-fn address(semaphore: &Arc<HostSemaphore>) -> usize {
+impl<S> Default for Permits<S> {
+    fn default() -> Permits<S> {
+        Permits { held: Vec::new(), places: HashMap::new() }
+    }
+}
+
+fn address<S>(semaphore: &Arc<S>) -> usize {
     Arc::as_ptr(semaphore).addr()
 }
 
-impl Permits {
+impl<S: Lender> Permits<S> {
     /// The semaphores that have a line, each of which refers to it.
-    pub(crate) fn semaphores(&self) -> impl Iterator<Item = &Arc<HostSemaphore>> {
+    pub(crate) fn semaphores(&self) -> impl Iterator<Item = &Arc<S>> {
         self.held.iter().map(|(semaphore, _)| semaphore)
     }
 
     #[inline]
-    fn find(&self, semaphore: &Arc<HostSemaphore>) -> Option<usize> {
+    fn find(&self, semaphore: &Arc<S>) -> Option<usize> {
         if self.places.is_empty() {
             self.held.iter().position(|(own, _)| Arc::ptr_eq(own, semaphore))
         } else {
@@ -42,14 +53,14 @@ impl Permits {
 
     /// Notes a permit that the process has to give back.
     #[inline]
-    pub(crate) fn took(&mut self, semaphore: &Arc<HostSemaphore>) {
+    pub(crate) fn took(&mut self, semaphore: &Arc<S>) {
         match self.find(semaphore) {
             Some(at) => self.held[at].1 += 1,
             None => self.add(semaphore),
         }
     }
 
-    fn add(&mut self, semaphore: &Arc<HostSemaphore>) {
+    fn add(&mut self, semaphore: &Arc<S>) {
         self.held.push((semaphore.clone(), 1));
         if self.held.len() == FEW + 1 {
             let places = self.held.iter().enumerate().map(|(at, (own, _))| (address(own), at));
@@ -61,13 +72,13 @@ impl Permits {
 
     /// Strikes out a permit, if the process had one.
     #[inline]
-    pub(crate) fn gave(&mut self, semaphore: &Arc<HostSemaphore>) {
+    pub(crate) fn gave(&mut self, semaphore: &Arc<S>) {
         let Some(at) = self.find(semaphore) else { return };
         self.held[at].1 = self.held[at].1.saturating_sub(1);
     }
 
     /// A handle of this one was closed: it needs no line if the process has no permit of it.
-    pub(crate) fn closed(&mut self, semaphore: &Arc<HostSemaphore>) {
+    pub(crate) fn closed(&mut self, semaphore: &Arc<S>) {
         if let Some(at) = self.find(semaphore)
             && self.held[at].1 == 0
         {

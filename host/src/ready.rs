@@ -5,6 +5,7 @@ use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::observe::Operation;
+use procbox_core::raw::Watch;
 use procbox_core::{Error, Result, Wait};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -22,6 +23,15 @@ pub(crate) trait Source: Send + Sync {
     /// Those who sleep until it may have become ready.
     fn changed(&self) -> &WaitList;
 
+    /// Has those who sleep woken, where somebody else knows when that is; from this call on, until it is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`], [`Error::Unsupported`].
+    fn watch(&self) -> Result<Option<Watch>> {
+        Ok(None)
+    }
+
     /// Who can make it ready.
     fn server(&self) -> Server;
 }
@@ -34,12 +44,18 @@ fn ready_now(sources: &[Arc<dyn Source>]) -> Option<Result<Vec<usize>>> {
 
 /// The indices of those that are ready, as soon as there is one.
 pub(crate) async fn until_ready(sources: &[Arc<dyn Source>]) -> Result<Vec<usize>> {
+    let mut before = Vec::new();
     loop {
         // Listen first, look then, so that nothing is missed in between.
         let mut listeners: Vec<_> = sources.iter().map(|s| s.changed().listen()).collect();
+        let watches = sources.iter().filter_map(|s| s.watch().transpose());
+        let watches = watches.collect::<Result<Vec<_>>>()?;
         if let Some(ready) = ready_now(sources) {
+            // Nothing is taken here: others who were to be woken for it are.
             return ready;
         }
+        before.into_iter().for_each(|watch: Watch| watch.tried(false));
+        before = watches;
         poll_fn(|cx| {
             let woken = listeners.iter_mut().any(|l| Pin::new(l).poll(cx).is_ready());
             if woken { Poll::Ready(()) } else { Poll::Pending }

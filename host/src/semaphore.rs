@@ -1,6 +1,7 @@
 //! The sandbox's semaphore: a count, and per process what it has taken.
 
 use crate::account::Charge;
+use crate::permits::Lender;
 use crate::runtime::Runtime;
 use crate::wait_list::WaitList;
 use crate::waiting;
@@ -57,10 +58,11 @@ impl HostSemaphore {
         self.released.wake_swapped(n);
         Ok(())
     }
+}
 
-    /// Takes back what a process had, as far as that can be counted: others may have released what
-    /// they did not have.
-    pub(crate) fn take_back(&self, n: usize) {
+impl Lender for HostSemaphore {
+    /// As far as that can be counted: others may have released what they did not have.
+    fn take_back(&self, n: usize) {
         let sum = |now: usize| Some(now.saturating_add(n).min(MAX_PERMITS));
         // It always has a new value.
         let _ = self.permits.fetch_update(Ordering::Release, Ordering::Relaxed, sum);

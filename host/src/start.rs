@@ -18,7 +18,7 @@ use crate::trap;
 use crate::tree::Tree;
 use crate::wasi::{self, Files};
 use procbox_core::observe::{self, Event};
-use procbox_core::raw::{Entry, Output, ProcessSpec};
+use procbox_core::raw::{Entry, Output, ProcessSpec, RawContext};
 use procbox_core::time::Deadline;
 use procbox_core::{ExitStatus, Identity, Limit, Result, Wait};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 /// All that the processes of a context have in common.
 pub(crate) struct Shared {
     pub(crate) sandbox: Arc<Inner>,
-    pub(crate) program: Prepared,
+    pub(crate) program: Arc<Prepared>,
     pub(crate) grants: Grants,
     /// That of the small things that the embedding program makes itself.
     pub(crate) account: Arc<Account>,
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) files: Option<Arc<Files>>,
     /// Its share of the CPUs, of which each of its trees has one.
     pub(crate) share: Arc<Share>,
+    /// Where its processes make primitives, if that is another context: on a bridge.
+    pub(crate) maker: Option<Arc<dyn RawContext>>,
 }
 
 impl Shared {
@@ -89,7 +91,7 @@ impl Shared {
 
 impl Shared {
     /// The same around another program.
-    pub(crate) fn with(&self, program: Prepared) -> Shared {
+    pub(crate) fn with(&self, program: Arc<Prepared>) -> Shared {
         Shared {
             sandbox: self.sandbox.clone(),
             program,
@@ -98,6 +100,7 @@ impl Shared {
             names: self.names.clone(),
             files: self.files.clone(),
             share: self.share.clone(),
+            maker: self.maker.clone(),
         }
     }
 }
@@ -132,6 +135,10 @@ impl Environment for Shared {
 
     fn directories(&self) -> usize {
         self.grants.directories().count()
+    }
+
+    fn maker(&self) -> Option<&Arc<dyn RawContext>> {
+        self.maker.as_ref()
     }
 
     fn grant(&self, wasi: &mut WasiCtxBuilder) -> Result<()> {

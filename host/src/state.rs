@@ -3,11 +3,12 @@
 use crate::account::Account;
 use crate::blocked;
 use crate::cycles::Carrier;
+use crate::foreign::Foreign;
 use crate::fuel::Work;
 use crate::limits::MemoryLimit;
 use crate::lines::Lines;
 use crate::listed::Listed;
-use crate::lock::{Holder, HostLock};
+use crate::lock::Holder;
 use crate::object::{Object, Stored};
 use crate::permits::Permits;
 use crate::process::HostProcess;
@@ -15,7 +16,7 @@ use crate::ready::Source;
 use crate::runtime::Runtime;
 use crate::table::Table;
 use crate::tree;
-use procbox_core::raw::ProcessSpec;
+use procbox_core::raw::{ProcessSpec, RawContext};
 use procbox_core::{ExitStatus, Result, signal};
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -53,6 +54,11 @@ pub(crate) trait Environment: Send + Sync {
     /// The number of directories that were granted.
     fn directories(&self) -> usize;
 
+    /// The context in which its processes make primitives, if that is another: on a bridge.
+    fn maker(&self) -> Option<&Arc<dyn RawContext>> {
+        None
+    }
+
     /// Adds the directories and variables that were granted.
     ///
     /// # Errors
@@ -80,9 +86,11 @@ pub(crate) struct State {
     /// Messages that were received, each from this handle, and found no room for their own handles.
     pub(crate) late: Vec<(i32, Stored)>,
     /// Locks whose handles were closed while this process may have held them.
-    orphans: Vec<Arc<HostLock>>,
+    orphans: Vec<Object>,
     /// Permits taken and not given back.
     pub(crate) permits: Permits,
+    /// The same, of semaphores of another backend.
+    pub(crate) foreign_permits: Permits<Foreign>,
     /// What it has of ledgers.
     pub(crate) lines: Lines,
     /// Processes started by this one.
@@ -122,6 +130,7 @@ impl State {
             late: Vec::new(),
             orphans: Vec::new(),
             permits: Permits::default(),
+            foreign_permits: Permits::default(),
             lines: Lines::default(),
             children: Vec::new(),
             memory: None,
@@ -147,11 +156,12 @@ impl State {
 
     /// Notes a lock whose last handle is closed while it is held. Those that are held no more, and
     /// those that are there twice, are struck out when there is no room without that.
-    pub(crate) fn add_orphan(&mut self, lock: Arc<HostLock>) {
+    pub(crate) fn add_orphan(&mut self, lock: Object) {
         if self.orphans.len() == self.orphans.capacity() {
             let me = self.holder();
             let mut seen = HashSet::new();
-            self.orphans.retain(|own| own.is_held_by(me) && seen.insert(Arc::as_ptr(own).addr()));
+            let mut is_new = |own: &Object| own.lock_address().is_some_and(|at| seen.insert(at));
+            self.orphans.retain(|own| own.is_held_by(me) && is_new(own));
             self.orphans.reserve(self.orphans.len().max(MIN_ORPHANS));
         }
         self.orphans.push(lock);
@@ -230,16 +240,10 @@ impl Drop for State {
     /// Gives back what it held, and ends its daemons.
     fn drop(&mut self) {
         let me = self.holder();
-        for object in self.table.drain() {
-            match object {
-                Object::Lock(lock) => lock.abandon(me),
-                // It may have been ended before it told of a change.
-                Object::Region(region) => region.tell(),
-                _ => {}
-            }
-        }
+        self.table.drain().for_each(|object| object.abandon(me));
         self.orphans.iter().for_each(|lock| lock.abandon(me));
         self.permits.give_back();
+        self.foreign_permits.give_back();
         self.lines.give_back();
         for child in self.children.iter().filter(|c| c.identity.daemon) {
             child.end_with(ExitStatus::signaled(signal::TERM));

@@ -65,6 +65,24 @@ pub(crate) async fn until<T>(
     }
 }
 
+/// Tries for a few microseconds, if that was of use lately: for who waits for somebody outside.
+pub(crate) fn spin<T>(attempt: &mut impl FnMut() -> Option<T>) -> Option<T> {
+    if let Some(answer) = attempt() {
+        return Some(answer);
+    }
+    if is_spinning_of_use() {
+        let backoff = Backoff::new();
+        for _ in 0..SPINS {
+            backoff.spin();
+            if let Some(answer) = attempt() {
+                FUTILE.set(0);
+                return Some(answer);
+            }
+        }
+    }
+    None
+}
+
 /// [`until`] without the spinning, for what seldom comes.
 pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -> Option<T>) -> T {
     loop {

@@ -15,8 +15,8 @@ use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
-    Entry, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener, RawLock,
-    RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
+    Entry, Handle, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener,
+    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
 };
 use procbox_core::{
     Address, Backend, Bounds, Context, Error, Identity, Result, Wait, Waitable, WorkerInfo,
@@ -143,6 +143,10 @@ impl RawContext for NativeContext {
         let starter = self.starter.after(first)?;
         let (arena, identity) = (self.arena.clone(), self.identity.clone());
         Ok(Arc::new(NativeContext { arena, identity, starter }))
+    }
+
+    fn number_of(&self, handle: &Handle) -> Option<u64> {
+        self.arena.held(handle).map(|held| held.offset)
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {

@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, Rest};
-use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::layout::{BODY, Hold, SLOTS, Tag};
 use crate::arena::waits::{Awaits, Patient};
 use crate::sync::patience::Patience;
 use crate::sync::robust::RobustLock;
@@ -13,7 +13,7 @@ use procbox_core::time::SystemClock;
 use procbox_core::{Acquired, Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -24,6 +24,11 @@ pub(crate) struct NativeLock(Arc<Held>);
 pub(crate) struct LockKind;
 
 const SIZE: u64 = size_of::<RobustLock>() as u64;
+
+/// The slot of the process that has the lock for somebody, if it is held so. The word may be scribbled over.
+fn holder_slot(lock: &RobustLock) -> Option<u32> {
+    lock.slot().filter(|slot| u64::from(*slot) < SLOTS)
+}
 
 impl Kind for LockKind {
     fn tag(&self) -> Tag {
@@ -53,8 +58,17 @@ impl Kind for LockKind {
         holder.map_or(Needs::Nothing, Needs::Thread)
     }
 
-    fn recover(&self, arena: &Arena, object: u64, _: &Hold, _: &Patience) -> Result<()> {
-        arena.body::<RobustLock>(object).wake_all();
+    fn recover(&self, arena: &Arena, object: u64, hold: &Hold, _: &Patience) -> Result<()> {
+        let lock: &RobustLock = arena.body(object);
+        // What the dead process had for somebody whom it ran, if it is that process's slot: no other
+        // has this place in its record.
+        if let Some(slot) = holder_slot(lock)
+            && arena.entries(slot).into_iter().any(|entry| std::ptr::eq(arena.at(entry), hold))
+        {
+            // It fails only if an earlier recovery has come so far.
+            let _ = lock.release_for(slot, true);
+        }
+        lock.wake_all();
         Ok(())
     }
 }
@@ -130,7 +144,12 @@ impl NativeLock {
 
 impl Visible for NativeLock {
     fn sight(&self) -> Sight {
-        Sight::Lock { object: self.0.offset, holder: self.lock().holder() }
+        let (arena, lock) = (&self.0.arena, self.lock());
+        let holder = match holder_slot(lock) {
+            Some(slot) => Some(arena.slot(slot).pid.load(Ordering::Relaxed) as u32),
+            None => lock.holder(),
+        };
+        Sight::Lock { object: self.0.offset, holder }
     }
 }
 
@@ -148,6 +167,15 @@ impl RawLock for NativeLock {
     #[inline]
     fn release(&self) -> Result<()> {
         self.lock().release()
+    }
+
+    fn acquire_for(&self) -> Result<Acquired> {
+        let taken = self.lock().acquire_for(self.0.arena.me());
+        taken.map(Acquired::new).ok_or(Error::TimedOut)
+    }
+
+    fn release_for(&self, died: bool) -> Result<()> {
+        self.lock().release_for(self.0.arena.me(), died)
     }
 
     fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {

@@ -260,6 +260,10 @@ impl RawPipe for NativePipe {
         Ok(taken.map(lend))
     }
 
+    fn unreceived(&self) -> usize {
+        self.queue(1).len()
+    }
+
     fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {
         let ring = match side {
             Side::Items => self.incoming(),

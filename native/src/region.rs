@@ -7,16 +7,18 @@ use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::kind::{Kind, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
+use crate::arena::watches::Wakes;
 use crate::sync::futex;
 use crate::sync::patience::Patience;
 use crate::sync::signal::Signal;
 use procbox_core::observe::{Operation, Waiting};
-use procbox_core::raw::{AtomicOp, Handle, RawRegion, Words};
+use procbox_core::raw::{AtomicOp, Handle, RawRegion, Watch, Words};
 use procbox_core::time::SystemClock;
 use procbox_core::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 
 shared! {
     /// The body of a region.
@@ -148,6 +150,10 @@ impl RawRegion for NativeRegion {
 
     fn notify(&self) {
         self.core().changed.changed(self.0.arena.shared(), futex::wake_all);
+    }
+
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        self.0.watch(&self.core().changed, Wakes::All, waker).map(Some)
     }
 
     fn words(&self) -> Option<&[AtomicU64]> {

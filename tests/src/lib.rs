@@ -2,6 +2,7 @@
 //! watchdog.
 
 pub mod abi;
+pub mod mixed;
 
 use procbox::sandbox::Program;
 use procbox::{Context, Native, Result, Sandbox, native};

@@ -1,5 +1,6 @@
 //! Storms: processes killed at random all the while, on both backends. What the dead had in hand may be
-//! lost; all else is there, once and whole, nobody hangs, and nobody is taken for a part of a deadlock.
+//! lost; all else is there, once and whole, nobody hangs, and nobody is taken for a part of a deadlock. On
+//! a bridge between both the same, with processes of both at the same primitives.
 //! The same of philosophers who wait long, and never for one another in a circle.
 //!
 //! Short ones are among the tests; `PROCBOX_STORM_KILLS` and `PROCBOX_PHILOSOPHERS`, in seconds, ask for
@@ -9,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use procbox::observe::{Event, Subscriber, Subscription, subscribe_to_deadlocks};
 use procbox::{Bytes, Context, Error, Lock, Process, Queue, Result, Semaphore};
 use procbox_cases::storm::payload;
+use procbox_tests::mixed::by_turns;
 use procbox_tests::{Backend, context};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -107,8 +109,7 @@ struct World {
 }
 
 impl World {
-    fn new(backend: Backend) -> Result<World> {
-        let ctx = context(backend)?;
+    fn new(ctx: Context) -> Result<World> {
         Ok(World {
             out: ctx.queue(64)?,
             feed: ctx.queue(64)?,
@@ -239,10 +240,15 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 fn storm(backend: Backend) -> anyhow::Result<()> {
+    storm_in(context(backend)?)
+}
+
+fn storm_in(ctx: Context) -> anyhow::Result<()> {
     let _turn = turn();
+    let backend = ctx.backend();
     let kills = asked("PROCBOX_STORM_KILLS").unwrap_or(KILLS);
     let (alarms, _watching) = Alarms::watch();
-    let world = World::new(backend)?;
+    let world = World::new(ctx)?;
     let (quiet, over) = (AtomicBool::new(false), AtomicBool::new(false));
     let (mut found, acked) = std::thread::scope(|scope| -> anyhow::Result<_> {
         let receiver = scope.spawn(|| world.receive(&over));
@@ -274,7 +280,7 @@ fn storm(backend: Backend) -> anyhow::Result<()> {
     while let Ok(event) = world.carry.try_get() {
         event.set();
     }
-    println!("{backend:?}: {found:?}");
+    println!("{backend}: {found:?}");
     alarms.there_were_none()
 }
 
@@ -318,6 +324,12 @@ macro_rules! on_both {
             $(#[test] fn $name() -> anyhow::Result<()> { $body(super::Backend::Sandbox) })*
         }
     };
+}
+
+/// The same on a bridge, where whoever comes in the place of a dead one runs on the other side.
+#[test]
+fn in_a_storm_over_a_bridge_nothing_is_lost_and_nobody_is_suspected() -> anyhow::Result<()> {
+    storm_in(by_turns(procbox::Backend::Native)?)
 }
 
 on_both! {

@@ -13,6 +13,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("queue/64KiB/loan", "one message of 64 KiB, written and read in place"),
     ("queue/1MiB/1p1c", "one message of 1 MiB, put and got as a value"),
     ("queue/1MiB/loan", "one message of 1 MiB, written and read in place"),
+    ("bridge/64B", "one message of 64 bytes, and who is at which end of the queue"),
+    ("bridge/64KiB", "one message of 64 KiB, and who is at which end of the queue"),
     ("lock", "take a lock that nobody else wants, and release it"),
     ("semaphore", "take a permit that nobody else wants, and give it back"),
     ("pipe", "a message to another process and its answer"),

@@ -2,7 +2,7 @@
 
 use super::options::Options;
 use crate::process::Starts;
-use crate::raw::{Entry, Message, Output};
+use crate::raw::{Backend, Entry, Message, Output};
 use crate::worker::Args;
 use crate::{Bytes, Context, Error, Result, Worker};
 use std::fmt;
@@ -133,6 +133,40 @@ impl<P, R> fmt::Debug for PoolBuilder<P, R> {
 }
 
 impl<P, R> PoolBuilder<P, R> {
+    /// So many workers as OS processes: on a [bridge](Context::bridge), in place of
+    /// [`workers`](PoolBuilder::workers). One backlog is served by these and the
+    /// [sandboxed](PoolBuilder::sandboxed) ones; each has queues of its own side, so that one side costs the
+    /// other no time. A task whose worker dies may run again on either. Where it has run,
+    /// [`TaskUsage::ran_on`](crate::TaskUsage) says if the pool is [measured](PoolBuilder::measured).
+    ///
+    /// ```no_run
+    /// # fn example(bridge: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = bridge.pool::<(u64,), bool>("is_prime").native(2).sandboxed(6).build()?;
+    /// assert_eq!(pool.map([7u64, 8])?, [true, false]);
+    /// # Ok(()) }
+    /// ```
+    pub fn native(self, n: usize) -> Self {
+        self.on(Backend::Native, n)
+    }
+
+    /// So many workers as sandboxed processes, likewise.
+    ///
+    /// ```no_run
+    /// # fn example(bridge: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let pool = bridge.pool::<(u64,), bool>("is_prime").sandboxed(8).build()?;
+    /// assert!(pool.apply((7u64,))?);
+    /// # Ok(()) }
+    /// ```
+    pub fn sandboxed(self, n: usize) -> Self {
+        self.on(Backend::Sandbox, n)
+    }
+
+    fn on(mut self, side: Backend, n: usize) -> Self {
+        self.options.sides.retain(|(known, _)| *known != side);
+        self.options.sides.push((side, n));
+        self
+    }
+
     fn new(context: Context, entry: Entry) -> PoolBuilder<P, R> {
         PoolBuilder { context, entry, options: Options::default(), error: None, types: PhantomData }
     }

@@ -9,6 +9,7 @@ use super::background::{Background, Round};
 use super::exchange::{Action, Counters, Death, Refusal};
 use super::link::{Link, News, TaskChunk};
 use super::options::{Call, Options};
+use super::sides::Sides;
 use super::sink::{Deferred, Sink, Tell};
 use super::slot::LEAVING;
 use super::state::State;
@@ -40,6 +41,7 @@ struct Shared {
 
 pub(super) struct Driver {
     ctx: Context,
+    sides: Sides,
     pub(super) clock: Arc<dyn Clock>,
     entry: Entry,
     options: Options,
@@ -84,12 +86,14 @@ fn recall(shared: &mut Shared, slot: usize) {
 /// Calls of the typed surface.
 impl Driver {
     pub(super) fn start(ctx: Context, entry: Entry, options: Options) -> Result<Arc<Driver>> {
-        let workers = options.workers.unwrap_or_else(|| ctx.cpu_count()).max(1);
+        let sides = Sides::new(&ctx, &options)?;
+        let workers = sides.slots();
         let plain = matches!(entry, Entry::Main(_));
         let driver = Driver {
             waiters: Waiters::new(&ctx)?,
             clock: ctx.clock(),
             ctx,
+            sides,
             entry,
             workers,
             number: LAST_POOL.fetch_add(1, Ordering::Relaxed) + 1,
@@ -111,7 +115,7 @@ impl Driver {
     fn start_workers(&self) -> Result<()> {
         let mut shared = lock(&self.shared);
         while let Some(Action::Start(slot)) = shared.state.next_action() {
-            match Link::serving(&self.ctx, &self.entry, &self.options, None) {
+            match Link::serving(self.ctx_of(slot), &self.entry, &self.options, None) {
                 Ok(link) => shared.links[slot] = Some(link),
                 Err(e) => {
                     shared.links.iter().flatten().for_each(Link::kill);
@@ -121,6 +125,11 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The context in which the worker of a slot is started.
+    fn ctx_of(&self, slot: usize) -> &Context {
+        self.sides.of_slot(slot).unwrap_or(&self.ctx)
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -180,7 +189,7 @@ impl Driver {
             return Err(Error::Invalid(why.into()));
         }
         let limits = call.asked.as_ref().is_some_and(|asked| asked.memory.is_some());
-        if limits && !self.ctx.raw().limits_memory() {
+        if limits && !self.sides.limit_memory() {
             return Err(Error::Unsupported("limit of the memory of one process"));
         }
         Ok(())
@@ -414,7 +423,7 @@ impl Driver {
     fn act(&self, shared: &mut Shared, action: Action<Arc<dyn Sink>>) {
         match action {
             Action::Start(slot) => {
-                let started = Link::serving(&self.ctx, &self.entry, &self.options, None);
+                let started = Link::serving(self.ctx_of(slot), &self.entry, &self.options, None);
                 let outcome = started.map(|link| shared.links[slot] = Some(link));
                 shared.state.started(slot, outcome);
             }
@@ -448,7 +457,7 @@ impl Driver {
         if let (Some(now), Some(link)) = (now, &mut links[slot]) {
             link.begins(now);
         }
-        if let Err(why) = self.send(&mut links[slot], chunk, now) {
+        if let Err(why) = self.send(self.ctx_of(slot), &mut links[slot], chunk, now) {
             return state.refused(slot, id, why);
         }
         // The name is worth its copy only to somebody who watches.
@@ -460,13 +469,14 @@ impl Driver {
 
     fn send(
         &self,
+        ctx: &Context,
         link: &mut Option<Link>,
         chunk: &mut TaskChunk,
         now: Option<Instant>,
     ) -> Result<(), Refusal> {
         if let (None, Entry::Serve(_)) = (&link, &self.entry) {
             let own = chunk.asked.as_deref();
-            let started = Link::serving(&self.ctx, &self.entry, &self.options, own);
+            let started = Link::serving(ctx, &self.entry, &self.options, own);
             let mut started = started.map_err(Refusal::NotStarted)?;
             now.into_iter().for_each(|now| started.begins(now));
             *link = Some(started);
@@ -478,7 +488,7 @@ impl Driver {
                 e => Refusal::Unfit(e),
             });
         }
-        match Link::plain(&self.ctx, &self.entry, &self.options, chunk) {
+        match Link::plain(ctx, &self.entry, &self.options, chunk) {
             Ok(mut started) => {
                 now.into_iter().for_each(|now| started.begins(now));
                 *link = Some(started);

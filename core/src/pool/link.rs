@@ -3,7 +3,7 @@
 use super::options::{Asked, Options};
 use super::sink::Sink;
 use super::slot::{Chunk, Work};
-use crate::raw::{Bounds, Entry, Input, Message, Output, Waitable};
+use crate::raw::{Backend, Bounds, Entry, Input, Message, Output, Waitable};
 use crate::runner::Terms;
 use crate::runner::wire::{INITIALIZER, Reader, Tasks, Writer};
 use crate::{
@@ -46,6 +46,8 @@ pub(super) struct Link {
     /// A chunk that it has answered, and the answer: it waits for the process's end, which tells what
     /// was used.
     held: Option<(TaskChunk, Message)>,
+    /// The backend on which it runs.
+    side: Backend,
 }
 
 /// News of a worker.
@@ -105,8 +107,8 @@ impl Link {
             .own_names(of_one)
             .daemon(true);
         let process = limited(process, options, own).start()?;
-        let queues = Some((tasks, results));
-        Ok(Link { process, queues, of_one, since: None, held: None })
+        let (queues, side) = (Some((tasks, results)), ctx.backend());
+        Ok(Link { process, queues, of_one, since: None, held: None, side })
     }
 
     /// Starts a plain program with the one task of a chunk: on its standard input, and in its
@@ -136,7 +138,8 @@ impl Link {
             .own_names(true)
             .daemon(true);
         let process = limited(process, options, chunk.asked.as_deref()).start()?;
-        Ok(Link { process, queues: None, of_one: true, since: None, held: None })
+        let side = ctx.backend();
+        Ok(Link { process, queues: None, of_one: true, since: None, held: None, side })
     }
 
     pub(super) fn name(&self) -> String {
@@ -213,6 +216,7 @@ impl Link {
             wall_time: now.saturating_duration_since(since),
             sent: chunk.work.each().map(|(bytes, _)| bytes.len() as u64).sum(),
             received: received as u64,
+            ran_on: Some(self.side),
             ..TaskUsage::default()
         };
         if self.of_one {

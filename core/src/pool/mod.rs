@@ -6,7 +6,7 @@
 //!    pool and workers say to each other is `runner::wire`;
 //! 2. `record`, `slot`, `backlog` and `state`, the bookkeeping: events in, actions out (`exchange`), and nothing
 //!    else;
-//! 3. `link` (a worker's process and queues), `waiters` (who drives), `background`, and `driver`,
+//! 3. `sides` (the contexts of its slots), `link` (a worker's process and queues), `waiters` (who drives), `background`, and `driver`,
 //!    which does what the state says;
 //! 4. `builder`, `result`, and the typed surface: `pool`, its `map` and its `stream` of results.
 
@@ -24,6 +24,7 @@ mod polled;
 mod pool;
 mod record;
 mod result;
+mod sides;
 mod sink;
 mod slot;
 mod state;

@@ -1,7 +1,7 @@
 //! The options of a pool, the rules that follow from them, and what a task asks for beside those.
 
 use super::slot::Chunk;
-use crate::raw::{Message, Output};
+use crate::raw::{Backend, Message, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ const MOST_PER_CHUNK: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) workers: Option<usize>,
+    /// Workers on the sides of a bridge, in place of those.
+    pub(super) sides: Vec<(Backend, usize)>,
     pub(super) chunk_size: Option<usize>,
     pub(super) retries: u32,
     pub(super) idempotent: bool,
@@ -44,6 +46,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             workers: None,
+            sides: Vec::new(),
             chunk_size: None,
             retries: 0,
             idempotent: false,

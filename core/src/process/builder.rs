@@ -2,7 +2,7 @@
 
 use super::{Phase, Process, Shared, State};
 use crate::context::{Context, ContextInner};
-use crate::raw::{Entry, Identity, Input, Message, Output, ProcessSpec, RawContext};
+use crate::raw::{Backend, Entry, Identity, Input, Message, Output, ProcessSpec, RawContext};
 use crate::worker::{Args, Runnable, Untyped, Worker};
 use crate::{Bytes, Error, Result};
 use std::fmt;
@@ -362,6 +362,22 @@ impl<P> ProcessBuilder<P> {
             self.error.get_or_insert(Error::Unsupported("redirect the stderr of a worker"));
         }
         self.spec.stderr = stderr;
+        self
+    }
+
+    /// Runs it on this side of a [bridge](Context::bridge), which has no default. In a context of one
+    /// backend, another cannot be asked for: starting it fails.
+    ///
+    /// ```no_run
+    /// # use procbox_core::Backend;
+    /// # fn example(bridge: procbox_core::Context) -> procbox_core::Result<()> {
+    /// let q = bridge.queue::<u32>(16)?;
+    /// let stranger = bridge.process("writer").args((&q, 3u32)).on(Backend::Sandbox).start()?;
+    /// # stranger.join()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn on(mut self, side: Backend) -> Self {
+        self.spec.side = Some(side);
         self
     }
 

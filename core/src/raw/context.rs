@@ -1,8 +1,9 @@
 //! A backend's context, which makes primitives and starts processes.
 
 use super::{
-    Address, Bounds, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger, RawListener,
-    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable, WorkerInfo,
+    Address, Bounds, Handle, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger,
+    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable,
+    WorkerInfo,
 };
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock, SystemClock};
@@ -26,6 +27,8 @@ pub enum Backend {
     Sandbox,
     /// Seen from inside a sandboxed process: through its imports.
     Guest,
+    /// As both, side by side: the context is a bridge between two others.
+    Mixed,
     /// As threads of this process: see [`crate::local`]. `procbox run` has no such backend, it runs files.
     Local,
 }
@@ -36,6 +39,7 @@ impl fmt::Display for Backend {
             Backend::Native => "native",
             Backend::Sandbox => "sandbox",
             Backend::Guest => "guest",
+            Backend::Mixed => "mixed",
             Backend::Local => "local",
         })
     }
@@ -151,6 +155,30 @@ pub trait RawContext: Any + Send + Sync {
     fn snapshot(&self, first: ProcessSpec) -> Result<Vec<u8>> {
         let _ = first;
         Err(Error::Unsupported("snapshots of processes"))
+    }
+
+    /// The number of the primitive that a handle is of, the same for all handles of it in this process
+    /// as long as there is one; `None` if it is not one of this context's. Where there are no such
+    /// numbers, its primitives cannot be those of a bridge.
+    fn number_of(&self, handle: &Handle) -> Option<u64> {
+        let _ = handle;
+        None
+    }
+
+    /// A context of the same program whose processes also take handles of `maker`, and make their own
+    /// primitives there: the other side of a bridge.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    fn beside(&self, maker: &Arc<dyn RawContext>) -> Result<Arc<dyn RawContext>> {
+        let _ = maker;
+        Err(Error::Unsupported("processes that use the primitives of another backend"))
+    }
+
+    /// The side of this bridge on which such processes run; `None` if it is none, or has no such side.
+    fn side(&self, backend: Backend) -> Option<Arc<dyn RawContext>> {
+        let _ = backend;
+        None
     }
 
     /// Waits until at least one is ready; the answer is the indices of those that are.

@@ -32,6 +32,25 @@ pub trait RawLock: Any + Send + Sync {
     /// [`crate::Error::NotHolder`] if the calling thread does not hold it.
     fn release(&self) -> Result<()>;
 
+    /// Takes the lock, if it is free, for somebody whom this process runs and the backend does not know:
+    /// a sandboxed process on a bridge. It is this process's then, and no thread's; if this process dies,
+    /// it comes back.
+    ///
+    /// # Errors
+    /// [`crate::Error::TimedOut`] if somebody has it, [`crate::Error::Unsupported`].
+    fn acquire_for(&self) -> Result<Acquired> {
+        Err(crate::Error::Unsupported("locks on a bridge"))
+    }
+
+    /// Gives back what [`RawLock::acquire_for`] took; `died` is what the next holder is told.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotHolder`] if it was not taken so by this process.
+    fn release_for(&self, died: bool) -> Result<()> {
+        let _ = died;
+        Err(crate::Error::NotHolder)
+    }
+
     /// Has `waker` woken when it may be free: see [`Watch`]. `None` is what a backend says in which nobody can wait
     /// without blocking.
     ///

@@ -1,6 +1,6 @@
 //! Processes, as a backend runs them, and what it is told about the one to start.
 
-use super::{Handle, Message, Watch};
+use super::{Backend, Handle, Message, Watch};
 use crate::{Bytes, ExitStatus, Result, Wait};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -114,6 +114,8 @@ pub struct ProcessSpec {
     /// `true` if it and what it starts meet nobody by a listener's name but each other, where names
     /// are the context's: a fresh task does not meet the next.
     pub own_names: bool,
+    /// The side of a bridge that it runs on; `None` where there is one backend.
+    pub side: Option<Backend>,
 }
 
 /// The identity of a process, as it and others see it.
@@ -272,6 +274,7 @@ impl ProcessSpec {
             cpu_time: None,
             memory: None,
             own_names: false,
+            side: None,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Regions of shared bytes, as a backend makes them, and what the two that have the bytes at hand do
 //! with them.
 
+use super::Watch;
 use crate::{Error, Result, Wait};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 
 /// The most bytes of a region.
 pub const MAX_REGION: usize = 1 << 30;
@@ -59,6 +61,16 @@ pub trait RawRegion: Any + Send + Sync {
 
     /// Has all who wait look at their words again.
     fn notify(&self);
+
+    /// Has `waker` woken when who waits is to look at its word again: see [`Watch`]. `None` is what a
+    /// backend says in which nobody can wait without blocking.
+    ///
+    /// # Errors
+    /// [`Error::Exhausted`].
+    fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
+        let _ = waker;
+        Ok(None)
+    }
 
     /// The bytes where they are, as words, if this process has them mapped; the last one may go beyond
     /// the region's end.

@@ -1,6 +1,7 @@
 //! Events.
 
-use super::error::{Error, Result};
+use super::error::Result;
+use super::foreign;
 use super::wait::within;
 use crate::account::OBJECT;
 use crate::blocked::Server;
@@ -11,18 +12,21 @@ use crate::table::Table;
 use crate::waiting::number;
 use procbox_core::Wait;
 use procbox_core::observe::Operation;
-use procbox_core::raw::RawEvent;
-use std::sync::Arc;
+use procbox_core::raw::{Handle, RawEvent};
 
-fn find(table: &Table, handle: i32) -> Result<&Arc<HostEvent>> {
+/// An event, of this sandbox or of another backend.
+fn find(table: &Table, handle: i32) -> Result<&dyn RawEvent> {
     match table.get(handle) {
-        Some(Object::Event(event)) => Ok(event),
-        _ => Err(Error::BadHandle),
+        Some(Object::Event(event)) => Ok(&**event),
+        _ => Ok(&**foreign::event(table, handle)?.1),
     }
 }
 
 /// A new event.
 pub(crate) fn new(state: &mut State) -> Result<i32> {
+    if state.environment.maker().is_some() {
+        return foreign::new(state, foreign::SMALL, |maker| Ok(Handle::Event(maker.event()?)));
+    }
     let event = HostEvent::new(state.runtime().clone(), state.account().charge(OBJECT)?);
     Ok(state.table.insert(Object::Event(event))?)
 }
@@ -46,7 +50,9 @@ pub(crate) fn is_set(state: &State, handle: i32) -> Result<bool> {
 
 /// Waits until an event is set.
 pub(crate) async fn wait(state: &mut State, handle: i32, wait: Wait) -> Result<()> {
-    let event = find(&state.table, handle)?;
+    let Some(Object::Event(event)) = state.table.get(handle) else {
+        return foreign::wait_set(state, handle, wait).await;
+    };
     let on = (Operation::EventWait, number(&**event));
     let servers = || vec![Server::bed(event)];
     Ok(within(state.standing(), wait, on, servers, event.wait_set()).await?)

@@ -9,8 +9,9 @@ pub(crate) fn close(state: &mut State, handle: i32) -> Result<()> {
     match state.table.remove(handle) {
         None => return Err(Error::BadHandle),
         // If it is held, it comes back when the process ends.
-        Some(Object::Lock(lock)) if lock.is_held_by(state.holder()) => state.add_orphan(lock),
+        Some(object) if object.is_held_by(state.holder()) => state.add_orphan(object),
         Some(Object::Semaphore(semaphore)) => state.permits.closed(&semaphore),
+        Some(Object::Foreign(foreign)) => state.foreign_permits.closed(&foreign),
         Some(_) => {}
     }
     // Others may have waited for what this process had done with it.

@@ -3,10 +3,13 @@
 //! Who comes to a listener is received from it, as a message that carries an end of a pipe.
 
 use super::error::{Error, Result};
+use super::foreign;
 use super::wait::within;
+use crate::account::Account;
 use crate::blocked::Server;
 use crate::channel::Channel;
 use crate::connection::HostListener;
+use crate::foreign::Foreign;
 use crate::message::Body;
 use crate::object::{Object, Stored};
 use crate::pipe::PipeEnd;
@@ -24,8 +27,13 @@ fn spent(error: procbox_core::Error, instead: procbox_core::Error) -> procbox_co
 
 /// Where a message is sent.
 pub(crate) struct Outgoing<'a> {
-    channel: &'a Channel<Stored>,
+    to: To<'a>,
     is_queue: bool,
+}
+
+enum To<'a> {
+    Own(&'a Channel<Stored>),
+    Foreign(&'a Arc<Foreign>),
 }
 
 /// Where a message of this size is sent by a handle, if it will ever fit there.
@@ -35,10 +43,14 @@ pub(crate) fn outgoing(table: &Table, handle: i32, size: usize) -> Result<Outgoi
         Some(Object::Queue(queue)) => (queue, true),
         Some(Object::Pipe(end)) => (end.outgoing()?, false),
         Some(Object::Listener(_)) => return Err(procbox_core::Error::Closed.into()),
-        _ => return Err(Error::BadHandle),
+        _ => {
+            let (foreign, is_queue) = foreign::carrier(table, handle)?;
+            foreign.check_size(size)?;
+            return Ok(Outgoing { to: To::Foreign(foreign), is_queue });
+        }
     };
     channel.check_size(size)?;
-    Ok(Outgoing { channel, is_queue })
+    Ok(Outgoing { to: To::Own(channel), is_queue })
 }
 
 /// A message of the process: its bytes, charged to its tree, and what its `n` handles stand for. The
@@ -71,19 +83,29 @@ impl Outgoing<'_> {
 
     /// Sends a message if there is room.
     #[inline]
-    pub(crate) fn try_put(self, stored: Stored) -> Result<()> {
-        match self.channel.try_put(&mut Some(stored)) {
-            None => Err(self.full().into()),
-            Some(put) => Ok(put?),
+    pub(crate) fn try_put(self, account: &Arc<Account>, stored: Stored) -> Result<()> {
+        match self.to {
+            To::Own(channel) => match channel.try_put(&mut Some(stored)) {
+                None => Err(self.full().into()),
+                Some(put) => Ok(put?),
+            },
+            To::Foreign(foreign) => foreign::try_put(foreign, account, &stored),
         }
     }
 
     /// Sends a message for a process, waiting.
     pub(crate) async fn put(self, state: Standing<'_>, stored: Stored, wait: Wait) -> Result<()> {
         let operation = if self.is_queue { Operation::QueuePut } else { Operation::PipeSend };
-        let on = (operation, number(self.channel));
-        let servers = || vec![self.channel.takers()];
-        let put = within(state, wait, on, servers, self.channel.put(stored)).await;
+        let channel = match self.to {
+            To::Own(channel) => channel,
+            To::Foreign(foreign) => {
+                let put = foreign::put(state, foreign, operation, &stored, wait).await;
+                return Ok(put.map_err(|e| spent(e, self.full()))?);
+            }
+        };
+        let on = (operation, number(channel));
+        let servers = || vec![channel.takers()];
+        let put = within(state, wait, on, servers, channel.put(stored)).await;
         Ok(put.map_err(|e| spent(e, self.full()))?)
     }
 }
@@ -93,6 +115,7 @@ enum Incoming<'a> {
     Queue(&'a Channel<Stored>),
     Pipe(&'a Channel<Stored>),
     Listener(&'a HostListener),
+    Foreign(&'a Arc<Foreign>, bool),
 }
 
 #[inline]
@@ -101,7 +124,8 @@ fn incoming(table: &Table, handle: i32) -> Result<Incoming<'_>> {
         Some(Object::Queue(queue)) => Ok(Incoming::Queue(queue)),
         Some(Object::Pipe(end)) => Ok(Incoming::Pipe(end.incoming()?)),
         Some(Object::Listener(listener)) => Ok(Incoming::Listener(listener)),
-        _ => Err(Error::BadHandle),
+        _ => foreign::carrier(table, handle)
+            .map(|(foreign, is_queue)| Incoming::Foreign(foreign, is_queue)),
     }
 }
 
@@ -119,6 +143,7 @@ pub(crate) fn try_get(state: &State, handle: i32) -> Result<Stored> {
         Incoming::Listener(listener) => {
             arrival(listener.backlog().try_take().unwrap_or(Err(TimedOut))?)
         }
+        Incoming::Foreign(foreign, _) => foreign::try_get(foreign, state.account())?,
     })
 }
 
@@ -143,6 +168,10 @@ pub(crate) async fn get(state: &mut State, handle: i32, wait: Wait) -> Result<St
             let on = (Operation::Accept, number(backlog));
             let servers = || vec![Server::Unknown];
             arrival(within(standing, wait, on, servers, backlog.take()).await?)
+        }
+        Incoming::Foreign(foreign, is_queue) => {
+            let got = foreign::get(standing, foreign, is_queue, wait).await;
+            got.map_err(|e| if is_queue { spent(e, Empty) } else { e })?
         }
     })
 }

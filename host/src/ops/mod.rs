@@ -8,6 +8,7 @@
 pub(crate) mod connection;
 mod error;
 pub(crate) mod event;
+pub(crate) mod foreign;
 pub(crate) mod handle;
 pub(crate) mod ledger;
 pub(crate) mod lock;

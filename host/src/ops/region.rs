@@ -1,6 +1,7 @@
 //! Regions of shared bytes.
 
 use super::error::{Error, Result};
+use super::foreign;
 use super::wait::within;
 use crate::account::OBJECT;
 use crate::blocked::Server;
@@ -11,13 +12,14 @@ use crate::table::Table;
 use crate::waiting::number;
 use procbox_core::Wait;
 use procbox_core::observe::Operation;
-use procbox_core::raw::{AtomicOp, MAX_REGION, RawRegion};
+use procbox_core::raw::{AtomicOp, Handle, MAX_REGION, RawRegion};
 use std::sync::Arc;
 
-fn find(table: &Table, handle: i32) -> Result<&Arc<HostRegion>> {
+/// A region, of this sandbox or of another backend.
+fn find(table: &Table, handle: i32) -> Result<&dyn RawRegion> {
     match table.get(handle) {
-        Some(Object::Region(region)) => Ok(region),
-        _ => Err(Error::BadHandle),
+        Some(Object::Region(region)) => Ok(&**region),
+        _ => Ok(&**foreign::region(table, handle)?.1),
     }
 }
 
@@ -27,8 +29,12 @@ pub(crate) fn new(state: &mut State, bytes: usize) -> Result<i32> {
         let why = format!("a region has 1 to {MAX_REGION} bytes");
         return Err(Error::Failed(procbox_core::Error::Invalid(why)));
     }
-    let charge = state.account().charge(OBJECT.saturating_add(bytes))?;
     state.work.bytes(bytes);
+    if state.environment.maker().is_some() {
+        let size = foreign::SMALL.saturating_add(bytes);
+        return foreign::new(state, size, |maker| Ok(Handle::Region(maker.region(bytes)?)));
+    }
+    let charge = state.account().charge(OBJECT.saturating_add(bytes))?;
     let region = HostRegion::new(state.runtime().clone(), bytes, charge)?;
     Ok(state.table.insert(Object::Region(Arc::new(region)))?)
 }
@@ -66,7 +72,9 @@ pub(crate) async fn wait(
     is: u64,
     wait: Wait,
 ) -> Result<()> {
-    let region = find(&state.table, handle)?;
+    let Some(Object::Region(region)) = state.table.get(handle) else {
+        return foreign::wait_word(state, handle, (at, is), wait).await;
+    };
     let on = (Operation::RegionWait, number(&**region));
     let servers = || vec![Server::Unknown];
     Ok(within(state.standing(), wait, on, servers, region.is_another(at, is)).await?)

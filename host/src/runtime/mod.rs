@@ -23,6 +23,7 @@ pub(crate) use share::{Seat, Share, WEIGHT};
 pub(crate) use sleep::Sleep;
 
 use crate::blocked::Alarm;
+use crate::foreign::Known;
 use bell::Bell;
 use interrupts::Interrupts;
 use procbox_core::random::Random;
@@ -50,6 +51,8 @@ pub(crate) struct Runtime {
     interrupts: Interrupts,
     /// Set off by waits that may last for ever.
     alarm: Alarm,
+    /// Primitives of other backends.
+    known: Known,
 }
 
 impl Runtime {
@@ -81,6 +84,7 @@ impl Runtime {
             is_virtual: clock.is_virtual(),
             interrupts: Interrupts::default(),
             alarm: Alarm::default(),
+            known: Known::default(),
             clock,
             scheduler,
         })
@@ -95,6 +99,21 @@ impl Runtime {
     #[inline]
     pub(crate) fn alarm(&self) -> &Alarm {
         &self.alarm
+    }
+
+    /// The primitives of other backends that are known here.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// True if time is virtual: nothing outside takes part.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.is_virtual
+    }
+
+    /// A task was made ready by somebody who runs none: a thread is woken for it now.
+    pub(crate) fn prompt(&self) {
+        self.scheduler.prompt();
     }
 
     /// The source of all random bytes.

@@ -35,6 +35,9 @@ pub(super) trait Scheduler: Send + Sync {
     /// A task can go on: it is run some time later.
     fn schedule(&self, task: Runnable);
 
+    /// A task was made ready by somebody who runs none: a thread is woken for it now, if there is a CPU.
+    fn prompt(&self) {}
+
     /// A process is to end: its task, if it can go on, does so before others.
     fn hasten(&self, _seat: &Seat) {}
 

@@ -116,6 +116,7 @@ fn held(state: &State) -> Option<&'static str> {
         Object::Pipe(_) => "an end of a pipe",
         Object::Region(_) => "shared bytes",
         Object::Ledger(_) => "a ledger, as a condition or a barrier has one",
+        Object::Foreign(_) => "a primitive of another backend",
         Object::Listener(_) => "a listener",
         Object::Process(_) => "a process",
     });
@@ -125,6 +126,7 @@ fn held(state: &State) -> Option<&'static str> {
         .or_else(|| child().then_some("a process that it has started"))
         .or_else(|| state.has_orphans().then_some("a lock"))
         .or_else(|| state.permits.semaphores().next().map(|_| "a permit of a semaphore"))
+        .or_else(|| state.foreign_permits.semaphores().next().map(|_| "a permit of a semaphore"))
         .or_else(|| state.lines.ledgers().next().map(|_| "something that it has of a ledger"))
         .or_else(|| (state.member.open_files() > granted).then_some("a file open"))
         .or_else(|| (state.stdio != STDIO).then_some("other standard streams than it was given"))

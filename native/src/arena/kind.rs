@@ -139,6 +139,12 @@ pub(crate) fn reclaimed(
 }
 
 impl Arena {
+    /// The object behind a handle, if it is one of this arena.
+    pub(crate) fn held<'a>(self: &Arc<Arena>, handle: &'a Handle) -> Option<&'a Arc<Held>> {
+        let held = self.above.kinds.iter().find_map(|kind| kind.held(handle));
+        held.filter(|held| held.is_of(self))
+    }
+
     /// The offsets of objects that are to travel.
     ///
     /// # Errors
@@ -149,10 +155,7 @@ impl Arena {
                 "a message carries at most {MOST_HANDLES} handles"
             )));
         }
-        let offset = |handle| {
-            let held = self.above.kinds.iter().find_map(|kind| kind.held(handle));
-            held.filter(|held| held.is_of(self)).map(|held| held.offset)
-        };
+        let offset = |handle| self.held(handle).map(|held| held.offset);
         handles.iter().map(|handle| offset(handle).ok_or(Error::ForeignHandle)).collect()
     }
 

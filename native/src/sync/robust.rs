@@ -39,6 +39,10 @@ pub(super) const WORD_FROM_ENTRY: isize =
 /// From a list entry to its `prev`, in a lock and in glibc's thread descriptor alike.
 const PREV_FROM_ENTRY: usize = size_of::<AtomicUsize>();
 
+/// In place of a thread's id, above all of those: a process has it for somebody whom it runs. The rest is
+/// the process's slot. No list leads to such a lock, so it is given back by the process's recovery.
+const FOR_ANOTHER: u32 = 1 << 29;
+
 /// A robust lock. All zero is unlocked.
 #[repr(C, align(8))]
 #[derive(Debug, Default)]
@@ -350,6 +354,43 @@ impl RobustLock {
             held.unrepaired = done.is_err();
         }
         done
+    }
+
+    /// Takes the lock, if it is free, for somebody whom the process in this slot runs; true if the last
+    /// holder died with it, `None` if it is taken.
+    pub(crate) fn acquire_for(&self, slot: u32) -> Option<bool> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & TID == 0 {
+            let taken = FOR_ANOTHER | slot | word & WAITERS;
+            match self.word.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(word & OWNER_DIED != 0),
+                Err(now) => word = now,
+            }
+        }
+        None
+    }
+
+    /// Gives back what was taken so for somebody; `died` is what the next holder is told.
+    ///
+    /// # Errors
+    /// [`Error::NotHolder`] if it was not.
+    pub(crate) fn release_for(&self, slot: u32, died: bool) -> Result<()> {
+        let held = self.slot();
+        if held != Some(slot) {
+            return Err(Error::NotHolder);
+        }
+        let free = if died { OWNER_DIED } else { 0 };
+        // Whoever is killed before the wake is made up for by the recovery of its process.
+        if self.word.swap(free, Ordering::Release) & WAITERS != 0 {
+            futex::wake(&self.word, 1);
+        }
+        Ok(())
+    }
+
+    /// The slot of the process that has it for somebody, if it is held so.
+    pub(crate) fn slot(&self) -> Option<u32> {
+        let holder = self.word.load(Ordering::Acquire) & TID;
+        (holder & FOR_ANOTHER != 0).then_some(holder & !FOR_ANOTHER)
     }
 
     /// True if a thread of this process holds it, on whose list it is then.

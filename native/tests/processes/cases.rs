@@ -22,6 +22,7 @@ cases! {
     plain_programs_run_too
     the_program_tells_its_workers
     a_lock_is_its_threads
+    what_a_process_has_for_another_comes_back_when_it_is_killed
     a_killed_carrier_of_handles_never_breaks_the_queue
     a_daemon_dies_with_its_killed_parent
     the_first_process_can_be_killed
@@ -54,6 +55,38 @@ pub(crate) fn main_of_another(args: &[String]) -> Option<i32> {
         }
         _ => None,
     }
+}
+
+/// As the program has it that embeds sandboxed processes.
+fn what_a_process_has_for_another_comes_back_when_it_is_killed() -> Result<()> {
+    let ctx = ctx()?;
+    let (lock, held) = (ctx.lock()?, ctx.event()?);
+    for _ in 0..20 {
+        let p = ctx.process(workers::has_for_another::worker()).args((&lock, &held)).start()?;
+        held.wait()?;
+        held.clear();
+        assert_eq!(lock.try_lock().err(), Some(Error::TimedOut));
+        let waits = || lock.lock().map(|guard| guard.owner_died());
+        let told = std::thread::scope(|scope| {
+            let waiter = scope.spawn(waits);
+            p.kill()?;
+            waiter.join().map_err(|_| Error::Closed)?
+        })?;
+        assert!(told);
+        assert!(!lock.lock()?.owner_died());
+        p.join()?;
+    }
+    let raw = workers::raw(&lock)?;
+    assert!(!raw.acquire_for()?.owner_died);
+    assert_eq!(lock.try_lock().err(), Some(Error::TimedOut));
+    raw.release_for(true)?;
+    assert_eq!(raw.release_for(true), Err(Error::NotHolder));
+    assert!(lock.lock()?.owner_died());
+    let guard = lock.lock()?;
+    assert_eq!(raw.acquire_for(), Err(Error::TimedOut));
+    assert_eq!(raw.release_for(false), Err(Error::NotHolder));
+    drop(guard);
+    Ok(())
 }
 
 fn ctx() -> Result<Context> {

@@ -1,10 +1,11 @@
 //! The workers that the cases start. `#[worker]` writes what `worker!` does here.
 
-use procbox_core::raw::Message;
+use procbox_core::raw::{Handle, Message, RawLock};
 use procbox_core::runner::{Call, Outcome, end_of_result};
 use procbox_core::{Bytes, Error, Event, Lock, Pipe, Queue, Result, Semaphore, Worker};
 use procbox_native::linkme::distributed_slice;
 use procbox_native::{WORKERS, WorkerEntry};
+use std::sync::Arc;
 
 macro_rules! worker {
     ($name:ident($($arg:ident: $type:ty),*) $body:block) => {
@@ -38,6 +39,23 @@ macro_rules! worker {
 }
 
 worker! { nothing() { Ok(()) } }
+
+/// A lock, as the backend has it.
+pub(crate) fn raw(lock: &Lock) -> Result<Arc<dyn RawLock>> {
+    match Message::of(lock)?.handles.pop() {
+        Some(Handle::Lock(raw)) => Ok(raw),
+        _ => Err(Error::Closed),
+    }
+}
+
+// Has a lock for somebody else, until it is killed.
+worker! { has_for_another(lock: Lock, held: Event) {
+    let _ = super::raw(&lock)?.acquire_for()?;
+    held.set();
+    loop {
+        std::thread::park();
+    }
+} }
 worker! { exits(code: i32) { std::process::exit(code) } }
 worker! { takes(number: u64) { std::hint::black_box(number); Ok(()) } }
 worker! { answers(to: Queue<(u64, u64)>, number: u64) { to.put(&(number, number * 3)) } }

@@ -4,7 +4,7 @@ use super::bindings::procbox::worker::primitives::{Error, Handle, Lent};
 use crate::object::{Object, Stored};
 use crate::ops;
 use crate::state::State;
-use procbox_core::Wait;
+use procbox_core::{Wait, raw};
 use std::time::Duration;
 use wasmtime::component::Resource;
 
@@ -85,10 +85,22 @@ fn kind(object: &Object) -> Option<fn(i32) -> Handle> {
         Object::Event(_) => |handle| Handle::Event(owned(handle)),
         Object::Queue(_) => |handle| Handle::Queue(owned(handle)),
         Object::Pipe(_) => |handle| Handle::Pipe(owned(handle)),
+        Object::Foreign(foreign) => return kind_of_another(foreign.handle()),
         // The last two do not travel.
         Object::Ledger(_) | Object::Region(_) | Object::Listener(_) | Object::Process(_) => {
             return None;
         }
+    })
+}
+
+fn kind_of_another(of: &raw::Handle) -> Option<fn(i32) -> Handle> {
+    Some(match of {
+        raw::Handle::Lock(_) => |handle| Handle::Lock(owned(handle)),
+        raw::Handle::Semaphore(_) => |handle| Handle::Semaphore(owned(handle)),
+        raw::Handle::Event(_) => |handle| Handle::Event(owned(handle)),
+        raw::Handle::Queue(_) => |handle| Handle::Queue(owned(handle)),
+        raw::Handle::Pipe(_) => |handle| Handle::Pipe(owned(handle)),
+        _ => return None,
     })
 }
 

@@ -50,7 +50,7 @@ async fn send(
     let stored = ops::message::pack(state, &bytes, handles.len(), numbers)?;
     drop(bytes);
     match wait(timeout) {
-        None => to.try_put(stored),
+        None => to.try_put(state.account(), stored),
         Some(wait) => to.put(state.standing(), stored, wait).await,
     }
 }

@@ -10,6 +10,7 @@ use crate::object::{Object, Stored};
 use crate::ops;
 use crate::state::State;
 use procbox_abi::{Received, Sizes, code, kind};
+use procbox_core::raw::Handle;
 use wasmtime::Caller;
 
 /// A message as the guest describes it: its bytes and their number, its handles and their number.
@@ -39,7 +40,7 @@ pub(super) fn try_put(
     let (memory, state) = Memory::of(&mut caller);
     answer(
         read_from(&memory, state, handle, (at, len, handles, n))
-            .and_then(|(to, stored)| Ok(to.try_put(stored)?)),
+            .and_then(|(to, stored)| Ok(to.try_put(state.account(), stored)?)),
     )
 }
 
@@ -151,6 +152,16 @@ fn kind_of(object: &Object) -> u32 {
         Object::Pipe(_) => kind::PIPE,
         Object::Ledger(_) => kind::LEDGER,
         Object::Region(_) => kind::REGION,
+        Object::Foreign(foreign) => match foreign.handle() {
+            Handle::Lock(_) => kind::LOCK,
+            Handle::Semaphore(_) => kind::SEMAPHORE,
+            Handle::Event(_) => kind::EVENT,
+            Handle::Queue(_) => kind::QUEUE,
+            Handle::Pipe(_) => kind::PIPE,
+            Handle::Ledger(_) => kind::LEDGER,
+            Handle::Region(_) => kind::REGION,
+            _ => 0,
+        },
         // They do not travel, so that nobody receives one.
         Object::Listener(_) | Object::Process(_) => 0,
     }

@@ -167,6 +167,16 @@ impl Scheduler for Threads {
         self.pacer.see_to_it();
     }
 
+    fn prompt(&self) {
+        if self.ready.is_empty() || self.is_full() {
+            return;
+        }
+        // Where none sleeps, the pacer starts one.
+        if let Some(idle) = lock(&self.runners).idle.pop() {
+            idle.unpark();
+        }
+    }
+
     fn run_until(&self, bell: &Bell, deadline: Deadline) -> Result<()> {
         let mut done = None;
         loop {

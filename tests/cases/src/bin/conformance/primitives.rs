@@ -46,6 +46,16 @@ fn tells_owner_died(lock: Lock, about: Event, out: Queue<bool>) -> Result<()> {
     out.put(&guard.owner_died())
 }
 
+/// Says on stdout what it was told, once it has a lock and a permit that somebody else had.
+#[worker]
+fn prints_owner_died(lock: Lock, permits: Semaphore, about: Event) -> Result<()> {
+    about.set();
+    let guard = lock.lock()?;
+    let _permit = permits.permit()?;
+    println!("owner died: {}", guard.owner_died());
+    Ok(())
+}
+
 #[worker]
 fn contends(lock: Lock, times: u64) -> Result<()> {
     for _ in 0..times {

@@ -1,0 +1,117 @@
+//! Waiting for what another backend has: try, watch, try again, sleep.
+
+use super::Foreign;
+use crate::blocked::Server;
+use crate::ready::Source;
+use crate::runtime::Runtime;
+use crate::wait_list::WaitList;
+use crate::waiting;
+use procbox_core::raw::{Handle, Side, Watch};
+use procbox_core::{Error, Result};
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Wake, Waker};
+
+/// Whoever wakes a process from outside runs no tasks: a thread that does has to be woken too.
+struct Prompt {
+    sleeper: Waker,
+    runtime: Weak<Runtime>,
+}
+
+impl Wake for Prompt {
+    fn wake(self: Arc<Prompt>) {
+        self.sleeper.wake_by_ref();
+        self.runtime.upgrade().iter().for_each(|runtime| runtime.prompt());
+    }
+}
+
+/// One who waits for several things: all such look again.
+struct Look(Weak<Foreign>);
+
+impl Wake for Look {
+    fn wake(self: Arc<Look>) {
+        if let Some(foreign) = self.0.upgrade() {
+            foreign.changed.wake(usize::MAX);
+            foreign.runtime.prompt();
+        }
+    }
+}
+
+impl Foreign {
+    /// Tries until `attempt` has an answer, sleeping in between until the other backend says that this
+    /// side of it, if it has sides, may be ready.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if that backend cannot say so, and those of `attempt`.
+    pub(crate) async fn until<T>(
+        &self,
+        side: Side,
+        mut attempt: impl FnMut() -> Option<Result<T>>,
+    ) -> Result<T> {
+        if let Some(answer) = waiting::spin(&mut attempt) {
+            return answer;
+        }
+        let mut watched: Option<Watch> = None;
+        poll_fn(|cx| {
+            // Dropped unasked, with a process that is killed, it hands on the wake that it may have had.
+            if let Some(watch) = watched.take() {
+                let tried = attempt();
+                watch.tried(tried.is_some());
+                if let Some(answer) = tried {
+                    return Poll::Ready(answer);
+                }
+            }
+            let prompt =
+                Prompt { sleeper: cx.waker().clone(), runtime: Arc::downgrade(&self.runtime) };
+            let watch = match self.watch(side, &Waker::from(Arc::new(prompt))) {
+                Ok(watch) => watch,
+                Err(e) => return Poll::Ready(Err(e)),
+            };
+            // Tried after the watch began: what came before is had now, and what comes later wakes.
+            if let Some(answer) = attempt() {
+                watch.tried(true);
+                return Poll::Ready(answer);
+            }
+            watched = Some(watch);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Has the other backend wake somebody.
+    fn watch(&self, side: Side, waker: &Waker) -> Result<Watch> {
+        let watch = match self.handle() {
+            Handle::Lock(raw) => raw.watch(waker),
+            Handle::Semaphore(raw) => raw.watch(waker),
+            Handle::Event(raw) => raw.watch(waker),
+            Handle::Queue(raw) => raw.watch(side, waker),
+            Handle::Pipe(raw) => raw.watch(side, waker),
+            Handle::Region(raw) => raw.watch(waker),
+            _ => Ok(None),
+        };
+        watch?.ok_or(Error::Unsupported("waiting for such a thing of another backend"))
+    }
+}
+
+impl Source for Arc<Foreign> {
+    fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    fn is_ready(&self) -> bool {
+        self.has_news()
+    }
+
+    fn changed(&self) -> &WaitList {
+        &self.changed
+    }
+
+    fn watch(&self) -> Result<Option<Watch>> {
+        let waker = Waker::from(Arc::new(Look(Arc::downgrade(self))));
+        Foreign::watch(self, Side::Items, &waker).map(Some)
+    }
+
+    fn server(&self) -> Server {
+        Server::Unknown
+    }
+}

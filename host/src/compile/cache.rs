@@ -54,6 +54,18 @@ pub(crate) struct Found {
     pub(crate) more: Vec<u8>,
 }
 
+impl Found {
+    /// The machine code.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub(crate) fn read(&self) -> std::io::Result<Vec<u8>> {
+        let mut code = vec![0; self.size];
+        self.file.read_exact_at(&mut code, 0)?;
+        Ok(code)
+    }
+}
+
 /// A hash function for what knows only how to be hashed.
 struct Hasher(blake3::Hasher);
 
@@ -266,9 +278,8 @@ mod tests {
         assert!(cache.get(&key).is_none());
         cache.put(&key, [b"compiled", b"and more"]).unwrap();
         let found = cache.get(&key).unwrap();
-        let mut code = vec![0; found.size];
-        found.file.read_exact_at(&mut code, 0).unwrap();
-        assert_eq!((&code[..], &found.more[..]), (&b"compiled"[..], &b"and more"[..]));
+        assert_eq!(found.read().unwrap(), b"compiled");
+        assert_eq!(found.more, b"and more");
         assert_eq!((mode(&path), mode(&path.join(key.file()))), (0o700, 0o600));
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
         std::fs::remove_dir_all(path).unwrap();

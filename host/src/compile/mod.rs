@@ -229,7 +229,7 @@ impl Compiler {
         let key = self.cache.as_ref().map(|cache| (cache, cache::Key::new(engine, bytes, work)));
         if let Some((cache, key)) = &key
             && let Some(found) = cache.get(key)
-            && let Ok(code) = map(engine, &found)
+            && let Ok(code) = take_in(engine, &found)
         {
             return Ok((code, found.more));
         }
@@ -264,7 +264,7 @@ impl Compiler {
         let key = cache::Key::new(engine, bytes, self.work(bytes));
         let file = cache.file_of(&key);
         if let Some(found) = cache.get(&key)
-            && map(engine, &found).is_ok()
+            && take_in(engine, &found).is_ok()
         {
             return Ok(Compiled { size: found.size, was_there: true, file });
         }
@@ -346,11 +346,17 @@ fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Code> {
         return unsafe { Component::deserialize(engine, compiled) }.map(Code::Component);
     }
     // SAFETY: the bytes are what wasmtime made of a module: in a child of this process, which gave
-    // them by memory that nobody else has.
+    // them by memory that nobody else has; or they are kept, which is said in `map`.
     unsafe { Module::deserialize(engine, compiled) }.map(Code::Module)
 }
 
-/// Takes in what was kept, page by page as it is needed.
+/// Takes in what was kept: page by page as it is needed, or, where files cannot be executed or there is no
+/// `/proc`, all of it.
+fn take_in(engine: &Engine, found: &cache::Found) -> wasmtime::Result<Code> {
+    map(engine, found).or_else(|_| load(engine, &found.read()?))
+}
+
+/// Maps what was kept.
 fn map(engine: &Engine, found: &cache::Found) -> wasmtime::Result<Code> {
     // The very file that was looked through, whatever has its name by now.
     let path = format!("/proc/self/fd/{}", found.file.as_raw_fd());

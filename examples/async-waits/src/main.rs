@@ -51,6 +51,7 @@ fn main() -> anyhow::Result<()> {
     println!("{held}");
     let cancelled = cancels::cancel(&ctx, &runtime, cancels)?;
     println!("{cancelled}");
+    anyhow::ensure!(cancelled.is_all_gone(), "something is left of what was cancelled");
     Ok(())
 }
 

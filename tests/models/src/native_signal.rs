@@ -2,9 +2,8 @@
 //!
 //! Seen to fail when a fence is left out, where a change is told or where one announces itself, by its own
 //! word or by the shared one; when the word is read after the flag is raised, or is not changed; and when
-//! those on the shared word are not told. Who watches for another: when the own word of a signal does not
-//! change for those who watch, or only behind the shared one; when it is not announced again before the
-//! one who waited is woken; and when one whose change has come already begins anew.
+//! those on the shared word are not told. Who watches for another: when the own word of a
+//! signal does not change for those who watch, or only behind the shared one.
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::signal::Signal;
@@ -93,8 +92,9 @@ struct Watched {
     world: Arc<World>,
     /// The value that the signal had, while somebody waits.
     group: Mutex<Option<u32>>,
-    /// Bumped to wake the one who waits.
+    /// Bumped to wake the one who waits, who sleeps apart: no other wake is his.
     woken: AtomicU32,
+    bed: Futex,
     over: AtomicU32,
 }
 
@@ -104,6 +104,7 @@ impl Watched {
             world: World::new(),
             group: Mutex::new(None),
             woken: AtomicU32::new(0),
+            bed: Futex { bucket: Mutex::new(()), woken: Condvar::new() },
             over: AtomicU32::new(0),
         })
     }
@@ -123,7 +124,7 @@ impl Watched {
             drop(group);
             if is_due {
                 self.woken.fetch_add(1, Ordering::SeqCst);
-                self.world.futex.wake_all(&self.woken);
+                self.bed.wake_all(&self.woken);
             }
             self.world.futex.wait(shared);
         }
@@ -140,7 +141,7 @@ impl Watched {
             if self.world.try_get() {
                 return;
             }
-            self.world.futex.wait(woken);
+            self.bed.wait(woken);
         }
     }
 

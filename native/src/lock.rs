@@ -13,7 +13,7 @@ use procbox_core::time::SystemClock;
 use procbox_core::{Acquired, Error, Result, Wait};
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -97,11 +97,21 @@ impl NativeLock {
         let awaits = Awaits { operation: Operation::LockAcquire, object, detail: 0 };
         let mut patient = Patient::long(arena, awaits);
         let forever = Wait::Forever.deadline(&SystemClock);
-        // None is to change, where there is nobody to change it.
-        let never = AtomicU32::new(0);
         patient.sleep(forever, Duration::MAX, |verdict, until| {
-            // SAFETY: as in `acquire`.
-            unsafe { self.lock().acquire_watching(verdict.unwrap_or((&never, 0)), until) }
+            loop {
+                let parent = arena.living_parent();
+                let watched: Vec<_> = verdict.into_iter().chain(parent).collect();
+                let limit = until.min(arena.orphan_look_due());
+                // SAFETY: as in `acquire`.
+                let acquired = unsafe { self.lock().acquire_watching(&watched, limit) };
+                let is_condemned =
+                    verdict.is_some_and(|(word, before)| word.load(Ordering::SeqCst) != before);
+                if acquired != Err(Error::TimedOut) || is_condemned || until.is_past(&SystemClock) {
+                    return acquired;
+                }
+                // What a process had for another comes back by its recovery alone, not by the kernel.
+                arena.look_after_orphans();
+            }
         })
     }
 

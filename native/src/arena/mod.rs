@@ -179,7 +179,25 @@ impl Arena {
         (FIRST_ORPHAN_CHECK * (1 << looks)).min(ORPHAN_CHECK)
     }
 
-    fn look_after_orphans(&self) {
+    /// The end of a wait after which it is looked after orphans; never, if there is no parent that may have
+    /// left some.
+    pub(crate) fn orphan_look_due(&self) -> Deadline {
+        let slice = match (self.parent().is_some(), signals::parent_died()) {
+            (false, _) => Wait::Forever,
+            (true, false) => Wait::AtMost(PARENT_CHECK),
+            (true, true) => Wait::AtMost(self.orphan_check()),
+        };
+        slice.deadline(&SystemClock)
+    }
+
+    /// The word that changes when this process's parent dies, if it has one that lives.
+    pub(crate) fn living_parent(&self) -> Option<(&'static AtomicU32, u32)> {
+        let lives = self.parent().is_some() && !signals::parent_died();
+        lives.then(|| (signals::parent_word(), 0))
+    }
+
+    /// Does for those who died and have nobody else what their parents would have done.
+    pub(crate) fn look_after_orphans(&self) {
         self.orphan_looks.fetch_add(1, Ordering::Relaxed);
         (self.above.recover_orphaned)(self);
     }

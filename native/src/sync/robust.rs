@@ -65,8 +65,8 @@ enum Waiting<'a> {
     /// As a call that waits for this very lock, which its holder may keep for as long as it likes. One
     /// without a bound is for the first moments only: see [`RobustLock::acquire`].
     AsCalled(Wait),
-    /// The same, until the deadline, and until this word has another value than this.
-    Watching((&'a AtomicU32, u32), Deadline),
+    /// The same, until the deadline, and until one of these words has another value than this.
+    Watching(&'a [(&'a AtomicU32, u32)], Deadline),
     /// As a call that needs the lock for a moment, on its way to something else.
     ForMoments(&'a Patience),
 }
@@ -102,7 +102,7 @@ impl RobustLock {
         unsafe { self.acquire_as(Waiting::AsCalled(wait)) }
     }
 
-    /// The same, until the deadline, and until a word has another value than this.
+    /// The same, until the deadline, and until one of these words has another value than this.
     ///
     /// # Safety
     /// As for [`RobustLock::acquire`].
@@ -111,11 +111,11 @@ impl RobustLock {
     /// As for [`RobustLock::acquire`]; [`Error::TimedOut`] too if the word has changed.
     pub(crate) unsafe fn acquire_watching(
         &self,
-        word: (&AtomicU32, u32),
+        words: &[(&AtomicU32, u32)],
         until: Deadline,
     ) -> Result<bool> {
         // SAFETY: the caller promises it.
-        unsafe { self.acquire_as(Waiting::Watching(word, until)) }
+        unsafe { self.acquire_as(Waiting::Watching(words, until)) }
     }
 
     /// # Safety
@@ -177,8 +177,8 @@ impl RobustLock {
         let mut others = 0;
         loop {
             let word = self.word.load(Ordering::Relaxed);
-            if let Waiting::Watching((verdict, before), _) = waiting
-                && verdict.load(Ordering::SeqCst) != before
+            if let Waiting::Watching(words, _) = waiting
+                && words.iter().any(|(word, before)| word.load(Ordering::SeqCst) != *before)
             {
                 // The wake that may have been meant for this thread goes to another.
                 futex::wake(&self.word, 1);
@@ -219,8 +219,8 @@ impl RobustLock {
                     let until = *deadline.get_or_insert_with(|| wait.deadline(&SystemClock));
                     futex::wait(&self.word, expected, until)
                 }
-                Waiting::Watching(word, until) => {
-                    futex::wait_many(&[(&self.word, expected), word], until)
+                Waiting::Watching(words, until) => {
+                    futex::wait_many(&[&[(&self.word, expected)], words].concat(), until)
                 }
                 Waiting::ForMoments(patience) => patience.wait(&self.word, expected),
             };

@@ -270,10 +270,14 @@ impl Driver {
         let mut any = false;
         shared.state.look_again();
         for slot in 0..shared.links.len() {
+            let mut answers = 0;
             loop {
                 match news(&mut shared, slot) {
                     News::None => break,
-                    News::Answer => self.answer(&mut shared, slot),
+                    News::Answer => {
+                        answers += 1;
+                        self.answer(&mut shared, slot);
+                    }
                     News::Closed => shared.state.lied(slot),
                     News::Ended(status) => {
                         self.ended(&mut shared, slot, status);
@@ -283,6 +287,7 @@ impl Driver {
                 }
                 any = true;
             }
+            shared.state.swept(slot, answers);
         }
         if shared.state.keeps_time() {
             shared.state.tick(self.clock.now());

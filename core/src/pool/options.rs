@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// Chunks that a worker has at hand, so that it need not wait for the pool between two.
 const DEPTH: usize = 8;
-/// The same for chunks of few bytes, which may be short tasks: a wake across cores takes as long as dozens
-/// of these.
+/// The same for chunks of few bytes where tasks are short: a wake across cores takes as long as dozens of
+/// these.
 const SMALL_DEPTH: usize = 32;
 /// The most bytes of such a chunk.
 const SMALL: usize = 1024;
@@ -97,7 +97,7 @@ impl Options {
 pub(super) struct Depth {
     /// Whatever their size: they take memory there.
     pub(super) any: usize,
-    /// While the next one is small. Not less.
+    /// While the next one is small and tasks are short. Not less.
     pub(super) small: usize,
 }
 

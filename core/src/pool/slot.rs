@@ -109,6 +109,11 @@ enum Timer {
 /// The time that a worker has to end, once there is nothing more for it to do.
 pub(super) const LEAVING: Duration = Duration::from_secs(5);
 
+/// Answers that are found at once if tasks are short.
+const AT_ONCE: usize = 4;
+/// Looks in a row that find one answer each if they are not.
+const ONE_BY_ONE: u32 = 32;
+
 /// One place for a worker.
 pub(super) struct Slot<W, S> {
     pub(super) life: Life,
@@ -132,6 +137,10 @@ pub(super) struct Slot<W, S> {
     pub(super) retires: bool,
     /// That of the processes before, too.
     pub(super) record: Record,
+    /// `true` if its tasks are short, as far as the pool has seen: it may have more of them at hand.
+    quick: bool,
+    /// Looks in a row that found one answer.
+    singles: u32,
 }
 
 impl<W, S> Slot<W, S> {
@@ -149,6 +158,19 @@ impl<W, S> Slot<W, S> {
             own: false,
             retires: false,
             record: Record::default(),
+            quick: false,
+            singles: 0,
+        }
+    }
+
+    /// So many answers were found at once. Where there are several its tasks take less time than the pool
+    /// takes to look; where there is one each time they do not.
+    pub(super) fn found(&mut self, answers: usize) {
+        self.singles = if answers == 1 { self.singles + 1 } else { 0 };
+        if answers >= AT_ONCE {
+            self.quick = true;
+        } else if self.singles >= ONE_BY_ONE {
+            self.quick = false;
         }
     }
 
@@ -158,7 +180,8 @@ impl<W, S> Slot<W, S> {
         let open = match self.life {
             Life::Down => rules.plain && load == 0,
             Life::Up => {
-                let has_room = load < rules.depth.of(bytes) && self.given < self.most(rules);
+                let depth = if self.quick { rules.depth.of(bytes) } else { rules.depth.any };
+                let has_room = load < depth && self.given < self.most(rules);
                 !rules.plain && !self.is_to_end() && has_room
             }
             _ => false,
@@ -270,7 +293,7 @@ impl<W, S> Slot<W, S> {
     /// Its process has ended, and there is none. What that was given: what it had begun, and what was
     /// still in its queue, each in the order in which it was given.
     pub(super) fn vacate(&mut self, in_queue: &[u64]) -> [Vec<Chunk<W, S>>; 2] {
-        let had = Slot { record: self.record, ..Slot::new(Life::Down) };
+        let had = Slot { record: self.record, quick: self.quick, ..Slot::new(Life::Down) };
         let had = std::mem::replace(self, had);
         // A process that was there for one chunk and ended before it took it has ended because of it.
         let is_begun = |chunk: &Chunk<W, S>| had.own || !in_queue.contains(&chunk.id);

@@ -339,6 +339,13 @@ impl<W: Work, S: Clone> State<W, S> {
         }
     }
 
+    /// The driver has taken all answers that the worker in this slot had given: so many.
+    pub(super) fn swept(&mut self, slot: usize, answers: usize) {
+        if answers > 0 {
+            self.slots[slot].found(answers);
+        }
+    }
+
     /// A worker has answered this chunk. The driver hands the ends to the chunk's sink and gives it
     /// back by [`State::settled`]. `None`, and the worker is killed, if it is not the oldest that it has:
     /// only one that lies names another, and its death will fail the rest.

@@ -205,6 +205,28 @@ fn a_worker_that_is_killed_for_a_cancelled_task_is_replaced_at_once_and_nothing_
 }
 
 #[test]
+fn only_a_worker_whose_tasks_are_short_has_many_at_hand() {
+    let depth = Depth { any: 2, small: 6 };
+    let mut state = Pool::new(Rules { depth, task_timeout: None, ..plain_rules() }, 1);
+    (0..80).for_each(|_| submit(&mut state, 1));
+    let mut at_hand: Vec<u64> = given(&mut state).into_iter().map(|(_, id)| id).collect();
+    let mut look = |state: &mut Pool, answers: usize| {
+        at_hand.drain(..answers).for_each(|id| answer(state, 0, id));
+        state.swept(0, answers);
+        at_hand.extend(given(state).into_iter().map(|(_, id)| id));
+        at_hand.len()
+    };
+    assert_eq!((look(&mut state, 1), look(&mut state, 2)), (2, 2));
+    state.swept(0, 4);
+    assert_eq!((look(&mut state, 1), look(&mut state, 4)), (6, 6));
+    for _ in 1..32 {
+        assert_eq!(look(&mut state, 1), 6);
+    }
+    // What it has, it keeps; it gets no more before it has done most of that.
+    assert_eq!((look(&mut state, 1), look(&mut state, 1)), (5, 4));
+}
+
+#[test]
 fn the_time_of_a_task_that_was_just_given_is_known_after_one_look_at_the_clock() {
     let mut state = Pool::new(plain_rules(), 1);
     submit(&mut state, 1);

@@ -183,6 +183,39 @@ fn a_watch_is_woken_once_by_what_it_is_for_and_not_when_it_is_dropped() {
     assert_eq!(times(), 2);
 }
 
+#[test]
+fn the_ring_of_a_bell_is_not_missed_by_who_watches_it() {
+    let ctx = context();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let times = || count.0.load(Ordering::SeqCst);
+    let ledger = ctx.raw().ledger().unwrap();
+    let ring = |bell| ledger.change(None, &mut |page| page.ring(bell)).unwrap();
+    let seen = ring(0);
+    let watch = ledger.watch(0, seen, &waker).unwrap().unwrap();
+    ring(1);
+    assert_eq!(times(), 0, "that is another bell");
+    ring(0);
+    assert_eq!(times(), 1);
+    drop(watch);
+    // It was rung before the watch.
+    let _watch = ledger.watch(0, seen, &waker).unwrap().unwrap();
+    assert_eq!(times(), 2);
+}
+
+#[test]
+fn a_time_for_one_task_is_refused_as_is_that_of_a_pool() {
+    let ctx = context();
+    let second = std::time::Duration::from_secs(1);
+    let timed = ctx.pool::<(u64,), u64>("double").task_timeout(second).build();
+    assert!(matches!(timed, Err(Error::Unsupported(_))));
+    let pool = ctx.pool::<(u64,), u64>("double").workers(1).build().unwrap();
+    let asks = pool.with(crate::TaskOptions::new().timeout(second));
+    assert!(matches!(asks.apply((1u64,)), Err(Error::Unsupported(_))));
+    assert!(matches!(asks.map([1u64]), Err(Error::Unsupported(_))));
+    assert_eq!(pool.apply((1u64,)), Ok(2));
+}
+
 /// No wake is lost between threads that hand one permit on.
 #[test]
 fn a_permit_is_handed_on_by_many() {

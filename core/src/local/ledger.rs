@@ -73,6 +73,10 @@ impl Lines for LocalLedger {
 
 impl RawLedger for LocalLedger {
     fn change(&self, _: Option<Wait>, work: &mut dyn FnMut(&mut Page)) -> Result<Seen> {
+        // Its line is lost, with all that it says.
+        if life::has_exited() {
+            return Err(Error::Interrupted);
+        }
         let me = life::this();
         let pid = me.as_ref().map_or(life::FIRST, |me| me.identity.pid);
         let mut written = lock(&self.written);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::raw::Side;
 use crate::runner::end_of;
-use crate::{Error, Event, Lock, Process, Queue, Semaphore, Wait, ready};
+use crate::{BoundedSemaphore, Error, Event, Lock, Process, Queue, RwLock, Semaphore, Wait, ready};
 use std::sync::atomic::AtomicUsize;
 use std::task::{Wake, Waker};
 
@@ -22,6 +22,15 @@ fn context() -> Context {
         worker("exits_with", |call, _| {
             let (lock, permits): (Lock, Semaphore) = call.arguments()?;
             let _guards = (told(lock.lock())?, told(permits.permit())?);
+            exit(3);
+            Ok(())
+        }),
+        worker("exits_beside", |call, _| {
+            let (lock, bounded, permits): (RwLock, BoundedSemaphore, Semaphore) =
+                call.arguments()?;
+            let _guards = (told(lock.read())?, told(bounded.permit())?);
+            told(permits.acquire())?;
+            let _by_hand = Releases(&permits);
             exit(3);
             Ok(())
         }),
@@ -47,6 +56,16 @@ fn context() -> Context {
         }),
     ];
     Context::local(workers).unwrap()
+}
+
+/// Gives a permit back when it is dropped, and takes one: of a worker that has exited neither is heard.
+struct Releases<'a>(&'a Semaphore);
+
+impl Drop for Releases<'_> {
+    fn drop(&mut self) {
+        let all = [self.0.release(), self.0.acquire(), self.0.try_acquire()];
+        assert_eq!(all, [const { Err(Error::Interrupted) }; 3]);
+    }
 }
 
 fn told<T>(result: Result<T>) -> std::result::Result<T, String> {
@@ -91,6 +110,21 @@ fn whatever_ends_a_worker_gives_back_what_it_holds_and_tells() {
         assert!(lock.lock().unwrap().owner_died());
         assert!(!lock.lock().unwrap().owner_died());
     }
+}
+
+#[test]
+fn who_exits_gives_back_once_though_destructors_run() {
+    let ctx = context();
+    let (lock, bounded) = (ctx.rwlock().unwrap(), ctx.bounded_semaphore(2).unwrap());
+    let permits = ctx.semaphore(1).unwrap();
+    let (reading, permit) = (lock.read().unwrap(), bounded.permit().unwrap());
+    let p = ctx.process("exits_beside").args((&lock, &bounded, &permits)).start().unwrap();
+    assert_eq!(p.join().unwrap().exitcode(), 3);
+    assert_eq!((bounded.available(), permits.available()), (Ok(1), 1));
+    assert_eq!(lock.try_write().map(drop), Err(Error::TimedOut), "somebody reads");
+    drop((reading, permit));
+    assert!(!lock.try_write().unwrap().owner_died());
+    assert_eq!(bounded.available(), Ok(2));
 }
 
 #[test]

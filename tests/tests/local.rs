@@ -90,6 +90,12 @@ const BEYOND_THREADS: &[&str] = &[
     "a_task_that_takes_too_long_is_ended",
     "a_task_timeout_is_not_put_off_by_other_tasks",
     "a_task_that_runs_is_ended_with_its_worker",
+    "a_task_has_a_time_of_its_own",
+    "an_end_of_a_pipe_is_awaited",
+    "permits_of_who_is_killed_are_awaited",
+    "a_lock_of_who_is_killed_is_awaited",
+    "processes_and_their_values_are_awaited",
+    "what_those_who_are_killed_had_on_ledgers_is_awaited",
 ];
 
 fn run(trial: Trial) {

@@ -52,6 +52,10 @@ impl RawEvent for LocalEvent {
         })
     }
 
+    fn times_set(&self) -> Option<u64> {
+        Some(lock(&self.flag).times)
+    }
+
     fn watch(&self, waker: &Waker) -> Result<Option<Watch>> {
         Ok(Some(self.set.watch(waker)))
     }

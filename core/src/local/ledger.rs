@@ -5,12 +5,13 @@ use super::life::Lines;
 use super::sleep::{WaitList, block, number};
 use super::{Home, life};
 use crate::observe::Operation;
-use crate::raw::{BELLS, LANES, Page, RawLedger, Seen};
+use crate::raw::{BELLS, LANES, Page, RawLedger, Seen, Watch};
 use crate::sync::lock;
 use crate::time::{Clock, SystemClock};
-use crate::{Result, Wait};
+use crate::{Error, Result, Wait};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::task::Waker;
 
 pub(super) struct LocalLedger {
     this: Weak<LocalLedger>,
@@ -72,6 +73,10 @@ impl Lines for LocalLedger {
 
 impl RawLedger for LocalLedger {
     fn change(&self, _: Option<Wait>, work: &mut dyn FnMut(&mut Page)) -> Result<Seen> {
+        // Its line is lost, with all that it says.
+        if life::has_exited() {
+            return Err(Error::Interrupted);
+        }
         let me = life::this();
         let pid = me.as_ref().map_or(life::FIRST, |me| me.identity.pid);
         let mut written = lock(&self.written);
@@ -104,6 +109,20 @@ impl RawLedger for LocalLedger {
         block(wait, (Operation::LedgerWait, number(self)), &[list], || {
             (lock(&self.written).seen.get(bell) != Some(seen)).then_some(Ok(()))
         })
+    }
+
+    fn watch(&self, bell: usize, seen: Seen, waker: &Waker) -> Result<Option<Watch>> {
+        let (Some(list), Some(seen)) = (self.bells.get(bell), seen.get(bell)) else {
+            waker.wake_by_ref();
+            return Ok(Some(Watch::new(())));
+        };
+        let watch = list.watch(waker);
+        // After it is in the list: it was rung meanwhile, or whoever rings it finds this one there.
+        let now = lock(&self.written).seen.get(bell).copied();
+        if now != Some(*seen) {
+            waker.wake_by_ref();
+        }
+        Ok(Some(watch))
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -107,7 +107,8 @@ impl Life {
         let _ = self.sleeper.set(Sleeper::of_this_thread());
         let _ = self.thread.set(circles::thread());
         let (life, make) = (self.clone(), Box::new(make));
-        ME.replace(Some(Rc::new(Me { life, make, context: RefCell::default() })));
+        let (has_exited, context) = (Cell::new(false), RefCell::default());
+        ME.replace(Some(Rc::new(Me { life, has_exited, make, context })));
     }
 
     /// It has a line on that ledger from now on.
@@ -140,6 +141,8 @@ impl Life {
 /// What a worker's thread knows.
 struct Me {
     life: Arc<Life>,
+    /// It has exited, and its thread unwinds.
+    has_exited: Cell<bool>,
     /// Makes the context that a worker has without making it.
     make: Box<dyn Fn() -> Context>,
     /// That context, once it was asked for, until the worker's end.
@@ -177,6 +180,17 @@ pub(super) fn is_unwanted() -> bool {
     me().is_some_and(|me| me.life.is_unwanted())
 }
 
+/// True if the calling thread is a worker that has exited, and unwinds: it holds nothing any more, and is to
+/// take and give back nothing.
+pub(super) fn has_exited() -> bool {
+    me().is_some_and(|me| me.has_exited.get())
+}
+
+/// The calling thread has unwound; it has its children to join.
+pub(super) fn has_unwound() {
+    me().into_iter().for_each(|me| me.has_exited.set(false));
+}
+
 /// True if what the calling thread waits in is to fail.
 pub(super) fn is_interrupted() -> bool {
     match me() {
@@ -210,7 +224,8 @@ pub(super) struct Exit(pub(super) i32);
 /// worker's thread.
 ///
 /// What it holds is given back first, and whoever comes next is told, as when a process exits. Then the thread
-/// unwinds, without a word: what would catch a panic catches this, and destructors run.
+/// unwinds, without a word: what would catch a panic catches this, and destructors run. They find nothing to
+/// give back, and what they want to take or to wait for fails with [`crate::Error::Interrupted`].
 ///
 /// ```
 /// procbox_core::local::exit(3); // the first process is no worker
@@ -218,6 +233,7 @@ pub(super) struct Exit(pub(super) i32);
 pub fn exit(code: i32) {
     if let Some(me) = me() {
         me.life.let_go();
+        me.has_exited.set(true);
         drop(me);
         resume_unwind(Box::new(Exit(code)));
     }

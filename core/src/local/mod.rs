@@ -9,7 +9,8 @@
 //!
 //! A worker that nobody needs any more (a daemon whose parent has ended, one of a pool that is dropped) is
 //! *abandoned*: whatever it waits in fails with [`crate::Error::Interrupted`], and so does every later wait.
-//! Who computes for ever is left to it.
+//! Who computes for ever is left to it: a pool that is dropped waits for its workers for 5 seconds, and then no
+//! more.
 //!
 //! A queue that is in a message in itself is not freed.
 //!

@@ -89,6 +89,7 @@ pub(super) fn start(parent: &LocalContext, spec: ProcessSpec) -> Result<Arc<dyn 
 fn live(life: &Arc<Life>, context: LocalContext, task: Task) {
     life.begin(move || Context::from_raw(Arc::new(context.clone())));
     let code = ended(life, || call(life, task));
+    life::has_unwound();
     // Joins those that it has started; a panic there is its own.
     let left = ended(life, || {
         life::leave();

@@ -1,12 +1,12 @@
 //! The semaphore: a count under a mutex. Which thread has which permits is the core's to know
 //! ([`Taken`]): the permits of a thread come back when it ends.
 
-use super::Home;
 use super::sleep::{WaitList, block, number};
+use super::{Home, life};
 use crate::observe::Operation;
 use crate::raw::{MAX_PERMITS, RawSemaphore, Taken, Watch, too_many_permits};
 use crate::sync::lock;
-use crate::{Result, Wait};
+use crate::{Error, Result, Wait};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
@@ -26,6 +26,18 @@ impl LocalSemaphore {
             taken: OnceLock::new(),
         }
     }
+
+    /// There is one permit more.
+    fn give(&self) -> Result<()> {
+        let mut permits = lock(&self.permits);
+        if *permits >= MAX_PERMITS {
+            return Err(too_many_permits());
+        }
+        *permits += 1;
+        drop(permits);
+        self.released.wake();
+        Ok(())
+    }
 }
 
 impl RawSemaphore for LocalSemaphore {
@@ -39,14 +51,8 @@ impl RawSemaphore for LocalSemaphore {
     }
 
     fn release(&self) -> Result<()> {
-        let mut permits = lock(&self.permits);
-        if *permits >= MAX_PERMITS {
-            return Err(too_many_permits());
-        }
-        *permits += 1;
-        drop(permits);
-        self.released.wake();
-        Ok(())
+        // All its permits are back already.
+        if life::has_exited() { Err(Error::Interrupted) } else { self.give() }
     }
 
     /// The account has struck it out already.
@@ -60,7 +66,7 @@ impl RawSemaphore for LocalSemaphore {
         let this = Arc::downgrade(&self);
         let account = || {
             // It has room for a permit that was taken from it.
-            Taken::new(move || this.upgrade().into_iter().for_each(|it| drop(it.release())))
+            Taken::new(move || this.upgrade().into_iter().for_each(|it| drop(it.give())))
         };
         Some(self.taken.get_or_init(account).clone())
     }

@@ -147,7 +147,7 @@ fn block_for<T>(
     server: impl FnOnce() -> Option<Server>,
     mut attempt: impl FnMut() -> Option<Result<T>>,
 ) -> Result<T> {
-    if !wait.is_never() && life::is_unwanted() {
+    if life::has_exited() || !wait.is_never() && life::is_unwanted() {
         return Err(Error::Interrupted);
     }
     if let Some(done) = attempt() {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::raw::Side;
 use crate::runner::end_of;
-use crate::{Error, Event, Lock, Process, Queue, Semaphore, Wait, ready};
+use crate::{BoundedSemaphore, Error, Event, Lock, Process, Queue, RwLock, Semaphore, Wait, ready};
 use std::sync::atomic::AtomicUsize;
 use std::task::{Wake, Waker};
 
@@ -22,6 +22,15 @@ fn context() -> Context {
         worker("exits_with", |call, _| {
             let (lock, permits): (Lock, Semaphore) = call.arguments()?;
             let _guards = (told(lock.lock())?, told(permits.permit())?);
+            exit(3);
+            Ok(())
+        }),
+        worker("exits_beside", |call, _| {
+            let (lock, bounded, permits): (RwLock, BoundedSemaphore, Semaphore) =
+                call.arguments()?;
+            let _guards = (told(lock.read())?, told(bounded.permit())?);
+            told(permits.acquire())?;
+            let _by_hand = Releases(&permits);
             exit(3);
             Ok(())
         }),
@@ -47,6 +56,16 @@ fn context() -> Context {
         }),
     ];
     Context::local(workers).unwrap()
+}
+
+/// Gives a permit back when it is dropped, and takes one: of a worker that has exited neither is heard.
+struct Releases<'a>(&'a Semaphore);
+
+impl Drop for Releases<'_> {
+    fn drop(&mut self) {
+        let all = [self.0.release(), self.0.acquire(), self.0.try_acquire()];
+        assert_eq!(all, [const { Err(Error::Interrupted) }; 3]);
+    }
 }
 
 fn told<T>(result: Result<T>) -> std::result::Result<T, String> {
@@ -91,6 +110,21 @@ fn whatever_ends_a_worker_gives_back_what_it_holds_and_tells() {
         assert!(lock.lock().unwrap().owner_died());
         assert!(!lock.lock().unwrap().owner_died());
     }
+}
+
+#[test]
+fn who_exits_gives_back_once_though_destructors_run() {
+    let ctx = context();
+    let (lock, bounded) = (ctx.rwlock().unwrap(), ctx.bounded_semaphore(2).unwrap());
+    let permits = ctx.semaphore(1).unwrap();
+    let (reading, permit) = (lock.read().unwrap(), bounded.permit().unwrap());
+    let p = ctx.process("exits_beside").args((&lock, &bounded, &permits)).start().unwrap();
+    assert_eq!(p.join().unwrap().exitcode(), 3);
+    assert_eq!((bounded.available(), permits.available()), (Ok(1), 1));
+    assert_eq!(lock.try_write().map(drop), Err(Error::TimedOut), "somebody reads");
+    drop((reading, permit));
+    assert!(!lock.try_write().unwrap().owner_died());
+    assert_eq!(bounded.available(), Ok(2));
 }
 
 #[test]
@@ -181,6 +215,39 @@ fn a_watch_is_woken_once_by_what_it_is_for_and_not_when_it_is_dropped() {
     drop(raw_event.watch(&waker).unwrap());
     raw_event.set();
     assert_eq!(times(), 2);
+}
+
+#[test]
+fn the_ring_of_a_bell_is_not_missed_by_who_watches_it() {
+    let ctx = context();
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let times = || count.0.load(Ordering::SeqCst);
+    let ledger = ctx.raw().ledger().unwrap();
+    let ring = |bell| ledger.change(None, &mut |page| page.ring(bell)).unwrap();
+    let seen = ring(0);
+    let watch = ledger.watch(0, seen, &waker).unwrap().unwrap();
+    ring(1);
+    assert_eq!(times(), 0, "that is another bell");
+    ring(0);
+    assert_eq!(times(), 1);
+    drop(watch);
+    // It was rung before the watch.
+    let _watch = ledger.watch(0, seen, &waker).unwrap().unwrap();
+    assert_eq!(times(), 2);
+}
+
+#[test]
+fn a_time_for_one_task_is_refused_as_is_that_of_a_pool() {
+    let ctx = context();
+    let second = std::time::Duration::from_secs(1);
+    let timed = ctx.pool::<(u64,), u64>("double").task_timeout(second).build();
+    assert!(matches!(timed, Err(Error::Unsupported(_))));
+    let pool = ctx.pool::<(u64,), u64>("double").workers(1).build().unwrap();
+    let asks = pool.with(crate::TaskOptions::new().timeout(second));
+    assert!(matches!(asks.apply((1u64,)), Err(Error::Unsupported(_))));
+    assert!(matches!(asks.map([1u64]), Err(Error::Unsupported(_))));
+    assert_eq!(pool.apply((1u64,)), Ok(2));
 }
 
 /// No wake is lost between threads that hand one permit on.

@@ -15,7 +15,7 @@ use super::slot::LEAVING;
 use super::state::State;
 use super::waiters::Waiters;
 use crate::observe::{self, Event};
-use crate::raw::{Entry, Message, Output};
+use crate::raw::{Backend, Entry, Message, Output};
 use crate::runner::wire::{Reader, Tasks};
 use crate::sync::lock;
 use crate::time::{Clock, Deadline};
@@ -52,6 +52,17 @@ pub(super) struct Driver {
     waiters: Waiters,
     #[cfg(not(target_family = "wasm"))]
     background: Background,
+}
+
+/// Refuses a limit of time for tasks where nobody could end them.
+///
+/// # Errors
+/// [`Error::Unsupported`].
+pub(super) fn refuse_limit_of_time(ctx: &Context, is_asked: bool) -> Result<()> {
+    if is_asked && ctx.backend() == Backend::Local {
+        return Err(Error::Unsupported("limits of time for a task: a thread cannot be ended"));
+    }
+    Ok(())
 }
 
 /// Unlocks the state, then calls the callbacks that came up: they may use the pool.
@@ -188,6 +199,8 @@ impl Driver {
             let why = "a pool of a program's `main` has no workers: make another pool for them";
             return Err(Error::Invalid(why.into()));
         }
+        let timed = call.asked.as_ref().is_some_and(|asked| asked.timeout.is_some());
+        refuse_limit_of_time(&self.ctx, timed)?;
         let limits = call.asked.as_ref().is_some_and(|asked| asked.memory.is_some());
         if limits && !self.sides.limit_memory() {
             return Err(Error::Unsupported("limit of the memory of one process"));

@@ -1,7 +1,7 @@
 //! The typed surface of a pool: one task, and the pool's own life.
 
 use super::builder::{PoolBuilder, Serves};
-use super::driver::Driver;
+use super::driver::{Driver, refuse_limit_of_time};
 use super::exchange::Counters;
 use super::options::{Asked, Call};
 use super::result::TaskResult;
@@ -9,7 +9,7 @@ use super::sink::{Callback, Single};
 use super::task_options::TaskOptions;
 use crate::runner::wire::Tasks;
 use crate::worker::Args;
-use crate::{Backend, Error, Result};
+use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
@@ -261,9 +261,7 @@ impl<P, R> PoolBuilder<P, R> {
             let why = "a pool has at least one worker, one task per chunk, one chunk per worker";
             return Err(Error::Invalid(why.into()));
         }
-        if self.options.task_timeout.is_some() && self.context.backend() == Backend::Local {
-            return Err(Error::Unsupported("limits of time for a task: a thread cannot be ended"));
-        }
+        refuse_limit_of_time(&self.context, self.options.task_timeout.is_some())?;
         if self.options.fresh {
             self.options.max_tasks = 1;
         }

@@ -52,6 +52,8 @@ impl TaskOptions {
 
     /// The time that a worker may be at one of these tasks, in place of the pool's
     /// [`task_timeout`](crate::PoolBuilder::task_timeout), be it less or more. They travel one by one.
+    /// Where workers are threads these tasks are refused with
+    /// [`Error::Unsupported`](crate::Error::Unsupported): a thread cannot be ended.
     ///
     /// ```no_run
     /// # use procbox_core::{Limit, TaskOptions};

@@ -398,6 +398,7 @@ cases! { $
         a_task_that_is_awaited_is_cancelled except guest "there a poll waits, and nobody else runs";
         clients_are_awaited except guest "a sandboxed process has one thread";
         what_stands_on_ledgers_is_awaited;
+        what_those_who_are_killed_had_on_ledgers_is_awaited;
         a_condition_is_awaited;
         a_wait_that_is_dropped_leaves_all_as_it_was except guest "there a poll waits, and nobody else runs";
         many_await_one_queue_and_none_is_forgotten except guest "there a poll waits, and nobody else runs";
@@ -528,11 +529,11 @@ cases! { $
     asked {
         one_pool_serves_several_workers;
         a_worker_that_is_not_there_fails_its_tasks_alone;
-        a_chunk_of_another_worker_is_done_again_task_by_task;
+        a_chunk_of_another_worker_is_done_again_task_by_task except thread "a crash ends the whole program";
         the_urgent_go_before_what_no_worker_has_begun;
         a_task_has_a_time_of_its_own;
-        a_task_has_retries_of_its_own;
-        a_task_that_asks_for_it_has_a_process_of_its_own;
+        a_task_has_retries_of_its_own except thread "a crash ends the whole program";
+        a_task_that_asks_for_it_has_a_process_of_its_own except thread "threads share the program's statics";
         a_task_with_a_process_of_its_own_is_cancelled;
         a_task_has_a_limit_of_memory_of_its_own;
     }

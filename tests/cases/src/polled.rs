@@ -236,20 +236,18 @@ fn has(ctx: &Context, it: Shared, how: &str) -> Result<(Process, Event)> {
 
 pub(crate) fn what_stands_on_ledgers_is_awaited(ctx: &Context) -> Verdict {
     let lock = ctx.rwlock()?;
-    let (p, _) = has(ctx, Shared::RwLock(lock.clone()), "write")?;
-    p.kill()?;
-    ensure!(block_on(lock.read_async())?.owner_died());
     let (p, go) = has(ctx, Shared::RwLock(lock.clone()), "read")?;
     go.set();
     drop(block_on(lock.write_async())?);
     same(exitcode(&p)?, 0)?;
 
     let bounded = ctx.bounded_semaphore(1)?;
-    let (p, _) = has(ctx, Shared::Bounded(bounded.clone()), "")?;
-    p.kill()?;
+    let (p, go) = has(ctx, Shared::Bounded(bounded.clone()), "")?;
+    go.set();
     drop(block_on(bounded.permit_async())?);
     block_on(bounded.acquire_async())?;
     bounded.release()?;
+    same(exitcode(&p)?, 0)?;
 
     let once = ctx.once()?;
     let (p, go) = has(ctx, Shared::Once(once.clone()), "")?;
@@ -277,6 +275,20 @@ pub(crate) fn what_stands_on_ledgers_is_awaited(ctx: &Context) -> Verdict {
     items.close()?;
     same(exitcode(&p)?, 0)?;
     refused(block_on(items.get_async()), Error::Closed)
+}
+
+pub(crate) fn what_those_who_are_killed_had_on_ledgers_is_awaited(ctx: &Context) -> Verdict {
+    let lock = ctx.rwlock()?;
+    let (p, _) = has(ctx, Shared::RwLock(lock.clone()), "write")?;
+    p.kill()?;
+    ensure!(block_on(lock.read_async())?.owner_died());
+
+    let bounded = ctx.bounded_semaphore(1)?;
+    let (p, _) = has(ctx, Shared::Bounded(bounded.clone()), "")?;
+    p.kill()?;
+    drop(block_on(bounded.permit_async())?);
+    block_on(bounded.acquire_async())?;
+    Ok(bounded.release()?)
 }
 
 pub(crate) fn a_condition_is_awaited(ctx: &Context) -> Verdict {

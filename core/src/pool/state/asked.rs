@@ -170,6 +170,46 @@ fn a_task_with_a_process_of_its_own_waits_for_a_place_and_nothing_gets_before_it
 }
 
 #[test]
+fn who_is_told_to_end_and_is_slow_is_not_to_blame() {
+    let mut state = Pool::new(plain_rules(), 1);
+    assert_eq!(actions(&mut state), [Action::Start(0)]);
+    // More often than starts may fail, each time at its initializer still.
+    for round in 0..10u64 {
+        submit(&mut state, fresh());
+        assert_eq!(actions(&mut state), [Action::Retire(0)]);
+        let now = crate::time::SystemClock.now();
+        state.tick(now);
+        state.tick(state.due().unwrap());
+        assert_eq!(actions(&mut state), [Action::Kill(0)]);
+        let status = state.verdict(0, ExitStatus::signaled(crate::signal::KILL));
+        assert_eq!(status.limit(), Some(crate::Limit::WallClock));
+        state.ended(0, &death(status, vec![]));
+        assert_eq!(actions(&mut state), [Action::Give { slot: 0, chunk: round }]);
+        answer(&mut state, 0, round);
+        state.ended(0, &death(ExitStatus::SUCCESS, vec![]));
+        assert_eq!(actions(&mut state), [Action::Start(0)]);
+    }
+    let counters = state.counters();
+    assert_eq!((counters.done, counters.failed, counters.replaced), (10, 0, 0));
+}
+
+#[test]
+fn one_that_has_answered_makes_room_rather_than_one_that_may_be_starting() {
+    let mut state = Pool::new(plain_rules(), 3);
+    (0..3).for_each(|_| submit(&mut state, Asked::default()));
+    assert_eq!(given(&mut state), [(0, 0), (1, 1), (2, 2)]);
+    // The first two are replaced, the third has answered.
+    for slot in [0, 1] {
+        state.ended(slot, &death(ExitStatus::exited(3), vec![]));
+    }
+    answer(&mut state, 2, 2);
+    let starts = actions(&mut state);
+    assert!(starts.contains(&Action::Start(0)) && starts.contains(&Action::Start(1)));
+    submit(&mut state, fresh());
+    assert_eq!(actions(&mut state), [Action::Retire(2)]);
+}
+
+#[test]
 fn a_process_that_cannot_be_fails_the_task_that_asked_for_it_and_no_pool() {
     let mut state = Pool::new(plain_rules(), 1);
     submit(&mut state, Asked { memory: Some(1), ..Asked::default() });

@@ -18,7 +18,10 @@ impl<W: Work, S: Clone> State<W, S> {
     pub(in crate::pool) fn ended(&mut self, at: usize, death: &Death) {
         let slot = &mut self.slots[at];
         let condemned = slot.condemned;
-        let done = slot.is_done(&self.rules) || slot.retires;
+        // One that was told to end, with nothing to do, is not to blame for how it did: it may have been
+        // at its initializer still, and too slow.
+        let retired = slot.retires && !condemned;
+        let done = slot.is_done(&self.rules) || retired;
         // One that was killed for its task has had one.
         let worked = slot.answered > 0 || slot.cancelled;
         let [begun, unbegun] = slot.vacate(&death.unbegun);
@@ -30,7 +33,8 @@ impl<W: Work, S: Clone> State<W, S> {
         // One that returns before it has done its share, though nobody told it to, has failed: it
         // would do so again and again.
         let may_end = done || self.closed && self.pending == 0;
-        let finished = death.status.success() && begun.is_empty() && may_end;
+        let is_well = death.status.success() || retired;
+        let finished = is_well && begun.is_empty() && may_end;
         self.look_again();
 
         let mut again = Vec::new();

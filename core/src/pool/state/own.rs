@@ -23,7 +23,9 @@ impl<W: Work, S: Clone> State<W, S> {
         if self.slots.iter().any(|slot| slot.retires) {
             return None;
         }
-        let slot = self.slots.iter().position(|slot| slot.may_retire(&self.rules))?;
+        // Rather one that has answered: another may be at its initializer still, and be slow to end.
+        let idle = self.slots.iter().enumerate().filter(|(_, slot)| slot.may_retire(&self.rules));
+        let (slot, _) = idle.min_by_key(|(_, slot)| slot.answered == 0)?;
         self.slots[slot].retire(&self.rules);
         Some(Action::Retire(slot))
     }

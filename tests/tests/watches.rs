@@ -59,8 +59,10 @@ fn wait_for<T>(
     let (bell, waker) = Bell::new();
     let mut last: Option<Watch> = None;
     for times in 1.. {
+        let was_woken = last.as_mut().is_some_and(Watch::was_woken);
         let found = tried(attempt())?;
-        last.take().into_iter().for_each(|watch| watch.tried(found.is_some()));
+        let watch = last.take().filter(|_| was_woken);
+        watch.into_iter().for_each(|watch| watch.tried(found.is_some()));
         if let Some(found) = found {
             return Ok(found);
         }
@@ -69,7 +71,7 @@ fn wait_for<T>(
             about();
         }
         if let Some(found) = tried(attempt())? {
-            last.take().into_iter().for_each(|watch| watch.tried(true));
+            // Dropped: a wake that has come since may be for something else.
             return Ok(found);
         }
         bell.wait(times);

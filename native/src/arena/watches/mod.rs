@@ -223,6 +223,11 @@ impl Place for Listed {
     fn tried(mut self: Box<Self>, found: bool) {
         self.end = if found { End::Found } else { End::InVain };
     }
+
+    fn was_woken(&mut self) -> bool {
+        let state = self.reactor.state();
+        state.groups.get(&self.offset).is_none_or(|group| !group.waiting.contains_key(&self.number))
+    }
 }
 
 impl Drop for Listed {

@@ -13,7 +13,6 @@ use procbox_core::Result;
 use procbox_core::raw::Watch;
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -78,8 +77,7 @@ impl Sockets {
                 // It stays in the set, for no event, until it is watched again or closed.
                 let due = self.watched().remove(&event.data());
                 if let Some((wakers, _)) = due {
-                    // One that panics takes no other socket with it.
-                    let _ = catch_unwind(AssertUnwindSafe(|| wakers.wake()));
+                    wakers.wake();
                 }
             }
         }

@@ -118,6 +118,7 @@ pub(crate) struct Watcher<T, F: Fn(&T) -> &WaitList> {
     list: F,
     /// `None` once it was seen to be woken.
     listener: Option<EventListener>,
+    waker: Waker,
     /// It has tried since it was woken, so that there is nothing to hand on.
     tried: bool,
 }
@@ -125,15 +126,26 @@ pub(crate) struct Watcher<T, F: Fn(&T) -> &WaitList> {
 impl<T, F: Fn(&T) -> &WaitList> Watcher<T, F> {
     /// Joins the list. Who looks after this, and finds nothing, is woken.
     pub(crate) fn new(of: Arc<T>, list: F, waker: &Waker) -> Watcher<T, F> {
-        let mut listener = list(&of).join();
-        let woken = Pin::new(&mut listener).poll(&mut Context::from_waker(waker)).is_ready();
-        if woken {
+        let listener = Some(list(&of).join());
+        let mut watcher = Watcher { of, list, listener, waker: waker.clone(), tried: false };
+        if watcher.was_woken() {
             waker.wake_by_ref();
         }
-        Watcher { of, list, listener: (!woken).then_some(listener), tried: false }
+        watcher
     }
 
-    /// Ends it after a try: a wake stands for one change, and was of use.
+    /// Whether it was woken so far.
+    pub(crate) fn was_woken(&mut self) -> bool {
+        let Some(listener) = &mut self.listener else { return true };
+        let woken = Pin::new(listener).poll(&mut Context::from_waker(&self.waker)).is_ready();
+        if woken {
+            self.listener = None;
+        }
+        woken
+    }
+
+    /// Ends it after a try that was made when it was woken: a wake stands for one change, and was of use.
+    /// If it was woken only during the try, that stands for another change, and it is dropped instead.
     pub(crate) fn tried(mut self) {
         self.tried = true;
     }

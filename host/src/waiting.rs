@@ -98,6 +98,10 @@ impl<T: Send + Sync, F: Fn(&T) -> &WaitList + Send> Place for Watcher<T, F> {
     fn tried(self: Box<Self>, _: bool) {
         Watcher::tried(*self);
     }
+
+    fn was_woken(&mut self) -> bool {
+        Watcher::was_woken(self)
+    }
 }
 
 /// A place on a list of an object, for a waker of the embedding program. In a simulation there is none:
@@ -164,3 +168,6 @@ pub(crate) fn block_on_one<T, F: Future<Output = Result<T>>>(
     let watched = || runtime.alarm().outside(me, on, server, future());
     block(runtime, wait, of, attempt, watched)
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,8 +153,9 @@ impl Child {
         *status = Status::Ended(ended);
         drop(status);
         if is_news {
+            // On its thread, not here: whoever asks may hold a lock which those who are woken want.
+            self.reaper.wake_later(self.watchers.take());
             self.reaper.forget(self);
-            self.watchers.wake();
             self.tell_end(ended);
         }
         Ok(Some(ended))

@@ -2,13 +2,15 @@
 //!
 //! It recovers what a dead process held, ends processes that are beyond a limit, and leaves no
 //! zombies.
-//! A thread that is blocked in `join` sees the death itself, and may be quicker.
+//! A thread that is blocked in `join` sees the death itself, and may be quicker. Wakers for the end of a
+//! child are woken by this thread alone, which holds no lock meanwhile.
 
 use crate::arena::Arena;
 use crate::process::Child;
 use crate::recover;
 use crate::sync::futex;
 use crate::sync::patience::Patience;
+use crate::sync::wakers;
 use crate::syscalls::os;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -17,6 +19,7 @@ use procbox_core::time::{Clock, SystemClock};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 /// The key of the eventfd in the epoll set; children have those above.
@@ -43,7 +46,17 @@ pub(crate) struct Reaper {
     orphans: AtomicBool,
     /// Children that were reaped and could not be recovered yet: a process is stopped.
     again: Mutex<Vec<u64>>,
+    /// Those who waited for the ends of children, which have come.
+    due: Mutex<Due>,
     ending: AtomicBool,
+}
+
+/// Wakers that the thread is to wake.
+#[derive(Default)]
+struct Due {
+    wakers: Vec<Waker>,
+    /// The thread has ended.
+    is_over: bool,
 }
 
 impl Reaper {
@@ -64,6 +77,7 @@ impl Reaper {
             arena,
             orphans: AtomicBool::new(false),
             again: Mutex::default(),
+            due: Mutex::default(),
             ending: AtomicBool::new(false),
         });
         let shared = reaper.clone();
@@ -114,7 +128,8 @@ impl Reaper {
             if !self.again().is_empty() {
                 timeout = Some(timeout.map_or(AGAIN, |timeout| timeout.min(AGAIN)));
             }
-            if self.ending.load(Ordering::SeqCst) && self.children().is_empty() {
+            self.wake_due();
+            if self.ending.load(Ordering::SeqCst) && self.children().is_empty() && self.is_over() {
                 return;
             }
             // An error is an interruption by a signal.
@@ -143,6 +158,37 @@ impl Reaper {
         if child.is_some_and(|child| !child.reap_unjoined()) {
             self.again().push(key);
         }
+    }
+
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_due(&self) {
+        let due = std::mem::take(&mut self.due().wakers);
+        due.into_iter().for_each(wakers::wake);
+    }
+
+    /// Ends the thread's part, unless there is somebody to wake.
+    fn is_over(&self) -> bool {
+        let mut due = self.due();
+        due.is_over = due.wakers.is_empty();
+        due.is_over
+    }
+
+    /// Has these woken by the thread.
+    pub(crate) fn wake_later(&self, wakers: Vec<Waker>) {
+        if wakers.is_empty() {
+            return;
+        }
+        let mut due = self.due();
+        if due.is_over {
+            drop(due);
+            return wakers.into_iter().for_each(wakers::wake);
+        }
+        due.wakers.extend(wakers);
+        drop(due);
+        let _ = self.news.write(1);
     }
 
     fn again(&self) -> MutexGuard<'_, Vec<u64>> {

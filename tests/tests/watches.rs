@@ -59,8 +59,10 @@ fn wait_for<T>(
     let (bell, waker) = Bell::new();
     let mut last: Option<Watch> = None;
     for times in 1.. {
+        let was_woken = last.as_mut().is_some_and(Watch::was_woken);
         let found = tried(attempt())?;
-        last.take().into_iter().for_each(|watch| watch.tried(found.is_some()));
+        let before = last.take().filter(|_| was_woken);
+        before.into_iter().for_each(|watch| watch.tried(found.is_some()));
         if let Some(found) = found {
             return Ok(found);
         }
@@ -69,7 +71,7 @@ fn wait_for<T>(
             about();
         }
         if let Some(found) = tried(attempt())? {
-            last.take().into_iter().for_each(|watch| watch.tried(true));
+            // Dropped: a wake that has come since may be for something else.
             return Ok(found);
         }
         bell.wait(times);
@@ -258,6 +260,31 @@ fn a_process_wakes(ctx: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Wakers are woken by a thread that waits for ends, not by one that asks for the status: it may hold a lock
+/// that who is woken wants.
+fn who_asks_for_a_status_wakes_nobody(ctx: &Context) -> anyhow::Result<()> {
+    struct On(std::sync::mpsc::Sender<std::thread::ThreadId>);
+    impl Wake for On {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(std::thread::current().id());
+        }
+    }
+    for _ in 0..20 {
+        let (started, forever) = (ctx.event()?, ctx.event()?);
+        let process = ctx.process("blocks").args((&started, &forever)).daemon(true).start()?;
+        started.wait()?;
+        let raw = process.raw()?;
+        let (woken, wakes) = std::sync::mpsc::channel();
+        let _watch = raw.watch(&Arc::new(On(woken)).into())?.context("no watch")?;
+        raw.kill()?;
+        while raw.status().is_none() {
+            std::thread::yield_now();
+        }
+        ensure!(wakes.recv()? != std::thread::current().id());
+    }
+    Ok(())
+}
+
 fn connections_wake(ctx: &Context) -> anyhow::Result<()> {
     let raw = ctx.raw();
     let name = format!("watches-{}-{:?}", std::process::id(), ctx.backend());
@@ -364,6 +391,7 @@ on_both! {
     a_lock_wakes
     a_lock_whose_holder_ended_wakes
     a_process_wakes
+    who_asks_for_a_status_wakes_nobody
     connections_wake
     a_wake_is_handed_on
     none_is_lost

@@ -14,6 +14,8 @@ struct Counts {
     found: AtomicUsize,
     in_vain: AtomicUsize,
     there: AtomicBool,
+    /// The wake of the watch has not come before the try.
+    is_late: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -28,6 +30,10 @@ struct Counted(Arc<Counts>);
 impl Place for Counted {
     fn tried(self: Box<Self>, found: bool) {
         if found { &self.0.found } else { &self.0.in_vain }.fetch_add(1, Relaxed);
+    }
+
+    fn was_woken(&mut self) -> bool {
+        !self.0.is_late.load(Relaxed)
     }
 }
 
@@ -80,6 +86,23 @@ fn a_wait_that_is_dropped_leaves_no_watch_and_what_came_is_there() {
     assert_eq!(counts.watches.load(Relaxed), 0);
     assert_eq!((counts.found.load(Relaxed), counts.in_vain.load(Relaxed)), (0, 0));
     assert!(counts.there.load(Relaxed));
+}
+
+#[test]
+fn a_wake_that_comes_during_a_try_is_left_to_others() {
+    let counts = Arc::new(Counts::default());
+    counts.is_late.store(true, Relaxed);
+    let waker = Waker::from(counts.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut waiting = pin!(wait(&counts));
+    for _ in 0..2 {
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(counts.watches.load(Relaxed), 1);
+    }
+    counts.there.store(true, Relaxed);
+    assert!(waiting.as_mut().poll(&mut cx).is_ready());
+    assert_eq!(counts.watches.load(Relaxed), 0);
+    assert_eq!((counts.found.load(Relaxed), counts.in_vain.load(Relaxed)), (0, 0));
 }
 
 #[test]

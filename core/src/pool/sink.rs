@@ -139,7 +139,10 @@ struct Cell<R> {
 type Wakers = Vec<(u64, Waker)>;
 
 fn wake(wakers: Wakers) {
-    wakers.into_iter().for_each(|(_, waker)| waker.wake());
+    for (_, waker) in wakers {
+        // One that panics takes no other with it; the panic hook has reported it.
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
 }
 
 /// A value that is published once its callback has been called, also if that panicked.
@@ -492,6 +495,26 @@ mod tests {
             assert_ne!(n, 0, "there is a zero");
             Ok(NotZero(n))
         }
+    }
+
+    #[test]
+    fn a_waker_that_panics_takes_no_other_with_it() {
+        struct Counts(Option<Arc<AtomicBool>>);
+        impl std::task::Wake for Counts {
+            fn wake(self: Arc<Self>) {
+                let woken = self.0.as_ref().expect("a waker that panics");
+                woken.store(true, Ordering::Release);
+            }
+        }
+        let single: Single<u8> = Single::new(None);
+        let woken = Arc::new(AtomicBool::new(false));
+        for counts in [Counts(None), Counts(Some(woken.clone()))] {
+            assert!(single.watch(&Arc::new(counts).into()).is_some());
+        }
+        let tell = single.complete(0, Ok((&[7], &[])), TELL).unwrap();
+        tell();
+        assert!(woken.load(Ordering::Acquire));
+        assert!(matches!(single.take(), Some(Ok(7))));
     }
 
     #[test]

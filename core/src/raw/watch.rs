@@ -25,7 +25,9 @@ pub enum Side {
 ///
 /// Where one alone can have what has come (a message, a permit, a lock), one is woken for it, not all. So
 /// who was woken says what became of it: by [`Watch::tried`] after a try, or by dropping the watch if it
-/// does not try any more. Then another is woken in its place.
+/// does not try any more. Then another is woken in its place. A wake that comes during a try may be for
+/// what the try did not see: who tries asks [`Watch::was_woken`] before, and if it was not, drops the watch
+/// after the try, whatever that found.
 ///
 /// ```
 /// use procbox_core::raw::Watch;
@@ -52,6 +54,11 @@ pub trait Place: Send {
     /// is not handed on; but where one wake stands for several changes, one that found something wakes
     /// the next.
     fn tried(self: Box<Self>, found: bool);
+
+    /// True if its wake has come, or if it does not know. The waker is woken by a later one all the same.
+    fn was_woken(&mut self) -> bool {
+        true
+    }
 }
 
 /// One that has nothing to hand on.
@@ -65,6 +72,11 @@ impl Place for (Watch, Watch) {
     fn tried(self: Box<Self>, found: bool) {
         self.0.tried(found);
         self.1.tried(found);
+    }
+
+    fn was_woken(&mut self) -> bool {
+        let (here, there) = (self.0.was_woken(), self.1.was_woken());
+        here || there
     }
 }
 
@@ -96,6 +108,25 @@ impl Watch {
     /// ```
     pub fn tried(self, found: bool) {
         self.0.tried(found);
+    }
+
+    /// True if its wake has come, or if that is not known: asked before a try, whose outcome then is what
+    /// became of that wake. One that comes later is handed on by dropping the watch.
+    ///
+    /// ```
+    /// # use procbox_core::raw::Watch;
+    /// fn attempt(mut watch: Watch, get: impl Fn() -> Option<u8>) -> Option<u8> {
+    ///     let was_woken = watch.was_woken();
+    ///     let found = get();
+    ///     if was_woken {
+    ///         watch.tried(found.is_some());
+    ///     }
+    ///     found
+    /// }
+    /// assert_eq!(attempt(Watch::new(()), || Some(7)), Some(7));
+    /// ```
+    pub fn was_woken(&mut self) -> bool {
+        self.0.was_woken()
     }
 }
 

@@ -13,8 +13,7 @@ use procbox_core::Result;
 use procbox_core::raw::Watch;
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -36,6 +35,8 @@ struct Sockets {
 pub(super) struct Place {
     /// 0 until it is watched first. A number is used once.
     number: AtomicU64,
+    /// The process in whose set it is: one that was forked from that adds it to its own.
+    pid: AtomicU32,
 }
 
 /// The set of this process, if it has one.
@@ -78,8 +79,7 @@ impl Sockets {
                 // It stays in the set, for no event, until it is watched again or closed.
                 let due = self.watched().remove(&event.data());
                 if let Some((wakers, _)) = due {
-                    // One that panics takes no other socket with it.
-                    let _ = catch_unwind(AssertUnwindSafe(|| wakers.wake()));
+                    wakers.wake();
                 }
             }
         }
@@ -100,8 +100,9 @@ impl Place {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let sockets = sockets_or_new()?;
         let mut watched = sockets.watched();
-        let is_new = self.number.load(Ordering::Relaxed) == 0;
+        let is_new = self.number_here().is_none();
         if is_new {
+            self.pid.store(syscalls::pid(), Ordering::Relaxed);
             self.number.store(NEXT.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         }
         let number = self.number.load(Ordering::Relaxed);
@@ -122,6 +123,7 @@ impl Place {
             if is_new {
                 self.number.store(0, Ordering::Relaxed);
             }
+            drop(watched);
             wakers.remove(of);
             return Err(os("epoll_ctl", e));
         }
@@ -130,15 +132,18 @@ impl Place {
         Ok(Watch::new(Listed { sockets, number, wakers, of }))
     }
 
+    /// Its number in this process's set, if it is in that.
+    fn number_here(&self) -> Option<u64> {
+        let number = self.number.load(Ordering::Relaxed);
+        (number != 0 && self.pid.load(Ordering::Relaxed) == syscalls::pid()).then_some(number)
+    }
+
     /// The socket is about to be closed.
     pub(super) fn close(&self, socket: BorrowedFd<'_>) {
-        let number = self.number.load(Ordering::Relaxed);
-        if number == 0 {
-            return;
-        }
+        let Some(number) = self.number_here() else { return };
         let Some(sockets) = sockets() else { return };
         let mut watched = sockets.watched();
-        // It fails only for one that a parent watched from which this process was forked.
+        // It is in the set, and open.
         let _ = sockets.epoll.delete(socket);
         let left = watched.remove(&number);
         drop(watched);
@@ -164,5 +169,40 @@ impl Drop for Listed {
         if watched.get(&self.number).is_some_and(is_over) {
             watched.remove(&self.number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::Wake;
+
+    struct Tells(Sender<()>);
+
+    impl Wake for Tells {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(());
+        }
+    }
+
+    #[test]
+    fn a_socket_that_a_parent_watched_is_added_to_the_set_of_the_child() {
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        let place = Place { number: AtomicU64::new(u64::MAX), pid: AtomicU32::new(1) };
+        // What another process has in its set is not taken out of this one's.
+        place.close(reader.as_fd());
+        let (woken, wakes) = channel();
+        let waker = Waker::from(Arc::new(Tells(woken)));
+        for _ in 0..2 {
+            let watch = place.watch(reader.as_fd(), PollFlags::POLLIN, &waker).unwrap();
+            writer.write_all(b"x").unwrap();
+            wakes.recv().unwrap();
+            drop(watch);
+        }
+        place.close(reader.as_fd());
     }
 }

@@ -5,10 +5,12 @@
 //! counted before it listens.
 
 use crate::atomic::{AtomicUsize, Ordering};
-use crate::wait_list::WaitList;
+use crate::wait_list::{WaitList, Watcher};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// Permits in an atomic word, as the sandbox's semaphore has them.
 struct World {
@@ -40,6 +42,38 @@ impl World {
             sleeper.await;
         }
     }
+
+    fn released(&self) -> &WaitList {
+        &self.released
+    }
+
+    /// Tries, and ends the watch: what became of a wake is said of one that came before the try.
+    fn try_watched(&self, last: &mut Option<Watching>) -> bool {
+        let was_woken = last.as_mut().is_some_and(Watcher::was_woken);
+        let found = self.try_take();
+        last.take().filter(|_| was_woken).into_iter().for_each(Watcher::tried);
+        found
+    }
+}
+
+type Watching = Watcher<World, fn(&World) -> &WaitList>;
+
+/// Takes a permit as a future of the embedding program does.
+fn watch_and_take(world: &std::sync::Arc<World>) {
+    let mut last: Option<Watching> = None;
+    block_on(poll_fn(|cx| {
+        if world.try_watched(&mut last) {
+            return Poll::Ready(());
+        }
+        let mut watch = Some(Watcher::new(world.clone(), World::released as _, cx.waker()));
+        let was_woken = watch.as_mut().is_some_and(Watcher::was_woken);
+        if world.try_take() {
+            watch.filter(|_| was_woken).into_iter().for_each(Watcher::tried);
+            return Poll::Ready(());
+        }
+        last = watch;
+        Poll::Pending
+    }));
 }
 
 fn bounded(test: impl Fn() + Sync + Send + 'static) {
@@ -67,6 +101,19 @@ fn two_permits_reach_two_sleepers() {
         let world = World::new();
         let takers = [world.clone(), world.clone()]
             .map(|world| thread::spawn(move || block_on(world.take())));
+        world.give();
+        world.give();
+        takers.into_iter().for_each(|taker| taker.join().unwrap());
+    });
+}
+
+#[test]
+fn two_permits_reach_two_watchers() {
+    bounded(|| {
+        let released = WaitList::new();
+        let world = std::sync::Arc::new(World { permits: AtomicUsize::new(0), released });
+        let takers = [world.clone(), world.clone()]
+            .map(|world| thread::spawn(move || watch_and_take(&world)));
         world.give();
         world.give();
         takers.into_iter().for_each(|taker| taker.join().unwrap());

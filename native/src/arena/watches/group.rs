@@ -2,7 +2,7 @@
 
 use super::Wakes;
 use crate::arena::held::Held;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Weak;
 use std::task::Waker;
 
@@ -14,6 +14,8 @@ pub(super) struct Group {
     pub(super) waiting: BTreeMap<u64, Waker>,
     /// The watches of those who have been woken, one at a time, and have not said what became of it.
     woken: usize,
+    /// The numbers of those who were woken and found nothing: they watch again, and keep their places.
+    kept: BTreeSet<u64>,
 }
 
 /// What is watched.
@@ -40,7 +42,16 @@ pub(super) enum End {
 
 impl Group {
     pub(super) fn new(thing: Thing, wakes: Wakes) -> Group {
-        Group { thing, wakes, waiting: BTreeMap::new(), woken: 0 }
+        Group { thing, wakes, waiting: BTreeMap::new(), woken: 0, kept: BTreeSet::new() }
+    }
+
+    /// One more, by a new number, or by that of one who tried in vain: where everybody who finds something
+    /// wakes the next, some would otherwise be woken in vain each time, and be last each time. It says
+    /// which.
+    pub(super) fn enlist(&mut self, new: u64, waker: Waker) -> u64 {
+        let number = self.kept.pop_first().unwrap_or(new);
+        self.waiting.insert(number, waker);
+        number
     }
 
     /// Takes off those who are to be woken for a change.
@@ -62,14 +73,19 @@ impl Group {
         self.woken > 0
     }
 
-    /// Takes a watch off, and says who is to be woken in its place.
-    pub(super) fn end(&mut self, number: u64, end: End) -> Option<Waker> {
-        if self.waiting.remove(&number).is_some() || self.wakes == Wakes::All {
-            return None;
+    /// Takes a watch off: its waker, if it was not woken, and that of whoever is to be woken in its place.
+    pub(super) fn end(&mut self, number: u64, end: End) -> (Option<Waker>, Option<Waker>) {
+        let gone = self.waiting.remove(&number);
+        if gone.is_some() || self.wakes == Wakes::All {
+            return (gone, None);
         }
         self.woken = self.woken.saturating_sub(1);
-        // Its try was after the group had been announced again: for what has come since, there is a wake.
-        if end == End::InVain { None } else { self.wake_next() }
+        if end == End::InVain {
+            // Its try was after the group had been announced again: for what has come since, there is a wake.
+            self.kept.insert(number);
+            return (None, None);
+        }
+        (None, self.wake_next())
     }
 
     /// True if nobody is in it.

@@ -25,6 +25,7 @@ use crate::signals;
 use crate::sync::futex;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
+use crate::sync::wakers;
 use crate::syscalls;
 use group::{End, Group, Thing};
 use procbox_core::Result;
@@ -110,6 +111,7 @@ impl Held {
     ) -> Result<Watch> {
         let reactor = &self.arena.watches.0;
         let offset = self.arena.offset_of(signal);
+        let waker = waker.clone();
         let mut state = reactor.state();
         reactor.prepare(&mut state, 0)?;
         let group = state.groups.entry(offset);
@@ -136,6 +138,7 @@ impl Held {
     pub(crate) fn watch_lock(self: &Arc<Held>, lock: &RobustLock, waker: &Waker) -> Result<Watch> {
         let reactor = &self.arena.watches.0;
         let offset = self.arena.offset_of(lock);
+        let waker = waker.clone();
         let mut state = reactor.state();
         let thread = match state.groups.get(&offset) {
             Some(Group { thing: Thing::Lock { thread, .. }, .. }) => *thread,
@@ -159,8 +162,10 @@ impl Reactor {
     fn prepare(self: &Arc<Reactor>, state: &mut State, thread: usize) -> Result<()> {
         let pid = syscalls::pid();
         if state.pid != pid {
-            // Forked: what the parent's threads watch, its threads watch.
-            *state = State { pid, ..State::default() };
+            // Forked: what the parent's threads watch, its threads watch. Its wakers are not for this process
+            // to drop, and its numbers are not given again.
+            let next = state.next;
+            std::mem::forget(std::mem::replace(state, State { pid, next, ..State::default() }));
         }
         // Of the first, the others have nothing: but it is there.
         while state.threads.len() <= thread {
@@ -175,15 +180,16 @@ impl Reactor {
         state: &mut State,
         held: &Arc<Held>,
         offset: u64,
-        waker: &Waker,
+        waker: Waker,
     ) -> Watch {
         state.next += 1;
-        let number = state.next;
+        let mut number = state.next;
         if let Some(group) = state.groups.get_mut(&offset) {
-            group.waiting.insert(number, waker.clone());
+            number = group.enlist(number, waker);
         }
         Watch::of(Listed {
             reactor: self.clone(),
+            pid: state.pid,
             offset,
             number,
             _held: held.clone(),
@@ -212,6 +218,8 @@ impl State {
 /// A watch.
 struct Listed {
     reactor: Arc<Reactor>,
+    /// The process that it was made in.
+    pid: u32,
     offset: u64,
     number: u64,
     /// While there is a watch, the object is where it is.
@@ -223,13 +231,26 @@ impl Place for Listed {
     fn tried(mut self: Box<Self>, found: bool) {
         self.end = if found { End::Found } else { End::InVain };
     }
+
+    fn was_woken(&mut self) -> bool {
+        if self.pid != syscalls::pid() {
+            return false;
+        }
+        let state = self.reactor.state();
+        state.groups.get(&self.offset).is_none_or(|group| !group.waiting.contains_key(&self.number))
+    }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
+        if self.pid != syscalls::pid() {
+            // Forked: the table, if this process has one, is its own.
+            return;
+        }
         let mut state = self.reactor.state();
         let Some(group) = state.groups.get_mut(&self.offset) else { return };
-        let next = group.end(self.number, self.end);
+        // Its own waker is dropped when the table is free: what that does is up to the embedding program.
+        let (gone, next) = group.end(self.number, self.end);
         let is_over = group.is_over();
         // A thread lets go of a lock, or looks whether it is held again.
         let news = match group.thing {
@@ -241,7 +262,8 @@ impl Drop for Listed {
         }
         news.into_iter().for_each(|thread| state.nudge(thread));
         drop(state);
-        next.into_iter().for_each(Waker::wake);
+        drop(gone);
+        next.into_iter().for_each(wakers::wake);
     }
 }
 

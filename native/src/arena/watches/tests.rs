@@ -35,7 +35,39 @@ fn change(group: &mut Group) {
 }
 
 fn end(group: &mut Group, number: u64, how: End) {
-    group.end(number, how).into_iter().for_each(Waker::wake);
+    group.end(number, how).1.into_iter().for_each(Waker::wake);
+}
+
+/// All get what comes, in turn, though everybody who finds something wakes the next in vain.
+#[test]
+fn of_an_odd_number_none_starves() {
+    const CHANGES: u64 = 12;
+    let (mut group, counters) = group(Wakes::One, 3);
+    let mut found = [0; 3];
+    let mut numbers = [0, 1, 2];
+    let mut seen = [0; 3];
+    for change_number in 0..CHANGES {
+        change(&mut group);
+        let mut is_there = true;
+        // Whoever was woken tries and watches again, until nobody is woken any more.
+        while let Some(who) = (0..3).find(|who| woken(&counters)[*who] > seen[*who]) {
+            seen[who] += 1;
+            let how = if std::mem::take(&mut is_there) { End::Found } else { End::InVain };
+            found[who] += u64::from(how == End::Found);
+            end(&mut group, numbers[who], how);
+            let new = 3 + 2 * change_number + u64::from(how == End::Found);
+            numbers[who] = group.enlist(new, counters[who].clone().into());
+        }
+    }
+    assert_eq!(found, [CHANGES / 3; 3]);
+}
+
+#[test]
+fn who_was_not_woken_has_its_waker_back() {
+    let (mut group, counters) = group(Wakes::One, 1);
+    let (gone, next) = group.end(0, End::Left);
+    assert!(gone.is_some_and(|waker| waker.will_wake(&counters[0].clone().into())));
+    assert!(next.is_none());
 }
 
 #[test]

@@ -9,10 +9,10 @@ use crate::signals;
 use crate::sync::futex;
 use crate::sync::robust::RobustLock;
 use crate::sync::signal::Signal;
+use crate::sync::wakers;
 use crate::syscalls::os;
 use procbox_core::time::{Deadline, SystemClock};
 use procbox_core::{Error, Result, Wait};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -87,10 +87,7 @@ impl Runner {
         drop(state);
         // Only now: it may be the last.
         drop(arena);
-        for waker in look.due.drain(..) {
-            // One that panics takes no other with it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
+        look.due.drain(..).for_each(wakers::wake);
         let mut words = vec![news];
         words.extend((self.number == 0).then_some(shared));
         words.extend(look.is_told_of_parent.then(|| (signals::parent_word(), 0)));

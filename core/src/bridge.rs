@@ -198,6 +198,7 @@ impl Mixed {
         awaited.push(Waitable::Queue(bell.clone()));
         let mut before: Vec<Watch> = Vec::new();
         loop {
+            before.iter_mut().for_each(Watch::about_to_try);
             // What came before the watches began is seen here, and what comes later rings.
             let watches = sorted[1].things.iter().map(|it| watch(it, &waker));
             let watches = watches.collect::<Result<Vec<_>>>()?;

@@ -31,6 +31,11 @@ fn found<T>(tried: Result<T>) -> Option<Result<T>> {
 pub(crate) struct Last(Option<Watch>);
 
 impl Last {
+    /// A try is to be made.
+    pub(crate) fn about_to_try(&mut self) {
+        self.0.iter_mut().for_each(Watch::about_to_try);
+    }
+
     /// A try has been made.
     pub(crate) fn tried(&mut self, found: bool) {
         self.0.take().into_iter().for_each(|watch| watch.tried(found));
@@ -48,6 +53,7 @@ fn poll<T>(
     attempt: &mut impl FnMut(Wait) -> Result<T>,
     watch: &impl Fn(&Waker) -> Result<Option<Watch>>,
 ) -> Poll<Result<T>> {
+    last.about_to_try();
     let answer = found(attempt(Wait::Never));
     last.tried(answer.is_some());
     if let Some(answer) = answer {

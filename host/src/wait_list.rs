@@ -120,6 +120,8 @@ pub(crate) struct Watcher<T, F: Fn(&T) -> &WaitList> {
     listener: Option<EventListener>,
     /// It has tried since it was woken, so that there is nothing to hand on.
     tried: bool,
+    /// Whether it was woken when it was about to try; true also if it did not say that it was.
+    was_woken: bool,
 }
 
 impl<T, F: Fn(&T) -> &WaitList> Watcher<T, F> {
@@ -130,12 +132,23 @@ impl<T, F: Fn(&T) -> &WaitList> Watcher<T, F> {
         if woken {
             waker.wake_by_ref();
         }
-        Watcher { of, list, listener: (!woken).then_some(listener), tried: false }
+        Watcher { of, list, listener: (!woken).then_some(listener), tried: false, was_woken: true }
     }
 
-    /// Ends it after a try: a wake stands for one change, and was of use.
+    /// A try follows.
+    pub(crate) fn about_to_try(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let woken = self.listener.as_mut().map(|it| Pin::new(it).poll(&mut cx).is_ready());
+        if woken == Some(true) {
+            self.listener = None;
+        }
+        self.was_woken = self.listener.is_none();
+    }
+
+    /// Ends it after a try: a wake stands for one change, and was of use. One that has come since goes to
+    /// another.
     pub(crate) fn tried(mut self) {
-        self.tried = true;
+        self.tried = self.was_woken;
     }
 }
 

@@ -95,6 +95,10 @@ pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -
 }
 
 impl<T: Send + Sync, F: Fn(&T) -> &WaitList + Send> Place for Watcher<T, F> {
+    fn about_to_try(&mut self) {
+        Watcher::about_to_try(self);
+    }
+
     fn tried(self: Box<Self>, _: bool) {
         Watcher::tried(*self);
     }

@@ -59,6 +59,7 @@ fn wait_for<T>(
     let (bell, waker) = Bell::new();
     let mut last: Option<Watch> = None;
     for times in 1.. {
+        last.iter_mut().for_each(Watch::about_to_try);
         let found = tried(attempt())?;
         last.take().into_iter().for_each(|watch| watch.tried(found.is_some()));
         if let Some(found) = found {

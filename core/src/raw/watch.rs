@@ -48,6 +48,10 @@ pub struct Watch(Box<dyn Place>);
 /// Watch::of(Mine).tried(true);
 /// ```
 pub trait Place: Send {
+    /// Notes, before a try, whether it has had its wake: one that comes after this is not for the try, and
+    /// is handed on where that finds nothing. Who does not say it may lose such a wake.
+    fn about_to_try(&mut self) {}
+
     /// Ends it after a try, which found what was waited for, or did not. A wake that it had was of use, and
     /// is not handed on; but where one wake stands for several changes, one that found something wakes
     /// the next.
@@ -62,6 +66,11 @@ impl Place for Plain {
 }
 
 impl Place for (Watch, Watch) {
+    fn about_to_try(&mut self) {
+        self.0.about_to_try();
+        self.1.about_to_try();
+    }
+
     fn tried(self: Box<Self>, found: bool) {
         self.0.tried(found);
         self.1.tried(found);
@@ -87,6 +96,17 @@ impl Watch {
     /// ```
     pub fn of(place: impl Place + 'static) -> Watch {
         Watch(Box::new(place))
+    }
+
+    /// Says that a try follows, after which comes [`Watch::tried`].
+    ///
+    /// ```
+    /// let mut watch = procbox_core::raw::Watch::new(7u32);
+    /// watch.about_to_try();
+    /// watch.tried(false);
+    /// ```
+    pub fn about_to_try(&mut self) {
+        self.0.about_to_try();
     }
 
     /// Ends it after a try that found what was waited for, or did not.

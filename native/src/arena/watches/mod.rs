@@ -188,6 +188,7 @@ impl Reactor {
             number,
             _held: held.clone(),
             end: End::Left,
+            had_wake: true,
         })
     }
 }
@@ -217,11 +218,19 @@ struct Listed {
     /// While there is a watch, the object is where it is.
     _held: Arc<Held>,
     end: End,
+    /// Whether it had its wake when it was about to try; true also if it did not say that it was.
+    had_wake: bool,
 }
 
 impl Place for Listed {
+    fn about_to_try(&mut self) {
+        let state = self.reactor.state();
+        let group = state.groups.get(&self.offset);
+        self.had_wake = group.is_none_or(|group| !group.waiting.contains_key(&self.number));
+    }
+
     fn tried(mut self: Box<Self>, found: bool) {
-        self.end = if found { End::Found } else { End::InVain };
+        self.end = End::of_try(found, self.had_wake);
     }
 }
 

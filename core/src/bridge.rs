@@ -7,9 +7,9 @@
 
 use crate::random::Random;
 use crate::raw::{
-    Address, Backend, Bounds, Handle, Identity, ProcessSpec, RawConnection, RawContext, RawEvent,
-    RawLedger, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Side,
-    Waitable, Watch, WorkerInfo,
+    Address, Backend, Bounds, Handle, Identity, Life, ProcessSpec, RawConnection, RawContext,
+    RawEvent, RawLedger, RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion,
+    RawSemaphore, Side, Waitable, Watch, WorkerInfo,
 };
 use crate::sync::lock;
 use crate::time::Clock;
@@ -198,6 +198,7 @@ impl Mixed {
         awaited.push(Waitable::Queue(bell.clone()));
         let mut before: Vec<Watch> = Vec::new();
         loop {
+            before.iter_mut().for_each(Watch::about_to_try);
             // What came before the watches began is seen here, and what comes later rings.
             let watches = sorted[1].things.iter().map(|it| watch(it, &waker));
             let watches = watches.collect::<Result<Vec<_>>>()?;
@@ -269,6 +270,10 @@ impl RawContext for Mixed {
 
     fn number_of(&self, handle: &Handle) -> Option<u64> {
         self.first().number_of(handle)
+    }
+
+    fn life_of(&self, handle: &Handle) -> Option<Box<dyn Life>> {
+        self.first().life_of(handle)
     }
 
     fn side(&self, backend: Backend) -> Option<Arc<dyn RawContext>> {

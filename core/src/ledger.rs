@@ -111,7 +111,7 @@ impl Ledger {
     ) -> impl Future<Output = Result<T>> {
         let mut last = Last::default();
         poll_fn(move |cx| {
-            last.trying();
+            last.about_to_try();
             let answer = match attempt(self) {
                 // A process is stopped in the midst of a change. That was waited for, for a while.
                 Err(Error::TimedOut) => {

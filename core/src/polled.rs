@@ -28,27 +28,21 @@ fn found<T>(tried: Result<T>) -> Option<Result<T>> {
 
 /// The watch of a wait, from one try to the next.
 #[derive(Default)]
-pub(crate) struct Last {
-    watch: Option<Watch>,
-    /// It was woken before the try that is being made.
-    was_woken: bool,
-}
+pub(crate) struct Last(Option<Watch>);
 
 impl Last {
-    /// A try is about to be made.
-    pub(crate) fn trying(&mut self) {
-        self.was_woken = self.watch.as_mut().is_some_and(Watch::was_woken);
+    /// A try is to be made.
+    pub(crate) fn about_to_try(&mut self) {
+        self.0.iter_mut().for_each(Watch::about_to_try);
     }
 
-    /// That try has been made. A wake that has come since it began is another's: the try may not have
-    /// seen what it is for.
+    /// A try has been made.
     pub(crate) fn tried(&mut self, found: bool) {
-        let watch = self.watch.take();
-        watch.filter(|_| self.was_woken).into_iter().for_each(|watch| watch.tried(found));
+        self.0.take().into_iter().for_each(|watch| watch.tried(found));
     }
 
     pub(crate) fn is(&mut self, watch: Watch) {
-        self.watch = Some(watch);
+        self.0 = Some(watch);
     }
 }
 
@@ -59,7 +53,7 @@ fn poll<T>(
     attempt: &mut impl FnMut(Wait) -> Result<T>,
     watch: &impl Fn(&Waker) -> Result<Option<Watch>>,
 ) -> Poll<Result<T>> {
-    last.trying();
+    last.about_to_try();
     let answer = found(attempt(Wait::Never));
     last.tried(answer.is_some());
     if let Some(answer) = answer {
@@ -71,7 +65,7 @@ fn poll<T>(
         Err(e) => return Poll::Ready(Err(e)),
     }
     let began = SystemClock.now();
-    last.trying();
+    last.about_to_try();
     match found(attempt(Wait::Never)) {
         Some(answer) => {
             last.tried(true);

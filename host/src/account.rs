@@ -15,13 +15,12 @@
 //! too many for that: a channel has a reserve for all that are in it (see [`Reserve`]), and touches
 //! the account when that has to grow or has grown far too large.
 
+use crate::abroad::PaidFor;
 use crate::cycles::Carriers;
-use crate::sync::lock;
 use crate::tree_limits::TreeLimits;
 use procbox_core::{Error, Result};
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
 
 /// The sum for an object: a lock, a queue, an end of a pipe, a listener.
 pub(crate) const OBJECT: usize = 512;
@@ -88,12 +87,6 @@ fn add(count: &AtomicUsize, more: usize, most: usize) -> Option<usize> {
     count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).ok()
 }
 
-/// A place of another backend's, in which messages are of a tree's processes.
-pub(crate) trait Abroad: Send + Sync {
-    /// Looks which are there still; whether there are any.
-    fn settle(&self) -> bool;
-}
-
 /// The account of one tree. Whatever is made for one of its processes refers to it.
 pub(crate) struct Account {
     /// Carriers that its processes made.
@@ -109,8 +102,8 @@ pub(crate) struct Account {
     pub(crate) handles: Count,
     /// Bytes of messages in queues and pipes.
     pub(crate) queued: Count,
-    /// Where its processes have sent messages that others receive unnoticed, by address.
-    abroad: Mutex<HashMap<usize, Weak<dyn Abroad>>>,
+    /// What it pays for abroad, whoever has that.
+    pub(crate) abroad: PaidFor,
 }
 
 impl Account {
@@ -140,7 +133,7 @@ impl Account {
             alive: AtomicUsize::new(0),
             handles: Count::new(handles, "handles"),
             queued: Count::new(queued, "bytes of messages"),
-            abroad: Mutex::default(),
+            abroad: PaidFor::default(),
         })
     }
 
@@ -168,25 +161,10 @@ impl Account {
         self.carriers.try_collect() || settled
     }
 
-    /// Its processes send messages there.
-    pub(crate) fn sends_to(&self, place: Weak<dyn Abroad>) {
-        let mut abroad = lock(&self.abroad);
-        if abroad.len() == abroad.capacity() {
-            abroad.retain(|_, known| known.strong_count() > 0);
-        }
-        abroad.insert(place.as_ptr().cast::<()>().addr(), place);
-    }
-
-    /// Looks what was received of that; whether there was any.
+    /// Looks what is left of what it pays for abroad; whether it had anything back.
     fn settle(&self) -> bool {
         let before = self.used();
-        // Unlocked: what is looked at may be dropped by this.
-        let abroad = std::mem::take(&mut *lock(&self.abroad));
-        for (address, place) in abroad {
-            if place.upgrade().is_some_and(|it| it.settle()) {
-                lock(&self.abroad).insert(address, place);
-            }
-        }
+        self.abroad.settle();
         self.used() < before
     }
 
@@ -250,6 +228,11 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// Whose it is.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     /// Takes more.
     ///
     /// # Errors
@@ -335,6 +318,7 @@ impl Drop for Member {
     fn drop(&mut self) {
         if self.account.alive.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.account.carriers.close();
+            self.account.abroad.end();
         }
     }
 }

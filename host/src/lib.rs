@@ -55,6 +55,7 @@
 //! floor 2, a variant of `object::Object`, a file in `ops`, one in `guest/core_module` with its lines
 //! in the table there.
 
+mod abroad;
 mod account;
 mod atomic;
 mod blocked;

@@ -70,11 +70,13 @@ impl<S: Lender> Permits<S> {
         }
     }
 
-    /// Strikes out a permit, if the process had one.
+    /// Strikes out a permit, if the process had one; whether it had.
     #[inline]
-    pub(crate) fn gave(&mut self, semaphore: &Arc<S>) {
-        let Some(at) = self.find(semaphore) else { return };
-        self.held[at].1 = self.held[at].1.saturating_sub(1);
+    pub(crate) fn gave(&mut self, semaphore: &Arc<S>) -> bool {
+        let Some(at) = self.find(semaphore) else { return false };
+        let had = self.held[at].1 > 0;
+        self.held[at].1 -= usize::from(had);
+        had
     }
 
     /// A handle of this one was closed: it needs no line if the process has no permit of it.
@@ -144,7 +146,7 @@ mod tests {
                     model[which] += 1;
                 } else {
                     let had = model[which] > 0;
-                    permits.gave(semaphore);
+                    prop_assert_eq!(permits.gave(semaphore), had);
                     if had {
                         prop_assert_eq!(semaphore.give(1), Ok(()));
                         model[which] -= 1;

@@ -44,8 +44,9 @@ fn ready_now(sources: &[Arc<dyn Source>]) -> Option<Result<Vec<usize>>> {
 
 /// The indices of those that are ready, as soon as there is one.
 pub(crate) async fn until_ready(sources: &[Arc<dyn Source>]) -> Result<Vec<usize>> {
-    let mut before = Vec::new();
+    let mut before: Vec<Watch> = Vec::new();
     loop {
+        before.iter_mut().for_each(Watch::about_to_try);
         // Listen first, look then, so that nothing is missed in between.
         let mut listeners: Vec<_> = sources.iter().map(|s| s.changed().listen()).collect();
         let watches = sources.iter().filter_map(|s| s.watch().transpose());
@@ -54,7 +55,7 @@ pub(crate) async fn until_ready(sources: &[Arc<dyn Source>]) -> Result<Vec<usize
             // Nothing is taken here: others who were to be woken for it are.
             return ready;
         }
-        before.into_iter().for_each(|watch: Watch| watch.tried(false));
+        before.into_iter().for_each(|watch| watch.tried(false));
         before = watches;
         poll_fn(|cx| {
             let woken = listeners.iter_mut().any(|l| Pin::new(l).poll(cx).is_ready());

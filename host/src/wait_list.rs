@@ -121,21 +121,28 @@ pub(crate) struct Watcher<T, F: Fn(&T) -> &WaitList> {
     waker: Waker,
     /// It has tried since it was woken, so that there is nothing to hand on.
     tried: bool,
+    /// Whether it was woken when it was about to try; true also if it did not say that it was.
+    had_wake: bool,
 }
 
 impl<T, F: Fn(&T) -> &WaitList> Watcher<T, F> {
     /// Joins the list. Who looks after this, and finds nothing, is woken.
     pub(crate) fn new(of: Arc<T>, list: F, waker: &Waker) -> Watcher<T, F> {
         let listener = Some(list(&of).join());
-        let mut watcher = Watcher { of, list, listener, waker: waker.clone(), tried: false };
+        let (waker, tried) = (waker.clone(), false);
+        let mut watcher = Watcher { of, list, listener, waker, tried, had_wake: true };
         if watcher.was_woken() {
-            waker.wake_by_ref();
+            watcher.waker.wake_by_ref();
         }
         watcher
     }
 
-    /// Whether it was woken so far.
-    pub(crate) fn was_woken(&mut self) -> bool {
+    /// Notes, before a try, whether it was woken so far.
+    pub(crate) fn about_to_try(&mut self) {
+        self.had_wake = self.was_woken();
+    }
+
+    fn was_woken(&mut self) -> bool {
         let Some(listener) = &mut self.listener else { return true };
         let woken = Pin::new(listener).poll(&mut Context::from_waker(&self.waker)).is_ready();
         if woken {
@@ -144,10 +151,10 @@ impl<T, F: Fn(&T) -> &WaitList> Watcher<T, F> {
         woken
     }
 
-    /// Ends it after a try that was made when it was woken: a wake stands for one change, and was of use.
-    /// If it was woken only during the try, that stands for another change, and it is dropped instead.
+    /// Ends it after a try: a wake stands for one change, and was of use. One that has come since it was about
+    /// to try stands for another, and is handed on.
     pub(crate) fn tried(mut self) {
-        self.tried = true;
+        self.tried = self.had_wake;
     }
 }
 

@@ -95,12 +95,12 @@ pub(crate) async fn asleep_until<T>(list: &WaitList, mut attempt: impl FnMut() -
 }
 
 impl<T: Send + Sync, F: Fn(&T) -> &WaitList + Send> Place for Watcher<T, F> {
-    fn tried(self: Box<Self>, _: bool) {
-        Watcher::tried(*self);
+    fn about_to_try(&mut self) {
+        Watcher::about_to_try(self);
     }
 
-    fn was_woken(&mut self) -> bool {
-        Watcher::was_woken(self)
+    fn tried(self: Box<Self>, _: bool) {
+        Watcher::tried(*self);
     }
 }
 

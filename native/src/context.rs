@@ -15,7 +15,7 @@ use crate::start::{Setup, Starter};
 use crate::{ambient, connection, ready};
 use procbox_core::observe;
 use procbox_core::raw::{
-    Entry, Handle, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener,
+    Entry, Handle, Life, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener,
     RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore,
 };
 use procbox_core::{
@@ -147,6 +147,12 @@ impl RawContext for NativeContext {
 
     fn number_of(&self, handle: &Handle) -> Option<u64> {
         self.arena.held(handle).map(|held| held.offset)
+    }
+
+    fn life_of(&self, handle: &Handle) -> Option<Box<dyn Life>> {
+        let held = self.arena.held(handle)?;
+        let kind = self.arena.kind(held.offset)?;
+        Some(Box::new(kind.trace(&self.arena, held.offset)))
     }
 
     fn ready(&self, those: &[Waitable], wait: Wait) -> Result<Vec<usize>> {

@@ -8,6 +8,7 @@ use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag, shared};
+use crate::arena::trace::Trace;
 use crate::arena::waits::Awaits;
 use crate::lent::{block, lend};
 use crate::queue;
@@ -31,6 +32,8 @@ shared! {
         ends: AtomicU64,
         /// Place of an object's link of the unreferenced; a pipe is reclaimed by its last end.
         link: AtomicU64,
+        /// The first end's, as the pipe's own.
+        serial: AtomicU64,
         queues: [Core; 2],
     }
 
@@ -43,6 +46,7 @@ shared! {
 }
 
 const ENDS: u64 = offset_of!(Pipe, ends) as u64;
+const SERIAL: u64 = offset_of!(Pipe, serial) as u64;
 const QUEUES: u64 = offset_of!(Pipe, queues) as u64;
 
 /// One end of a pipe, by handle.
@@ -99,6 +103,16 @@ impl Kind for EndKind {
         see: &mut dyn FnMut(u64),
     ) -> bool {
         ring::cargo(arena, incoming(arena, object), records, see)
+    }
+
+    /// The pipe's: what an end has sent is there when the end is not, until the other has received it or is
+    /// gone too.
+    fn trace(&self, arena: &Arena, object: u64) -> Trace {
+        let end: &End = arena.body(object);
+        let pipe = end.pipe.load(Ordering::Relaxed);
+        let side = end.side.load(Ordering::Relaxed) as usize & 1;
+        let sent = (queues_of(pipe)[1 - side], ring::most_messages as _);
+        Trace::new(arena, object, (pipe, PipeKind.tag()), pipe + SERIAL, Some(sent))
     }
 
     fn messages(&self, arena: &Arena, object: u64) -> usize {
@@ -204,6 +218,7 @@ impl NativePipe {
             let pipe: &Pipe = arena.at(offset);
             pipe.ends.store(2, Ordering::Relaxed);
             pipe.link.store(0, Ordering::Relaxed);
+            pipe.serial.store(arena.serial(ends[0]), Ordering::Relaxed);
             for core in queues_of(offset) {
                 ring::fill(arena, txn, core, BOUNDS)?;
             }
@@ -258,10 +273,6 @@ impl RawPipe for NativePipe {
     fn recv_lent(&self, into: &mut Message, wait: Wait) -> Result<Option<Lent>> {
         let taken = self.incoming().take(into, wait, self.0.offset).map_err(timed_out)?;
         Ok(taken.map(lend))
-    }
-
-    fn unreceived(&self) -> usize {
-        self.queue(1).len()
     }
 
     fn watch(&self, side: Side, waker: &Waker) -> Result<Option<Watch>> {

@@ -4,6 +4,7 @@ use crate::arena::Arena;
 use crate::arena::held::Held;
 use crate::arena::kind::{Kind, Needs, reclaimed};
 use crate::arena::layout::{BODY, Hold, Tag};
+use crate::arena::trace::Trace;
 use crate::arena::waits::Awaits;
 use crate::arena::watches::Wakes;
 use crate::lent::{block, lend};
@@ -56,6 +57,11 @@ impl Kind for QueueKind {
         see: &mut dyn FnMut(u64),
     ) -> bool {
         ring::cargo(arena, object + BODY, records, see)
+    }
+
+    fn trace(&self, arena: &Arena, object: u64) -> Trace {
+        let sent = (object + BODY, ring::most_messages as _);
+        Trace::of_object(arena, object, self.tag(), Some(sent))
     }
 
     fn messages(&self, arena: &Arena, object: u64) -> usize {

@@ -3,8 +3,9 @@
 
 use crate::Backend as Of;
 use procbox::backend::{
-    Handle, Identity, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger, RawListener,
-    RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable, WorkerInfo,
+    Handle, Identity, Life, ProcessSpec, RawConnection, RawContext, RawEvent, RawLedger,
+    RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable,
+    WorkerInfo,
 };
 use procbox::{Address, Backend, Bounds, Context, Result, Wait};
 use std::sync::Arc;
@@ -84,6 +85,10 @@ impl RawContext for Turns {
 
     fn number_of(&self, handle: &Handle) -> Option<u64> {
         self.bridge.number_of(handle)
+    }
+
+    fn life_of(&self, handle: &Handle) -> Option<Box<dyn Life>> {
+        self.bridge.life_of(handle)
     }
 
     fn side(&self, backend: Backend) -> Option<Arc<dyn RawContext>> {

@@ -1,11 +1,15 @@
 //! A bridge: what processes of both kinds share, in pairs of one of each, and what does not cross.
 //! `bridged` has the whole contract on one, and `storm` what happens when it rains.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use procbox::sandbox::{Program, TreeLimits};
-use procbox::{Backend, Bytes, Context, Error, Process, Result, Sandbox, Wait, ready};
+use procbox::{
+    Backend, Bytes, Context, Error, Process, Queue, Receiver, Result, Sandbox, SharedBytes, Wait,
+    ready,
+};
 use procbox_tests::mixed::bridge;
 use procbox_tests::{Backend as Of, context, program, watched_in};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -302,6 +306,68 @@ fn a_flood_is_bounded_by_what_its_tree_may_have() {
             Ok(())
         });
     }
+}
+
+/// A bridge whose sandboxed trees may have 48 MiB each.
+fn with_little_memory() -> Result<Context> {
+    let limits = TreeLimits::new().memory(48 << 20);
+    let sandbox = Sandbox::builder().memory(32 << 20).tree(limits).build()?;
+    let strangers = sandbox.context(Program::wasm(program("conformance", Of::Sandbox))?)?;
+    Context::bridge(&context(Of::Native)?, &strangers)
+}
+
+const MIB: u32 = 1 << 20;
+
+/// Has a worker send for ever, to find that it is out of memory soon; and then, when that is received, send
+/// as much as often as it likes.
+fn pays_for_what_it_leaves<T: DeserializeOwned>(ctx: &Context, worker: &str) -> anyhow::Result<()> {
+    let q = ctx.queue::<T>(10_000)?;
+    let start = |q: &Queue<T>, many: u32| {
+        ctx.process(worker).args((q, MIB, many)).on(Backend::Sandbox).start()
+    };
+    ensure!(start(&q, 10_000)?.join()?.exitcode() == 1, "{worker} is not out of anything");
+    ensure!((10..48).contains(&q.len()), "{worker} has sent {}", q.len());
+    while q.try_get().is_ok() {}
+    let few = ctx.queue::<T>(2)?;
+    let p = start(&few, 200)?;
+    for n in 0..200 {
+        few.get_timeout(Duration::from_secs(60)).map_err(|e| anyhow!("{worker}, {n}: {e}"))?;
+    }
+    ensure!(p.join()?.success());
+    Ok(())
+}
+
+#[test]
+fn what_a_sandboxed_process_has_made_and_left_counts_as_long_as_it_is_there() {
+    watched_in(with_little_memory(), |ctx| {
+        pays_for_what_it_leaves::<SharedBytes>(ctx, "sends_regions")
+    });
+}
+
+#[test]
+fn what_it_has_sent_through_a_pipe_counts_when_its_end_is_closed() {
+    watched_in(with_little_memory(), |ctx| {
+        pays_for_what_it_leaves::<Receiver<Bytes>>(ctx, "sends_full_pipes")
+    });
+}
+
+#[test]
+fn answers_on_queues_that_are_let_go_of_count_until_they_are_received() {
+    watched_in(with_little_memory(), |ctx| {
+        let (jobs, done) = (ctx.queue::<Queue<Bytes>>(1)?, ctx.queue::<()>(1)?);
+        let p = ctx.process("answers_apart").args((&jobs, &done, MIB)).on(Backend::Sandbox);
+        let p = p.start()?;
+        for n in 0..200 {
+            let reply = ctx.queue::<Bytes>(1)?;
+            jobs.put(&reply)?;
+            let answered = done.get_timeout(Duration::from_secs(60));
+            answered.map_err(|e| anyhow!("answer {n}: {e}"))?;
+            ensure!(reply.try_get()?.0.len() == MIB as usize);
+        }
+        jobs.close();
+        ensure!(p.join()?.success());
+        Ok(())
+    });
 }
 
 #[test]

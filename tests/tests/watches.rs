@@ -59,10 +59,9 @@ fn wait_for<T>(
     let (bell, waker) = Bell::new();
     let mut last: Option<Watch> = None;
     for times in 1.. {
-        let was_woken = last.as_mut().is_some_and(Watch::was_woken);
+        last.iter_mut().for_each(Watch::about_to_try);
         let found = tried(attempt())?;
-        let before = last.take().filter(|_| was_woken);
-        before.into_iter().for_each(|watch| watch.tried(found.is_some()));
+        last.take().into_iter().for_each(|watch| watch.tried(found.is_some()));
         if let Some(found) = found {
             return Ok(found);
         }

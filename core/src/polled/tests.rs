@@ -14,8 +14,8 @@ struct Counts {
     found: AtomicUsize,
     in_vain: AtomicUsize,
     there: AtomicBool,
-    /// The wake of the watch has not come before the try.
-    is_late: AtomicBool,
+    /// Tries that were announced to a watch.
+    announced: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -32,8 +32,8 @@ impl Place for Counted {
         if found { &self.0.found } else { &self.0.in_vain }.fetch_add(1, Relaxed);
     }
 
-    fn was_woken(&mut self) -> bool {
-        !self.0.is_late.load(Relaxed)
+    fn about_to_try(&mut self) {
+        self.0.announced.fetch_add(1, Relaxed);
     }
 }
 
@@ -89,20 +89,19 @@ fn a_wait_that_is_dropped_leaves_no_watch_and_what_came_is_there() {
 }
 
 #[test]
-fn a_wake_that_comes_during_a_try_is_left_to_others() {
+fn each_try_under_a_watch_is_announced_to_it() {
     let counts = Arc::new(Counts::default());
-    counts.is_late.store(true, Relaxed);
     let waker = Waker::from(counts.clone());
     let mut cx = Context::from_waker(&waker);
     let mut waiting = pin!(wait(&counts));
-    for _ in 0..2 {
+    // A poll tries under the watch of the one before, and under its own.
+    for announced in [1, 3] {
         assert!(waiting.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(counts.watches.load(Relaxed), 1);
+        assert_eq!(counts.announced.load(Relaxed), announced);
     }
     counts.there.store(true, Relaxed);
     assert!(waiting.as_mut().poll(&mut cx).is_ready());
-    assert_eq!(counts.watches.load(Relaxed), 0);
-    assert_eq!((counts.found.load(Relaxed), counts.in_vain.load(Relaxed)), (0, 0));
+    assert_eq!((counts.announced.load(Relaxed), counts.found.load(Relaxed)), (4, 1));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A backend's context, which makes primitives and starts processes.
 
 use super::{
-    Address, Bounds, Handle, Identity, ProcessSpec, RawConnection, RawEvent, RawLedger,
+    Address, Bounds, Handle, Identity, Life, ProcessSpec, RawConnection, RawEvent, RawLedger,
     RawListener, RawLock, RawPipe, RawProcess, RawQueue, RawRegion, RawSemaphore, Waitable,
     WorkerInfo,
 };
@@ -161,6 +161,13 @@ pub trait RawContext: Any + Send + Sync {
     /// as long as there is one; `None` if it is not one of this context's. Where there are no such
     /// numbers, its primitives cannot be those of a bridge.
     fn number_of(&self, handle: &Handle) -> Option<u64> {
+        let _ = handle;
+        None
+    }
+
+    /// What becomes of the primitive that a handle is of, to be asked when there is no handle of it here any
+    /// more; `None` if nobody can say. It keeps nothing.
+    fn life_of(&self, handle: &Handle) -> Option<Box<dyn Life>> {
         let _ = handle;
         None
     }

@@ -69,11 +69,6 @@ pub trait RawPipe: Any + Send + Sync {
     /// [`crate::Error::TimedOut`], [`crate::Error::Interrupted`].
     fn poll(&self, wait: Wait) -> Result<()>;
 
-    /// The messages that this end has sent and the other has not received.
-    fn unreceived(&self) -> usize {
-        0
-    }
-
     /// Has `waker` woken when that side of it may be ready: see [`Watch`]. `None` is what a backend says in which nobody can wait
     /// without blocking.
     ///

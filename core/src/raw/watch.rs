@@ -26,8 +26,7 @@ pub enum Side {
 /// Where one alone can have what has come (a message, a permit, a lock), one is woken for it, not all. So
 /// who was woken says what became of it: by [`Watch::tried`] after a try, or by dropping the watch if it
 /// does not try any more. Then another is woken in its place. A wake that comes during a try may be for
-/// what the try did not see: who tries asks [`Watch::was_woken`] before, and if it was not, drops the watch
-/// after the try, whatever that found.
+/// what the try did not see, and is handed on: so who tries says [`Watch::about_to_try`] before.
 ///
 /// ```
 /// use procbox_core::raw::Watch;
@@ -50,15 +49,14 @@ pub struct Watch(Box<dyn Place>);
 /// Watch::of(Mine).tried(true);
 /// ```
 pub trait Place: Send {
+    /// Notes, before a try, whether it has had its wake: one that comes after this is not for the try, and
+    /// is handed on where that finds nothing. Who does not say it may lose such a wake.
+    fn about_to_try(&mut self) {}
+
     /// Ends it after a try, which found what was waited for, or did not. A wake that it had was of use, and
     /// is not handed on; but where one wake stands for several changes, one that found something wakes
     /// the next.
     fn tried(self: Box<Self>, found: bool);
-
-    /// True if its wake has come, or if it does not know. The waker is woken by a later one all the same.
-    fn was_woken(&mut self) -> bool {
-        true
-    }
 }
 
 /// One that has nothing to hand on.
@@ -69,14 +67,14 @@ impl Place for Plain {
 }
 
 impl Place for (Watch, Watch) {
+    fn about_to_try(&mut self) {
+        self.0.about_to_try();
+        self.1.about_to_try();
+    }
+
     fn tried(self: Box<Self>, found: bool) {
         self.0.tried(found);
         self.1.tried(found);
-    }
-
-    fn was_woken(&mut self) -> bool {
-        let (here, there) = (self.0.was_woken(), self.1.was_woken());
-        here || there
     }
 }
 
@@ -101,6 +99,17 @@ impl Watch {
         Watch(Box::new(place))
     }
 
+    /// Says that a try follows, after which comes [`Watch::tried`].
+    ///
+    /// ```
+    /// let mut watch = procbox_core::raw::Watch::new(7u32);
+    /// watch.about_to_try();
+    /// watch.tried(false);
+    /// ```
+    pub fn about_to_try(&mut self) {
+        self.0.about_to_try();
+    }
+
     /// Ends it after a try that found what was waited for, or did not.
     ///
     /// ```
@@ -108,25 +117,6 @@ impl Watch {
     /// ```
     pub fn tried(self, found: bool) {
         self.0.tried(found);
-    }
-
-    /// True if its wake has come, or if that is not known: asked before a try, whose outcome then is what
-    /// became of that wake. One that comes later is handed on by dropping the watch.
-    ///
-    /// ```
-    /// # use procbox_core::raw::Watch;
-    /// fn attempt(mut watch: Watch, get: impl Fn() -> Option<u8>) -> Option<u8> {
-    ///     let was_woken = watch.was_woken();
-    ///     let found = get();
-    ///     if was_woken {
-    ///         watch.tried(found.is_some());
-    ///     }
-    ///     found
-    /// }
-    /// assert_eq!(attempt(Watch::new(()), || Some(7)), Some(7));
-    /// ```
-    pub fn was_woken(&mut self) -> bool {
-        self.0.was_woken()
     }
 }
 

@@ -1,16 +1,16 @@
 //! The primitives of other backends that a sandbox knows: one [`Foreign`] for each.
 
 use super::Foreign;
-use super::sent::Sent;
+use super::trace::{Parting, Trace};
 use crate::account::Charge;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::wait_list::WaitList;
-use procbox_core::raw::{Handle, RawContext};
+use procbox_core::raw::{Handle, Life, RawContext};
 use procbox_core::{Error, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, Weak};
 
 /// The context, and the number of the primitive in it.
@@ -21,6 +21,8 @@ pub(super) type Key = (usize, u64);
 pub(crate) struct Known {
     makers: Mutex<Vec<Weak<dyn RawContext>>>,
     primitives: Mutex<HashMap<Key, Weak<Foreign>>>,
+    /// What is paid for them, by the number of their life: longer than they are known here.
+    traces: Mutex<HashMap<Key, Weak<Trace>>>,
 }
 
 fn address(maker: &Weak<dyn RawContext>) -> usize {
@@ -76,34 +78,54 @@ impl Known {
         charge: Option<Charge>,
     ) -> Arc<Foreign> {
         let key = (address(&maker), number);
-        let new = || {
-            Arc::new(Foreign {
-                handle: handle.clone(),
-                maker: maker.clone(),
-                runtime: runtime.clone(),
-                key,
-                holder: AtomicU64::new(super::NOBODY),
-                is_own: AtomicBool::new(charge.is_some()),
-                sent: Sent::default(),
-                changed: WaitList::new(),
-                _charge: charge,
-            })
-        };
+        if let Some(foreign) = lock(&self.primitives).get(&key).and_then(Weak::upgrade) {
+            return foreign;
+        }
+        let life = maker.upgrade().and_then(|maker| maker.life_of(handle));
+        let new = Arc::new(Foreign {
+            handle: handle.clone(),
+            maker,
+            runtime: runtime.clone(),
+            key,
+            holder: AtomicU64::new(super::NOBODY),
+            changed: WaitList::new(),
+            trace: Parting(self.trace(key.0, life, charge)),
+        });
+        // Another may have come first; then this one is dropped, unlocked, by the end of this.
         match lock(&self.primitives).entry(key) {
-            Entry::Occupied(mut known) => match known.get().upgrade() {
-                Some(foreign) => foreign,
-                None => {
-                    let foreign = new();
-                    known.insert(Arc::downgrade(&foreign));
-                    foreign
-                }
-            },
+            Entry::Occupied(mut known) => known.get().upgrade().unwrap_or_else(|| {
+                known.insert(Arc::downgrade(&new));
+                new.clone()
+            }),
             Entry::Vacant(place) => {
-                let foreign = new();
-                place.insert(Arc::downgrade(&foreign));
-                foreign
+                place.insert(Arc::downgrade(&new));
+                new.clone()
             }
         }
+    }
+
+    /// What is paid for a primitive of the context at this address: one that has come back has what it had.
+    fn trace(
+        &self,
+        maker: usize,
+        life: Option<Box<dyn Life>>,
+        charge: Option<Charge>,
+    ) -> Arc<Trace> {
+        let Some(id) = life.as_ref().map(|life| life.id()) else {
+            return Arc::new(Trace::new(None, charge));
+        };
+        let mut traces = lock(&self.traces);
+        let known = traces.get(&(maker, id)).and_then(Weak::upgrade);
+        // Another context may have come to the address.
+        if let Some(trace) = known.filter(|trace| trace.is_there()) {
+            return trace;
+        }
+        if traces.len() == traces.capacity() {
+            traces.retain(|_, trace| trace.strong_count() > 0);
+        }
+        let trace = Arc::new(Trace::new(life, charge));
+        traces.insert((maker, id), Arc::downgrade(&trace));
+        trace
     }
 
     /// One is gone, unless it has come again.

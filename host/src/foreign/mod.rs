@@ -7,15 +7,16 @@
 //!
 //! For the other backend all processes of this sandbox are one process: the program that embeds them. Who
 //! of them has what is therefore kept here: the holder of a lock, permits (`permits`), and what the messages
-//! that a tree has on their way take (`sent`).
+//! that a tree has on their way take (`sent`), and who pays for what (`trace`).
 
 mod known;
 mod sent;
+mod trace;
 mod wait;
 
 pub(crate) use known::Known;
 
-use crate::account::{Abroad, Account, Charge};
+use crate::account::Account;
 use crate::lock::Holder;
 use crate::permits::Lender;
 use crate::runtime::Runtime;
@@ -25,9 +26,9 @@ use procbox_core::raw::{
     Acquired, Handle, Lent, Message, RawContext, RawLock, RawSemaphore, Waitable,
 };
 use procbox_core::{Error, Result, Wait};
-use sent::Sent;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use trace::Parting;
 
 /// What is nobody's key: see [`Holder::key`].
 const NOBODY: u64 = 0;
@@ -41,19 +42,15 @@ pub(crate) struct Foreign {
     key: Key,
     /// The process that has it, if it is a lock.
     holder: AtomicU64,
-    /// A process of this sandbox has made it, and its handle has not gone out: it ends with this.
-    is_own: AtomicBool,
-    /// Messages that processes of this sandbox have sent to it.
-    sent: Sent,
     /// For those who wait for several things.
     changed: WaitList,
-    _charge: Option<Charge>,
+    /// What is paid for it. The last field: it looks whether the primitive has gone with the handle.
+    trace: Parting,
 }
 
 impl Foreign {
     /// Hands its handle to the other backend, or to the embedding program.
     pub(crate) fn hand_out(&self) -> Handle {
-        self.is_own.store(false, Ordering::Relaxed);
         self.handle.clone()
     }
 
@@ -115,7 +112,7 @@ impl Foreign {
     /// [`Error::Full`], [`Error::TimedOut`] for a pipe, [`Error::Closed`], [`Error::TooLarge`],
     /// [`Error::Exhausted`], [`Error::Unsupported`].
     pub(crate) fn try_send(
-        self: &Arc<Foreign>,
+        &self,
         account: &Arc<Account>,
         bytes: &[u8],
         handles: &[Handle],
@@ -128,26 +125,15 @@ impl Foreign {
         }
     }
 
-    fn send_now(
-        self: &Arc<Foreign>,
-        account: &Arc<Account>,
-        bytes: &[u8],
-        handles: &[Handle],
-    ) -> Result<()> {
+    fn send_now(&self, account: &Arc<Account>, bytes: &[u8], handles: &[Handle]) -> Result<()> {
         match &self.handle {
             Handle::Queue(raw) => {
                 let put = || raw.put(bytes, handles, Wait::Never);
-                self.sent.send(self, account, (bytes.len(), handles.len()), || raw.len(), put)
+                self.trace.0.send(account, (bytes.len(), handles.len()), put)
             }
             Handle::Pipe(raw) => {
                 let send = || raw.send(bytes, handles, Wait::Never);
-                self.sent.send(
-                    self,
-                    account,
-                    (bytes.len(), handles.len()),
-                    || raw.unreceived(),
-                    send,
-                )
+                self.trace.0.send(account, (bytes.len(), handles.len()), send)
             }
             _ => Err(Error::Unsupported("messages to such a thing")),
         }
@@ -188,21 +174,6 @@ impl Foreign {
         let ready = self.maker.upgrade().map(|maker| maker.ready(&[it], Wait::Never));
         !matches!(ready, Some(Err(Error::TimedOut)))
     }
-
-    /// The messages that are in it, or that this end has sent and the other has not received.
-    fn on_their_way(&self) -> usize {
-        match &self.handle {
-            Handle::Queue(raw) => raw.len(),
-            Handle::Pipe(raw) => raw.unreceived(),
-            _ => 0,
-        }
-    }
-}
-
-impl Abroad for Foreign {
-    fn settle(&self) -> bool {
-        self.sent.settle(|| self.on_their_way())
-    }
 }
 
 impl Lender for Foreign {
@@ -217,10 +188,6 @@ impl Lender for Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         self.runtime.known().forget(self.key);
-        // What has been sent ends with it, unless others can receive that.
-        let is_own = self.is_own.load(Ordering::Relaxed);
-        let left = if is_own { 0 } else { self.on_their_way() };
-        self.sent.end(left);
     }
 }
 

@@ -3,14 +3,16 @@
 use super::Foreign;
 use crate::blocked::Server;
 use crate::ready::Source;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Sleep};
 use crate::wait_list::WaitList;
 use crate::waiting;
 use procbox_core::raw::{Handle, Side, Watch};
-use procbox_core::{Error, Result};
-use std::future::poll_fn;
+use procbox_core::{Error, Result, Wait};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
 
 /// Whoever wakes a process from outside runs no tasks: a thread that does has to be woken too.
 struct Prompt {
@@ -37,6 +39,16 @@ impl Wake for Look {
     }
 }
 
+/// A try that lasts so long has waited for a process of the other backend that is stopped in the midst of a
+/// change.
+const STOPPED: Duration = Duration::from_millis(100);
+/// After such a one, others run for so long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+fn is_long(began: Duration, now: Duration) -> bool {
+    now.saturating_sub(began) >= STOPPED
+}
+
 impl Foreign {
     /// Tries until `attempt` has an answer, sleeping in between until the other backend says that this
     /// side of it, if it has sides, may be ready.
@@ -48,13 +60,26 @@ impl Foreign {
         side: Side,
         mut attempt: impl FnMut() -> Option<Result<T>>,
     ) -> Result<T> {
-        if let Some(answer) = waiting::spin(&mut attempt) {
+        let mut last = None;
+        let spun = waiting::spin(&mut || {
+            if let Some(answer) = attempt() {
+                return Some(Some(answer));
+            }
+            let now = self.runtime.elapsed();
+            // Who is stopped does not go on in microseconds.
+            is_long(last.replace(now).unwrap_or(now), now).then_some(None)
+        });
+        if let Some(Some(answer)) = spun {
             return answer;
         }
         let mut watched: Option<Watch> = None;
+        let mut again: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
+            again = None;
+            let mut began = self.runtime.elapsed();
             // Dropped unasked, with a process that is killed, it hands on the wake that it may have had.
-            if let Some(watch) = watched.take() {
+            if let Some(mut watch) = watched.take() {
+                watch.about_to_try();
                 let tried = attempt();
                 watch.tried(tried.is_some());
                 if let Some(answer) = tried {
@@ -67,12 +92,27 @@ impl Foreign {
                 Ok(watch) => watch,
                 Err(e) => return Poll::Ready(Err(e)),
             };
-            // Tried after the watch began: what came before is had now, and what comes later wakes.
-            if let Some(answer) = attempt() {
-                watch.tried(true);
-                return Poll::Ready(answer);
+            let now = self.runtime.elapsed();
+            let mut is_stopped = is_long(began, now);
+            if !is_stopped {
+                began = now;
+                // Tried after the watch began: what came before is had now, and what comes later wakes.
+                if let Some(answer) = attempt() {
+                    watch.tried(true);
+                    return Poll::Ready(answer);
+                }
+                is_stopped = is_long(began, self.runtime.elapsed());
             }
             watched = Some(watch);
+            if is_stopped {
+                // What it was not let at may be there already, and then nobody wakes it.
+                let pause = Wait::AtMost(PAUSE).deadline(&**self.runtime.clock());
+                let mut sleep = Box::pin(self.runtime.sleep_until(pause));
+                if sleep.as_mut().poll(cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+                again = Some(sleep);
+            }
             Poll::Pending
         })
         .await

@@ -5,7 +5,7 @@
 
 use super::error::{Error, Result};
 use super::wait::within;
-use crate::account::{Account, OBJECT};
+use crate::account::{Account, HANDLE, OBJECT};
 use crate::blocked::Server;
 use crate::foreign::{self, Foreign};
 use crate::message::Body;
@@ -164,8 +164,10 @@ pub(super) fn release(state: &mut State, handle: i32) -> Result<()> {
 /// Turns a permit of the process into one that does not come back.
 pub(super) fn forget(state: &mut State, handle: i32) -> Result<()> {
     let (foreign, raw) = as_semaphore(&state.table, handle)?;
-    state.foreign_permits.gave(foreign);
-    raw.forget();
+    // Of those that the program has there, one that another process here has is not this one's to forget.
+    if state.foreign_permits.gave(foreign) {
+        raw.forget();
+    }
     Ok(())
 }
 
@@ -275,11 +277,12 @@ pub(super) fn try_get(foreign: &Foreign, account: &Arc<Account>) -> procbox_core
         let objects = message.handles.drain(..);
         let objects = objects.map(|handle| Object::of_another(&handle, &foreign.runtime));
         let objects = objects.collect::<procbox_core::Result<Vec<_>>>();
+        let n = objects.as_ref().map_or(0, Vec::len);
         let bytes = lent.as_ref().map_or(&message.bytes[..], Lent::bytes);
         // It has left its queue, and is not to be lost: what is too much is refused before the next.
-        let body = match Body::needs_charge(bytes.len(), 0) {
+        let body = match Body::needs_charge(bytes.len(), n) {
             false => Body::from(bytes),
-            true => Body::charged(bytes, account.overdraw(bytes.len())),
+            true => Body::charged(bytes, account.overdraw(bytes.len() + HANDLE * n)),
         };
         if message.bytes.capacity() > KEPT {
             message.bytes = Vec::new();

@@ -60,7 +60,9 @@ pub(crate) fn release(state: &mut State, handle: i32) -> Result<()> {
 /// Turns a permit of the process into one that does not come back.
 pub(crate) fn forget(state: &mut State, handle: i32) -> Result<()> {
     match state.table.get(handle) {
-        Some(Object::Semaphore(semaphore)) => state.permits.gave(semaphore),
+        Some(Object::Semaphore(semaphore)) => {
+            state.permits.gave(semaphore);
+        }
         _ => foreign::forget(state, handle)?,
     }
     Ok(())

@@ -96,6 +96,8 @@ impl Arena {
                     object.refs.store(HELD_ONCE, Ordering::Relaxed);
                     object.link.store(0, Ordering::Relaxed);
                     object.suspect.store(0, Ordering::Relaxed);
+                    let serial = self.header().made.fetch_add(1, Ordering::Relaxed) + 1;
+                    object.serial.store(serial, Ordering::Relaxed);
                     txn.set(registry.free[kept + i], offset)?;
                     offsets[i] = offset;
                 }

@@ -6,6 +6,7 @@ use super::alloc::{EMPTYING, RECLAIMING, SUSPECTS, Txn, UNREFERENCED};
 use super::held::Held;
 use super::layout::{Hold, Tag};
 use super::record::{LINK, SUSPECT};
+use super::trace::Trace;
 use super::waits::Awaits;
 use crate::sync::patience::Patience;
 use procbox_core::raw::Handle;
@@ -72,6 +73,11 @@ pub(crate) trait Kind: Sync {
         _see: &mut dyn FnMut(u64),
     ) -> bool {
         true
+    }
+
+    /// Where it is seen what became of it, by one who does not hold it any more.
+    fn trace(&self, arena: &Arena, object: u64) -> Trace {
+        Trace::of_object(arena, object, self.tag(), None)
     }
 
     /// The messages that who has it can get.

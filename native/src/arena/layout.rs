@@ -94,6 +94,8 @@ shared! {
         pub(super) waits: AtomicU64,
         /// What becomes of deadlocks, by a number of `waits`.
         pub(super) deadlocks: AtomicU64,
+        /// Objects made so far: each has a serial number of its own.
+        pub(super) made: AtomicU64,
         /// Heads of the free lists, by the logarithm of the size.
         pub(super) free: [AtomicU64; CLASSES],
         /// Heads of the lists of free blocks that have kept their memory, by the logarithm of the size.
@@ -183,6 +185,8 @@ shared! {
         pub(super) link: AtomicU64,
         /// If it is one of the suspects, the next of them, and 1.
         pub(super) suspect: AtomicU64,
+        /// No other object of the arena has or had this number.
+        pub(super) serial: AtomicU64,
     }
 
     /// A block of a process's record of what it holds.

@@ -21,6 +21,7 @@ pub(crate) mod map;
 pub(crate) mod put_off;
 pub(crate) mod record;
 pub(crate) mod slots;
+pub(crate) mod trace;
 pub(crate) mod waits;
 pub(crate) mod watches;
 

@@ -117,6 +117,11 @@ impl Map {
         self.object(object).refs.load(Ordering::Acquire) & (HELD - 1)
     }
 
+    /// The number that no other object has or had.
+    pub(crate) fn serial(&self, object: u64) -> u64 {
+        self.object(object).serial.load(Ordering::Relaxed)
+    }
+
     /// True if a process holds it.
     pub(super) fn is_held(&self, object: u64) -> bool {
         self.object(object).refs.load(Ordering::Acquire) >= HELD

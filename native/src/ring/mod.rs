@@ -54,6 +54,15 @@ pub(crate) fn messages(arena: &Arena, core: u64) -> usize {
     core.put.0.messages.load(Ordering::Acquire).saturating_sub(got) as usize
 }
 
+/// The most messages that can be in it, for one who holds nothing: a producer that was killed may not have
+/// counted its last.
+pub(crate) fn most_messages(arena: &Arena, core: u64) -> usize {
+    let counted = messages(arena, core);
+    let core: &Core = arena.at(core);
+    let is_empty = core.got.0.at.load(Ordering::Acquire) == core.put.0.at.load(Ordering::Acquire);
+    if is_empty { 0 } else { counted + 1 }
+}
+
 /// True if a get would not block.
 fn is_ready(core: &Core) -> bool {
     core.got.0.at.load(Ordering::Acquire) != core.put.0.at.load(Ordering::Acquire)

@@ -47,11 +47,11 @@ impl World {
         &self.released
     }
 
-    /// Tries, and ends the watch: what became of a wake is said of one that came before the try.
+    /// Tries, and ends the watch.
     fn try_watched(&self, last: &mut Option<Watching>) -> bool {
-        let was_woken = last.as_mut().is_some_and(Watcher::was_woken);
+        last.iter_mut().for_each(Watcher::about_to_try);
         let found = self.try_take();
-        last.take().filter(|_| was_woken).into_iter().for_each(Watcher::tried);
+        last.take().into_iter().for_each(Watcher::tried);
         found
     }
 }
@@ -65,13 +65,13 @@ fn watch_and_take(world: &std::sync::Arc<World>) {
         if world.try_watched(&mut last) {
             return Poll::Ready(());
         }
-        let mut watch = Some(Watcher::new(world.clone(), World::released as _, cx.waker()));
-        let was_woken = watch.as_mut().is_some_and(Watcher::was_woken);
+        let mut watch = Watcher::new(world.clone(), World::released as _, cx.waker());
+        watch.about_to_try();
         if world.try_take() {
-            watch.filter(|_| was_woken).into_iter().for_each(Watcher::tried);
+            watch.tried();
             return Poll::Ready(());
         }
-        last = watch;
+        last = Some(watch);
         Poll::Pending
     }));
 }

@@ -40,6 +40,18 @@ pub(super) enum End {
     Left,
 }
 
+impl End {
+    /// That of one that has tried. A wake that it had not had before the try was not for it: if the try was in
+    /// vain, and one has come since, it is another's.
+    pub(super) fn of_try(found: bool, had_wake: bool) -> End {
+        match (found, had_wake) {
+            (true, _) => End::Found,
+            (false, true) => End::InVain,
+            (false, false) => End::Left,
+        }
+    }
+}
+
 impl Group {
     pub(super) fn new(thing: Thing, wakes: Wakes) -> Group {
         Group { thing, wakes, waiting: BTreeMap::new(), woken: 0, kept: BTreeSet::new() }

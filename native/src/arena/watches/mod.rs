@@ -194,6 +194,7 @@ impl Reactor {
             number,
             _held: held.clone(),
             end: End::Left,
+            had_wake: true,
         })
     }
 }
@@ -225,19 +226,22 @@ struct Listed {
     /// While there is a watch, the object is where it is.
     _held: Arc<Held>,
     end: End,
+    /// Whether it had its wake when it was about to try; true also if it did not say that it was.
+    had_wake: bool,
 }
 
 impl Place for Listed {
-    fn tried(mut self: Box<Self>, found: bool) {
-        self.end = if found { End::Found } else { End::InVain };
-    }
-
-    fn was_woken(&mut self) -> bool {
+    fn about_to_try(&mut self) {
         if self.pid != syscalls::pid() {
-            return false;
+            return;
         }
         let state = self.reactor.state();
-        state.groups.get(&self.offset).is_none_or(|group| !group.waiting.contains_key(&self.number))
+        let group = state.groups.get(&self.offset);
+        self.had_wake = group.is_none_or(|group| !group.waiting.contains_key(&self.number));
+    }
+
+    fn tried(mut self: Box<Self>, found: bool) {
+        self.end = End::of_try(found, self.had_wake);
     }
 }
 

@@ -84,6 +84,21 @@ fn who_has_found_something_wakes_the_next_and_who_has_not_wakes_nobody() {
 }
 
 #[test]
+fn a_wake_that_came_after_a_try_in_vain_goes_to_the_next() {
+    let (mut group, counters) = group(Wakes::One, 3);
+    // The first looks without having been woken, and finds nothing; two things come, told of once.
+    let had_wake = !group.waiting.contains_key(&0);
+    change(&mut group);
+    assert_eq!(woken(&counters), [1, 0, 0]);
+    end(&mut group, 0, End::of_try(false, had_wake));
+    assert_eq!(woken(&counters), [1, 1, 0]);
+    // The second was woken before it looked: for what it did not find there is nothing to tell of.
+    let had_wake = !group.waiting.contains_key(&1);
+    end(&mut group, 1, End::of_try(false, had_wake));
+    assert_eq!(woken(&counters), [1, 1, 0]);
+}
+
+#[test]
 fn who_goes_hands_a_wake_on_if_it_had_one() {
     let (mut group, counters) = group(Wakes::One, 4);
     // The first was not woken yet.

@@ -7,6 +7,7 @@
 mod answers;
 mod circles;
 mod crash;
+mod leavings;
 mod ledgers;
 mod meetings;
 mod memory;

@@ -13,8 +13,10 @@ use std::task::{Context, Poll, Waker};
 /// Those who sleep until something changes: a list of listeners that counts the ones not yet woken,
 /// so that a change that nobody waits for costs one load.
 ///
-/// The count is never less than the number of listeners that still have to be woken: one that joins
-/// counts itself before it looks again, and one that leaves before it was woken takes itself off.
+/// The count is never less than the number of listeners that still have to be woken: one that joins counts
+/// itself before it listens, and is taken off once it was told, by who told it, or once it has left untold,
+/// by itself. Taken off before, it could be taken off twice, the second time in the place of one that has
+/// joined meanwhile.
 pub(crate) struct WaitList {
     event: Event,
     asleep: AtomicUsize,
@@ -47,12 +49,8 @@ impl WaitList {
         if self.asleep.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let woken = self.asleep.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |asleep| {
-            (asleep > 0).then(|| asleep.saturating_sub(n))
-        });
-        if let Ok(asleep) = woken {
-            self.event.notify_additional(asleep.min(n));
-        }
+        let told = self.event.notify_additional(n);
+        self.asleep.fetch_sub(told, Ordering::AcqRel);
     }
 
     pub(crate) fn listen(&self) -> Sleeper<'_> {
@@ -60,8 +58,8 @@ impl WaitList {
     }
 
     fn join(&self) -> EventListener {
-        let listener = self.event.listen();
         self.asleep.fetch_add(1, Ordering::Relaxed);
+        let listener = self.event.listen();
         // The other half of the one in `wake`: orders the count before the sleeper's next look.
         fence(Ordering::SeqCst);
         listener
@@ -71,10 +69,7 @@ impl WaitList {
     fn leave(&self, listener: EventListener) -> bool {
         let woken = listener.discard();
         if !woken {
-            // Saturating: a wake of all may have counted it meanwhile.
-            let _ = self
-                .asleep
-                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |asleep| asleep.checked_sub(1));
+            self.asleep.fetch_sub(1, Ordering::AcqRel);
         }
         woken
     }

@@ -1,8 +1,8 @@
 //! `WaitList` of the sandbox, with waits as in `waiting::until`.
 //!
 //! Seen to fail when a fence is left out, in `wake` or in `listen`; when a wake that is not used is not
-//! handed on; when those are told who were told before; and when one who is told is taken off the count
-//! before that.
+//! handed on, or one that comes during the try of a watcher; when those are told who were told before; and
+//! when one who is told is taken off the count before that.
 
 use crate::atomic::{AtomicUsize, Ordering};
 use crate::wait_list::{WaitList, Watcher};

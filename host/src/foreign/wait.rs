@@ -88,7 +88,7 @@ impl Foreign {
             }
             let prompt =
                 Prompt { sleeper: cx.waker().clone(), runtime: Arc::downgrade(&self.runtime) };
-            let watch = match self.watch(side, &Waker::from(Arc::new(prompt))) {
+            let mut watch = match self.watch(side, &Waker::from(Arc::new(prompt))) {
                 Ok(watch) => watch,
                 Err(e) => return Poll::Ready(Err(e)),
             };
@@ -96,6 +96,7 @@ impl Foreign {
             let mut is_stopped = is_long(began, now);
             if !is_stopped {
                 began = now;
+                watch.about_to_try();
                 // Tried after the watch began: what came before is had now, and what comes later wakes.
                 if let Some(answer) = attempt() {
                     watch.tried(true);

@@ -68,9 +68,10 @@ pub(super) struct Parting(pub(super) Arc<Trace>);
 
 impl Drop for Parting {
     fn drop(&mut self) {
-        if self.0.settle()
-            && let Some(account) = lock(&self.0.charge).as_ref().map(|c| c.account().clone())
-        {
+        let is_left = self.0.settle();
+        // Unlocked before it is kept: those that are kept may be looked at then, and this is one.
+        let account = lock(&self.0.charge).as_ref().map(|charge| charge.account().clone());
+        if is_left && let Some(account) = account {
             // Others have it: who has made it pays for it still.
             account.abroad.keep(self.0.clone());
         }

@@ -33,6 +33,7 @@ const ON_LEDGERS: &[&str] = &[
     "the_last_one_acts_before_the_others_go_on",
     "waiters_that_are_killed_count_no_more",
     "what_stands_on_ledgers_is_awaited",
+    "what_those_who_are_killed_had_on_ledgers_is_awaited",
     "who_is_woken_is_told_of_a_holder_that_was_killed",
     "who_waits_to_write_goes_before_who_comes_later_to_read",
     "writers_keep_each_other_and_readers_apart",

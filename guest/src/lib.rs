@@ -54,8 +54,8 @@ use nowhere as backend;
 use sandbox as backend;
 
 pub use procbox_core::{
-    Backend, Bytes, Connection, Context, Error, Event, ExitStatus, Limit, Listener, Lock, MainLoop,
-    Pipe, Pool, Process, Queue, Result, Semaphore, Wait, observe, primitives, ready, types,
+    Bytes, Connection, Context, Error, Event, ExitStatus, Listener, Lock, MainLoop, Pipe, Pool,
+    Process, Queue, Result, Semaphore, Wait, observe, primitives, ready, types,
 };
 // The rest is there too; it is seldom named, and has its pages in `types` and in `procbox_core`.
 #[doc(hidden)]

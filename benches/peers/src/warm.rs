@@ -2,6 +2,7 @@
 //! faster than. An instance in a pool, of a module or component that is linked before, with wasmtime's own WASI:
 //! no limits but those of the pool, nobody who preempts it, no fiber.
 
+use crate::wasmtime::{KEEP, PLACES, bare};
 use procbox_benches::{Case, INTERPRETERS, Interpreter, timed};
 use std::path::Path;
 use wasmtime::component::{Component, ResourceTable};
@@ -14,9 +15,7 @@ use wasmtime_wasi::p2::bindings::sync::CommandPre;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-/// As in our sandbox: the places of the pool, what a freed one keeps, and how large an image is mapped.
-const PLACES: u32 = 64;
-const KEEP: usize = 4 << 20;
+/// How large an image is mapped, as in our sandbox.
 const IMAGE: u64 = 256 << 20;
 /// Bytes of output that a script may print.
 const OUTPUT: usize = 64 << 10;
@@ -39,10 +38,6 @@ pub(super) fn cases(programs: Option<&Path>) -> Vec<Case> {
         Case { group: it.group, contender: "wasmtime", ops: None, run: Box::new(run) }
     };
     INTERPRETERS.into_iter().filter_map(there).map(case).collect()
-}
-
-fn bare<T>(result: Result<T>) -> anyhow::Result<T> {
-    result.map_err(|e| anyhow::anyhow!("wasmtime: {e:#}"))
 }
 
 /// What a component's process has.

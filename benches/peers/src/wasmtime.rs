@@ -15,8 +15,8 @@ use wasmtime::{
 type Run = Box<dyn FnMut(u64) -> anyhow::Result<Duration>>;
 
 /// The places of the pool, and what a freed one keeps: as in our sandbox.
-const PLACES: u32 = 64;
-const KEEP: usize = 4 << 20;
+pub(super) const PLACES: u32 = 64;
+pub(super) const KEEP: usize = 4 << 20;
 /// Steps of the loop of which an operation of `safety/preemption` consists.
 const STEPS: u64 = 1_000_000;
 
@@ -55,7 +55,7 @@ fn start(module: PathBuf) -> Run {
     })
 }
 
-fn bare<T>(result: wasmtime::Result<T>) -> anyhow::Result<T> {
+pub(super) fn bare<T>(result: wasmtime::Result<T>) -> anyhow::Result<T> {
     result.map_err(|e| anyhow::anyhow!("wasmtime: {e:#}"))
 }
 
